@@ -1,0 +1,1 @@
+"""Config-driven NumPy network runner."""

@@ -1,0 +1,1 @@
+"""Pure functions on arrays.  Layers call them as `ops.name(...)`, never `from runner.ops import name`."""
