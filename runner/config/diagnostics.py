@@ -1,0 +1,35 @@
+"""What was found wrong in a cfg: mistakes and warnings are collected, so that all are told at once."""
+from runner.errors import CfgError
+
+
+class Report:
+    """Collects sentences `file:line: [section] ...` while a cfg is read.
+
+    errors    mistakes: the network cannot be built
+    warnings  what was ignored, and why
+    strict    an option nobody knows is a mistake even when it resembles no known one
+    """
+
+    def __init__(self, strict: bool = False):
+        self.strict = strict
+        self.errors: list[str] = []
+        self.warnings: list[str] = []
+
+    def error(self, sentence: str) -> None:
+        if sentence not in self.errors:
+            self.errors.append(sentence)
+
+    def warn(self, sentence: str) -> None:
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
+
+    def raise_errors(self) -> None:
+        """Raise CfgError with every mistake so far, in the order of the file; nothing if there is none."""
+        if self.errors:
+            raise CfgError(*sorted(self.errors, key=_line_number))
+
+
+def _line_number(sentence: str) -> int:
+    head = sentence.split(": [")[0].rstrip(":")
+    number = head.rpartition(":")[2].split(":")[0]
+    return int(number) if number.isdigit() else 0

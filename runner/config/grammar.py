@@ -1,0 +1,105 @@
+"""Text of a .cfg file -> sections.  Knows the grammar, not one option's meaning.
+
+The grammar is darknet's (src/parser.c:read_cfg, src/option_list.c:read_option) with its silent guesses turned into
+answers: blanks around names and values do not count, `#` and `;` start a comment line, `#` also ends a value, the
+first of repeated keys wins and the others are reported, a line that is no `key=value` is a mistake.
+"""
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runner.config.diagnostics import Report
+from runner.errors import CfgError
+
+
+@dataclass(frozen=True)
+class Line:
+    """One `key=value`; `place` is what an error calls it, `file:number` or `--set ...`."""
+    place: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """`[name]` and its lines.  `index` counts layers from 0; the [net] section has -1."""
+    file: str
+    line: int
+    name: str
+    index: int = -1
+    lines: dict[str, Line] = field(default_factory=dict)
+
+    def where(self, key: str | None = None) -> str:
+        """`file:line: [name]`, the line of `key` where the section has it."""
+        place = self.lines[key].place if key in self.lines else f"{self.file}:{self.line}"
+        return f"{place}: [{self.name}]"
+
+
+def read(path: str | Path, report: Report) -> list[Section]:
+    """Sections of a file.  CfgError when it is missing, a folder, or no text."""
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = Path(path).read_bytes().decode("latin-1")
+        if "\0" in text:
+            raise CfgError(f"{path}: this is not a text file. A .cfg holds lines such as [net] and "
+                           "batch=64") from None
+    except (FileNotFoundError, IsADirectoryError) as error:
+        what = "is a folder" if isinstance(error, IsADirectoryError) else "does not exist"
+        raise CfgError(f"{path}: the cfg file {what}") from None
+    return parse(text, str(path), report)
+
+
+def parse(text: str, file: str, report: Report) -> list[Section]:
+    """Sections of `text`, in order; grammar mistakes go to `report`."""
+    sections: list[Section] = []
+    for number, raw in enumerate(text.lstrip("\ufeff").splitlines(), 1):
+        line, place = raw.strip(), f"{file}:{number}"
+        if not line or line[0] in "#;":
+            continue
+        if line[0] == "[":
+            name, bracket, rest = line[1:].partition("]")
+            rest = rest.strip()
+            if not bracket:
+                name = name.split("#")[0]
+                report.error(f"{place}: the section header {line!r} has no ']'")
+            elif rest and rest[0] not in "#;":
+                report.error(f"{place}: [{name}] nothing may follow a section header. Got {rest!r}")
+            sections.append(Section(file, number, "".join(name.split()), len(sections) - 1))
+            continue
+        _option(line, place, sections, report)
+    if not sections:
+        report.error(f"{file}:1: the file holds no section; the first must be [net]")
+    elif sections[0].name not in ("net", "network"):
+        report.error(f"{sections[0].where()} the first section must be [net] or [network]")
+    for later in sections[1:]:
+        if later.name in ("net", "network"):
+            report.error(f"{later.where()} there can be only one [net], and it stands first")
+    return sections
+
+
+def _option(line: str, place: str, sections: list[Section], report: Report) -> None:
+    if not sections:
+        report.error(f"{place}: {line!r} stands before the first [section]")
+        return
+    section = sections[-1]
+    key, equals, value = line.partition("=")
+    key, value = "".join(key.split()), value.split("#")[0].strip()
+    if not equals or not key or not value:
+        missing = "an '='" if not equals else "a name before the '='" if not key else "a value after the '='"
+        report.error(f"{place}: [{section.name}] an option is written key=value; {missing} is missing. "
+                     f"Got {line!r}")
+    elif key in section.lines:
+        first = section.lines[key]
+        # darknet looks options up from the front: the first of two wins
+        report.warn(f"{place}: [{section.name}] {key}={value} is ignored: {first.place} already says "
+                    f"{key}={first.value}")
+    else:
+        section.lines[key] = Line(place, value)
+
+
+def number(kind: type, text: str) -> int | float:
+    """`text` as int or float; ValueError for anything else, infinity and NaN among it."""
+    value = kind(text)
+    if "_" in text or not math.isfinite(value):
+        raise ValueError(text)
+    return value

@@ -1,0 +1,180 @@
+"""One declaration per option: the parser, the checks, the defaults, the errors and the docs all read it.
+
+    @dataclass(frozen=True, kw_only=True)
+    class Options(LayerOptions):
+        size: int = opt(1, "side of the kernel, pixels", low=1)
+        stride_x: int = opt(lambda o: o.stride, "pixels from one window to the next, across", low=1)
+        stream: int = ignored(-1, "which CUDA stream runs the layer", "there is no GPU here")
+"""
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, Self, get_args, get_origin
+
+from runner.config.diagnostics import Report
+from runner.config.grammar import Line, Section, number
+from runner.errors import UsageError, closest, did_you_mean
+
+
+def opt(default: Any = MISSING, doc: str = "", *, key: str | None = None, choices: tuple[str, ...] | None = None,
+        low: float | None = None, high: float | None = None, says: str | None = None) -> Any:
+    """Declare one option.
+
+    default  a value, or a function of the options above it whose docstring says it in words
+             (`def _stride(o): "stride"`); left out, the option is required
+    doc      one line, with its unit
+    key      its name in the .cfg, where Python forbids that name (`from`)
+    choices  the words it may be
+    low, high  the range, both included
+    says     a warning for whoever leaves the option out (where the forks' defaults differ)
+    """
+    return field(default=None, metadata=dict(default=default, doc=doc, key=key, choices=choices, low=low,
+                                             high=high, says=says, reason=None))
+
+
+def ignored(default: Any, doc: str, reason: str, *, key: str | None = None) -> Any:
+    """Declare an option of darknet that is read and has no effect here; `reason` says why."""
+    return field(default=None, metadata=dict(default=default, doc=doc, key=key, choices=None, low=None,
+                                             high=None, says=None, reason=reason))
+
+
+def key_of(f: Field) -> str:
+    """The name of an option in the .cfg."""
+    return f.metadata["key"] or f.name
+
+
+def describe(f: Field, kind: Any = None) -> str:
+    """'an integer, at least 1': the words both the errors and the docs use."""
+    meta, kind = f.metadata, kind or f.type
+    words = "one of " + ", ".join(meta["choices"]) if meta["choices"] else _kind_name(kind)
+    if meta["low"] is not None:
+        words += f", at least {meta['low']:g}"
+    if meta["high"] is not None:
+        words += f", at most {meta['high']:g}"
+    return words
+
+
+def default_text(f: Field) -> str:
+    """The default as a reader of the reference wants it."""
+    default = f.metadata["default"]
+    if default is MISSING:
+        return "**required**"
+    if callable(default):
+        return default.__doc__ or "see meaning"
+    if isinstance(default, tuple):
+        return ",".join(map(str, default)) or "none"
+    return f"{default:d}" if isinstance(default, bool) else "none" if default in ("", None) else str(default)
+
+
+def _kind_name(kind: Any) -> str:
+    if get_origin(kind) is tuple:
+        return {int: "integers", float: "numbers", str: "words"}[get_args(kind)[0]] + " separated by commas"
+    return {bool: "0 or 1", int: "an integer", float: "a number", str: "a word"}[kind]
+
+
+def _convert(kind: Any, text: str) -> Any:
+    if get_origin(kind) is tuple:
+        return tuple(_convert(get_args(kind)[0], part.strip()) for part in text.split(",") if part.strip())
+    if kind is bool:
+        return {"0": False, "1": True}[text]
+    if kind is str:
+        return text
+    return number(kind, "".join(text.split()))
+
+
+def _fits(value: Any, meta: Mapping[str, Any]) -> bool:
+    for one in value if isinstance(value, tuple) else (value,):
+        if meta["choices"] and one not in meta["choices"]:
+            return False
+        if meta["low"] is not None and one < meta["low"] or meta["high"] is not None and one > meta["high"]:
+            return False
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Base of every section's options; a subclass only declares fields."""
+
+    @classmethod
+    def declared(cls) -> dict[str, Field]:
+        """cfg name -> declaration, types resolved."""
+        hints = typing.get_type_hints(cls)
+        for f in fields(cls):
+            f.type = hints[f.name]
+        return {key_of(f): f for f in fields(cls)}
+
+    @classmethod
+    def parse(cls, section: Section, report: Report) -> Self | None:
+        """Options of a section, or None when `report` was told of a mistake in it."""
+        known, before = cls.declared(), len(report.errors)
+        for key in section.lines:
+            if key not in known:
+                cls._unknown(section, key, known, report)
+        values: dict[str, Any] = {}
+        for key, f in known.items():
+            meta = f.metadata
+            if key in section.lines:
+                values[f.name] = _read(section, key, f, report)
+                if meta["reason"] and section.lines[key].value not in ("0", "-1", str(meta["default"])):
+                    report.warn(f"{section.where(key)} {key} has no effect here: {meta['reason']}")
+            elif meta["default"] is MISSING:
+                report.error(f"{section.where()} needs the option {key!r} ({describe(f)})")
+            elif meta["says"]:
+                report.warn(f"{section.where()} {meta['says']}")
+        return cls._complete(values) if len(report.errors) == before else None
+
+    @classmethod
+    def make(cls, owner: str, **values: Any) -> Self:
+        """Options given from Python; UsageError names what is wrong."""
+        known = {f.name: f for f in cls.declared().values()}
+        for name, value in values.items():
+            if name not in known:
+                raise UsageError(f"{owner} has no option {name!r}{did_you_mean(name, known)}")
+            kind = known[name].type
+            right = (int, float) if kind is float else tuple if get_origin(kind) is tuple else kind
+            if not isinstance(value, right) or not _fits(value, known[name].metadata):
+                raise UsageError(f"{owner}: {name} must be {describe(known[name])}. Got {value!r}")
+        for name, f in known.items():
+            if f.metadata["default"] is MISSING and name not in values:
+                raise UsageError(f"{owner} needs the option {name!r} ({describe(f)})")
+        return cls._complete(values)
+
+    @classmethod
+    def _complete(cls, values: Mapping[str, Any]) -> Self:
+        self = object.__new__(cls)
+        for f in fields(cls):
+            value = values[f.name] if f.name in values else f.metadata["default"]
+            # a default may be worked out from the options declared above it
+            object.__setattr__(self, f.name, value(self) if callable(value) else value)
+        return self
+
+    @staticmethod
+    def _unknown(section: Section, key: str, known: Mapping[str, Field], report: Report) -> None:
+        near = closest(key, known, 0.75)
+        sentence = f"{section.where(key)} unknown option {key!r}"
+        if near:
+            report.error(f"{sentence} (did you mean {near!r}?)")
+        elif report.strict:
+            report.error(f"{sentence}. `explain {section.name}` lists what it takes")
+        else:
+            report.warn(f"{sentence} is ignored: it resembles none that [{section.name}] takes")
+
+
+def _read(section: Section, key: str, f: Field, report: Report) -> Any:
+    text, meta = section.lines[key].value, f.metadata
+    try:
+        value = _convert(f.type, text)
+        if _fits(value, meta):
+            return value
+    except (ValueError, KeyError):
+        pass
+    hint = ""
+    if meta["choices"]:
+        near = closest(text, meta["choices"], 0.5)
+        hint = f" (did you mean {near!r}?)" if near else ""
+    report.error(f"{section.where(key)} {key} must be {describe(f)}. Got {text!r}{hint}")
+    return None
+
+
+Default = Callable[[Any], Any]
+__all__ = ["Line", "Options", "default_text", "describe", "ignored", "key_of", "opt"]

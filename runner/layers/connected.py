@@ -1,0 +1,47 @@
+"""[connected]: every input to every output."""
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from runner import ops
+from runner.config import opt
+from runner.layers import tail
+from runner.layers.base import Layer, LayerOptions, Shape, register, uniform
+
+
+@register("connected", "conn")
+class Connected(Layer):
+    """Any shape, flattened in the order (c, h, w) -> (output,): y = act(x W^T + b)  (src/connected_layer.c)."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Options(LayerOptions):
+        output: int = opt(1, "number of outputs", low=1)
+        activation: str = opt("logistic", "what is applied to every output", choices=ops.ACTIVATIONS)
+        batch_normalize: bool = opt(False, "1: normalise every output over the batch, then scale and shift it")
+
+    def setup(self, shape: Shape) -> None:
+        inputs, o = math.prod(shape), self.options
+        self.out_shape = (o.output,)
+        self.param("weights", (o.output, inputs), uniform(math.sqrt(2 / inputs)), decay=True)
+        tail.declare(self, o.output, o.batch_normalize)
+        self.stored = tail.names(self, "biases", "weights")
+
+    def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
+        """x (n, ...) -> y (n, output), saved."""
+        flat = x.reshape(len(x), -1)
+        y, kept = tail.forward(self, ops.dense(flat, self.params["weights"]), self.options.activation, train=train,
+                               momentum=self.env.compat.connected_momentum)
+        return y, (flat, kept)
+
+    def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
+        """dy (n, output) -> dx, in the shape of the input."""
+        flat, kept = saved
+        dz = tail.backward(self, dy.reshape(len(dy), -1), kept, self.options.activation)
+        dx, dweights = ops.dense_backward(dz, flat, self.params["weights"], need_dx=self.wants_dx)
+        self.add_grad("weights", dweights)
+        return (None if dx is None else dx.reshape(len(dx), *self.in_shapes[0]),)
+
+    def flops(self) -> float:
+        return 0.0      # darknet's table counts none here

@@ -1,0 +1,106 @@
+"""[convolutional]: every output pixel is a weighted sum of the window below it."""
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from runner import ops
+from runner.config import ignored, opt
+from runner.errors import ShapeError
+from runner.layers import tail
+from runner.layers.base import Layer, LayerOptions, Shape, normal, register
+
+GPU_EXPERIMENT = "an experiment of one fork's GPU code on its weight updates"
+
+
+def _stride(o: Any) -> int:
+    "stride"
+    return o.stride
+
+
+@register("convolutional", "conv")
+class Convolutional(Layer):
+    """(c, h, w) -> (filters, oh, ow), oh = (h + 2 p - size) // stride_y + 1, p = size // 2 with pad, else padding.
+
+    Cross-correlation, as in darknet (src/convolutional_layer.c); then batch norm or a bias, then the activation.
+    With dilation d the padding is p d, while the output keeps the size of the undilated layer.
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Options(LayerOptions):
+        filters: int = opt(1, "output channels", low=1)
+        size: int = opt(1, "side of the kernel, pixels", low=1)
+        stride: int = opt(1, "pixels from one window to the next", low=1)
+        stride_x: int = opt(_stride, "stride across, where it differs", low=1)
+        stride_y: int = opt(_stride, "stride down, where it differs", low=1)
+        pad: bool = opt(False, "1: surround the image by size // 2 zeros (padding is then not used)")
+        padding: int = opt(0, "zeros on each side, where pad is 0, pixels", low=0)
+        dilation: int = opt(1, "pixels between neighbouring taps of the kernel", low=1)
+        groups: int = opt(1, "parts the channels are split into, each convolved by itself", low=1)
+        activation: str = opt("logistic", "what is applied to every output", choices=ops.ACTIVATIONS)
+        batch_normalize: bool = opt(False, "1: normalise every channel over the batch, then scale and shift it")
+        share_index: int = opt(-10**9, "layer whose weights are used instead of own ones; negative counts back")
+        flipped: bool = opt(False, "1: the .weights file holds this layer's weights transposed")
+        dot: float = ignored(0.0, "a penalty on similar filters", "darknet reads it and never uses it")
+        cbn: bool = ignored(False, "cross-iteration batch norm", "darknet's CPU code computes plain batch norm")
+        bin_output: bool = ignored(False, "packed outputs of binary layers", "it changes speed, not numbers")
+        sway: bool = ignored(False, "weights moved about while training", GPU_EXPERIMENT)
+        rotate: bool = ignored(False, "weights turned while training", GPU_EXPERIMENT)
+        stretch: bool = ignored(False, "weights stretched while training", GPU_EXPERIMENT)
+        stretch_sway: bool = ignored(False, "weights stretched and moved while training", GPU_EXPERIMENT)
+        angle: float = ignored(15.0, "range of sway and rotate, degrees", GPU_EXPERIMENT)
+        grad_centr: bool = ignored(False, "gradients made to sum to zero in each filter", GPU_EXPERIMENT)
+        reverse: float = ignored(0.0, "updates turned round", GPU_EXPERIMENT)
+        coordconv: bool = ignored(False, "coordinates written over the first channels",
+                                  "darknet's GPU code reaches only the first few values, by mistake")
+
+    def setup(self, shape: Shape) -> None:
+        c, h, w = self.image(shape)
+        o = self.options
+        if c % o.groups or o.filters % o.groups:
+            raise ShapeError(f"groups={o.groups} must divide both the {c} channels that come in "
+                             f"and filters={o.filters}")
+        self.dilation = o.dilation if o.size > 1 else 1
+        pad = o.size // 2 if o.pad else o.padding
+        oh, ow = (h + 2 * pad - o.size) // o.stride_y + 1, (w + 2 * pad - o.size) // o.stride_x + 1
+        if oh < 1 or ow < 1:
+            raise ShapeError(f"size={o.size} does not fit into an image of {w} x {h} pixels with {pad} zeros "
+                             f"on each side")
+        self.stride, self.padding = (o.stride_y, o.stride_x), (pad * self.dilation,) * 2
+        self.out_shape = (o.filters, oh, ow)
+        fan_in = c // o.groups * o.size * o.size
+        self.param("weights", (o.filters, c // o.groups, o.size, o.size), normal(math.sqrt(2 / fan_in)), decay=True)
+        tail.declare(self, o.filters, o.batch_normalize)
+        self.stored = (*tail.names(self, "biases"), "weights")
+
+    def share(self, other: Layer) -> None:
+        """Use the arrays of an earlier layer (share_index); the .weights file stores them once, there."""
+        if {k: p.shape for k, p in other.specs.items()} != {k: p.shape for k, p in self.specs.items()}:
+            raise ShapeError(f"share_index={self.options.share_index} names a layer whose weights have another shape")
+        self.params, self.buffers, self.stored = other.params, other.buffers, ()
+        if self.env.allocate:
+            other.require_grads()
+            self.grads = other.grads
+
+    def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
+        """x (n, c, h, w) -> y (n, filters, oh, ow), saved."""
+        x = x.reshape(len(x), *self.image(self.in_shapes[0]))
+        z = ops.conv2d(x, self.params["weights"], stride=self.stride, padding=self.padding, dilation=self.dilation,
+                       groups=self.options.groups, out_size=self.out_shape[1:])
+        y, kept = tail.forward(self, z, self.options.activation, train=train,
+                               momentum=self.env.compat.batchnorm_momentum)
+        return y, (x, kept)
+
+    def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
+        """dy (n, filters, oh, ow) -> dx (n, c, h, w)."""
+        x, kept = saved
+        dz = tail.backward(self, dy, kept, self.options.activation)
+        dx, dweights = ops.conv2d_backward(dz, x, self.params["weights"], stride=self.stride, padding=self.padding,
+                                           dilation=self.dilation, groups=self.options.groups,
+                                           need_dx=self.wants_dx)
+        self.add_grad("weights", dweights)
+        return (None if dx is None else dx.reshape(len(dx), *self.in_shapes[0]),)
+
+    def flops(self) -> float:
+        return 2.0 * self.specs["weights"].size * self.out_shape[1] * self.out_shape[2]

@@ -1,0 +1,99 @@
+"""[net]: the input and the training.  The first section of every cfg; it is no layer."""
+from dataclasses import dataclass
+from typing import Any
+
+from runner.config import Options, ignored, opt
+
+POLICIES = ("constant", "step", "steps", "exp", "poly", "random", "sigmoid", "sgdr")
+
+
+def _inputs(o: Any) -> int:
+    "width * height * channels"
+    return o.width * o.height * o.channels
+
+
+def _max_crop(o: Any) -> int:
+    "2 * width"
+    return 2 * o.width
+
+
+def _width(o: Any) -> int:
+    "width"
+    return o.width
+
+
+def _cycle(o: Any) -> int:
+    "max_batches"
+    return o.max_batches
+
+
+def _epsilon(o: Any) -> float:
+    "1e-6"
+    return 1e-6
+
+
+NO_GPU = "it concerns memory or streams of a GPU, and there is none here"
+NO_DISPLAY = "it concerns darknet's own window"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetOptions(Options):
+    """What [net] takes; defaults are darknet's (src/parser.c:parse_net_options)."""
+    batch: int = opt(1, "images to one weight update", low=1)
+    subdivisions: int = opt(1, "parts a batch is computed in, to save memory", low=1)
+    time_steps: int = opt(1, "length of the sequences recurrent layers are trained on; multiplies the batch", low=1)
+    width: int = opt(0, "input width, pixels", low=0)
+    height: int = opt(0, "input height, pixels", low=0)
+    channels: int = opt(0, "input channels: 3 colour, 1 grey", low=0)
+    inputs: int = opt(_inputs, "input values, where it is no image", low=0)
+    data: str = opt("", "where the images are: a folder, a .data or a .yaml file (real darknet ignores it)")
+
+    learning_rate: float = opt(0.001, "step size", low=0)
+    learning_rate_min: float = opt(1e-5, "lowest step size of policy sgdr", low=0)
+    momentum: float = opt(0.9, "part of the last step that is taken again", low=0, high=1)
+    decay: float = opt(0.0001, "pull of the weights (not biases) to zero", low=0)
+    adam: bool = opt(False, "1: the Adam update instead of momentum")
+    B1: float = opt(0.9, "Adam: decay of the mean gradient", low=0, high=1)
+    B2: float = opt(0.999, "Adam: decay of the mean squared gradient", low=0, high=1)
+    eps: float = opt(_epsilon, "Adam: keeps the division finite", low=0)
+    max_batches: int = opt(0, "weight updates in all; 0: until stopped", low=0)
+    policy: str = opt("constant", "how the learning rate changes", choices=POLICIES)
+    burn_in: int = opt(0, "updates over which the learning rate rises from 0", low=0)
+    power: float = opt(4.0, "exponent of policy poly, random, and of burn_in")
+    step: int = opt(1, "policy step: updates between two changes; policy sigmoid: update in the middle", low=1)
+    scale: float = opt(1.0, "policy step: factor of each change")
+    steps: tuple[int, ...] = opt((), "policy steps: the updates at which the rate changes", low=0)
+    scales: tuple[float, ...] = opt((), "policy steps: the factor of each change")
+    gamma: float = opt(1.0, "policy exp: factor of every update; policy sigmoid: steepness")
+    sgdr_cycle: int = opt(_cycle, "policy sgdr: updates of the first cycle", low=0)
+    sgdr_mult: int = opt(2, "policy sgdr: each cycle is this many times longer", low=1)
+
+    min_crop: int = opt(_width, "augmentation: shortest side the image is scaled to, pixels", low=0)
+    max_crop: int = opt(_max_crop, "augmentation: longest that side can be, pixels", low=0)
+    angle: float = opt(0.0, "augmentation: largest rotation, degrees", low=0)
+    aspect: float = opt(1.0, "augmentation: largest stretch, a factor", low=0)
+    saturation: float = opt(1.0, "augmentation: largest change of saturation, a factor", low=0)
+    exposure: float = opt(1.0, "augmentation: largest change of brightness, a factor", low=0)
+    hue: float = opt(0.0, "augmentation: largest change of hue, part of the colour circle", low=0)
+    flip: bool = opt(True, "augmentation: mirror half of the images")
+    label_smooth_eps: float = opt(0.0, "part of each label that is spread over the other classes", low=0, high=1)
+
+    max_ratio: float = ignored(0.0, "max_crop as a factor of the width", "give max_crop instead")
+    min_ratio: float = ignored(0.0, "min_crop as a factor of the width", "give min_crop instead")
+    max_epochs: int = ignored(0, "epochs of training", "darknet never reads it; use max_batches")
+    seen: int = ignored(0, "images seen", "darknet never reads it; it stands in the .weights header")
+    optimized_memory: int = ignored(0, "memory of the GPU", NO_GPU)
+    workspace_size_limit_MB: float = ignored(1024.0, "memory of the GPU", NO_GPU)
+    use_cuda_graph: bool = ignored(False, "launch of GPU work", NO_GPU)
+    loss_scale: float = ignored(1.0, "factor against underflow in half precision", "everything here is float32")
+    try_fix_nan: bool = ignored(False, "NaN weights reset by the GPU code", "training stops at a NaN and says where")
+    show_receptive_field: float = ignored(0.0, "print receptive fields", "`summary` is the place for it")
+    max_chart_loss: float = ignored(20.0, "top of the loss chart", NO_DISPLAY)
+    attention: bool = ignored(False, "show an attention map", NO_DISPLAY)
+    adversarial_lr: float = ignored(0.0, "adversarial training", "darknet reads it and never uses it")
+    notruth: bool = ignored(False, "train without truth", "darknet reads it and never uses it")
+
+    def in_shape(self) -> tuple[int, ...]:
+        """(channels, height, width), or (inputs,) where the input is no image."""
+        image = self.channels, self.height, self.width
+        return image if all(image) else (self.inputs,)

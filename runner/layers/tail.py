@@ -1,0 +1,73 @@
+"""What [convolutional], [connected] and their relatives do after the product: batch norm or a bias, then an activation.
+
+Kept in one place because darknet's order of things matters (src/convolutional_layer.c, src/batchnorm_layer.c): with
+batch norm the bias is added after scaling, and the rolling statistics move only in training.
+"""
+from typing import Any
+
+import numpy as np
+
+from runner import ops
+from runner.layers.base import Layer, constant
+
+
+def declare(layer: Layer, features: int, batch_normalize: bool) -> None:
+    """Give `layer` its biases and, with batch norm, scales and rolling statistics."""
+    layer.param("biases", (features,), constant(0))
+    if batch_normalize:
+        layer.param("scales", (features,), constant(1))
+        layer.buffer("rolling_mean", (features,), constant(0))
+        # darknet starts the variance at 0, which makes an untrained network divide by almost nothing
+        layer.buffer("rolling_variance", (features,), constant(1))
+
+
+def forward(layer: Layer, z: np.ndarray, activation: str, *, train: bool, momentum: float) -> tuple[np.ndarray, Any]:
+    """z (n, features, ...), used up -> y of the same shape, saved.
+
+    momentum is the share of this batch in the rolling statistics.
+    """
+    compat, normed = layer.env.compat, None
+    if "scales" in layer.params:
+        scales, biases = layer.params["scales"], layer.params["biases"]
+        if train and not layer.frozen:
+            z, normed = ops.batchnorm_train(z, scales, biases, compat.batchnorm_epsilon,
+                                            compat.batchnorm_epsilon_outside)
+            roll(layer, normed[0], normed[1], momentum)
+        else:
+            z = ops.batchnorm_inference(z, scales, biases, layer.buffers["rolling_mean"],
+                                        layer.buffers["rolling_variance"], compat.batchnorm_epsilon,
+                                        compat.batchnorm_epsilon_outside)
+    else:
+        z = ops.add_bias(z, layer.params["biases"])
+    y, kept = ops.activate(z, activation, inplace=True)
+    return y, (kept, normed) if train else None
+
+
+def backward(layer: Layer, dy: np.ndarray, saved: Any, activation: str) -> np.ndarray:
+    """dy -> dz, the gradient of the raw product; adds to the gradients of biases and scales."""
+    kept, normed = saved
+    dz = ops.activate_backward(dy, kept, activation, layer.env.compat.gradients)
+    if normed is not None:
+        dz, dscales, dbiases = ops.batchnorm_backward(dz, normed, layer.params["scales"],
+                                                      rule=layer.env.compat.batchnorm_rule)
+        layer.add_grad("scales", dscales)
+    else:
+        dbiases = ops.bias_gradient(dz)
+    layer.add_grad("biases", dbiases)
+    layer.show("delta", dz)
+    return dz
+
+
+def roll(layer: Layer, mean: np.ndarray, variance: np.ndarray, momentum: float) -> None:
+    """Move the rolling statistics towards those of this batch."""
+    layer.show("bn_mean", mean)
+    layer.show("bn_variance", variance)
+    for name, batch in (("rolling_mean", mean), ("rolling_variance", variance)):
+        layer.buffers[name] *= 1 - momentum
+        layer.buffers[name] += momentum * batch
+
+
+def names(layer: Layer, *before: str) -> tuple[str, ...]:
+    """The batch-norm arrays in the order of the .weights file, if the layer has them."""
+    norm = ("scales", "rolling_mean", "rolling_variance")
+    return (*before, *(norm if "scales" in layer.specs else ()))

@@ -1,0 +1,97 @@
+"""How gradients become weights.
+
+g is the gradient summed over the N images of a whole batch (all subdivisions), r the learning rate times the layer's
+own `learning_rate`.  Decay acts on weights, not on biases and scales, as in darknet.
+"""
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from runner.layers.base import Layer
+from runner.network import Network
+
+Key = tuple[int, str]
+
+
+class Optimizer(ABC):
+    """Base: walks over the parameters of the layers that learn; a shared array is updated once, by its owner."""
+
+    def __init__(self, net: Network):
+        self.net = net
+        self.updates = 0
+        self.state: dict[str, dict[Key, np.ndarray]] = {}       # name -> (layer, parameter) -> array
+
+    def step(self, rate: float, images: int) -> None:
+        """Use up the gradients of `images` images: they are zero afterwards."""
+        self.updates += 1
+        for key, layer, w, g in self._learning():
+            self.update(key, w, g, rate * layer.options.learning_rate, images, layer.specs[key[1]].decay)
+        self.net.zero_grads()
+
+    @abstractmethod
+    def update(self, key: Key, w: np.ndarray, g: np.ndarray, rate: float, images: int, decays: bool) -> None:
+        """Change one array in place; g may be used as scratch."""
+
+    def slot(self, name: str, key: Key, like: np.ndarray) -> np.ndarray:
+        """The optimizer's own array for a parameter, zero at first."""
+        slots = self.state.setdefault(name, {})
+        if key not in slots:
+            slots[key] = np.zeros_like(like)
+        return slots[key]
+
+    def _learning(self) -> Iterator[tuple[Key, Layer, np.ndarray, np.ndarray]]:
+        done: set[int] = set()
+        for index, layer in enumerate(self.net.layers):
+            if layer.frozen:
+                continue
+            for name, w in layer.params.items():
+                if name in layer.grads and id(w) not in done:
+                    done.add(id(w))
+                    yield (index, name), layer, w, layer.grads[name]
+
+
+class Sgd(Optimizer):
+    """darknet's rule: v = momentum v + g + decay N w;  w -= r / N v  (reference: every update_*_layer)."""
+
+    def __init__(self, net: Network, momentum: float, decay: float):
+        super().__init__(net)
+        self.momentum, self.decay = momentum, decay
+
+    def update(self, key: Key, w: np.ndarray, g: np.ndarray, rate: float, images: int, decays: bool) -> None:
+        v = self.slot("velocity", key, w)
+        v *= self.momentum
+        v += g
+        if decays and self.decay:
+            np.multiply(w, self.decay * images, out=g)
+            v += g
+        np.multiply(v, rate / images, out=g)
+        w -= g
+
+
+class Adam(Optimizer):
+    """Kingma & Ba 2015 as darknet's GPU code has it: the rate is not divided by N, and everything decays.
+
+    d = g + decay N w;  m = B1 m + (1 - B1) d;  v = B2 v + (1 - B2) d^2
+    w -= r (m / (1 - B1^t)) / (sqrt(v / (1 - B2^t)) + eps),  t the number of the update from 1
+    """
+
+    def __init__(self, net: Network, B1: float, B2: float, eps: float, decay: float):
+        super().__init__(net)
+        self.B1, self.B2, self.eps, self.decay = B1, B2, eps, decay
+
+    def update(self, key: Key, w: np.ndarray, g: np.ndarray, rate: float, images: int, decays: bool) -> None:
+        m, v, t = self.slot("mean", key, w), self.slot("square", key, w), self.updates
+        d = g + self.decay * images * w
+        m += (1 - self.B1) * (d - m)
+        v += (1 - self.B2) * (d * d - v)
+        w -= rate * (m / (1 - self.B1 ** t)) / (np.sqrt(v / (1 - self.B2 ** t)) + self.eps)
+
+
+def make_optimizer(net: Network) -> Optimizer:
+    """The optimizer [net] asks for."""
+    o: Any = net.options
+    if o.adam:
+        return Adam(net, o.B1, o.B2, o.eps, o.decay)
+    return Sgd(net, o.momentum, o.decay)

@@ -1,0 +1,55 @@
+"""The training loop.  It computes and reports; whoever iterates it prints, saves and stops."""
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from runner.network import Network
+from runner.optim import Optimizer, make_optimizer, rate_at
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one weight update was."""
+    number: int         # weight updates so far
+    seen: int           # images so far, as the .weights header counts
+    images: int         # images of this update
+    loss: float         # per image, the mean over the heads
+    rate: float         # learning rate
+    seconds: float      # from asking for the images to the end of the update
+    waited: float       # part of it spent waiting for images
+
+
+def train(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]], *,
+          optimizer: Optimizer | None = None) -> Iterator[Step]:
+    """Yield a Step after every weight update, until [net] max_batches or the end of `batches`.
+
+    batches    (x, truth) pairs: x (n, c, h, w) float32, truth (n, classes) for classifiers, (n, boxes, 5) for
+               detectors; each is one of `subdivisions` parts of an update, batch // subdivisions images
+    optimizer  None: the one [net] asks for
+
+    The rate follows [net] policy; dropout draws from the network's generator.  `net.progress` counts on, so a
+    network that was loaded from a .weights file goes on where it stopped.
+    """
+    optimizer = optimizer or make_optimizer(net)
+    progress, options, source = net.progress, net.options, iter(batches)
+    while not options.max_batches or progress.iteration < options.max_batches:
+        began, waited, images, loss = time.perf_counter(), 0.0, 0, 0.0
+        for _ in range(options.subdivisions):
+            asked = time.perf_counter()
+            part = next(source, None)
+            waited += time.perf_counter() - asked
+            if part is None:
+                break
+            x, truth = part
+            progress.seen += len(x)
+            _, tape = net.forward(x, train=True)
+            loss += net.backward(tape, truth)[0]
+            images += len(x)
+        if not images:
+            return
+        rate = rate_at(options, progress.iteration + 1, net.env.rng)
+        optimizer.step(rate, images)
+        progress.iteration += 1
+        yield Step(progress.iteration, progress.seen, images, loss / images, rate, time.perf_counter() - began, waited)

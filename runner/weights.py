@@ -1,0 +1,125 @@
+"""darknet's .weights files, read and written byte for byte.
+
+A file is a header and then float32 values, little endian, without a marker: layer after layer, each layer's arrays in
+the order it declares in `stored`.  Which values belong to whom only the cfg knows, so sizes are checked before
+anything is read.  Source: src/parser.c:load_weights_upto, save_weights_upto.
+"""
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from runner.errors import WeightsError
+from runner.files import atomic_write
+from runner.layers.base import Layer
+from runner.network import Network
+
+NORM = ("scales", "rolling_mean", "rolling_variance")
+
+
+@dataclass(frozen=True)
+class Header:
+    """version is (major, minor, revision); seen counts images; transposed: connected weights are (inputs, outputs)."""
+    version: tuple[int, int, int]
+    seen: int
+    size: int
+
+    @property
+    def transposed(self) -> bool:
+        return self.version[0] > 1000 or self.version[1] > 1000
+
+
+def read_header(data: bytes, path: str | Path) -> Header:
+    """The first 16 or 20 bytes.  `seen` has 64 bits from version 0.2 on, 32 before and in transposed files."""
+    if len(data) < 16:
+        raise WeightsError(f"{path}: {len(data)} bytes are too few for a .weights file, whose header alone has 16 or 20")
+    major, minor, revision = struct.unpack_from("<3i", data)
+    if not (0 <= major < 100_000 and 0 <= minor < 100_000 and revision >= 0):
+        raise WeightsError(f"{path}: this is no .weights file: its version would be {major}.{minor}.{revision}")
+    wide = major * 10 + minor >= 2 and major < 1000 and minor < 1000
+    if wide and len(data) < 20:
+        raise WeightsError(f"{path}: {len(data)} bytes are too few for the header of version {major}.{minor}")
+    seen, = struct.unpack_from("<Q" if wide else "<I", data, 12)
+    return Header((major, minor, revision), seen, 20 if wide else 16)
+
+
+def load(net: Network, path: str | Path, *, cutoff: int | None = None) -> Header:
+    """Read a file into the network's arrays; nothing is changed when it does not fit.
+
+    cutoff  read only the layers before this one, and let the file end there (pretrained backbones do)
+    """
+    try:
+        data = Path(path).read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        raise WeightsError(f"{path}: there is no such weights file") from None
+    header = read_header(data, path)
+    plan = list(_plan(net, cutoff))
+    have, left_over = divmod(len(data) - header.size, 4)
+    if left_over:
+        raise WeightsError(f"{path}: {len(data)} bytes hold no whole number of float32 values after a header of "
+                           f"{header.size}; the file is damaged")
+    _check(net, plan, have, path, cutoff)
+    values, at = np.frombuffer(data, "<f4", offset=header.size), 0
+    for _, layer, name in plan:
+        array = _array(layer, name)
+        _fill(array, values[at:at + array.size], layer, name, header.transposed)
+        at += array.size
+    net.progress.seen = header.seen
+    images = max(net.options.batch // net.options.subdivisions, 1) * net.options.subdivisions
+    net.progress.iteration = header.seen // (images * net.options.time_steps)
+    return header
+
+
+def save(net: Network, path: str | Path, *, cutoff: int | None = None) -> None:
+    """Write the network as darknet does, with `net.progress.seen` in the header (version 0.2)."""
+    revision = 0 if net.env.compat.name == "pjreddie" else 5
+    with atomic_write(path) as file:
+        file.write(struct.pack("<3iQ", 0, 2, revision, net.progress.seen))
+        for _, layer, name in _plan(net, cutoff, saving=True):
+            array = _array(layer, name)
+            if getattr(layer.options, "flipped", False) and name == "weights":
+                array = array.reshape(len(array), -1).T
+            file.write(np.ascontiguousarray(array, "<f4").tobytes())
+
+
+def _plan(net: Network, cutoff: int | None, saving: bool = False) -> Iterator[tuple[int, Layer, str]]:
+    for index, layer in enumerate(net.layers[:cutoff]):
+        if layer.options.dontsave if saving else layer.options.dontload:
+            continue
+        for name in layer.stored:
+            if saving or not (layer.options.dontloadscales and name in NORM):
+                yield index, layer, name
+
+
+def _array(layer: Layer, name: str) -> np.ndarray:
+    return layer.params[name] if name in layer.params else layer.buffers[name]
+
+
+def _fill(array: np.ndarray, values: np.ndarray, layer: Layer, name: str, transposed: bool) -> None:
+    flipped = getattr(layer.options, "flipped", False) and name == "weights"
+    if flipped or (transposed and array.ndim == 2 and name.endswith("weights")):
+        rows = array.reshape(len(array), -1)
+        rows[...] = values.reshape(rows.shape[::-1]).T
+    else:
+        array[...] = values.reshape(array.shape)
+
+
+def _check(net: Network, plan: list[tuple[int, Layer, str]], have: int, path: str | Path, cutoff: int | None) -> None:
+    """WeightsError unless the file has exactly the values of the plan (with a cutoff: at least them)."""
+    want = 0
+    for index, layer, name in plan:
+        size = _array(layer, name).size
+        if want + size > have:
+            total = sum(_array(each, key).size for _, each, key in plan)
+            whole = len({i for i, _, _ in plan if i < index}) and want == have
+            hint = (f" It ends exactly before layer {index}: if it is a backbone, add --cutoff {index}." if whole else
+                    " Is it the file of another cfg, or one saved without batch_normalize?")
+            raise WeightsError(
+                f"{path}: the file ends in layer {index} [{layer.names[0]}], at its {name}: {size:,} values wanted, "
+                f"{have - want:,} left. The cfg needs {total:,} values in all, the file has {have:,}.{hint}")
+        want += size
+    if have > want and cutoff is None:
+        raise WeightsError(f"{path}: the file has {have:,} values, the cfg needs {want:,}: {have - want:,} are left over "
+                           f"after the last layer ({len(net.layers) - 1}). It belongs to another cfg")
