@@ -1,0 +1,27 @@
+"""[activation]: a function of every value."""
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from runner import ops
+from runner.config import opt
+from runner.layers.base import Layer, LayerOptions, register
+
+
+@register("activation", "activate")
+class Activation(Layer):
+    """Any shape -> the same shape  (src/activation_layer.c, src/activations.c)."""
+    any_shape = True
+
+    @dataclass(frozen=True, kw_only=True)
+    class Options(LayerOptions):
+        activation: str = opt("linear", "the function", choices=ops.ACTIVATIONS)
+
+    def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
+        """x (n, ...) -> y of the same shape, saved."""
+        return ops.activate(x, self.options.activation)
+
+    def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
+        """dy -> dx = dy f'(x)."""
+        return (ops.activate_backward(dy, saved, self.options.activation, self.env.compat.gradients),)
