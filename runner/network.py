@@ -15,6 +15,7 @@ from runner import layers
 from runner.config import Report, Section, override, read
 from runner.errors import CfgError, ShapeError, UsageError
 from runner.layers.base import Env, Head, Layer, Shape, shape_text
+from runner.layers.convolutional import NOT_SHARED
 from runner.layers.net import NetOptions
 
 ALIASES = {name: kind.names[0] for name, kind in layers.LAYERS.items()} | {"net": "net", "network": "net"}
@@ -119,8 +120,8 @@ def _naming(section: Section) -> str | None:
 
 def _share(layer: Layer, index: int, stack: Sequence[tuple[Layer | None, Any]], section: Section,
            report: Report) -> None:
-    at = getattr(layer.options, "share_index", -10**9)
-    if at == -10**9:
+    at = getattr(layer.options, "share_index", NOT_SHARED)
+    if at == NOT_SHARED:
         return
     at = at + index if at < 0 else at
     other = stack[at][0] if 0 <= at < index else None
@@ -253,10 +254,12 @@ class Network:
             self.losses[index], own = layer.loss(saved, truth)
         if layer.options.onlyforward:
             return None
-        if self.env.observe is not None and dy is not None:
-            self.env.observe(layer, "delta_in", dy)
         if own is not None:
-            return (own if dy is None else own + layer.backward(dy, saved)[0],)
+            dxs: tuple[np.ndarray | None, ...] = (own if dy is None else own + layer.backward(dy, saved)[0],)
+            layer.show("delta_in", own if dy is None else dxs[0])
+            return dxs
+        if dy is not None:
+            layer.show("delta_in", dy)
         return None if dy is None else layer.backward(dy, saved)
 
     def _freeze(self) -> None:

@@ -24,4 +24,6 @@ class Activation(Layer):
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy -> dx = dy f'(x)."""
-        return (ops.activate_backward(dy, saved, self.options.activation, self.env.compat.gradients),)
+        dx = ops.activate_backward(dy, saved, self.options.activation, self.env.compat.gradients)
+        self.show("delta", dx)
+        return (dx,)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from runner import compat
+from runner.compat import EXACT, Compat
 from runner.config import Options, Report, Section, opt
 from runner.errors import ShapeError, did_you_mean
 
@@ -56,7 +56,7 @@ class Env:
     """What a network lends to its layers."""
     dtype: np.dtype = field(default_factory=lambda: np.dtype("float32"))
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
-    compat: compat.Compat = compat.EXACT
+    compat: Compat = EXACT
     time_steps: int = 1                 # rows of a batch are time major: row t * streams + stream
     in_shape: Shape = ()                # of the network, (c, h, w): anchors are measured in its pixels
     folder: str = "."                   # of the cfg: where the files it names are looked for too

@@ -11,6 +11,7 @@ from runner.errors import ShapeError
 from runner.layers import tail
 from runner.layers.base import Layer, LayerOptions, Shape, normal, register
 
+NOT_SHARED = -10**9     # darknet's word for "none"
 GPU_EXPERIMENT = "an experiment of one fork's GPU code on its weight updates"
 
 
@@ -40,7 +41,7 @@ class Convolutional(Layer):
         groups: int = opt(1, "parts the channels are split into, each convolved by itself", low=1)
         activation: str = opt("logistic", "what is applied to every output", choices=ops.ACTIVATIONS)
         batch_normalize: bool = opt(False, "1: normalise every channel over the batch, then scale and shift it")
-        share_index: int = opt(-10**9, "layer whose weights are used instead of own ones; negative counts back")
+        share_index: int = opt(NOT_SHARED, "layer whose weights are used instead of own ones; negative counts back")
         flipped: bool = opt(False, "1: the .weights file holds this layer's weights transposed")
         dot: float = ignored(0.0, "a penalty on similar filters", "darknet reads it and never uses it")
         cbn: bool = ignored(False, "cross-iteration batch norm", "darknet's CPU code computes plain batch norm")

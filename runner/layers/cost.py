@@ -32,6 +32,7 @@ class Cost(Head):
     def loss(self, saved: Any, truth: np.ndarray) -> tuple[float, np.ndarray]:
         """truth of the shape of x.  sse prints the squared difference and learns from half its gradient."""
         error, dx = self._compare(saved, truth)
+        self.show("error", error)
         dx = dx * saved.dtype.type(self.options.scale)
         if self.options.thresh:
             dx[dx * dx < (self.options.thresh / dx[0].size) ** 2] = 0

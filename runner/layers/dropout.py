@@ -53,4 +53,6 @@ class Dropout(Layer):
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy -> dx: through the same holes, by the same scale."""
-        return (dy if saved is None else dy * saved,)
+        dx = dy if saved is None else dy * saved
+        self.show("delta", dx)
+        return (dx,)
