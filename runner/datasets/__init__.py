@@ -1,0 +1,6 @@
+"""Data sets: what images there are and what they show (find, folders, darknet, description), and batches of them (loader)."""
+from runner.datasets.base import Dataset, Split
+from runner.datasets.find import expand_images, find_data, open_dataset
+from runner.datasets.loader import Loader, batches
+
+__all__ = ["Dataset", "Loader", "Split", "batches", "expand_images", "find_data", "open_dataset"]
