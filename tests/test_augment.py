@@ -30,7 +30,8 @@ def plain_rotate_crop(image, width, height, angle, scale, dx, dy, aspect):
 
 def test_rotate_crop_is_the_formula_image_by_image():
     images = RNG.random((3, 2, 9, 14))
-    ways = {"angle": [.3, -2., 0], "scale": [1.5, .6, 1], "dx": [1., -3, 0], "dy": [0., 2.5, 0], "aspect": [1, .8, 1.3]}
+    ways = {"angle": [.3, -2., 0], "scale": [1.5, .6, 1], "dx": [1., -3, 0], "dy": [0., 2.5, 0],
+            "aspect": [1, .8, 1.3]}
     got = rotate_crop(images, 8, 11, **{k: np.array(v) for k, v in ways.items()})
     for k in range(3):
         want = plain_rotate_crop(images[k], 8, 11, **{name: value[k] for name, value in ways.items()})
@@ -75,7 +76,8 @@ def test_distort_per_image_and_grey():
     np.testing.assert_allclose(distort(images[:, :1], .2, 3, .5), images[:, :1] * .5, atol=1e-7)
 
 
-EVERYTHING = Augment(16, 12, min_crop=14, max_crop=30, angle=20, aspect=1.3, hue=.1, saturation=1.5, exposure=1.5)
+EVERYTHING = Augment(16, 12, min_crop=14, max_crop=30, angle=20, aspect=1.3, hue=.1, saturation=1.5,
+                     exposure=1.5)
 
 
 @pytest.mark.parametrize("channels, h, w", [(3, 20, 31), (1, 8, 8), (3, 50, 9), (3, 1, 1)])
@@ -92,7 +94,8 @@ def test_an_image_does_not_depend_on_its_neighbours():
     images, draws = RNG.random((5, 3, 20, 24)).astype(np.float32), RNG.random((5, DRAWS))
     together = augment_batch(images, EVERYTHING, draws)
     for k in range(5):
-        np.testing.assert_allclose(augment_batch(images[k:k + 1], EVERYTHING, draws[k:k + 1])[0], together[k], atol=1e-6)
+        alone = augment_batch(images[k:k + 1], EVERYTHING, draws[k:k + 1])[0]
+        np.testing.assert_allclose(alone, together[k], atol=1e-6)
 
 
 def test_nothing_asked_nothing_changed():
@@ -111,10 +114,12 @@ def test_mirrors_half_of_the_images():
 
 
 def test_crops_wander_but_stay_inside():
-    out = augment_batch(np.ones((200, 1, 20, 30), np.float32), Augment(16, 16, 20, 30), RNG.random((200, DRAWS)))
-    assert (out[..., 1:-1, 1:-1] > .999).all()           # the border itself may be half a pixel off, as in darknet
+    white = np.ones((200, 1, 20, 30), np.float32)
+    out = augment_batch(white, Augment(16, 16, 20, 30), RNG.random((200, DRAWS)))
+    assert (out[..., 1:-1, 1:-1] > .999).all()           # the border itself may be half a pixel off
     ramp = np.broadcast_to(np.arange(30, dtype=np.float32), (200, 1, 20, 30)).copy()
-    middles = augment_batch(ramp, Augment(16, 16, 20, 30, flip=False), RNG.random((200, DRAWS)))[:, 0, 8, 8]
+    crops = augment_batch(ramp, Augment(16, 16, 20, 30, flip=False), RNG.random((200, DRAWS)))
+    middles = crops[:, 0, 8, 8]
     assert np.ptp(middles) > 8
 
 

@@ -1,4 +1,5 @@
-"""Finding images and what they show: folders, darknet's .data files, YAML, and arguments of the command line."""
+"""Finding images and what they show: folders, darknet's .data files, YAML, and arguments of the command
+line."""
 import io
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def test_natural_order():
 
 @pytest.mark.parametrize("test_name", ["test", "val", "valid", "Validation"])
 def test_folder_with_parts(tmp_path, test_name):
-    tree(tmp_path, "train/10/x.png", "train/9/b10.jpg", "train/9/b9.PNG", "train/9/deep/c.png", f"{test_name}/10/y.bmp")
+    tree(tmp_path, "train/10/x.png", "train/9/b10.jpg", "train/9/b9.PNG", "train/9/deep/c.png",
+         f"{test_name}/10/y.bmp")
     (tmp_path / "train/9/notes.txt").write_text("no image")
     (tmp_path / "train/.hidden").mkdir()
     data = open_dataset(tmp_path)
@@ -51,6 +53,12 @@ def test_folder_of_classes_is_all_for_training_and_says_so(tmp_path):
     assert "nothing to test with" in data.warnings[0]
 
 
+def test_a_link_that_leads_back_is_followed_once(tmp_path):
+    tree(tmp_path, "cat/1.png")
+    (tmp_path / "cat" / "again").symlink_to(tmp_path / "cat", target_is_directory=True)
+    assert len(open_dataset(tmp_path).train) == 1
+
+
 def test_folder_mistakes(tmp_path):
     with pytest.raises(DataError, match="no folder at all"):
         open_dataset(tmp_path)
@@ -58,7 +66,7 @@ def test_folder_mistakes(tmp_path):
     with pytest.raises(DataError, match="no images in the class folders cat"):
         open_dataset(tmp_path)
     tree(tmp_path / "b", "train/cat/1.png", "test/cta/1.png")
-    with pytest.raises(DataError, match="'cta' is none of the 1 classes .did you mean 'cat'"):
+    with pytest.raises(DataError, match=r"'cta' is none of the 1 classes .did you mean 'cat'"):
         open_dataset(tmp_path / "b")
     with pytest.raises(DataError, match="no such data folder"):
         open_dataset(tmp_path / "c")
@@ -94,14 +102,17 @@ def test_lists_may_lie_elsewhere_and_be_relative_to_the_current_folder(tmp_path,
 
 
 def test_first_of_several_labels_holds_and_is_said(tmp_path):
-    data = open_dataset(darknet(tmp_path, train="images/dog1.png\nimages/my cat.png\nimages/dog and cat.png\n"))
+    listed = "images/dog1.png\nimages/my cat.png\nimages/dog and cat.png\n"
+    data = open_dataset(darknet(tmp_path, train=listed))
     assert [label for _, label in data.train] == [1, 0, 0]
-    assert len(data.warnings) == 1
-    assert "train.list:3: 1 of 3" in data.warnings[0] and "'images/dog and cat.png' becomes 'cat'" in data.warnings[0]
+    assert len(data.warnings) == 2 and "valid= is not given" in data.warnings[1]
+    assert "train.list:3: 1 of 3" in data.warnings[0]
+    assert "'images/dog and cat.png' becomes 'cat'" in data.warnings[0]
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"train": "images/my cat.png\nimages/bird.png\n"}, r"train\.list:2: none of the 2 labels occurs in .*bird"),
+    ({"train": "images/my cat.png\nimages/bird.png\n"},
+     r"train\.list:2: none of the 2 labels occurs in .*bird"),
     ({"train": "x/cat.png\ny/dog.png\n"}, r"train\.list:1: there is no 'x/cat\.png'"),
     ({"train": "\n"}, "the list is empty"),
     ({"lines": "valid=none.list\n"}, r"birds\.data:5: valid names 'none\.list'"),
@@ -112,8 +123,8 @@ def test_darknet_mistakes(tmp_path, change, message):
         open_dataset(darknet(tmp_path, **change))
 
 
-@pytest.mark.parametrize("classes, message", [("3", "classes=3, but .* has 2 labels"), ("two", "classes must be a whole"),
-                                              ("0", "at least 1")])
+@pytest.mark.parametrize("classes, message", [("3", "classes=3, but .* has 2 labels"), ("0", "at least 1"),
+                                              ("two", "classes must be a whole")])
 def test_darknet_number_of_classes(tmp_path, classes, message):
     path = darknet(tmp_path)
     path.write_text(path.read_text().replace("classes = 2", f"classes = {classes}"))
@@ -164,10 +175,12 @@ def test_yaml_lists_trust_the_nearest_folder_before_substrings(tmp_path):
 
 
 @pytest.mark.parametrize("text, message", [
-    ("a: [1\nb: 2", r"d\.yaml:2: this is not YAML"), ("- 1", "Got list"), ("names: [a]", "neither train nor test"),
+    ("a: [1\nb: 2", r"d\.yaml:2: this is not YAML"), ("- 1", "Got list"),
+    ("names: [a]", "neither train nor test"),
     ("train: none", "train names 'none', which does not exist"), ("train: 3", "train must be a folder"),
     ("train: l.txt", "names is needed"), ("train: l.txt\nnames: {1: a}", "numbered 0 to 0"),
-    ("train: l.txt\nnames: a", "names must be a list"), ("train: l.txt\nnames: [zebra]", r"l\.txt:1: none of the 1 classes"),
+    ("train: l.txt\nnames: a", "names must be a list"),
+    ("train: l.txt\nnames: [zebra]", r"l\.txt:1: none of the 1 classes"),
 ])
 def test_yaml_mistakes(tmp_path, text, message):
     tree(tmp_path, "owl/1.png")
@@ -207,13 +220,17 @@ def test_expand_images(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("f2/x.png\n\n"))
     got = expand_images(["one.png", Path("f"), "f*/*", "list.txt", "-"])
     assert [Path(path).as_posix() for path in got] == [
-        "one.png", "f/9.png", "f/10.png", "f/sub/a.jpg", "f/10.png", "f/9.png", "f2/x.png", "one.png", "f/9.png", "f2/x.png"]
+        "one.png", "f/9.png", "f/10.png", "f/sub/a.jpg",              # one image, a folder
+        "f/10.png", "f/9.png", "f2/x.png", "one.png", "f/9.png",      # a glob, a list
+        "f2/x.png"]
     monkeypatch.chdir("/")
-    assert expand_images([str(tmp_path / "list.txt")]) == [str(tmp_path / "one.png"), str(tmp_path / "f/9.png")]
+    listed = expand_images([str(tmp_path / "list.txt")])
+    assert listed == [str(tmp_path / "one.png"), str(tmp_path / "f/9.png")]
 
 
 @pytest.mark.parametrize("argument, message", [("none.png", "no such file"), ("*.tif", "no file matches"),
-                                               ("empty", "no images in this folder"), ("l.txt", r"l\.txt:2: there is no")])
+                                               ("empty", "no images in this folder"),
+                                               ("l.txt", r"l\.txt:2: there is no")])
 def test_expand_images_mistakes(tmp_path, monkeypatch, argument, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()

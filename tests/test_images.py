@@ -90,8 +90,9 @@ def test_first_frame_of_a_gif(tmp_path):
 
 def test_grey_fills_three_channels_and_stays_itself_in_one(tmp_path):
     Image.fromarray(GREYS).save(tmp_path / "a.png")
-    np.testing.assert_array_equal(read_image(tmp_path / "a.png", 1)[0], (GREYS / 255).astype(np.float32))
-    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.repeat(read_image(tmp_path / "a.png", 1), 3, 0))
+    grey = read_image(tmp_path / "a.png", 1)
+    np.testing.assert_array_equal(grey[0], (GREYS / 255).astype(np.float32))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.repeat(grey, 3, 0))
 
 
 def test_colour_to_grey_is_601_luma():
@@ -150,7 +151,17 @@ def test_exif_orientation_is_applied(tmp_path, orientation, undo):
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(COLOURS).save(tmp_path / "a.png", exif=exif)
-    np.testing.assert_allclose(read_image(tmp_path / "a.png").transpose(1, 2, 0) * 255, undo(COLOURS), rtol=1e-6)
+    got = read_image(tmp_path / "a.png").transpose(1, 2, 0)
+    np.testing.assert_allclose(got * 255, undo(COLOURS), rtol=1e-6)
+
+
+def test_damaged_exif_data_does_not_spoil_the_pixels(tmp_path):
+    Image.fromarray(COLOURS).save(tmp_path / "a.png", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\xff\x01\x12")
+    np.testing.assert_allclose(read_image(tmp_path / "a.png").transpose(1, 2, 0) * 255, COLOURS, rtol=1e-6)
+
+
+def test_the_photo_of_the_documentation_is_there():
+    assert read_image(Path(__file__).parents[1] / "docs" / "images" / "photo.jpg").shape == (3, 256, 384)
 
 
 def test_errors_name_the_file_and_what_is_wrong(tmp_path):
@@ -159,8 +170,8 @@ def test_errors_name_the_file_and_what_is_wrong(tmp_path):
     (tmp_path / "cut.png").write_bytes(data[:len(data) // 2])
     (tmp_path / "text.png").write_text("hello")
     (tmp_path / "empty.png").write_bytes(b"")
-    for name, problem in {"cut.png": "truncated or damaged", "text.png": "not an image", "empty.png": "is empty",
-                          "none.png": "no such file", ".": "folder"}.items():
+    for name, problem in {"cut.png": "truncated or damaged", "text.png": "not an image",
+                          "empty.png": "is empty", "none.png": "no such file", ".": "folder"}.items():
         with pytest.raises(DataError) as caught:
             read_image(tmp_path / name)
         assert str(tmp_path / name) in str(caught.value) and problem in str(caught.value)

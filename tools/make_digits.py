@@ -3,8 +3,8 @@
     python tools/make_digits.py [FOLDER]         (default data/digits)
 
 The pictures are the test part of "Optical Recognition of Handwritten Digits" (E. Alpaydin and C. Kaynak, UCI
-Machine Learning Repository, https://doi.org/10.24432/C50P49, CC BY 4.0): 1,797 digits of 13 writers, 8x8 pixels
-of 0..16.  They are taken from the copy inside the scikit-learn package, which only this script needs:
+Machine Learning Repository, https://doi.org/10.24432/C50P49, CC BY 4.0): 1,797 digits of 13 writers, 8x8
+pixels of 0..16.  They are taken from the copy inside the scikit-learn package, which only this script needs:
 
     pip install scikit-learn
 

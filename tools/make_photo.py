@@ -1,9 +1,10 @@
-"""Paint docs/images/photo.jpg : a lake at sunset that belongs to nobody, for the pictures in the documentation.
+"""Paint docs/images/photo.jpg : a lake at sunset that belongs to nobody, for the documentation.
 
     python tools/make_photo.py [FILE]
 
-NumPy makes sky, clouds, hills and water from seeded noise; Pillow draws sun, tree and boat.  Everything is painted
-at three times the size and reduced, so edges are soft.  The same versions of NumPy and Pillow give the same file.
+NumPy makes sky, clouds, hills and water from seeded noise; Pillow draws sun, tree and boat.  Everything is
+painted at three times the size and reduced, so edges are soft.  The same versions of NumPy and Pillow give
+the same file.
 """
 
 import sys
@@ -21,7 +22,8 @@ SUN = (int(W * 0.68), int(H * 0.42))
 def noise(
     rng: np.random.Generator, height: int, width: int, coarse: tuple[int, int], octaves: int = 5
 ) -> np.ndarray:
-    """Fractal value noise in 0..1: random grids, each twice as fine and half as strong, blown up and added."""
+    """Fractal value noise in 0..1: random grids, each twice as fine and half as strong, blown up and
+    added."""
     total = np.zeros((height, width))
     for octave in range(octaves):
         rows, columns = coarse[0] << octave, coarse[1] << octave
@@ -85,7 +87,8 @@ def water(shore: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def tree(image: Image.Image, rng: np.random.Generator) -> None:
-    """A round tree on a grassy bank in the left foreground: trunk, branches, and leaves lit from the right."""
+    """A round tree on a grassy bank in the left foreground: trunk, branches, and leaves lit from the
+    right."""
     draw = ImageDraw.Draw(image)
     bank = noise(rng, 1, W, (1, 6), 5)[0]
     top = [H * (0.90 + 0.035 * bank[x] + 0.10 * (x / W) ** 1.5) for x in range(W)]

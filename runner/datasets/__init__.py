@@ -1,4 +1,4 @@
-"""Data sets: what images there are and what they show (find, folders, darknet, description), and batches of them (loader)."""
+"""Data sets: which images there are (find and its helpers), and batches of them (loader)."""
 from runner.datasets.base import Dataset, Split
 from runner.datasets.find import expand_images, find_data, open_dataset
 from runner.datasets.loader import Loader, batches

@@ -1,4 +1,4 @@
-"""What a classification data set is: class names, and for each part a list of image paths with their classes."""
+"""What a classification data set is: class names, and for each part image paths with their classes."""
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Split:
-    """One part of a data set.  Only paths and class numbers are held; images are read when they are needed."""
+    """One part of a data set.  Only paths and class numbers are held; images are read when needed."""
 
     items: list[tuple[str, int]]
     classes: int
@@ -23,7 +23,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Class names, images to train on, images to test with (either part may be missing), and what is worth saying."""
+    """Class names, images to train on and to test with (either may be missing), and what is worth saying."""
 
     names: list[str]
     train: Split | None

@@ -42,14 +42,16 @@ def labelled(list_file: str, labels: list[str], folders: list[Path], warnings: l
     for number, written, path in read_list(list_file, folders):
         match = label_of(written.replace("\\", "/"), labels)
         if match is None:
-            raise DataError(f"{list_file}:{number}: none of the {len(labels)} labels occurs in the path {written!r}")
+            raise DataError(f"{list_file}:{number}: none of the {len(labels)} labels occurs in the path "
+                            f"{written!r}")
         items.append((path, match[0]))
         if match[1] > 1:
             doubtful.append((number, written, match[0]))
     if doubtful:
         number, written, first = doubtful[0]
-        warnings.append(f"{list_file}:{number}: {len(doubtful)} of {len(items)} paths contain several labels and get the "
-                        f"first that matches, for instance {written!r} becomes {labels[first]!r}")
+        warnings.append(f"{list_file}:{number}: {len(doubtful)} of {len(items)} paths contain several "
+                        f"labels and get the first that matches, for instance {written!r} becomes "
+                        f"{labels[first]!r}")
     return Split(items, len(labels))
 
 
@@ -58,7 +60,8 @@ def open_data_file(path: str | os.PathLike) -> Dataset:
 
     Raises DataError naming file and line.
     """
-    options, folder, warnings = read_data_file(path), Path(path).parent, []
+    options, folder = read_data_file(path), Path(path).parent
+    warnings: list[str] = []
 
     def file_of(key: str) -> str | None:
         if key not in options:
@@ -66,14 +69,15 @@ def open_data_file(path: str | os.PathLike) -> Dataset:
         name, number = options[key]
         found = locate(name, [folder])
         if found is None:
-            raise DataError(f"{path}:{number}: {key} names {name!r}, which is neither in the current folder nor in {folder}")
+            raise DataError(f"{path}:{number}: {key} names {name!r}, which is neither in the current folder "
+                            f"nor in {folder}")
         return found
 
     labels_file = file_of("labels") or file_of("names")
     if labels_file is None:
         raise DataError(f"{path}: a classifier's .data file needs labels=, a file with one class per line")
     labels = [line for _, line in read_lines(labels_file)]
-    names_file = file_of("names") if "labels" in options and "names" in options else labels_file
+    names_file = file_of("names") or labels_file
     names = [line for _, line in read_lines(names_file)]
     classes = _classes(path, options, len(labels), labels_file)
     if len(names) < classes:
@@ -85,10 +89,13 @@ def open_data_file(path: str | os.PathLike) -> Dataset:
         parts.append(labelled(list_file, labels, [folder], warnings) if list_file else None)
     if parts == [None, None]:
         raise DataError(f"{path}: neither train= nor valid= is given, so there are no images")
+    if parts[1] is None:
+        warnings.append(f"{path}: valid= is not given: nothing to test with")
     return Dataset(names, parts[0], parts[1], str(path), warnings)
 
 
-def _classes(path: str | os.PathLike, options: dict[str, tuple[str, int]], labels: int, labels_file: str) -> int:
+def _classes(path: str | os.PathLike, options: dict[str, tuple[str, int]], labels: int,
+             labels_file: str) -> int:
     """classes=, checked; more labels than classes are allowed, as in darknet's imagenet files."""
     value, number = options.get("classes", (str(labels), 0))
     if not value.isdecimal() or int(value) < 1:

@@ -19,7 +19,7 @@ from runner.errors import DataError
 
 
 def open_description(path: str | os.PathLike) -> Dataset:
-    """A Dataset from a YAML description.  Raises DataError naming the file, the key and where known the line."""
+    """A Dataset from a YAML description.  Raises DataError naming file, key and, where known, line."""
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
@@ -29,7 +29,8 @@ def open_description(path: str | os.PathLike) -> Dataset:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise DataError(f"{path}{line}: this is not YAML ({getattr(error, 'problem', None) or error})") from None
+        raise DataError(f"{path}{line}: this is not YAML "
+                        f"({getattr(error, 'problem', None) or error})") from None
     if not isinstance(content, dict):
         raise DataError(f"{path}: a data description holds the keys path, train, test (or val) and names. "
                         f"Got {type(content).__name__}")
@@ -47,7 +48,7 @@ def open_description(path: str | os.PathLike) -> Dataset:
 
 
 def _place(path: str | os.PathLike, content: dict, key: str) -> Path | None:
-    """The folder or list file a key names, looked for below `path:`, beside the description, in the current folder."""
+    """The folder or list a key names: below `path:`, beside the description, or in the current folder."""
     value = content.get(key)
     if value is None:
         return None
@@ -71,7 +72,8 @@ def _names(path: str | os.PathLike, content: dict, parts: dict[str, Path | None]
         return class_folders(folder)
     if isinstance(names, dict):
         if sorted(names, key=str) != sorted(range(len(names)), key=str):
-            raise DataError(f"{path}: names must be numbered 0 to {len(names) - 1} without gaps. Got {list(names)}")
+            raise DataError(f"{path}: names must be numbered 0 to {len(names) - 1} without gaps. Got "
+                            f"{list(names)}")
         names = [names[index] for index in range(len(names))]
     if not isinstance(names, list) or not names:
         raise DataError(f"{path}: names must be a list of class names, or numbers and names. Got {names!r}")
@@ -79,7 +81,7 @@ def _names(path: str | os.PathLike, content: dict, parts: dict[str, Path | None]
 
 
 def _split(where: Path, names: list[str], warnings: list[str]) -> Split:
-    """A folder, or a list whose paths tell the class: by a folder in them, nearest first, else as darknet does."""
+    """A folder, or a list whose paths tell the class: by the nearest folder in them, else as darknet does."""
     if where.is_dir():
         return split_of(where, names)
     number = {name: index for index, name in enumerate(names)}
@@ -90,10 +92,12 @@ def _split(where: Path, names: list[str], warnings: list[str]) -> Split:
         if index is None:
             match = label_of(written, names)
             if match is None:
-                raise DataError(f"{where}:{line}: none of the {len(names)} classes occurs in the path {written!r}")
+                raise DataError(f"{where}:{line}: none of the {len(names)} classes occurs in the path "
+                                f"{written!r}")
             index = match[0]
             doubtful += match[1] > 1
         items.append((path, index))
     if doubtful:
-        warnings.append(f"{where}: {doubtful} of {len(items)} paths contain several class names and get the first")
+        warnings.append(f"{where}: {doubtful} of {len(items)} paths contain several class names and get the "
+                        "first")
     return Split(items, len(names))

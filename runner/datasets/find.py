@@ -1,4 +1,4 @@
-"""Where data is: opening a data set by its path, finding the one that belongs to a cfg, and expanding arguments."""
+"""Where data is: opening a data set by its path, finding the one of a cfg, expanding arguments to images."""
 import glob
 import os
 import sys
@@ -38,8 +38,8 @@ def open_dataset(path: str | os.PathLike) -> Dataset:
 def find_data(cfg_path: str | os.PathLike, data: str | None = None, net_data: str | None = None) -> Path:
     """The data set of a network: --data, else [net] data=, else data/<cfg name> as .yaml, .data or a folder.
 
-    `[net] data=` is relative to the current folder, the cfg's folder or the one above it; data/ is looked for in the
-    current folder, then beside the cfg's folder.  Raises DataError listing the places looked at.
+    [net] data= is relative to the current folder, the cfg's folder or the one above it; data/ is looked for
+    in the current folder, then beside the cfg's folder.  Raises DataError listing the places looked at.
     """
     cfg = Path(cfg_path)
     above = cfg.resolve().parent.parent
@@ -60,17 +60,18 @@ def find_data(cfg_path: str | os.PathLike, data: str | None = None, net_data: st
     for place in places:
         if place.is_dir() if place.name == cfg.stem else place.is_file():
             return place
-    raise DataError(f"{cfg}: no data to be found. Name it by --data, or by data= in [net], or put it at one of "
-                    f"{', '.join(str(place) for place in places)}")
+    raise DataError(f"{cfg}: no data to be found. Name it by --data, or by data= in [net], or put it at one "
+                    f"of {', '.join(str(place) for place in places)}")
 
 
 def expand_images(arguments: Iterable[str | os.PathLike]) -> list[str]:
-    """Images, folders (everything below), globs, list files (.txt, .list) and - (paths on stdin), as one list of paths.
+    """Images, folders (all below), globs, list files (.txt, .list) and - (stdin), as one list of paths.
 
-    The order is that of the arguments; folders and globs are sorted.  Raises DataError for what does not exist.
+    The order is that of the arguments; folders and globs are sorted.  DataError for what does not exist.
     """
     found: list[str] = []
-    for argument in map(os.fspath, arguments):
+    for given in arguments:
+        argument = os.fspath(given)
         if argument == "-":
             found += _listed(enumerate((line.strip() for line in sys.stdin), 1), "standard input", Path("."))
         elif os.path.isdir(argument):
@@ -99,6 +100,7 @@ def _listed(lines: Iterable[tuple[int, str]], name: str, folder: Path) -> list[s
         if line:
             where = locate(line, [folder])
             if where is None:
-                raise DataError(f"{name}:{number}: there is no {line!r}, neither in the current folder nor in {folder}")
+                raise DataError(f"{name}:{number}: there is no {line!r}, neither in the current folder nor "
+                                f"in {folder}")
             found.append(where)
     return found

@@ -11,9 +11,17 @@ TEST_FOLDERS = ("test", "val", "valid", "validation")
 
 
 def images_in(folder: str | os.PathLike) -> list[str]:
-    """All files below a folder that are called like images, in natural order; hidden ones are left out."""
-    found = []
-    for place, below, files in os.walk(folder, followlinks=True):
+    """All files below a folder that are called like images, in natural order; hidden ones are left out.
+
+    Links to folders are followed, each folder once.
+    """
+    found, seen = [], set()
+    for place, below, files in os.walk(os.fspath(folder), followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            below.clear()
+            continue
+        seen.add(real)
         below[:] = sorted((name for name in below if not name.startswith(".")), key=natural_key)
         found += [os.path.join(place, name) for name in sorted(files, key=natural_key)
                   if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES]
@@ -22,12 +30,12 @@ def images_in(folder: str | os.PathLike) -> list[str]:
 
 def class_folders(folder: Path) -> list[str]:
     """Names of the folders inside, 10 after 9."""
-    return sorted((entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")),
-                  key=natural_key)
+    found = (entry.name for entry in folder.iterdir() if entry.is_dir())
+    return sorted((name for name in found if not name.startswith(".")), key=natural_key)
 
 
 def split_of(folder: Path, names: list[str]) -> Split:
-    """The images of a folder with a folder per class.  Raises DataError for a class not in names, or no images."""
+    """The images of a folder per class.  Raises DataError for a class not in names, or no images."""
     number = {name: index for index, name in enumerate(names)}
     items = []
     for name in class_folders(folder):
@@ -42,24 +50,25 @@ def split_of(folder: Path, names: list[str]) -> Split:
 
 
 def open_folder(folder: str | os.PathLike) -> Dataset:
-    """folder/train/<class>/... and folder/test/<class>/... (test, val, valid or validation), or folder/<class>/...
+    """folder/train/<class>/... and folder/test/<class>/... (or val, valid, validation), or
+    folder/<class>/... alone.
 
     Classes are the folder names in natural order.  Raises DataError when there is nothing to find.
     """
     folder = Path(folder)
     inside = {name.lower(): name for name in class_folders(folder)}
-    train = next((folder / inside[name] for name in TRAIN_FOLDERS if name in inside), None)
+    train: Path | None = next((folder / inside[name] for name in TRAIN_FOLDERS if name in inside), None)
     test = next((folder / inside[name] for name in TEST_FOLDERS if name in inside), None)
     warnings = []
     if train is None and test is None:
         if not inside:
-            raise DataError(f"{folder}: a data folder holds train/ and test/ (or val/) with a folder per class in each, "
-                            "or the folders of the classes. This one holds no folder at all")
+            raise DataError(f"{folder}: a data folder holds train/ and test/ (or val/) with a folder per "
+                            "class in each, or the folders of the classes. This one holds no folder at all")
         train = folder
-        warnings.append(f"{folder}: there is no test/ (or val/) folder: everything is for training, nothing to test with")
+        warnings.append(f"{folder}: there is no test/ (or val/) folder: everything is for training, nothing "
+                        "to test with")
     elif test is None:
         warnings.append(f"{folder}: there is no test/ (or val/) folder beside train/: nothing to test with")
-    first = train or test
-    names = class_folders(first)
+    names = class_folders(train or test or folder)
     return Dataset(names, split_of(train, names) if train else None, split_of(test, names) if test else None,
                    str(folder), warnings)

@@ -38,8 +38,9 @@ def locate(path: str, folders: Iterable[Path]) -> str | None:
 def read_list(path: str | os.PathLike, folders: Iterable[Path] = ()) -> list[tuple[int, str, str]]:
     """The images of a list file as (line number, path as written, path to open).
 
-    A relative path is looked for in the current folder, in the folder of the list, then in `folders`.  One that is in
-    none of them is kept as it is written, and whoever opens it will name it; when all are missing, that is a DataError.
+    A relative path is looked for in the current folder, in the folder of the list, then in `folders`.  One
+    that is in none of them is kept as it is written, and whoever opens it will name it; when all are missing,
+    that is a DataError.
     """
     places = [Path(path).parent, *folders]
     found, missing = [], 0
@@ -51,6 +52,6 @@ def read_list(path: str | os.PathLike, folders: Iterable[Path] = ()) -> list[tup
         raise DataError(f"{path}: the list is empty")
     if missing == len(found):
         looked = ", ".join(dict.fromkeys(str(p) for p in [Path("."), *places]))
-        raise DataError(f"{path}:{found[0][0]}: there is no {found[0][1]!r}, nor any other image of this list. "
-                        f"Relative paths were looked for in {looked}")
+        raise DataError(f"{path}:{found[0][0]}: there is no {found[0][1]!r}, nor any other image of the "
+                        f"list. Relative paths were looked for in {looked}")
     return found

@@ -1,15 +1,15 @@
 """Batches of images, decoded and augmented in background threads while the network computes.
 
-    with batches(data.train, batch=64, width=32, height=32, augment=Augment(32, 32), seed=1, endless=True) as loader:
+    with batches(data.train, batch=64, width=32, height=32, augment=Augment(32, 32), endless=True) as loader:
         for x, truth in loader: ...
 
-What a batch holds depends on split, seed and its number alone, not on threads or on where one started: batch k takes the
-images k * batch, k * batch + 1, ... of the sequence of shuffled epochs, and its random numbers come from (seed, k).  So
-`start_batch=k` goes on exactly where an interrupted run stopped.  (darknet draws every image anew with replacement;
-here each image is seen once per epoch.)
+What a batch holds depends on split, seed and its number alone, not on threads or on where one started: batch
+k takes the images k * batch, k * batch + 1, ... of the sequence of shuffled epochs, and its random numbers
+come from (seed, k).  So `start_batch=k` goes on exactly where an interrupted run stopped.  (darknet draws
+every image anew with replacement; here each image is seen once per epoch.)
 
-At most a few batches wait in memory, whatever the number of images.  Decoded images are kept while they all fit in
-`cache_bytes`; then an epoch over small files costs no decoding.
+At most a few batches wait in memory, whatever the number of images.  Decoded images are kept while they all
+fit in `cache_bytes`; then an epoch over small files costs no decoding.
 """
 import os
 import time
@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -31,26 +32,30 @@ TOGETHER = 1 << 18               # images of one size are augmented together up 
 SHUFFLE, DRAW = 0, 1             # separate streams of random numbers
 
 
-def batches(split: Split, *, batch: int, width: int, height: int, channels: int = 3, augment: Augment | None = None,
-            shuffle: bool = False, seed: int = 0, endless: bool = False, epochs: int = 1, start_batch: int = 0,
-            how: str = "crop", on_bad: str = "skip", warn: Callable[[str], None] | None = None,
-            label_smoothing: float = 0., workers: int | None = None, cache_bytes: int = 256 << 20) -> "Loader":
-    """An iterator of (x, truth): x float32 (n, channels, height, width) in 0..1, truth float32 (n, classes) one-hot.
+def batches(split: Split, *, batch: int, width: int, height: int, channels: int = 3,
+            augment: Augment | None = None, shuffle: bool = False, seed: int = 0, endless: bool = False,
+            epochs: int = 1, start_batch: int = 0, how: str = "crop", on_bad: str = "skip",
+            warn: Callable[[str], None] | None = None, label_smoothing: float = 0.,
+            workers: int | None = None, cache_bytes: int = 256 << 20) -> "Loader":
+    """An iterator of (x, truth): float32 (n, channels, height, width) in 0..1 and one-hot (n, classes).
 
-    augment: random changes; without it images are prepared by `how` (see runner.images.prepare).  shuffle: a new order
-    each epoch.  endless: never stops, every batch is full.  Otherwise `epochs` passes, the last batch may be smaller.
-    on_bad "skip": an image that cannot be read is named once through `warn` and in `.bad`; when endless another image
-    takes its place, otherwise the batch is smaller.  "error": it is a DataError.  label_smoothing e: 1 - e and
-    e / (classes - 1).  workers: threads, 0 to do everything in the calling one; default one per core, at most 4.
+    augment: random changes; without it images are prepared by `how` (see runner.images.prepare).  shuffle: a
+    new order each epoch.  endless: never stops, every batch is full.  Otherwise `epochs` passes, the last
+    batch may be smaller.  on_bad "skip": an image that cannot be read is named once through `warn` and in
+    `.bad`; when endless another image takes its place, otherwise the batch is smaller.  "error": it is a
+    DataError.  label_smoothing e: 1 - e and e / (classes - 1).  workers: threads, 0 to do everything in the
+    calling one; default one per core, at most 4.
     """
     if not len(split):
         raise DataError("there are no images to load")
     if batch < 1 or width < 1 or height < 1 or start_batch < 0:
         raise UsageError(f"batch, width and height must be at least 1. Got {batch}, {width}, {height}")
     if on_bad not in ("skip", "error") or how not in PREPARATIONS:
-        raise UsageError(f"on_bad is 'skip' or 'error', how one of {', '.join(PREPARATIONS)}. Got {on_bad!r}, {how!r}")
+        raise UsageError(f"on_bad is 'skip' or 'error', how one of {', '.join(PREPARATIONS)}. "
+                         f"Got {on_bad!r}, {how!r}")
     if augment and (augment.width, augment.height) != (width, height):
-        raise UsageError(f"augment makes {augment.width}x{augment.height} images, the loader {width}x{height}")
+        raise UsageError(f"augment makes {augment.width}x{augment.height} images, the loader "
+                         f"{width}x{height}")
     total = None if endless else len(split) * epochs
     source = _Source(split, width, height, channels, augment, how, on_bad, cache_bytes, refill=endless)
     order = _Order(len(split), batch, seed, shuffle, total)
@@ -75,7 +80,7 @@ class Loader:
         self._pool = ThreadPoolExecutor(workers, "loader") if workers else None
         size = order.batch * source.channels * source.width * source.height * 4
         self._ahead = max(1, min(2 * workers, AHEAD_BYTES // size))
-        # Large images: the threads share each batch.  Small ones: a batch each, so that arithmetic is done in bulk.
+        # Large images: the threads share each batch.  Small ones: a batch each, for arithmetic in bulk.
         self._parts = max(1, min(workers, order.batch)) if size > 4 << 20 else 1
         self._closed = self._any_good = False
 
@@ -94,7 +99,8 @@ class Loader:
             if not self._jobs:
                 self.close()
                 if self.bad and not self._any_good:
-                    raise DataError(f"none of the images can be read. The first one: {next(iter(self.bad.values()))}")
+                    raise DataError("none of the images can be read. The first one: "
+                                    f"{next(iter(self.bad.values()))}")
                 raise StopIteration
             started = time.perf_counter()
             job = self._jobs.popleft()
@@ -118,7 +124,7 @@ class Loader:
             job = _Job(indices, self._order.draws(self._next), self._source.empty(len(indices)))
             self._next += 1
             cuts = np.linspace(0, len(indices), self._parts + 1).astype(int)
-            for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+            for start, stop in pairwise(cuts):
                 if self._pool:
                     job.futures.append(self._pool.submit(self._source.load, job, start, stop))
                 elif start < stop:
@@ -211,10 +217,10 @@ class _Order:
 
 
 class _Source:
-    """Fills batches with images.  Shared by the threads; knows nothing of the Loader, so that can be collected."""
+    """Fills batches with images; shared by the threads.  Knows no Loader, so that one can be collected."""
 
-    def __init__(self, split: Split, width: int, height: int, channels: int, augment: Augment | None, how: str,
-                 on_bad: str, cache_bytes: int, refill: bool):
+    def __init__(self, split: Split, width: int, height: int, channels: int, augment: Augment | None,
+                 how: str, on_bad: str, cache_bytes: int, refill: bool):
         self.split, self.width, self.height, self.channels = split, width, height, channels
         self.augment, self.how, self.on_bad, self.refill = augment, how, on_bad, refill
         self._cache: dict[int, np.ndarray] | None = {}
@@ -226,21 +232,24 @@ class _Source:
 
     def load(self, job: _Job, start: int, stop: int) -> None:
         """Write the images start..stop of a job."""
+        augment = self.augment
         same_shape: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}
         for row in range(start, stop):
             pixels = self._good(job, row)
             if pixels is None:
                 job.indices[row] = -1
-            elif self.augment is None:
+            elif augment is None:
                 job.x[row] = pixels
             else:
                 same_shape.setdefault(pixels.shape, []).append((row, pixels))
+        if augment is None:
+            return
         for shape, found in same_shape.items():
             together = max(1, TOGETHER // int(np.prod(shape)))
             for first in range(0, len(found), together):
                 rows, images = zip(*found[first:first + together], strict=True)
                 at = list(rows)
-                job.x[at] = augment_batch(to_float(np.stack(images)), self.augment, job.draws[at])
+                job.x[at] = augment_batch(to_float(np.stack(images)), augment, job.draws[at])
 
     def _good(self, job: _Job, row: int) -> np.ndarray | None:
         """The image of a row, or when it is bad the next good one, or None."""
@@ -257,7 +266,8 @@ class _Source:
                     self._bad[index] = str(error)
             job.bad.append((self.split[index][0], self._bad[index]))
         if self.refill:
-            raise DataError(f"none of the {len(self.split)} images can be read. The last one: {job.bad[-1][1]}")
+            raise DataError(f"none of the {len(self.split)} images can be read. The last one: "
+                            f"{job.bad[-1][1]}")
         return None
 
     def _pixels(self, index: int) -> np.ndarray:

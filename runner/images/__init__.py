@@ -1,4 +1,4 @@
-"""Images: files to arrays (decode), geometry (resize), colours (colour), random changes for training (augment)."""
+"""Images: files to arrays (decode), geometry (resize), colours (colour), random changes (augment)."""
 from runner.images.augment import Augment, augment, augment_batch
 from runner.images.colour import distort
 from runner.images.decode import SUFFIXES, read_image, read_pixels, to_float
@@ -19,5 +19,5 @@ from runner.images.resize import (
 )
 
 __all__ = ["PREPARATIONS", "SUFFIXES", "Augment", "Placement", "augment", "augment_batch", "centre_crop",
-           "centre_square", "cover", "crop", "distort", "flip", "letterbox", "prepare", "read_image", "read_pixels",
-           "resize", "resize_max", "resize_min", "rotate_crop", "to_float"]
+           "centre_square", "cover", "crop", "distort", "flip", "letterbox", "prepare", "read_image",
+           "read_pixels", "resize", "resize_max", "resize_min", "rotate_crop", "to_float"]

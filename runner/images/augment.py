@@ -1,8 +1,9 @@
 """Random crops, turns, mirrors and colours for training a classifier.
 
-The recipe is darknet's (AlexeyAB, load_image_augment_paths and random_augment_image): the short side is scaled to a
-random size between min_crop and max_crop, and a random window of the network's size is cut out, turned and stretched a
-little; then mirror and colours.  Without any of them (all defaults) it is a random window of the image scaled to fit.
+The recipe is darknet's (AlexeyAB, load_image_augment_paths and random_augment_image): the short side is
+scaled to a random size between min_crop and max_crop, and a random window of the network's size is cut out,
+turned and stretched a little; then mirror and colours.  Without any of them (all defaults) it is a random
+window of the image scaled to fit.
 """
 from dataclasses import dataclass
 
@@ -19,8 +20,9 @@ DRAWS = 12                  # random numbers that one image takes
 class Augment:
     """How far training images may be changed.  The names and meanings are those of the [net] options.
 
-    min_crop, max_crop: range of the short side in pixels, 0: the larger of width and height.  angle: degrees either
-    way.  aspect, saturation, exposure: factors between 1/x and x.  hue: turns either way.  flip: mirror half of them.
+    min_crop, max_crop: range of the short side in pixels, 0: the larger of width and height.  angle: degrees
+    either way.  aspect, saturation, exposure: factors between 1/x and x.  hue: turns either way.  flip:
+    mirror half of them.
     """
 
     width: int
@@ -49,7 +51,7 @@ def augment(image: np.ndarray, settings: Augment, rng: np.random.Generator) -> n
 
 
 def augment_batch(images: np.ndarray, settings: Augment, draws: np.ndarray) -> np.ndarray:
-    """Images of one size (n, c, h, w) -> (n, c, settings.height, settings.width), each changed in its own way.
+    """Images of one size (n, c, h, w) -> (n, c, settings.height, settings.width), each changed differently.
 
     draws (n, DRAWS): uniform numbers in 0..1.  An image's result depends on its own row alone.
     """

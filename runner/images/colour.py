@@ -6,12 +6,13 @@ def distort(images: np.ndarray, hue: np.ndarray | float = 0., saturation: np.nda
             exposure: np.ndarray | float = 1.) -> np.ndarray:
     """Turn the hue, multiply saturation and value: (n, c, h, w) in 0..1 -> the same shape, clamped to 0..1.
 
-    hue is in turns (-1..1), each argument one number or n numbers.  One-channel images are multiplied by the exposure.
-    The result is darknet's distort_image (to HSV, change, back to RGB), where the saturation may pass 1 on its way.
+    hue is in turns (-1..1), each argument one number or n numbers.  One-channel images are multiplied by the
+    exposure.  The result is darknet's distort_image (to HSV, change, back to RGB), where the saturation may
+    pass 1 on its way.
 
-    With value v = max, spread d = max - min and k = (n + 6 hue) mod 6 for n = 5, 3, 1, a channel of an HSV colour is
-    v - d * clip(min(k, 4 - k), 0, 1).  Saturation multiplies d, exposure everything, so only the hue has to be found,
-    and without a turn not even that: v - d * clip(...) is the channel itself.
+    With value v = max, spread d = max - min and k = (n + 6 hue) mod 6 for n = 5, 3, 1, a channel of an HSV
+    colour is v - d * clip(min(k, 4 - k), 0, 1).  Saturation multiplies d, exposure everything, so only the
+    hue has to be found, and without a turn not even that: v - d * clip(...) is the channel itself.
     """
     n, channels = images.shape[:2]
     dtype = images.dtype

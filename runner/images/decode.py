@@ -3,10 +3,11 @@
     read_image("dog.jpg")                -> float32 (3, height, width), values 0..1
     read_image(data, channels=1)         -> float32 (1, height, width)
 
-PNG, JPEG, BMP, GIF (first frame), WebP, TIFF, PPM and whatever else Pillow knows.  8-bit values are divided by 255,
-16-bit ones by 65535.  The turn noted in the EXIF data is applied.  Transparency is dropped, as darknet's decoder does
-when three channels are wanted: the hidden colours appear.  Grey from colours is ITU-R 601 luma in the integers of
-that decoder, (77 r + 150 g + 29 b) >> 8, so that darknet's grey networks see the same values.
+PNG, JPEG, BMP, GIF (first frame), WebP, TIFF, PPM and whatever else Pillow knows.  8-bit values are divided
+by 255, 16-bit ones by 65535.  The turn noted in the EXIF data is applied.  Transparency is dropped, as
+darknet's decoder does when three channels are wanted: the hidden colours appear.  Grey from colours is ITU-R
+601 luma in the integers of that decoder, (77 r + 150 g + 29 b) >> 8, so that darknet's grey networks see the
+same values.
 """
 import io
 import os
@@ -25,7 +26,7 @@ SUFFIXES = frozenset(".png .jpg .jpeg .jpe .jfif .bmp .dib .gif .webp .tif .tiff
 
 
 def read_image(source: Source, channels: int = 3) -> np.ndarray:
-    """Decode a path, the bytes of a file, or an open binary file to float32 (channels, height, width) in 0..1.
+    """A path, the bytes of a file, or an open binary file, as float32 (channels, height, width) in 0..1.
 
     channels is 1 (grey) or 3 (red, green, blue).  Raises DataError naming the file and what is wrong with it.
     """
@@ -61,22 +62,29 @@ def read_pixels(source: Source, channels: int = 3) -> np.ndarray:
         raise DataError(f"{name}: the image is too large to be decoded safely ({error})") from None
     except DataError as error:
         raise DataError(f"{name}: {error}") from None
-    except Exception as error:  # the decoders raise OSError, SyntaxError, ValueError, struct.error, EOFError ...
+    except Exception as error:       # decoders raise OSError, SyntaxError, ValueError, EOFError ...
         raise DataError(f"{name}: the image is truncated or damaged ({error})") from error
 
 
 def _decode(source: Source, channels: int) -> np.ndarray:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")           # about metadata and palettes: nothing that changes the pixels
+        warnings.simplefilter("ignore")          # about metadata and palettes: no pixel changes
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             image.load()
             if image.width == 0 or image.height == 0:
                 raise DataError("the image has no pixels")
-            if image.getexif().get(0x0112, 1) != 1:            # orientation
-                image = ImageOps.exif_transpose(image)
-            if image.mode in ("F", "I") or image.mode.startswith("I;16"):
-                return np.repeat(_deep_grey(image), channels, axis=0)
-            return _eight_bits(image, channels)
+            upright = _upright(image)
+            if upright.mode in ("F", "I") or upright.mode.startswith("I;16"):
+                return np.repeat(_deep_grey(upright), channels, axis=0)
+            return _eight_bits(upright, channels)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as the EXIF data asks; damaged EXIF data asks nothing."""
+    try:
+        return ImageOps.exif_transpose(image) if image.getexif().get(0x0112, 1) != 1 else image
+    except Exception:
+        return image
 
 
 def _deep_grey(image: Image.Image) -> np.ndarray:
@@ -84,7 +92,8 @@ def _deep_grey(image: Image.Image) -> np.ndarray:
     values = np.asarray(image)[None]
     if image.mode == "F":
         if not (values.min() >= 0 and values.max() <= 1):
-            raise DataError(f"floating point pixels must lie in 0..1. Got {values.min():g} to {values.max():g}")
+            raise DataError(f"floating point pixels must lie in 0..1. Got {values.min():g} to "
+                            f"{values.max():g}")
         return values.astype(np.float32)
     if values.min() < 0 or values.max() > 65535:
         raise DataError(f"integer pixels must lie in 0..65535. Got {values.min()} to {values.max()}")

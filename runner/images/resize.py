@@ -1,4 +1,5 @@
-"""Geometry: resize, letterbox, crop, rotate, flip.  All take float arrays (..., channels, height, width), return new ones.
+"""Geometry: resize, letterbox, crop, rotate, flip.  All take float arrays (..., channels, height, width),
+return new ones.
 
 The arithmetic is darknet's (src/image.c), so that published weights see the pixels they were trained on.
 """
@@ -19,8 +20,8 @@ class Placement(NamedTuple):
 def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
     """(..., h, w) -> (..., height, width), bilinear with the corners of both grids aligned.
 
-    Target column x reads source column x * (w - 1) / (width - 1); the last one is copied.  There is no smoothing when
-    shrinking.  A target of one row or column takes the last one, by the same rule.
+    Target column x reads source column x * (w - 1) / (width - 1); the last one is copied.  There is no
+    smoothing when shrinking.  A target of one row or column takes the last one, by the same rule.
     """
     if image.shape[-2:] == (height, width):
         return image.copy()
@@ -53,15 +54,16 @@ def _resize_rows(image: np.ndarray, height: int) -> np.ndarray:
     up, down, weight = _taps(image.shape[-2], height)
     weight = weight.astype(image.dtype)[:, None]
     out = image.take(up, axis=-2) * (1 - weight) + image.take(down, axis=-2) * weight
-    # darknet dims its last row by the rounding error of its position, a few millionths; recorded numbers show it.
+    # darknet dims its last row by the rounding error of its position: a few millionths, seen in recordings.
     # (Where the error falls the other way it loses the row altogether.  We do not.)
     last = np.float32(height - 1) * np.float32((image.shape[-2] - 1) / max(height - 1, 1))
-    out[..., -1, :] *= 1 - max(last - np.float32(image.shape[-2] - 1), 0)
+    out[..., -1, :] *= 1 - max(float(last) - (image.shape[-2] - 1), 0.)
     return out
 
 
 def letterbox(image: np.ndarray, width: int, height: int, fill: float = 0.5) -> tuple[np.ndarray, Placement]:
-    """Shrink or blow up with the aspect ratio kept, centred on a grey canvas: (..., height, width) and its placement."""
+    """Shrink or blow up with the aspect ratio kept, centred on a grey canvas: (..., height, width) and its
+    placement."""
     h, w = image.shape[-2:]
     if width * h < height * w:
         new_w, new_h = width, max(1, h * width // w)
@@ -86,7 +88,8 @@ def resize_max(image: np.ndarray, size: int) -> np.ndarray:
 
 
 def crop(image: np.ndarray, x: int, y: int, width: int, height: int) -> np.ndarray:
-    """The window whose upper left corner is (x, y); where it leaves the image, the border pixels are repeated."""
+    """The window whose upper left corner is (x, y); where it leaves the image, the border pixels are
+    repeated."""
     h, w = image.shape[-2:]
     if 0 <= x and x + width <= w and 0 <= y and y + height <= h:
         return image[..., y:y + height, x:x + width].copy()
@@ -124,9 +127,11 @@ PREPARATIONS = ("crop", "stretch", "letterbox")
 
 
 def prepare(image: np.ndarray, width: int, height: int, how: str = "crop") -> np.ndarray:
-    """A decoded image as the network's input (channels, height, width): the one way for validation, test and predict.
+    """A decoded image as the network's input (channels, height, width): the one way for validation, test and
+    predict.
 
-    how: "crop" (classifiers: see cover), "stretch" (detectors: resize), "letterbox" (detectors with letter_box=1).
+    how: "crop" (classifiers: see cover), "stretch" (detectors: resize), "letterbox" (detectors with
+    letter_box=1).
     """
     if how == "crop":
         return cover(image, width, height)
@@ -147,15 +152,15 @@ def rotate_crop(images: np.ndarray, width: int, height: int, *, angle: np.ndarra
                 aspect: np.ndarray | float = 1.) -> np.ndarray:
     """A turned, scaled, shifted window of each image: (n, c, h, w) -> (n, c, height, width), outside is 0.
 
-    angle in radians, scale > 1 magnifies, dx and dy shift the window in magnified pixels, aspect > 1 squeezes x.
-    Each may be one number or n numbers.  Bilinear; darknet's rotate_crop_image.
+    angle in radians, scale > 1 magnifies, dx and dy shift the window in magnified pixels, aspect > 1 squeezes
+    x. Each may be one number or n numbers.  Bilinear; darknet's rotate_crop_image.
     """
     n, channels, h, w = images.shape
     dtype = images.dtype
     angle, scale, dx, dy, aspect = (np.broadcast_to(np.asarray(v, dtype).reshape(-1, 1, 1), (n, 1, 1))
                                     for v in (angle, scale, dx, dy, aspect))
-    u = ((np.arange(width, dtype=dtype) - dtype.type(width / 2)) * aspect + dx * aspect) / scale    # (n, 1, width)
-    v = ((np.arange(height, dtype=dtype)[:, None] - dtype.type(height / 2)) + dy) / scale           # (n, height, 1)
+    u = ((np.arange(width, dtype=dtype) - dtype.type(width / 2)) * aspect + dx * aspect) / scale   # (n, 1, w)
+    v = ((np.arange(height, dtype=dtype)[:, None] - dtype.type(height / 2)) + dy) / scale          # (n, h, 1)
     cos, sin = np.cos(angle), np.sin(angle)
     x = np.clip(cos * u - sin * v + dtype.type(w / 2), -1, w)      # further out is black all the same
     y = np.clip(sin * u + cos * v + dtype.type(h / 2), -1, h)
@@ -163,7 +168,7 @@ def rotate_crop(images: np.ndarray, width: int, height: int, *, angle: np.ndarra
     x -= column
     y -= row
 
-    # A frame of zeros, one pixel before and two after, lets each tap be read without asking whether it is inside.
+    # A frame of zeros, one pixel before and two after: no tap has to ask whether it is inside.
     framed = np.zeros((n, h + 3, w + 3, channels), dtype)
     framed[:, 1:-2, 1:-2] = images.transpose(0, 2, 3, 1)
     flat = framed.reshape(-1, channels)
