@@ -1,0 +1,106 @@
+"""Where data is: opening a data set by its path, finding the one of a cfg, expanding arguments to images."""
+import glob
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from runner.datasets.base import Dataset
+from runner.datasets.darknet import open_data_file
+from runner.datasets.description import open_description
+from runner.datasets.folders import images_in, open_folder
+from runner.datasets.lists import locate, read_lines
+from runner.errors import DataError
+from runner.images.decode import SUFFIXES
+
+DESCRIPTIONS = (".yaml", ".yml", ".data")
+LISTS = (".txt", ".list")
+
+
+def open_dataset(path: str | os.PathLike) -> Dataset:
+    """A folder with a folder per class (below train/ and test/ or not), a .data file, or a YAML description.
+
+    Raises DataError with file and line for anything that cannot be used.
+    """
+    place = Path(path)
+    if place.is_dir():
+        return open_folder(place)
+    if not place.exists():
+        raise DataError(f"{path}: there is no such data folder or file")
+    if place.suffix.lower() in (".yaml", ".yml"):
+        return open_description(place)
+    if place.suffix.lower() == ".data":
+        return open_data_file(place)
+    raise DataError(f"{path}: a data set is a folder, a .data file or a .yaml file. Got a file ending in "
+                    f"{place.suffix or 'nothing'!r}")
+
+
+def find_data(cfg_path: str | os.PathLike, data: str | None = None, net_data: str | None = None) -> Path:
+    """The data set of a network: --data, else [net] data=, else data/<cfg name> as .yaml, .data or a folder.
+
+    [net] data= is relative to the current folder, the cfg's folder or the one above it; data/ is looked for
+    in the current folder, then beside the cfg's folder.  Raises DataError listing the places looked at.
+    """
+    cfg = Path(cfg_path)
+    above = cfg.resolve().parent.parent
+    if data:
+        if not Path(data).exists():
+            raise DataError(f"--data: there is no {data!r}")
+        return Path(data)
+    if net_data:
+        found = locate(net_data, [cfg.parent, above])
+        if found is None:
+            raise DataError(f"{cfg}: [net] data={net_data} does not exist. Looked in the current folder, "
+                            f"{cfg.parent} and {above}")
+        return Path(found)
+    bases = [Path("data")]
+    if (above / "data").resolve() != bases[0].resolve():
+        bases.append(above / "data")
+    places = [base / (cfg.stem + suffix) for base in bases for suffix in (*DESCRIPTIONS, "")]
+    for place in places:
+        if place.is_dir() if place.name == cfg.stem else place.is_file():
+            return place
+    raise DataError(f"{cfg}: no data to be found. Name it by --data, or by data= in [net], or put it at one "
+                    f"of {', '.join(str(place) for place in places)}")
+
+
+def expand_images(arguments: Iterable[str | os.PathLike]) -> list[str]:
+    """Images, folders (all below), globs, list files (.txt, .list) and - (stdin), as one list of paths.
+
+    The order is that of the arguments; folders and globs are sorted.  DataError for what does not exist.
+    """
+    found: list[str] = []
+    for given in arguments:
+        argument = os.fspath(given)
+        if argument == "-":
+            found += _listed(enumerate((line.strip() for line in sys.stdin), 1), "standard input", Path("."))
+        elif os.path.isdir(argument):
+            inside = images_in(argument)
+            if not inside:
+                raise DataError(f"{argument}: there are no images in this folder")
+            found += inside
+        elif os.path.exists(argument):
+            if argument.lower().endswith(LISTS):
+                found += _listed(read_lines(argument), argument, Path(argument).parent)
+            else:
+                found.append(argument)
+        elif any(sign in argument for sign in "*?["):
+            matches = sorted(name for name in glob.glob(argument, recursive=True) if os.path.isfile(name))
+            if not matches:
+                raise DataError(f"{argument}: no file matches")
+            found += [name for name in matches if os.path.splitext(name)[1].lower() in SUFFIXES] or matches
+        else:
+            raise DataError(f"{argument}: there is no such file or folder")
+    return found
+
+
+def _listed(lines: Iterable[tuple[int, str]], name: str, folder: Path) -> list[str]:
+    found = []
+    for number, line in lines:
+        if line:
+            where = locate(line, [folder])
+            if where is None:
+                raise DataError(f"{name}:{number}: there is no {line!r}, neither in the current folder nor "
+                                f"in {folder}")
+            found.append(where)
+    return found

@@ -1,0 +1,136 @@
+"""From a file to an array of pixels, by what the file contains and not by what it is called.
+
+    read_image("dog.jpg")                -> float32 (3, height, width), values 0..1
+    read_image(data, channels=1)         -> float32 (1, height, width)
+
+PNG, JPEG, BMP, GIF (first frame), WebP, TIFF, PPM and whatever else Pillow knows.  8-bit values are divided
+by 255, 16-bit ones by 65535.  The turn noted in the EXIF data is applied.  Transparency is dropped, as
+darknet's decoder does when three channels are wanted: the hidden colours appear.  Grey from colours is ITU-R
+601 luma in the integers of that decoder, (77 r + 150 g + 29 b) >> 8, so that darknet's grey networks see the
+same values.
+"""
+import io
+import os
+import warnings
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from runner.errors import DataError
+
+Source = str | os.PathLike | bytes | BinaryIO
+
+SUFFIXES = frozenset(".png .jpg .jpeg .jpe .jfif .bmp .dib .gif .webp .tif .tiff .ppm .pgm .pbm .pnm".split())
+
+
+def read_image(source: Source, channels: int = 3) -> np.ndarray:
+    """A path, the bytes of a file, or an open binary file, as float32 (channels, height, width) in 0..1.
+
+    channels is 1 (grey) or 3 (red, green, blue).  Raises DataError naming the file and what is wrong with it.
+    """
+    return to_float(read_pixels(source, channels))
+
+
+def to_float(pixels: np.ndarray) -> np.ndarray:
+    """uint8 or uint16 to float32 in 0..1; float32 is passed through."""
+    if pixels.dtype == np.float32:
+        return pixels
+    return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+
+
+def read_pixels(source: Source, channels: int = 3) -> np.ndarray:
+    """As read_image, in the type the file has: uint8, uint16 or float32, shape (channels, height, width).
+
+    This is what a cache keeps: a quarter of the memory.
+    """
+    if channels not in (1, 3):
+        raise DataError(f"an image is read as 1 (grey) or 3 (colour) channels. Got channels={channels}")
+    name = _name(source)
+    try:
+        return np.ascontiguousarray(_decode(source, channels))
+    except FileNotFoundError:
+        raise DataError(f"{name}: there is no such file") from None
+    except IsADirectoryError:
+        raise DataError(f"{name}: this is a folder, not an image") from None
+    except PermissionError:
+        raise DataError(f"{name}: the file may not be read (permission denied)") from None
+    except UnidentifiedImageError:
+        raise DataError(f"{name}: {_unidentified(source)}") from None
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{name}: the image is too large to be decoded safely ({error})") from None
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None
+    except Exception as error:       # decoders raise OSError, SyntaxError, ValueError, EOFError ...
+        raise DataError(f"{name}: the image is truncated or damaged ({error})") from error
+
+
+def _decode(source: Source, channels: int) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")          # about metadata and palettes: no pixel changes
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            image.load()
+            if image.width == 0 or image.height == 0:
+                raise DataError("the image has no pixels")
+            upright = _upright(image)
+            if upright.mode in ("F", "I") or upright.mode.startswith("I;16"):
+                return np.repeat(_deep_grey(upright), channels, axis=0)
+            return _eight_bits(upright, channels)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as the EXIF data asks; damaged EXIF data asks nothing."""
+    try:
+        return ImageOps.exif_transpose(image) if image.getexif().get(0x0112, 1) != 1 else image
+    except Exception:
+        return image
+
+
+def _deep_grey(image: Image.Image) -> np.ndarray:
+    """(1, h, w): uint16 from the integer modes, float32 from floating point TIFF."""
+    values = np.asarray(image)[None]
+    if image.mode == "F":
+        if not (values.min() >= 0 and values.max() <= 1):
+            raise DataError(f"floating point pixels must lie in 0..1. Got {values.min():g} to "
+                            f"{values.max():g}")
+        return values.astype(np.float32)
+    if values.min() < 0 or values.max() > 65535:
+        raise DataError(f"integer pixels must lie in 0..65535. Got {values.min()} to {values.max()}")
+    return values.astype(np.uint16)
+
+
+def _eight_bits(image: Image.Image, channels: int) -> np.ndarray:
+    """(channels, h, w) uint8 from any other mode: 1, L, LA, P, RGB, RGBA, CMYK, YCbCr ..."""
+    if image.mode == "LA":
+        image = image.getchannel("L")
+    elif image.mode == "1":
+        image = image.convert("L")
+    if image.mode == "L":
+        grey = np.asarray(image)[None]
+        return grey if channels == 1 else np.repeat(grey, 3, axis=0)
+    if image.mode != "RGB":
+        image.info.pop("transparency", None)      # else a transparent palette colour would be blended in
+        if image.mode in ("RGBa", "PA", "La"):
+            image = image.convert("LA" if image.mode == "La" else "RGBA")
+        image = image.convert("RGB")
+    colour = np.asarray(image).transpose(2, 0, 1)
+    if channels == 3:
+        return colour
+    red, green, blue = colour.astype(np.uint16)
+    return ((77 * red + 150 * green + 29 * blue) >> 8).astype(np.uint8)[None]
+
+
+def _name(source: Any) -> str:
+    if isinstance(source, bytes):
+        return f"<{len(source)} bytes>"
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    return str(getattr(source, "name", "<stream>"))
+
+
+def _unidentified(source: Source) -> str:
+    size = len(source) if isinstance(source, bytes) else None
+    if isinstance(source, str | os.PathLike):
+        size = Path(source).stat().st_size
+    return "the file is empty" if size == 0 else "this is not an image in any known format"
