@@ -31,14 +31,20 @@ class Header:
         return self.version[0] > 1000 or self.version[1] > 1000
 
 
-def read_header(data: bytes, path: str | Path) -> Header:
-    """The first 16 or 20 bytes.  `seen` has 64 bits from version 0.2 on, 32 before and in transposed files."""
+def read_header(data: bytes, path: str | Path, values: int | None = None) -> Header:
+    """The first 16 or 20 bytes.  `seen` has 64 bits from version 0.2 on, 32 before.
+
+    In transposed files pjreddie's darknet reads 32 bits and AlexeyAB's 64; there `values`, what the cfg needs,
+    decides with the size of the file, and pjreddie's way is taken when both or neither fit.
+    """
     if len(data) < 16:
-        raise WeightsError(f"{path}: {len(data)} bytes are too few for a .weights file, whose header alone has 16 or 20")
+        raise WeightsError(f"{path}: {len(data)} bytes are too few for a .weights file: its header has 16 or 20")
     major, minor, revision = struct.unpack_from("<3i", data)
     if not (0 <= major < 100_000 and 0 <= minor < 100_000 and revision >= 0):
         raise WeightsError(f"{path}: this is no .weights file: its version would be {major}.{minor}.{revision}")
     wide = major * 10 + minor >= 2 and major < 1000 and minor < 1000
+    if (major > 1000 or minor > 1000) and values is not None:
+        wide = len(data) == 20 + 4 * values
     if wide and len(data) < 20:
         raise WeightsError(f"{path}: {len(data)} bytes are too few for the header of version {major}.{minor}")
     seen, = struct.unpack_from("<Q" if wide else "<I", data, 12)
@@ -54,8 +60,8 @@ def load(net: Network, path: str | Path, *, cutoff: int | None = None) -> Header
         data = Path(path).read_bytes()
     except (FileNotFoundError, IsADirectoryError):
         raise WeightsError(f"{path}: there is no such weights file") from None
-    header = read_header(data, path)
     plan = list(_plan(net, cutoff))
+    header = read_header(data, path, sum(_array(layer, name).size for _, layer, name in plan))
     have, left_over = divmod(len(data) - header.size, 4)
     if left_over:
         raise WeightsError(f"{path}: {len(data)} bytes hold no whole number of float32 values after a header of "
