@@ -76,7 +76,7 @@ def _convert(kind: Any, text: str) -> Any:
     if get_origin(kind) is tuple:
         return tuple(_convert(get_args(kind)[0], part.strip()) for part in text.split(",") if part.strip())
     if kind is bool:
-        return {"0": False, "1": True}[text]
+        return bool(number(int, text))
     if kind is str:
         return text
     return number(kind, "".join(text.split()))
@@ -162,11 +162,18 @@ class Options:
 
 def _read(section: Section, key: str, f: Field, report: Report) -> Any:
     text, meta = section.lines[key].value, f.metadata
+    if f.type in (int, float, bool) and "," in text:
+        # a list where one number is read: darknet takes the first, and such cfgs have been trained
+        first = text.partition(",")[0].strip()
+        report.warn(f"{section.where(key)} {key} takes one number: the first of {text!r} is used, as in darknet")
+        text = first
     try:
         value = _convert(f.type, text)
         if _fits(value, meta):
+            if f.type is bool and text not in ("0", "1"):
+                report.warn(f"{section.where(key)} {key} is 0 or 1; {text} counts as 1, as in darknet")
             return value
-    except (ValueError, KeyError):
+    except ValueError:
         pass
     hint = ""
     if meta["choices"]:

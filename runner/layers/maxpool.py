@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from runner import ops
-from runner.config import opt
+from runner.config import ignored, opt
 from runner.errors import ShapeError
 from runner.layers.base import Layer, LayerOptions, Shape, register
 
@@ -34,6 +34,9 @@ class Maxpool(Layer):
         stride_y: int = opt(_stride, "stride down, where it differs", low=1)
         size: int = opt(_stride, "side of the window, pixels", low=1)
         padding: int = opt(_size_less_one, "rows and columns added in all, both sides together", low=0)
+        pad: bool = ignored(False, "a flag of old cfgs", "darknet does not read it; padding= is the option")
+        strideW: int = ignored(0, "stride across in one private fork", "darknet does not read it; stride_x= is it")
+        strideH: int = ignored(0, "stride down in one private fork", "darknet does not read it; stride_y= is it")
 
     def setup(self, shape: Shape) -> None:
         c, h, w = self.image(shape)

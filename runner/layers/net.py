@@ -32,6 +32,9 @@ def _epsilon(o: Any) -> float:
     return 1e-6
 
 
+DETECTOR = "only detection data is augmented so, and not by this version"
+TRACKING = "it concerns tracking through videos"
+GPU_TRAINING = "a feature of one fork's GPU training, not offered here"
 NO_GPU = "it concerns memory or streams of a GPU, and there is none here"
 NO_DISPLAY = "it concerns darknet's own window"
 
@@ -62,7 +65,7 @@ class NetOptions(Options):
     power: float = opt(4.0, "exponent of policy poly, random, and of burn_in")
     step: int = opt(1, "policy step: updates between two changes; policy sigmoid: update in the middle", low=1)
     scale: float = opt(1.0, "policy step: factor of each change")
-    steps: tuple[int, ...] = opt((), "policy steps: the updates at which the rate changes", low=0)
+    steps: tuple[int, ...] = opt((), "policy steps: the updates at which the rate changes")
     scales: tuple[float, ...] = opt((), "policy steps: the factor of each change")
     gamma: float = opt(1.0, "policy exp: factor of every update; policy sigmoid: steepness")
     sgdr_cycle: int = opt(_cycle, "policy sgdr: updates of the first cycle", low=0)
@@ -78,6 +81,31 @@ class NetOptions(Options):
     flip: bool = opt(True, "augmentation: mirror half of the images")
     label_smooth_eps: float = opt(0.0, "part of each label that is spread over the other classes", low=0, high=1)
 
+    blur: int = ignored(0, "blur some of the images", DETECTOR)
+    gaussian_noise: float = ignored(0.0, "noise added to the images", DETECTOR)
+    mixup: int = ignored(0, "blend pairs of images", DETECTOR)
+    cutmix: bool = ignored(False, "paste a part of one image into another", DETECTOR)
+    mosaic: bool = ignored(False, "put four images together", DETECTOR)
+    mosaic_bound: bool = ignored(False, "clip the boxes of a mosaic to their tile", DETECTOR)
+    letter_box: bool = ignored(False, "keep the aspect ratio of detection images", DETECTOR)
+    resize_step: float = ignored(32.0, "step of multi-scale training, pixels", DETECTOR)
+    dynamic_minibatch: bool = ignored(False, "larger batches at smaller sizes", DETECTOR)
+    random: float = ignored(0.0, "multi-scale training", DETECTOR)
+    center: bool = ignored(False, "centre crop instead of augmentation", "leave the augmentation options out instead")
+    contrastive: bool = ignored(False, "pairs of one image for [contrastive]", GPU_TRAINING)
+    contrastive_jit_flip: bool = ignored(False, "augmentation of such pairs", GPU_TRAINING)
+    contrastive_color: bool = ignored(False, "augmentation of such pairs", GPU_TRAINING)
+    unsupervised: bool = ignored(False, "training without labels", GPU_TRAINING)
+    track: bool = ignored(False, "images in the order of a video", TRACKING)
+    augment_speed: int = ignored(2, "frames skipped at most", TRACKING)
+    sequential_subdivisions: int = ignored(0, "subdivisions that follow one another in time", TRACKING)
+    seq_scales: tuple[float, ...] = ignored((), "their factors at each of steps", TRACKING)
+    ema_alpha: float = ignored(0.0, "moving average of the weights", GPU_TRAINING)
+    weights_reject_freq: int = ignored(0, "updates between two resets of similar filters", GPU_TRAINING)
+    equidistant_point: int = ignored(0, "update from which bad labels are sought", GPU_TRAINING)
+    badlabels_rejection_percentage: float = ignored(0.0, "share of labels taken for bad", GPU_TRAINING)
+    num_sigmas_reject_badlabels: float = ignored(0.0, "deviation that makes a label bad", GPU_TRAINING)
+    clip: float = ignored(0.0, "weights kept between -clip and clip", GPU_TRAINING)
     max_ratio: float = ignored(0.0, "max_crop as a factor of the width", "give max_crop instead")
     min_ratio: float = ignored(0.0, "min_crop as a factor of the width", "give min_crop instead")
     max_epochs: int = ignored(0, "epochs of training", "darknet never reads it; use max_batches")
