@@ -264,12 +264,15 @@ def _overwritten(case: Case, net: Network) -> int:
 
 
 def defect(case: Case, net: Network, key: str) -> str | None:
-    """Why a recorded array is not compared, or None."""
+    """Why a recorded array is not compared, or None: fork, section, option, reason; never a case."""
     part = [p for p in key.split("/") if not (p[:3] == "sub" and p[3:].isdigit())]
     index = int(part[1]) if len(part) > 1 and part[1].isdigit() else None
     layer = None if index is None else net.layers[index]
     if case.fork == "AlexeyAB" and layer is not None and _normed(layer) and part[0] == "grad" and part[-1] == "biases":
         return "AlexeyAB, batch_normalize=1: src/batchnorm_layer.c adds no gradient to the biases on the CPU"
+    stop = max((i for i, each in enumerate(net.layers) if each.options.stopbackward), default=-1)
+    if layer is not None and "delta" in part[0] and ((index or 0) <= stop or layer.options.onlyforward):
+        return f"{case.fork}, stopbackward or onlyforward: we do not work out a gradient that nothing uses"
     lost = _overwritten(case, net)
     if lost >= 0:
         later = part[0].startswith(("last_", "step", "cost", "sane_"))

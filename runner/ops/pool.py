@@ -1,0 +1,151 @@
+"""Pooling in darknet's geometry.
+
+`padding` is the *total* number of rows (and columns) added; padding // 2 of them stand before the image.  A window
+starts at oy * stride - padding // 2.  Cells outside the image never win a maximum and are not counted in a mean.
+"""
+import numpy as np
+
+from runner.ops import parallel
+
+Pair = tuple[int, int]
+
+
+def pool_out(length: int, size: int, stride: int, padding: int) -> int:
+    """Windows along one axis."""
+    return (length + padding - size) // stride + 1
+
+
+def maxpool2d(x: np.ndarray, size: int, stride: Pair, padding: int,
+              need_index: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
+    """x (n, c, h, w) -> y (n, c, oh, ow), index: which cell of the window won, row * size + column.
+
+    Of equal values the first in the window wins, row by row.  Without need_index the index is None.
+    """
+    n, c, h, w = x.shape
+    out = pool_out(h, size, stride[0], padding), pool_out(w, size, stride[1], padding)
+    y = np.empty((n, c, *out), x.dtype)
+    index = np.zeros((n, c, *out), np.uint8 if size < 16 else np.uint16) if need_index else None
+
+    def image(i: int) -> None:
+        padded = _pad(x[i], out, size, stride, padding, -np.inf)
+        if index is None:
+            np.copyto(y[i], _by_axis(padded, size, stride, out))
+            return
+        best, winner = y[i], index[i]
+        for tap, cells in enumerate(_taps(padded, size, stride, out)):
+            if tap == 0:
+                best[...] = cells
+            else:
+                better = cells > best
+                np.copyto(winner, tap, where=better, casting="unsafe")
+                np.maximum(best, cells, out=best)
+    parallel.for_each(image, n)
+    return y, index
+
+
+def maxpool2d_backward(dy: np.ndarray, index: np.ndarray, x_shape: tuple[int, ...], size: int, stride: Pair,
+                       padding: int) -> np.ndarray:
+    """dy (n, c, oh, ow) -> dx (n, c, h, w): each value goes to the cell that won."""
+    _, _, h, w = x_shape
+    out, before = dy.shape[2:], padding // 2
+    dx = np.empty(x_shape, dy.dtype)
+
+    def image(i: int) -> None:
+        spread = _pad(np.zeros(x_shape[1:], dy.dtype), out, size, stride, padding, 0)
+        for tap, cells in enumerate(_taps(spread, size, stride, out)):
+            cells += np.where(index[i] == tap, dy[i], 0)
+        dx[i] = spread[:, before:before + h, before:before + w]
+    parallel.for_each(image, len(dy))
+    return dx
+
+
+def maxpool_depth(x: np.ndarray, out_channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """x (n, c, h, w) -> y (n, out_channels, h, w), index: maxima over channels g, g + out_channels, ..."""
+    n, c, h, w = x.shape
+    full = c // out_channels
+    parts = x[:, :full * out_channels].reshape(n, full, out_channels, h, w)
+    index = parts.argmax(axis=1)
+    y = np.take_along_axis(parts, index[:, None], axis=1)[:, 0]
+    for g in range(c - full * out_channels):        # an incomplete last round takes part too
+        more = x[:, full * out_channels + g]
+        index[:, g][more > y[:, g]] = full
+        np.maximum(y[:, g], more, out=y[:, g])
+    return y, index
+
+
+def maxpool_depth_backward(dy: np.ndarray, index: np.ndarray, x_shape: tuple[int, ...]) -> np.ndarray:
+    """dy (n, out_channels, h, w) -> dx (n, c, h, w)."""
+    dx = np.zeros(x_shape, dy.dtype)
+    channel = index * dy.shape[1] + np.arange(dy.shape[1])[:, None, None]
+    np.put_along_axis(dx, channel, dy, axis=1)
+    return dx
+
+
+def local_avgpool2d(x: np.ndarray, size: int, stride: Pair, padding: int) -> np.ndarray:
+    """x (n, c, h, w) -> y (n, c, oh, ow): the sum of a window's cells inside the image divided by their number."""
+    _, _, h, w = x.shape
+    out = pool_out(h, size, stride[0], padding), pool_out(w, size, stride[1], padding)
+    padded = _pad(x, out, size, stride, padding, 0)
+    total = sum(_taps(padded, size, stride, out))
+    return total / _valid(x.shape, out, size, stride, padding).astype(x.dtype)
+
+
+def local_avgpool2d_backward(dy: np.ndarray, x_shape: tuple[int, ...], size: int, stride: Pair, padding: int,
+                             divide_by_valid: bool = True) -> np.ndarray:
+    """dy (n, c, oh, ow) -> dx.  Not divide_by_valid: size^2 everywhere, as AlexeyAB's backward does."""
+    out, before = dy.shape[2:], padding // 2
+    count = _valid(x_shape, out, size, stride, padding) if divide_by_valid else np.array(size * size)
+    share = dy / count.astype(dy.dtype)
+    spread = _pad(np.zeros(x_shape, dy.dtype), out, size, stride, padding, 0)
+    for cells in _taps(spread, size, stride, out):
+        cells += share
+    return np.ascontiguousarray(spread[..., before:before + x_shape[2], before:before + x_shape[3]])
+
+
+def avgpool(x: np.ndarray) -> np.ndarray:
+    """x (n, c, h, w) -> means (n, c)."""
+    return x.mean(axis=(2, 3), dtype=x.dtype)
+
+
+def avgpool_backward(dy: np.ndarray, x_shape: tuple[int, ...]) -> np.ndarray:
+    """dy (n, c) -> dx of x_shape: equal shares."""
+    share = dy / dy.dtype.type(x_shape[2] * x_shape[3])
+    return np.ascontiguousarray(np.broadcast_to(share[:, :, None, None], x_shape))
+
+
+def _pad(x: np.ndarray, out: Pair, size: int, stride: Pair, padding: int, value: float) -> np.ndarray:
+    """A copy of x (..., h, w) with `value` wherever a window may look outside."""
+    *front, h, w = x.shape
+    before = padding // 2
+    tall, wide = (max((o - 1) * s + size, side + before) for o, s, side in zip(out, stride, (h, w), strict=True))
+    if value == -np.inf and (tall, wide) == (h, w):
+        return x
+    padded = np.full((*front, tall, wide), value, x.dtype)
+    padded[..., before:before + h, before:before + w] = x
+    return padded
+
+
+def _taps(padded: np.ndarray, size: int, stride: Pair, out: Pair) -> list[np.ndarray]:
+    """For each cell of the window, row by row: a view (..., oh, ow) of what it sees."""
+    return [padded[..., i:i + (out[0] - 1) * stride[0] + 1:stride[0], j:j + (out[1] - 1) * stride[1] + 1:stride[1]]
+            for i in range(size) for j in range(size)]
+
+
+def _by_axis(padded: np.ndarray, size: int, stride: Pair, out: Pair) -> np.ndarray:
+    """The maximum of rows, then of columns: 2 size steps instead of size^2."""
+    rows = padded[:, :(out[0] - 1) * stride[0] + 1:stride[0]].copy()
+    for i in range(1, size):
+        np.maximum(rows, padded[:, i:i + (out[0] - 1) * stride[0] + 1:stride[0]], out=rows)
+    y = rows[:, :, :(out[1] - 1) * stride[1] + 1:stride[1]].copy()
+    for j in range(1, size):
+        np.maximum(y, rows[:, :, j:j + (out[1] - 1) * stride[1] + 1:stride[1]], out=y)
+    return y
+
+
+def _valid(x_shape: tuple[int, ...], out: Pair, size: int, stride: Pair, padding: int) -> np.ndarray:
+    """(oh, ow): how many cells of each window lie inside the image."""
+    counts = []
+    for side, windows, step in zip(x_shape[2:], out, stride, strict=True):
+        start = np.arange(windows) * step - padding // 2
+        counts.append(np.minimum(start + size, side) - np.maximum(start, 0))
+    return np.outer(*counts)

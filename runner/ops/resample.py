@@ -1,0 +1,87 @@
+"""Moving pixels: enlarging, summing blocks, and the rearrangements between space and channels."""
+import numpy as np
+
+
+def upsample(x: np.ndarray, stride: int, scale: float = 1.0) -> np.ndarray:
+    """x (n, c, h, w) -> (n, c, h stride, w stride): every pixel a block of equal ones, times scale."""
+    n, c, h, w = x.shape
+    y = np.empty((n, c, h, stride, w, stride), x.dtype)
+    y[...] = (x if scale == 1 else x * x.dtype.type(scale))[:, :, :, None, :, None]
+    return y.reshape(n, c, h * stride, w * stride)
+
+
+def upsample_backward(dy: np.ndarray, stride: int, scale: float = 1.0) -> np.ndarray:
+    """dy (n, c, h stride, w stride) -> dx (n, c, h, w): the sum of each block."""
+    return downsample(dy, stride, scale)
+
+
+def downsample(x: np.ndarray, stride: int, scale: float = 1.0) -> np.ndarray:
+    """x (n, c, h, w) -> (n, c, h // stride, w // stride): the sum of each block, times scale; a rest is left out."""
+    n, c, h, w = x.shape
+    h, w = h // stride, w // stride
+    y = np.zeros((n, c, h, w), x.dtype)
+    for i in range(stride):
+        for j in range(stride):
+            y += x[:, :, i:h * stride:stride, j:w * stride:stride]
+    return y if scale == 1 else y * x.dtype.type(scale)
+
+
+def downsample_backward(dy: np.ndarray, stride: int, scale: float, x_shape: tuple[int, ...]) -> np.ndarray:
+    """dy (n, c, h // stride, w // stride) -> dx of x_shape."""
+    spread = upsample(dy, stride, scale)
+    if spread.shape == x_shape:
+        return spread
+    dx = np.zeros(x_shape, dy.dtype)
+    dx[:, :, :spread.shape[2], :spread.shape[3]] = spread
+    return dx
+
+
+def space_to_depth(x: np.ndarray, stride: int) -> np.ndarray:
+    """x (n, c, h, w) -> (n, s s c, h / s, w / s), out channel (dy s + dx) c + k; darknet's [reorg3d]."""
+    n, c, h, w = x.shape
+    s = stride
+    return np.ascontiguousarray(x.reshape(n, c, h // s, s, w // s, s).transpose(0, 3, 5, 1, 2, 4)).reshape(
+        n, s * s * c, h // s, w // s)
+
+
+def depth_to_space(x: np.ndarray, stride: int) -> np.ndarray:
+    """The inverse of space_to_depth: x (n, c, h, w) -> (n, c / (s s), h s, w s); darknet's [reorg] reverse=1."""
+    n, c, h, w = x.shape
+    s = stride
+    return np.ascontiguousarray(x.reshape(n, s, s, c // (s * s), h, w).transpose(0, 3, 4, 1, 5, 2)).reshape(
+        n, c // (s * s), h * s, w * s)
+
+
+def reorg(x: np.ndarray, stride: int) -> np.ndarray:
+    """x (n, c, h, w) -> (n, s s c, h / s, w / s), scrambled as darknet's [reorg] does it.
+
+    The same walk as depth_to_space's inverse, but over a virtual image of c / (s s) channels and s times the sides
+    that lies over the same memory.  YOLOv2's weights were trained with it (src/blas.c:reorg_cpu).
+    """
+    n, c, h, w = x.shape
+    s = stride
+    virtual = x.reshape(n, c // (s * s), h * s, w * s)
+    return space_to_depth(virtual, s).reshape(n, c * s * s, h // s, w // s)
+
+
+def reorg_inverse(x: np.ndarray, stride: int) -> np.ndarray:
+    """Undo reorg: x (n, c, h, w) -> (n, c / (s s), h s, w s); darknet's [reorg3d] reverse=1."""
+    n, c, h, w = x.shape
+    s = stride
+    return depth_to_space(x.reshape(n, c // (s * s), h * s, w * s), s).reshape(n, c // (s * s), h * s, w * s)
+
+
+def pixel_shuffle(x: np.ndarray, scale: int) -> np.ndarray:
+    """x (n, c s s, h, w) -> (n, c, h s, w s) with s = scale (Shi et al. 2016)."""
+    n, c, h, w = x.shape
+    s = scale
+    return np.ascontiguousarray(x.reshape(n, c // (s * s), s, s, h, w).transpose(0, 1, 4, 2, 5, 3)).reshape(
+        n, c // (s * s), h * s, w * s)
+
+
+def pixel_unshuffle(x: np.ndarray, scale: int) -> np.ndarray:
+    """The inverse of pixel_shuffle."""
+    n, c, h, w = x.shape
+    s = scale
+    return np.ascontiguousarray(x.reshape(n, c, h // s, s, w // s, s).transpose(0, 1, 3, 5, 2, 4)).reshape(
+        n, c * s * s, h // s, w // s)
