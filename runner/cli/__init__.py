@@ -1,0 +1,80 @@
+"""The command line: python run.py VERB.  The only place that parses arguments, prints and exits.
+
+Each verb is a file here with a docstring (its help), `arguments(parser)` and `run(args) -> exit status`.  Exit
+status: 0 done, 1 the answer is no (check found mistakes), 2 it cannot be done.
+"""
+import argparse
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from runner import __version__
+from runner.errors import RunnerError
+
+# verb -> one line; the file of the same name is imported only when its verb is wanted
+VERBS = {
+    "train": "train the network of a cfg on images",
+    "test": "measure a trained network: accuracy, per class, confusion",
+    "predict": "say what is on images",
+    "check": "find every mistake in cfg files",
+    "summary": "show a network layer by layer: shapes, parameters, BFLOPs, memory",
+    "explain": "list the sections of a cfg, or what one of them takes",
+    "picture": "draw what one layer does to a photo",
+}
+EXAMPLES = """examples:
+  python run.py train cfg/net.cfg
+  python run.py predict cfg/net.cfg data/digits/test/7
+  python run.py check cfg/*.cfg
+  python run.py explain dropout
+  python run.py VERB --help          more about a verb
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command -> exit status.  A user's mistake is one line on stderr; only our own keep a traceback."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    verb = next((word for word in argv if not word.startswith("-")), None)
+    if verb is not None and verb not in VERBS:
+        near = difflib.get_close_matches(verb, VERBS, 1)
+        hint = f" (did you mean {near[0]!r}?)" if near else f" (known: {', '.join(VERBS)})"
+        print(f"run.py: there is no verb {verb!r}{hint}", file=sys.stderr)
+        return 2
+    parser = _parser(verb)
+    try:
+        args = parser.parse_args(argv)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 2
+    if not getattr(args, "run", None):
+        parser.print_help()
+        return 2
+    try:
+        return args.run(args) or 0
+    except (RunnerError, OSError) as error:
+        if isinstance(error, BrokenPipeError):      # whoever read our output has seen enough
+            sys.stdout = open(os.devnull, "w")      # noqa: SIM115  (it lives until the process ends)
+            return 0
+        for line in str(error).splitlines() or [type(error).__name__]:
+            print(f"run.py: {line}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("run.py: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser(verb: str | None) -> argparse.ArgumentParser:
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="run.py", description="Train and run the networks of darknet-style .cfg files.",
+                                     epilog=EXAMPLES, formatter_class=plain)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    verbs = parser.add_subparsers(metavar="VERB", title="verbs")
+    for name, line in VERBS.items():
+        if name != verb:
+            verbs.add_parser(name, help=line)
+            continue
+        module = importlib.import_module(f"runner.cli.{name}")
+        command = verbs.add_parser(name, help=line, description=module.__doc__, formatter_class=plain)
+        module.arguments(command)
+        command.set_defaults(run=module.run)
+    return parser

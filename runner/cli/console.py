@@ -1,0 +1,66 @@
+"""Words on the terminal: results to stdout, progress and remarks to stderr, colour only where it is wanted."""
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+STYLES = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "dim": "2"}
+
+
+def paint(text: str, style: str, stream: Any = None) -> str:
+    """`text` in a style when the stream is a terminal and NO_COLOR is not set (https://no-color.org)."""
+    stream = stream or sys.stdout
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
+        return text
+    return f"\033[{STYLES[style]}m{text}\033[0m"
+
+
+def say(text: str = "") -> None:
+    """A result: to stdout."""
+    print(text)
+
+
+def remark(text: str) -> None:
+    """Something to know on the way: to stderr."""
+    print(text, file=sys.stderr)
+
+
+def warn(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        remark(f"{paint('warning', 'yellow', sys.stderr)}: {sentence}")
+
+
+def write_json(target: str, value: Any) -> None:
+    """Results for a program: to a file, or to stdout for '-'."""
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    if target == "-":
+        say(text)
+        return
+    from runner.files import atomic_write
+    with atomic_write(target, "w") as file:
+        file.write(text + "\n")
+
+
+def table(rows: Sequence[Sequence[str]], left: Iterable[int] = (0,)) -> str:
+    """Rows under a heading, in columns; numbers to the right, the columns in `left` to the left."""
+    left, widths = set(left), [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) if i in left else cell.rjust(width)
+                       for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip() for row in rows]
+    return "\n".join([paint(lines[0], "bold"), *lines[1:]])
+
+
+def amount(number: float) -> str:
+    """12,345 as it is, larger ones in k, M or G."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e5, "k")):
+        if number >= size:
+            return f"{number / (1e3 if unit == 'k' else size):.1f} {unit}"
+    return f"{number:,.0f}"
+
+
+def megabytes(size: float) -> str:
+    return f"{size / 2**20:.1f} MB" if size < 2**30 else f"{size / 2**30:.2f} GB"
+
+
+def duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60):02d} s"

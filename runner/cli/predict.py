@@ -1,0 +1,60 @@
+"""Say what is on images: any mix of images, folders, globs and list files (.txt), or - for a list on stdin.
+
+  python run.py predict cfg/net.cfg data/digits/test/7
+  python run.py predict cfg/net.cfg a.png 'photos/*.jpg' --top 3 --json result.json
+"""
+import argparse
+
+from runner.cli import common, console
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("cfg", help="the network")
+    parser.add_argument("images", nargs="+", help="images, folders, globs, list files, -")
+    common.weights_option(parser)
+    parser.add_argument("--top", type=int, default=0, metavar="K", help="classes to name for each image (default: 3 in "
+                                                                      "the table, 5 in --json)")
+    parser.add_argument("--names", metavar="FILE", help="names of the classes, a line each (default: those of training)")
+    parser.add_argument("--on-bad", choices=("skip", "error"), default="skip",
+                        help="an image that cannot be read is named and skipped, or ends the run (default skip)")
+    common.json_option(parser)
+    common.network_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from runner.datasets import expand_images
+    from runner.errors import DataError
+    from runner.inference import infer
+    images = expand_images(args.images)
+    net, folder = common.load_trained(args)
+    names = class_names(args, folder)
+    if len(net.in_shape) != 3:
+        raise DataError(f"{args.cfg}: the network takes {net.in_shape[0]} values, no images")
+    results, bad = [], 0
+    top = args.top or (5 if args.json else 3)
+    width = max(map(len, images), default=0)
+    for result in infer(net, images, names=names, top=top, on_bad=args.on_bad):
+        if result.error:
+            bad += 1
+            console.warn([result.error])
+            continue
+        if args.json:
+            results.append({"image": result.image, "predictions": [
+                {"class": p.name, "index": p.index, "probability": p.probability} for p in result.predictions]})
+        if args.json != "-":
+            console.say(f"{result.image:{width}}  " + "   ".join(
+                f"{console.paint(p.name, 'bold') if not i else p.name} {100 * p.probability:5.1f} %"
+                for i, p in enumerate(result.predictions[:args.top or 3])))
+    if args.json:
+        console.write_json(args.json, results)
+    if bad:
+        console.remark(f"{bad} of {len(images)} images could not be read")
+    return 2 if bad == len(images) else 0
+
+
+def class_names(args: argparse.Namespace, folder: object) -> list[str]:
+    """From --names, else from the run that trained the weights."""
+    if args.names:
+        from runner.datasets.lists import read_lines
+        return [line for _, line in read_lines(args.names) if line]
+    return list(folder.names())     # type: ignore[attr-defined]
