@@ -76,11 +76,11 @@ def _learn(args: argparse.Namespace, net: "Network", data: "Dataset", best: "_Be
     from tqdm import tqdm
 
     import runner
-    options, total = net.options, net.options.max_batches
+    total = net.options.max_batches
     every = args.validate_every or max(total // 10, 50)
     smooth = None
     with _training_batches(args, net, data) as batches, tqdm(
-            total=total or None, initial=net.progress.iteration, unit="update", disable=args.quiet, file=sys.stderr,
+            total=total or None, initial=net.progress.iteration, unit="update", disable=args.quiet or not sys.stderr.isatty(), file=sys.stderr,
             dynamic_ncols=True, bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]") as bar:
         began, images = time.perf_counter(), 0
         for step in runner.train(net, batches):
@@ -98,7 +98,6 @@ def _learn(args: argparse.Namespace, net: "Network", data: "Dataset", best: "_Be
                               file=sys.stderr)
             if interrupt.asked:
                 break
-    del options
 
 
 def _training_batches(args: argparse.Namespace, net: "Network", data: "Dataset") -> Any:

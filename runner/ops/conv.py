@@ -32,17 +32,18 @@ def conv2d(x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1), padding
         return y
     kernel = weights.reshape(groups, f // groups, -1)
     plain = _is_plain(kh, kw, stride, padding) and (oh, ow) == (h, w)
+    taps = c // groups * kh * kw
 
-    def image(i: int) -> None:
-        out = y[i].reshape(groups, f // groups, oh * ow)
+    def block(i: slice) -> None:
+        out = y[i].reshape(-1, groups, f // groups, oh * ow)
         if plain:
-            np.matmul(kernel, x[i].reshape(groups, c // groups, h * w), out=out)
+            np.matmul(kernel, x[i].reshape(-1, groups, c // groups, h * w), out=out)
             return
         padded = _pad(x[i], (oh, ow), (kh, kw), stride, padding, dilation)
-        for top, bottom in _blocks(oh, c * kh * kw * ow):
+        for top, bottom in _row_blocks(oh, c * kh * kw * ow):
             columns = _columns(padded, (top, bottom, ow), (kh, kw), stride, dilation)
-            np.matmul(kernel, columns.reshape(groups, c // groups * kh * kw, -1), out=out[:, :, top * ow:bottom * ow])
-    parallel.for_each(image, n)
+            np.matmul(kernel, columns.reshape(len(out), groups, taps, -1), out=out[..., top * ow:bottom * ow])
+    parallel.for_blocks(block, n, c * kh * kw * oh * ow)
     return y
 
 
@@ -51,7 +52,7 @@ def conv2d_backward(dy: np.ndarray, x: np.ndarray, weights: np.ndarray, *, strid
                     need_dx: bool = True) -> tuple[np.ndarray | None, np.ndarray]:
     """dy (n, f, oh, ow) -> dx (n, c, h, w) or None, dweights.
 
-    Every image adds to a sum of its own; they are summed in order, so the threads do not show in the result.
+    Fixed blocks of images have sums of their own, added in order: the threads do not show in the result.
     """
     n, c, h, w = x.shape
     f, _, kh, kw = weights.shape
@@ -62,35 +63,29 @@ def conv2d_backward(dy: np.ndarray, x: np.ndarray, weights: np.ndarray, *, strid
     kernel = weights.reshape(groups, f // groups, -1)
     turned = np.ascontiguousarray(kernel.swapaxes(1, 2))
     plain = _is_plain(kh, kw, stride, padding) and (oh, ow) == (h, w)
-    parts = [np.zeros(0, x.dtype)] * n
 
-    def image(i: int) -> None:
-        grad = dy[i].reshape(groups, f // groups, oh * ow)
+    def block(i: slice) -> np.ndarray:
+        grad = dy[i].reshape(-1, groups, f // groups, oh * ow)
         if plain:
-            flat = x[i].reshape(groups, c // groups, h * w)
-            parts[i] = np.matmul(grad, flat.swapaxes(1, 2))
+            flat = x[i].reshape(-1, groups, c // groups, h * w)
             if dx is not None:
-                np.matmul(turned, grad, out=dx[i].reshape(groups, c // groups, h * w))
-            return
+                np.matmul(turned, grad, out=dx[i].reshape(-1, groups, c // groups, h * w))
+            return np.matmul(grad, flat.swapaxes(2, 3)).sum(axis=0)
         padded = _pad(x[i], (oh, ow), (kh, kw), stride, padding, dilation)
         spread = np.zeros_like(padded) if dx is not None else None
         total = np.zeros(kernel.shape, x.dtype)
-        for top, bottom in _blocks(oh, c * kh * kw * ow):
-            columns = _columns(padded, (top, bottom, ow), (kh, kw), stride, dilation).reshape(
-                groups, c // groups * kh * kw, -1)
-            block = grad[:, :, top * ow:bottom * ow]
-            total += np.matmul(block, columns.swapaxes(1, 2))
+        for top, bottom in _row_blocks(oh, c * kh * kw * ow):
+            shaped = _columns(padded, (top, bottom, ow), (kh, kw), stride, dilation)
+            columns = shaped.reshape(len(grad), groups, c // groups * kh * kw, -1)
+            rows = grad[..., top * ow:bottom * ow]
+            total += np.matmul(rows, columns.swapaxes(2, 3)).sum(axis=0)
             if spread is not None:
-                np.matmul(turned, block, out=columns)       # the columns' own memory takes their gradient
-                _add_columns(spread, columns.reshape(c, kh, kw, bottom - top, ow), top, stride, dilation)
-        parts[i] = total
-        if spread is not None:
-            dx[i] = spread[:, padding[0]:padding[0] + h, padding[1]:padding[1] + w]
-    parallel.for_each(image, n)
-    dweights = parts[0]
-    for part in parts[1:]:
-        dweights += part
-    return dx, dweights.reshape(weights.shape)
+                np.matmul(turned, rows, out=columns)        # the columns' own memory takes their gradient
+                _add_columns(spread, shaped, top, stride, dilation)
+        if dx is not None and spread is not None:
+            dx[i] = spread[..., padding[0]:padding[0] + h, padding[1]:padding[1] + w]
+        return total
+    return dx, parallel.sum_blocks(block, n, c * kh * kw * oh * ow).reshape(weights.shape)
 
 
 def conv2d_transpose(x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1), padding: Pair = (0, 0)) -> np.ndarray:
@@ -123,7 +118,7 @@ def _is_plain(kh: int, kw: int, stride: Pair, padding: Pair) -> bool:
     return kh == kw == 1 and stride == (1, 1) and padding == (0, 0)
 
 
-def _blocks(rows: int, row_values: int) -> list[Pair]:
+def _row_blocks(rows: int, row_values: int) -> list[Pair]:
     """Rows of the output in blocks whose columns stay in the cache; the same for any number of threads."""
     each = max(1, BLOCK // max(row_values, 1))
     return [(top, min(top + each, rows)) for top in range(0, rows, each)]
@@ -141,26 +136,23 @@ def _pad(image: np.ndarray, out: Pair, size: Pair, stride: Pair, padding: Pair, 
     return padded
 
 
-def _windows(padded: np.ndarray, block: tuple[int, int, int], size: Pair, stride: Pair, dilation: int) -> np.ndarray:
-    """A view (c, kh, kw, rows, ow) of a block of output rows: what each tap of the kernel sees."""
-    top, bottom, ow = block
-    sc, sh, sw = padded.strides
-    start = padded[:, top * stride[0]:]
-    return as_strided(start, (len(padded), *size, bottom - top, ow),
-                      (sc, sh * dilation, sw * dilation, sh * stride[0], sw * stride[1]))
-
-
 def _columns(padded: np.ndarray, block: tuple[int, int, int], size: Pair, stride: Pair, dilation: int) -> np.ndarray:
-    return np.ascontiguousarray(_windows(padded, block, size, stride, dilation))
+    """padded (n, c, h, w) -> (n, c, kh, kw, rows, ow): what each tap of the kernel sees of a block of output rows."""
+    top, bottom, ow = block
+    sn, sc, sh, sw = padded.strides
+    start = padded[:, :, top * stride[0]:]
+    return np.ascontiguousarray(as_strided(start, (*padded.shape[:2], *size, bottom - top, ow),
+                                           (sn, sc, sh * dilation, sw * dilation, sh * stride[0], sw * stride[1])))
 
 
 def _add_columns(spread: np.ndarray, columns: np.ndarray, top: int, stride: Pair, dilation: int) -> None:
     """Add the gradient of a block of columns where its taps had looked; tap by tap, because windows overlap."""
-    _, kh, kw, rows, ow = columns.shape
+    _, _, kh, kw, rows, ow = columns.shape
     for i in range(kh):
         for j in range(kw):
             y, x = top * stride[0] + i * dilation, j * dilation
-            spread[:, y:y + (rows - 1) * stride[0] + 1:stride[0], x:x + (ow - 1) * stride[1] + 1:stride[1]] += columns[:, i, j]
+            spread[:, :, y:y + (rows - 1) * stride[0] + 1:stride[0],
+                   x:x + (ow - 1) * stride[1] + 1:stride[1]] += columns[:, :, i, j]
 
 
 def _taps(size: Pair, stride: Pair, dilation: int, out: Pair) -> list[tuple[int, int, tuple[slice, slice]]]:
@@ -176,15 +168,15 @@ def _depthwise(x: np.ndarray, weights: np.ndarray, y: np.ndarray, stride: Pair, 
     c, size, out = x.shape[1], weights.shape[2:], y.shape[2:]
     kernel = weights.reshape(c, -1, *size)
 
-    def image(i: int) -> None:
-        padded = _pad(x[i], out, size, stride, padding, dilation)[:, None]
-        total = y[i].reshape(c, -1, *out)
+    def block(i: slice) -> None:
+        padded = _pad(x[i], out, size, stride, padding, dilation)[:, :, None]
+        total = y[i].reshape(-1, c, kernel.shape[1], *out)
         total[...] = 0
         scratch = np.empty_like(total)
         for a, b, (rows, columns) in _taps(size, stride, dilation, out):
             np.multiply(padded[..., rows, columns], kernel[:, :, a, b, None, None], out=scratch)
             total += scratch
-    parallel.for_each(image, len(x))
+    parallel.for_blocks(block, len(x), y[0].size)
 
 
 def _depthwise_backward(dy: np.ndarray, x: np.ndarray, weights: np.ndarray, dx: np.ndarray | None, stride: Pair,
@@ -194,15 +186,15 @@ def _depthwise_backward(dy: np.ndarray, x: np.ndarray, weights: np.ndarray, dx: 
     kernel = weights.reshape(c, -1, *size)
     parts = np.empty((n, *kernel.shape), x.dtype)
 
-    def image(i: int) -> None:
+    def block(i: slice) -> None:
         padded = _pad(x[i], out, size, stride, padding, dilation)
-        grad = dy[i].reshape(c, -1, *out)
+        grad = dy[i].reshape(-1, c, kernel.shape[1], *out)
         spread = np.zeros_like(padded) if dx is not None else None
         for a, b, (rows, columns) in _taps(size, stride, dilation, out):
-            parts[i, :, :, a, b] = np.einsum("cmhw,chw->cm", grad, padded[:, rows, columns])
+            parts[i, :, :, a, b] = (grad * padded[:, :, None, rows, columns]).sum(axis=(3, 4))
             if spread is not None:
-                spread[:, rows, columns] += np.einsum("cmhw,cm->chw", grad, kernel[:, :, a, b])
+                spread[..., rows, columns] += (grad * kernel[:, :, a, b, None, None]).sum(axis=2)
         if dx is not None and spread is not None:
-            dx[i] = spread[:, padding[0]:padding[0] + h, padding[1]:padding[1] + w]
-    parallel.for_each(image, n)
+            dx[i] = spread[..., padding[0]:padding[0] + h, padding[1]:padding[1] + w]
+    parallel.for_blocks(block, n, dy[0].size)
     return dx, parts.sum(axis=0).reshape(weights.shape)

@@ -31,24 +31,26 @@ def batchnorm_train(x: np.ndarray, scales: np.ndarray, biases: np.ndarray, epsil
     inverse = _inverse(variance, epsilon, epsilon_outside)
     y = np.empty_like(x)
 
-    def image(i: int) -> None:
-        np.multiply(centred[i], _along(scales * inverse, x)[0], out=y[i])
-        y[i] += _along(biases, x)[0]
-    parallel.for_each(image, len(x))
+    factor, shift = _along(scales * inverse, x), _along(biases, x)
+
+    def block(i: slice) -> None:
+        np.multiply(centred[i], factor, out=y[i])
+        y[i] += shift
+    parallel.for_blocks(block, len(x), x[0].size)
     return y, Normed(mean, variance, centred, inverse, epsilon_outside)
 
 
 def batchnorm_inference(x: np.ndarray, scales: np.ndarray, biases: np.ndarray, mean: np.ndarray, variance: np.ndarray,
                         epsilon: float, epsilon_outside: bool = False) -> np.ndarray:
     """The same with given statistics -> y."""
-    factor = _along(scales * _inverse(variance, epsilon, epsilon_outside), x)[0]
-    y, mean, shift = np.empty_like(x), _along(mean, x)[0], _along(biases, x)[0]
+    factor = _along(scales * _inverse(variance, epsilon, epsilon_outside), x)
+    y, mean, shift = np.empty_like(x), _along(mean, x), _along(biases, x)
 
-    def image(i: int) -> None:
+    def block(i: slice) -> None:
         np.subtract(x[i], mean, out=y[i])
         y[i] *= factor
         y[i] += shift
-    parallel.for_each(image, len(x))
+    parallel.for_blocks(block, len(x), x[0].size)
     return y
 
 
@@ -76,16 +78,16 @@ def batchnorm_backward(dy: np.ndarray, saved: Normed, scales: np.ndarray, *,
         direct = 1 / np.sqrt(root) if rule == "pjreddie" else 1 / (np.sqrt(saved.variance) + kind(1e-5))
         by_variance = by_centred * (-root ** kind(-1.5) / 2) * kind(2 / count)
         saved = saved._replace(inverse=1 / np.sqrt(root))
-    factor, centre = _along(scales * direct, dy)[0], _along(scales * by_variance, dy)[0]
+    factor, centre = _along(scales * direct, dy), _along(scales * by_variance, dy)
     # the mean's part: the centred values sum to zero, so only the direct term is left of it
-    level = _along(scales * dbiases * saved.inverse / kind(count), dy)[0]
+    level = _along(scales * dbiases * saved.inverse / kind(count), dy)
     dx = np.empty_like(dy)
 
-    def image(i: int) -> None:
+    def block(i: slice) -> None:
         np.multiply(saved.centred[i], centre, out=dx[i])
         dx[i] += dy[i] * factor
         dx[i] -= level
-    parallel.for_each(image, len(dy))
+    parallel.for_blocks(block, len(dy), dy[0].size)
     return dx, dscales, dbiases
 
 
@@ -149,10 +151,12 @@ def _channel_sum(a: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
         return (a if b is None else a * b).sum(axis=0)
     parts = np.empty((n, c), a.dtype)
 
-    def image(i: int) -> None:
-        flat = a[i].reshape(c, -1)
-        parts[i] = flat.sum(axis=1) if b is None else np.einsum("ij,ij->i", flat, b[i].reshape(c, -1))
-    parallel.for_each(image, n)
+    def block(i: slice) -> None:
+        if b is None:
+            parts[i] = a[i].sum(axis=(2, 3))
+        else:
+            parts[i] = (a[i] * b[i]).sum(axis=(2, 3))
+    parallel.for_blocks(block, n, a[0].size)
     return parts.sum(axis=0)
 
 

@@ -14,6 +14,10 @@ from threading import local
 
 import numpy as np
 
+GRAIN = 1 << 17         # values a piece of work should have at least: below that, handing it out costs more than it saves
+
+WAVE = 4                # partial sums held at a time
+
 _inside = local()
 _pool: ThreadPoolExecutor | None = None
 _threads = 0
@@ -33,6 +37,35 @@ def set_threads(count: int) -> None:
     if _pool is not None:
         _pool.shutdown()
     _pool, _threads = None, max(1, count)
+
+
+def for_blocks(function: Callable[[slice], None], count: int, values: int) -> None:
+    """function(slice) for blocks of `count` items of `values` values each, shared among the threads.
+
+    How many items make a block depends on `values` alone, so what is computed together never depends on the threads.
+    """
+    each = max(1, GRAIN // max(values, 1))
+    starts = range(0, count, each)
+    for_each(lambda i: function(slice(starts[i], min(starts[i] + each, count))), len(starts))
+
+
+def sum_blocks(function: Callable[[slice], np.ndarray], count: int, values: int) -> np.ndarray:
+    """The sum of function(slice) over blocks as for_blocks makes them, added in order; a few are held at a time."""
+    each = max(1, GRAIN // max(values, 1))
+    starts = range(0, count, each)
+    total: np.ndarray | None = None
+    for first in range(0, len(starts), WAVE):
+        wave = starts[first:first + WAVE]
+        parts: list[np.ndarray | None] = [None] * len(wave)
+
+        def work(i: int, wave: range = wave, parts: list = parts) -> None:
+            parts[i] = function(slice(wave[i], min(wave[i] + each, count)))
+        for_each(work, len(wave))
+        for part in parts:
+            assert part is not None
+            total = part if total is None else np.add(total, part, out=total)
+    assert total is not None
+    return total
 
 
 def for_each(function: Callable[[int], None], count: int) -> None:

@@ -26,7 +26,7 @@ def maxpool2d(x: np.ndarray, size: int, stride: Pair, padding: int,
     y = np.empty((n, c, *out), x.dtype)
     index = np.zeros((n, c, *out), np.uint8 if size < 16 else np.uint16) if need_index else None
 
-    def image(i: int) -> None:
+    def block(i: slice) -> None:
         padded = _pad(x[i], out, size, stride, padding, -np.inf)
         if index is None:
             np.copyto(y[i], _by_axis(padded, size, stride, out))
@@ -39,23 +39,23 @@ def maxpool2d(x: np.ndarray, size: int, stride: Pair, padding: int,
                 better = cells > best
                 np.copyto(winner, tap, where=better, casting="unsafe")
                 np.maximum(best, cells, out=best)
-    parallel.for_each(image, n)
+    parallel.for_blocks(block, n, x[0].size)
     return y, index
 
 
 def maxpool2d_backward(dy: np.ndarray, index: np.ndarray, x_shape: tuple[int, ...], size: int, stride: Pair,
                        padding: int) -> np.ndarray:
     """dy (n, c, oh, ow) -> dx (n, c, h, w): each value goes to the cell that won."""
-    _, _, h, w = x_shape
+    _, c, h, w = x_shape
     out, before = dy.shape[2:], padding // 2
     dx = np.empty(x_shape, dy.dtype)
 
-    def image(i: int) -> None:
-        spread = _pad(np.zeros(x_shape[1:], dy.dtype), out, size, stride, padding, 0)
+    def block(i: slice) -> None:
+        spread = _pad(np.zeros((i.stop - i.start, c, h, w), dy.dtype), out, size, stride, padding, 0)
         for tap, cells in enumerate(_taps(spread, size, stride, out)):
-            cells += np.where(index[i] == tap, dy[i], 0)
-        dx[i] = spread[:, before:before + h, before:before + w]
-    parallel.for_each(image, len(dy))
+            cells += dy[i] * (index[i] == tap)
+        dx[i] = spread[..., before:before + h, before:before + w]
+    parallel.for_blocks(block, len(dy), c * h * w)
     return dx
 
 
@@ -133,12 +133,12 @@ def _taps(padded: np.ndarray, size: int, stride: Pair, out: Pair) -> list[np.nda
 
 def _by_axis(padded: np.ndarray, size: int, stride: Pair, out: Pair) -> np.ndarray:
     """The maximum of rows, then of columns: 2 size steps instead of size^2."""
-    rows = padded[:, :(out[0] - 1) * stride[0] + 1:stride[0]].copy()
+    rows = padded[..., :(out[0] - 1) * stride[0] + 1:stride[0], :].copy()
     for i in range(1, size):
-        np.maximum(rows, padded[:, i:i + (out[0] - 1) * stride[0] + 1:stride[0]], out=rows)
-    y = rows[:, :, :(out[1] - 1) * stride[1] + 1:stride[1]].copy()
+        np.maximum(rows, padded[..., i:i + (out[0] - 1) * stride[0] + 1:stride[0], :], out=rows)
+    y = rows[..., :(out[1] - 1) * stride[1] + 1:stride[1]].copy()
     for j in range(1, size):
-        np.maximum(y, rows[:, :, j:j + (out[1] - 1) * stride[1] + 1:stride[1]], out=y)
+        np.maximum(y, rows[..., j:j + (out[1] - 1) * stride[1] + 1:stride[1]], out=y)
     return y
 
 
