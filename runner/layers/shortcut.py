@@ -145,8 +145,12 @@ class Shortcut(Layer):
         kind = self.options.weights_normalization
         if kind == "none":
             return d
-        inner = (d - (d * part).sum(axis=0, keepdims=True) / total) / total     # by part = exp(w) or max(w, 0)
-        return inner * (part if kind == "softmax" else part > 0)
+        by_part = (d - (d * part).sum(axis=0, keepdims=True) / total) / total
+        if kind != "softmax":
+            return by_part * (part > 0)
+        by_exponent = by_part * part
+        top = part == part.max(axis=0, keepdims=True)       # the largest is subtracted from every exponent
+        return by_exponent - top * by_exponent.sum(axis=0, keepdims=True) / top.sum(axis=0, keepdims=True)
 
 
 def _sampled(mine: Shape, other: Shape) -> bool:

@@ -1,0 +1,92 @@
+"""What every layer is tried on.  A new layer is tested by adding its samples here: every option in some sample."""
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+def distinct(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """All values differ by far more than a gradient check's step: no maximum changes hands, no kink is crossed."""
+    n = int(np.prod(shape))
+    return ((rng.permutation(n) + 0.37) / n * 4 - 2).reshape(shape)
+
+
+def normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(size=shape)
+
+
+def positive(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    return rng.uniform(0.1, 2, shape)
+
+
+@dataclass(frozen=True)
+class Sample:
+    name: str                                       # the section
+    text: str = ""                                  # its options, as in a .cfg, separated by blanks
+    shapes: tuple[tuple[int, ...], ...] = ((3, 7, 6),)
+    fill: Callable = distinct
+    rtol: float = 1e-6                              # gradient check, float64
+
+    def __str__(self) -> str:
+        return f"{self.name}({self.text})"
+
+
+ACTIVATED = ("logistic", "loggy", "relu", "relu6", "elu", "selu", "gelu", "relie", "ramp", "leaky", "revleaky", "tanh",
+             "plse", "stair", "hardtan", "lhtan", "swish", "mish", "hard_mish", "linear", "elliot", "symmelliot",
+             "softplus", "softsign", "normalize_channels", "normalize_channels_softmax",
+             "normalize_channels_softmax_maxval")
+COMMON = "learning_rate=2 onlyforward=0 stopbackward=0 dontload=0 dontsave=0 dontloadscales=0"
+
+SAMPLES = [
+    Sample("convolutional", "filters=4 size=3 pad=1 activation=leaky"),
+    Sample("convolutional", "filters=4 size=3 stride=2 padding=2 activation=linear batch_normalize=1"),
+    Sample("convolutional", "filters=2 size=3 stride_x=1 stride_y=2 activation=tanh"),
+    Sample("convolutional", "filters=6 size=3 groups=3 pad=1 activation=linear"),
+    Sample("convolutional", "filters=4 size=3 groups=2 pad=1 activation=mish", ((6, 5, 4),)),
+    Sample("convolutional", "filters=6 size=5 groups=3 stride=2 pad=1 activation=linear batch_normalize=1"),
+    Sample("convolutional", "filters=3 size=3 pad=1 dilation=2 activation=linear"),
+    Sample("convolutional", "filters=5 activation=logistic flipped=1"),
+    Sample("convolutional", "filters=2 size=2 padding=1 stride=3 activation=linear"),
+    Sample("convolutional", "filters=3 size=1 stride=2 activation=linear"),
+    Sample("connected", "output=4 activation=linear"),
+    Sample("connected", "output=3 activation=leaky batch_normalize=1", ((5,),)),
+    Sample("connected", f"output=1 {COMMON}", ((5,),)),
+    Sample("maxpool", "size=2 stride=2"),
+    Sample("maxpool", "size=3 stride=2"),
+    Sample("maxpool", "size=3 stride_x=1 stride_y=2 padding=1"),
+    Sample("maxpool", "size=5 stride=1", ((2, 9, 8),)),
+    Sample("maxpool", "size=2 stride=1 padding=0"),
+    Sample("avgpool"),
+    Sample("avgpool", "", ((4,),)),
+    Sample("dropout", "probability=0.3"),
+    Sample("dropout", "probability=0", ((5,),)),
+    Sample("dropout", "probability=1", ((5,),)),
+    *(Sample("activation", f"activation={name}", rtol=2e-6) for name in ACTIVATED),
+    Sample("batchnorm", "", ((3, 4, 5),), normal),
+    Sample("batchnorm", "", ((4,),), normal),
+    Sample("softmax", "", ((4,),)),
+    Sample("softmax", "groups=3 temperature=2.5", ((12,),)),
+    Sample("softmax", "noloss=1", ((4,),)),
+    *(Sample("cost", f"type={kind}", ((5,),), positive) for kind in
+      ("sse", "masked", "smooth", "L1", "wgan", "mse", "mae", "logcosh", "hinge", "hellinger")),
+    Sample("cost", "type=seg noobj=0.5 scale=2", ((2, 3, 3),), positive),
+    Sample("cost", "type=sse thresh=0.01", ((5,),), positive),
+    Sample("route", "layers=-1", ((2, 3, 4),)),
+    Sample("route", "layers=-1,-2", ((2, 3, 4), (3, 3, 4))),
+    Sample("route", "layers=-1,-2 groups=2 group_id=1", ((2, 3, 4), (4, 3, 4))),
+    Sample("route", "layers=-1,-2", ((2, 3, 4), (7,))),
+    Sample("shortcut", "from=-2 activation=leaky", ((2, 3, 3), (2, 3, 3))),
+    Sample("shortcut", "from=-2,-3", ((2, 3, 3), (3, 3, 3), (1, 3, 3))),
+    Sample("shortcut", "from=-2 alpha=0.5 beta=1.5", ((2, 3, 3), (3, 6, 6))),
+    Sample("shortcut", "from=-2 alpha=2", ((3, 6, 6), (2, 3, 3))),
+    Sample("shortcut", "from=-2,-3 weights_type=per_channel weights_normalization=softmax activation=swish",
+           ((2, 3, 3), (3, 3, 3), (1, 3, 3))),
+    Sample("shortcut", "from=-2 weights_type=per_feature weights_normalization=relu", ((2, 3, 3), (2, 3, 3))),
+    Sample("shortcut", "from=-2 weights_type=per_layer weights_normalization=none", ((2, 3, 3), (2, 3, 3))),
+    Sample("upsample", "stride=2"),
+    Sample("upsample", "stride=3 scale=0.5"),
+    Sample("upsample", "stride=-2 scale=2", ((2, 6, 4),)),
+    Sample("upsample", "stride=-2", ((2, 5, 7),)),
+    Sample("crop", "crop_height=5 crop_width=4 flip=1"),
+    Sample("crop", "crop_height=7 crop_width=6 noadjust=1"),
+]
