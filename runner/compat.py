@@ -14,7 +14,7 @@ class Compat:
     """One column of the table; layers find it as `env.compat`."""
     name: str
     gradients: str                  # "exact": the true derivative; "darknet": as src/activations.c, src/blas.c write it
-    batchnorm_rule: str             # backward of batch norm: "exact", "alexeyab" or "pjreddie" (reference of both: blas.c)
+    batchnorm_rule: str             # backward of batch norm: "exact", "alexeyab" or "pjreddie" (src/blas.c)
     batchnorm_epsilon: float        # 1e-5 under the root; pjreddie's CPU code adds 1e-6 to the root instead
     batchnorm_epsilon_outside: bool
     batchnorm_momentum: float       # share of a batch in the rolling statistics

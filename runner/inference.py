@@ -3,7 +3,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from os import PathLike
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +13,8 @@ from runner.network import Network
 BATCH = 32      # images computed together; results do not depend on it
 
 
-class Prediction(NamedTuple):
+@dataclass(frozen=True)
+class Prediction:
     """One class and how probable it is."""
     name: str
     index: int

@@ -13,7 +13,7 @@ import numpy as np
 from runner import compat as compat_table
 from runner import layers
 from runner.config import Report, Section, override, read
-from runner.errors import CfgError, ShapeError, UsageError
+from runner.errors import CfgError, ShapeError
 from runner.layers.base import Env, Head, Layer, Shape, shape_text
 from runner.layers.convolutional import NOT_SHARED
 from runner.layers.net import NetOptions
@@ -86,13 +86,14 @@ def _stack(sections: Sequence[Section], env: Env, report: Report) -> list[tuple[
     for index, section in enumerate(sections):
         kind = layers.find(section, report)
         options = kind.Options.parse(section, report) if kind else None
-        layer, links = None, ()
+        layer: Layer | None = None
+        links: tuple[int, ...] = ()
         if kind and options is not None:
             links = _links(kind.sources(options), index, section, report)
-            feeding = [env.in_shape if link < 0 else stack[link][0] and stack[link][0].out_shape for link in links]
-            if links and all(feeding):
+            feeding = [_feeding(link, stack, env) for link in links]
+            if links and None not in feeding:
                 try:
-                    layer = kind.build(options, feeding, env)
+                    layer = kind.build(options, [shape for shape in feeding if shape is not None], env)
                     _share(layer, index, stack, section, report)
                 except ShapeError as error:
                     report.error(f"{section.where()} layer {index}: {error}")
@@ -100,6 +101,14 @@ def _stack(sections: Sequence[Section], env: Env, report: Report) -> list[tuple[
                     report.error(f"{section.where()} layer {index}: its weights do not fit into memory")
         stack.append((layer, links))
     return stack
+
+
+def _feeding(link: int, stack: Sequence[tuple[Layer | None, Any]], env: Env) -> Shape | None:
+    """The shape of an output; None when its layer could not be built."""
+    if link < 0:
+        return env.in_shape
+    layer = stack[link][0]
+    return None if layer is None else layer.out_shape
 
 
 def _links(sources: Iterable[int], index: int, section: Section, report: Report) -> tuple[int, ...]:
@@ -255,9 +264,9 @@ class Network:
         if layer.options.onlyforward:
             return None
         if own is not None:
-            dxs: tuple[np.ndarray | None, ...] = (own if dy is None else own + layer.backward(dy, saved)[0],)
-            layer.show("delta_in", own if dy is None else dxs[0])
-            return dxs
+            total = own if dy is None else own + layer.backward(dy, saved)[0]
+            layer.show("delta_in", total)
+            return (total,)
         if dy is not None:
             layer.show("delta_in", dy)
         return None if dy is None else layer.backward(dy, saved)
@@ -308,14 +317,13 @@ class Network:
         return rows
 
 
-def check(cfg: str | Path, *, settings: Iterable[str] = (), strict: bool = False) -> tuple["Network | None", Report]:
+def check(cfg: str | Path, *, settings: Iterable[str] = (),
+          strict: bool = False) -> "tuple[Network | None, Report]":
     """Read a cfg and work out every shape without allocating weights -> the network if it can be built, and the
     report with all mistakes and warnings."""
     report = Report(strict)
     try:
         return load(cfg, settings=settings, strict=strict, allocate=False, report=report), report
-    except UsageError:
-        raise
     except CfgError as error:
         report.errors = list(error.messages)
         return None, report

@@ -127,5 +127,5 @@ def _check(net: Network, plan: list[tuple[int, Layer, str]], have: int, path: st
                 f"{have - want:,} left. The cfg needs {total:,} values in all, the file has {have:,}.{hint}")
         want += size
     if have > want and cutoff is None:
-        raise WeightsError(f"{path}: the file has {have:,} values, the cfg needs {want:,}: {have - want:,} are left over "
-                           f"after the last layer ({len(net.layers) - 1}). It belongs to another cfg")
+        raise WeightsError(f"{path}: the file has {have:,} values, the cfg needs {want:,}: {have - want:,} are left "
+                           f"over after the last layer ({len(net.layers) - 1}). It belongs to another cfg")

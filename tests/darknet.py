@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 import runner
-from runner.network import Network
 from runner.layers.convolutional import NOT_SHARED
+from runner.network import Network
 from runner.optim import Sgd, make_optimizer
 from runner.training.loop import train
 
@@ -105,7 +105,6 @@ def run_training(case: Case, net: Network) -> dict[str, np.ndarray]:
     parts, steps = hyper["subdivisions"], hyper["steps_run"]
     rows = len(x) // parts
     got: dict[str, Any] = {}
-    where = ""          # prefix of the arrays of this pass
     passes: list[dict[str, np.ndarray]] = []
 
     def observe(layer: Any, name: str, array: np.ndarray) -> None:

@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return args.run(args) or 0
     except (RunnerError, OSError) as error:
         if isinstance(error, BrokenPipeError):      # whoever read our output has seen enough
-            sys.stdout = open(os.devnull, "w")      # noqa: SIM115  (it lives until the process ends)
+            sys.stdout = open(os.devnull, "w")
             return 0
         for line in str(error).splitlines() or [type(error).__name__]:
             print(f"run.py: {line}", file=sys.stderr)
@@ -65,8 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser(verb: str | None) -> argparse.ArgumentParser:
     plain = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog="run.py", description="Train and run the networks of darknet-style .cfg files.",
-                                     epilog=EXAMPLES, formatter_class=plain)
+    parser = argparse.ArgumentParser(prog="run.py", epilog=EXAMPLES, formatter_class=plain,
+                                     description="Train and run the networks of darknet-style .cfg files.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", title="verbs")
     for name, line in VERBS.items():

@@ -6,6 +6,7 @@
 """
 import argparse
 import inspect
+from dataclasses import Field
 
 from runner.cli import console
 
@@ -15,6 +16,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from runner.config import Options
     from runner.errors import UsageError, did_you_mean
     from runner.layers import LAYERS
     from runner.layers.net import NetOptions
@@ -25,6 +27,7 @@ def run(args: argparse.Namespace) -> int:
         console.say(console.table(rows, left=(0, 1, 2)))
         return 0
     section, _, option = args.what.strip("[]").partition(".")
+    options: type[Options]
     if section in ("net", "network"):
         text, options = inspect.getdoc(NetOptions) or "", NetOptions
     elif section in LAYERS:
@@ -45,13 +48,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _entry(name: str, f: object) -> list[str]:
+def _entry(name: str, f: Field) -> list[str]:
     from runner.config.options import default_text, describe
-    meta = f.metadata       # type: ignore[attr-defined]
-    default = default_text(f).strip("*")        # type: ignore[arg-type]
-    head = f"  {console.paint(name, 'bold')}  ({describe(f)}; {'required' if default == 'required' else 'default ' + default})"  # type: ignore[arg-type]
-    lines = [head, f"      {meta['doc']}"]
-    return [*lines, f"      ignored: {meta['reason']}"] if meta["reason"] else lines
+    default = default_text(f).strip("*")
+    takes = f"{describe(f)}; {default if default == 'required' else 'default ' + default}"
+    lines = [f"  {console.paint(name, 'bold')}  ({takes})", f"      {f.metadata['doc']}"]
+    return [*lines, f"      ignored: {f.metadata['reason']}"] if f.metadata["reason"] else lines
 
 
 def _module(kind: type) -> str:

@@ -12,9 +12,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cfg", help="the network")
     parser.add_argument("images", nargs="+", help="images, folders, globs, list files, -")
     common.weights_option(parser)
-    parser.add_argument("--top", type=int, default=0, metavar="K", help="classes to name for each image (default: 3 in "
-                                                                      "the table, 5 in --json)")
-    parser.add_argument("--names", metavar="FILE", help="names of the classes, a line each (default: those of training)")
+    parser.add_argument("--top", type=int, default=0, metavar="K",
+                        help="classes to name for each image (default: 3 in the table, 5 in --json)")
+    parser.add_argument("--names", metavar="FILE",
+                        help="names of the classes, a line each (default: those of training)")
     parser.add_argument("--on-bad", choices=("skip", "error"), default="skip",
                         help="an image that cannot be read is named and skipped, or ends the run (default skip)")
     common.json_option(parser)

@@ -32,8 +32,9 @@ def run(args: argparse.Namespace) -> int:
     lines = [("", "layer", "reads", "input", "output", "parameters", "BFLOPs", "memory")]
     for row in rows:
         reads = "" if row.reads == (row.index - 1,) else ",".join("input" if r < 0 else str(r) for r in row.reads)
-        lines.append((str(row.index), row.name, reads, row.in_shape, row.out_shape, f"{row.params:,}" if row.params else "",
-                      f"{row.bflops:.3f}" if row.bflops else "", console.megabytes(4 * row.out_values)))
+        lines.append((str(row.index), row.name, reads, row.in_shape, row.out_shape,
+                      f"{row.params:,}" if row.params else "", f"{row.bflops:.3f}" if row.bflops else "",
+                      console.megabytes(4 * row.out_values)))
     console.say(console.table(lines, left=(1, 2)))
     each = 4 * sum(row.out_values for row in rows)
     part = max(net.options.batch // net.options.subdivisions, 1) * net.options.time_steps

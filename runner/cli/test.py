@@ -24,8 +24,8 @@ def run(args: argparse.Namespace) -> int:
     data = common.open_data(args, net)
     split = getattr(data, args.split)
     if split is None:
-        raise DataError(f"{data.source} has no {args.split} images; --split {'train' if args.split == 'test' else 'test'}"
-                        " measures the others")
+        other = "train" if args.split == "test" else "test"
+        raise DataError(f"{data.source} has no {args.split} images; --split {other} measures the others")
     with common.evaluation_batches(args, net, split) as batches:
         metrics = evaluate(net, batches)
     if args.json:

@@ -7,12 +7,12 @@
         stream: int = ignored(-1, "which CUDA stream runs the layer", "there is no GPU here")
 """
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, Self, get_args, get_origin
 
 from runner.config.diagnostics import Report
-from runner.config.grammar import Line, Section, number
+from runner.config.grammar import Section, number
 from runner.errors import UsageError, closest, did_you_mean
 
 
@@ -86,7 +86,9 @@ def _fits(value: Any, meta: Mapping[str, Any]) -> bool:
     for one in value if isinstance(value, tuple) else (value,):
         if meta["choices"] and one not in meta["choices"]:
             return False
-        if meta["low"] is not None and one < meta["low"] or meta["high"] is not None and one > meta["high"]:
+        if meta["low"] is not None and one < meta["low"]:
+            return False
+        if meta["high"] is not None and one > meta["high"]:
             return False
     return True
 
@@ -131,7 +133,7 @@ class Options:
             if name not in known:
                 raise UsageError(f"{owner} has no option {name!r}{did_you_mean(name, known)}")
             kind = known[name].type
-            right = (int, float) if kind is float else tuple if get_origin(kind) is tuple else kind
+            right: Any = (int, float) if kind is float else tuple if get_origin(kind) is tuple else kind
             if not isinstance(value, right) or not _fits(value, known[name].metadata):
                 raise UsageError(f"{owner}: {name} must be {describe(known[name])}. Got {value!r}")
         for name, f in known.items():
@@ -181,7 +183,3 @@ def _read(section: Section, key: str, f: Field, report: Report) -> Any:
         hint = f" (did you mean {near!r}?)" if near else ""
     report.error(f"{section.where(key)} {key} must be {describe(f)}. Got {text!r}{hint}")
     return None
-
-
-Default = Callable[[Any], Any]
-__all__ = ["Line", "Options", "default_text", "describe", "ignored", "key_of", "opt"]

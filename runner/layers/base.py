@@ -154,7 +154,7 @@ class Layer(ABC):
         """Which earlier outputs it reads: negative counts back from this layer, else the layer's index."""
         return (-1,)
 
-    def setup(self, *in_shapes: Shape) -> None:
+    def setup(self, *in_shapes: Shape) -> None:     # noqa: B027  (not every layer has something to set up)
         """Check the shapes, set out_shape, declare params.  ShapeError says what cannot work.
 
         The default is for layers that keep the shape and learn nothing.

@@ -88,7 +88,7 @@ class Convolutional(Layer):
         """x (n, c, h, w) -> y (n, filters, oh, ow), saved."""
         x = x.reshape(len(x), *self.image(self.in_shapes[0]))
         z = ops.conv2d(x, self.params["weights"], stride=self.stride, padding=self.padding, dilation=self.dilation,
-                       groups=self.options.groups, out_size=self.out_shape[1:])
+                       groups=self.options.groups, out_size=(self.out_shape[1], self.out_shape[2]))
         y, kept = tail.forward(self, z, self.options.activation, train=train,
                                momentum=self.env.compat.batchnorm_momentum)
         return y, (x, kept)

@@ -37,7 +37,8 @@ class Route(Layer):
         self.flat = any(image[1:] != images[0][1:] for image in images)
         for shape, (c, _, _) in zip(in_shapes, images, strict=True):
             if (math.prod(shape) if self.flat else c) % o.groups:
-                raise ShapeError(f"groups={o.groups} must divide the channels of each input; one is {shape_text(shape)}")
+                raise ShapeError(f"groups={o.groups} must divide the channels of each input. "
+                                 f"Got {shape_text(shape)}")
         if self.flat:
             self.out_shape = (sum(map(math.prod, in_shapes)) // o.groups,)
         else:

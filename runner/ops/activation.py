@@ -132,7 +132,8 @@ def activate_backward(dy: Array, saved: Any, name: str, rule: str = "exact") -> 
     if name == "linear":
         return dy
     if name in CHANNELS:
-        return _normalized_backward(dy, *saved, name, rule)
+        x, y = saved
+        return _normalized_backward(dy, x, y, name, rule)
     if name == "gelu" and rule == "darknet":
         return (dy * _gelu_slope_darknet(saved[1])).astype(dy.dtype, copy=False)
     slope = FROM_INPUT[name][1](saved[0]) if name in FROM_INPUT else FROM_OUTPUT[name][1](saved)

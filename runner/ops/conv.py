@@ -25,7 +25,8 @@ def conv2d(x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1), padding
     """-> y (n, f, oh, ow) = sum over c, i, j of weights[f, c, i, j] x[c, y sy + i d - py, x sx + j d - px]."""
     n, c, h, w = x.shape
     f, _, kh, kw = weights.shape
-    oh, ow = out_size or (conv_out(h, kh, stride[0], padding[0], dilation), conv_out(w, kw, stride[1], padding[1], dilation))
+    oh, ow = out_size or (conv_out(h, kh, stride[0], padding[0], dilation),
+                          conv_out(w, kw, stride[1], padding[1], dilation))
     y = np.empty((n, f, oh, ow), x.dtype)
     if groups == c and weights.shape[1] == 1:
         _depthwise(x, weights, y, stride, padding, dilation)
@@ -88,7 +89,8 @@ def conv2d_backward(dy: np.ndarray, x: np.ndarray, weights: np.ndarray, *, strid
     return dx, parallel.sum_blocks(block, n, c * kh * kw * oh * ow).reshape(weights.shape)
 
 
-def conv2d_transpose(x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1), padding: Pair = (0, 0)) -> np.ndarray:
+def conv2d_transpose(x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1),
+                     padding: Pair = (0, 0)) -> np.ndarray:
     """Deconvolution: x (n, c, h, w), weights (c, f, kh, kw) -> y (n, f, oh, ow), oh = (h - 1) sy + kh - 2 py.
 
     It is the data gradient of a convolution from y to x.

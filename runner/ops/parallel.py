@@ -14,8 +14,7 @@ from threading import local
 
 import numpy as np
 
-GRAIN = 1 << 17         # values a piece of work should have at least: below that, handing it out costs more than it saves
-
+GRAIN = 1 << 17         # values a piece of work should have: handing out less costs more than it saves
 WAVE = 4                # partial sums held at a time
 
 _inside = local()
