@@ -81,7 +81,8 @@ def _learn(args: argparse.Namespace, net: "Network", data: "Dataset", best: "_Be
     smooth = None
     with _training_batches(args, net, data) as batches, tqdm(
             total=total or None, initial=net.progress.iteration, file=sys.stderr, dynamic_ncols=True,
-            disable=args.quiet or not sys.stderr.isatty(), bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]") as bar:
+            disable=args.quiet or not sys.stderr.isatty(),
+            bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]") as bar:
         began, images = time.perf_counter(), 0
         for step in runner.train(net, batches):
             smooth = step.loss if smooth is None else 0.9 * smooth + 0.1 * step.loss

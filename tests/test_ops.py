@@ -1,0 +1,218 @@
+"""Kernels against slow, obvious loops, and the same bits for any number of threads."""
+import numpy as np
+import pytest
+
+from runner import ops
+from runner.ops import parallel
+
+RNG = np.random.default_rng(4)
+
+
+def slow_conv(x: np.ndarray, w: np.ndarray, stride: tuple, padding: tuple, dilation: int, groups: int,
+              out: tuple) -> np.ndarray:
+    n, c, h, wide = x.shape
+    f, _, kh, kw = w.shape
+    y = np.zeros((n, f, *out))
+    for i in np.ndindex(n, f, *out, c // groups, kh, kw):
+        image, filt, oy, ox, ch, ky, kx = i
+        row, col = oy * stride[0] + ky * dilation - padding[0], ox * stride[1] + kx * dilation - padding[1]
+        if 0 <= row < h and 0 <= col < wide:
+            channel = filt // (f // groups) * (c // groups) + ch
+            y[image, filt, oy, ox] += w[filt, ch, ky, kx] * x[image, channel, row, col]
+    return y
+
+
+GEOMETRIES = [  # c, f, size, stride, padding, dilation, groups
+    (3, 4, 3, (1, 1), (1, 1), 1, 1), (2, 3, 3, (2, 2), (1, 1), 1, 1), (4, 6, 3, (1, 2), (0, 2), 1, 2),
+    (3, 2, 1, (1, 1), (0, 0), 1, 1), (3, 2, 1, (2, 2), (0, 0), 1, 1), (2, 2, 3, (1, 1), (2, 2), 2, 1),
+    (4, 4, 3, (1, 1), (1, 1), 1, 4), (3, 6, 3, (2, 1), (1, 1), 1, 3), (2, 3, 5, (1, 1), (2, 2), 1, 1),
+    (1, 2, 2, (3, 3), (1, 1), 1, 1),
+]
+
+
+@pytest.mark.parametrize("c, f, size, stride, padding, dilation, groups", GEOMETRIES)
+def test_convolution(c: int, f: int, size: int, stride: tuple, padding: tuple, dilation: int, groups: int,
+                     monkeypatch: pytest.MonkeyPatch) -> None:
+    x, w = RNG.normal(size=(3, c, 7, 6)), RNG.normal(size=(f, c // groups, size, size))
+    settings = dict(stride=stride, padding=padding, dilation=dilation, groups=groups)
+    y = ops.conv2d(x, w, **settings)
+    want = slow_conv(x, w, stride, padding, dilation, groups, y.shape[2:])
+    np.testing.assert_allclose(y, want, atol=1e-12)
+    dy = RNG.normal(size=y.shape)
+    dx, dw = ops.conv2d_backward(dy, x, w, **settings)
+    # both gradients of a product that is linear in x and in w
+    d = RNG.normal(size=x.shape)
+    np.testing.assert_allclose((dx * d).sum(), (dy * ops.conv2d(d, w, **settings)).sum(), rtol=1e-9)
+    d = RNG.normal(size=w.shape)
+    np.testing.assert_allclose((dw * d).sum(), (dy * ops.conv2d(x, d, **settings)).sum(), rtol=1e-9)
+    # blocks of one row give the same
+    monkeypatch.setattr("runner.ops.conv.BLOCK", 1)
+    np.testing.assert_allclose(ops.conv2d(x, w, **settings), want, atol=1e-12)
+    np.testing.assert_allclose(ops.conv2d_backward(dy, x, w, **settings)[0], dx, atol=1e-12)
+
+
+@pytest.mark.parametrize("size, stride, padding", [(2, (2, 2), 0), (3, (2, 2), 2), (2, (2, 1), 0), (3, (3, 3), 1)])
+def test_transposed_convolution_is_the_transpose(size: int, stride: tuple, padding: int) -> None:
+    x, w = RNG.normal(size=(2, 3, 4, 5)), RNG.normal(size=(3, 2, size, size))
+    pad = (padding // 2, padding // 2)
+    y = ops.conv2d_transpose(x, w, stride=stride, padding=pad)
+    assert y.shape[2:] == tuple((side - 1) * s + size - 2 * p for side, s, p in zip((4, 5), stride, pad, strict=True))
+    d = RNG.normal(size=y.shape)
+    np.testing.assert_allclose((y * d).sum(), (x * ops.conv2d(d, w, stride=stride, padding=pad)).sum(), rtol=1e-9)
+    dx, dw = ops.conv2d_transpose_backward(d, x, w, stride=stride, padding=pad)
+    np.testing.assert_allclose((dx * x).sum(), (y * d).sum(), rtol=1e-9)
+    np.testing.assert_allclose((dw * w).sum(), (y * d).sum(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("size, stride, padding", [(2, (2, 2), 1), (3, (2, 2), 2), (5, (1, 1), 4), (3, (1, 2), 0)])
+def test_maxpool(size: int, stride: tuple, padding: int) -> None:
+    x = RNG.integers(0, 5, (2, 3, 7, 6)).astype("float32")      # many ties: the first must win
+    y, index = ops.maxpool2d(x, size, stride, padding)
+    dy = RNG.normal(size=y.shape).astype("float32")
+    dx = np.zeros_like(x)
+    for n, c, oy, ox in np.ndindex(y.shape):
+        best, at = -np.inf, (0, 0)
+        for ky, kx in np.ndindex(size, size):
+            row, col = oy * stride[0] - padding // 2 + ky, ox * stride[1] - padding // 2 + kx
+            if 0 <= row < 7 and 0 <= col < 6 and x[n, c, row, col] > best:
+                best, at = x[n, c, row, col], (row, col)
+        assert y[n, c, oy, ox] == best
+        dx[n, c, at[0], at[1]] += dy[n, c, oy, ox]
+    np.testing.assert_allclose(ops.maxpool2d_backward(dy, index, x.shape, size, stride, padding), dx, atol=1e-5)
+    assert np.array_equal(ops.maxpool2d(x, size, stride, padding, need_index=False)[0], y)
+
+
+def test_local_average_of_the_reference() -> None:
+    x = np.arange(16, dtype="float32").reshape(1, 1, 4, 4)
+    np.testing.assert_allclose(ops.local_avgpool2d(x, 3, (2, 2), 2).ravel(), [2.5, 4, 8.5, 10])
+
+
+def test_lrn_of_the_reference() -> None:
+    x = np.arange(1, 9, dtype="float64").reshape(1, 8, 1, 1)
+    y, norms = ops.lrn(x, 5, 0.1, 0.75, 2)
+    np.testing.assert_allclose(norms.ravel(), [2.5, 4.1, 6.6, 10.1, 14.6, 20.1, 18.5, 16])
+    np.testing.assert_allclose(y.ravel(), [.502973, .694132, .728557, .706023, .66943, .632054, .784728, 1], atol=1e-6)
+
+
+def test_batch_norm_of_the_reference() -> None:
+    """One image, a 1 x 1 convolution with weight 2, scale 1.5, shift .25 (docs: darknet's own numbers)."""
+    z = 2 * np.array([1., 2, 4, -1]).reshape(1, 1, 2, 2)
+    y, saved = ops.batchnorm_train(z, np.array([1.5]), np.array([.25]), 1e-5)
+    assert saved.mean[0] == 3 and abs(saved.variance[0] - 17.3333) < 1e-4
+    out = ops.activate(y, "leaky")[0]
+    np.testing.assert_allclose(out.ravel(), [-.0110288, .610288, 2.05144, -.155144], rtol=1e-5)
+    dz = ops.activate_backward(np.array([1, -1, .5, .25]).reshape(1, 1, 2, 2), out, "leaky")
+    dx, dscales, dbiases = ops.batchnorm_backward(dz, saved, np.array([1.5]), rule="pjreddie")
+    np.testing.assert_allclose([*dscales, *dbiases], [.306245, -.375], rtol=1e-5)
+    np.testing.assert_allclose(dx.ravel(), [.076431, -.333137, .180794, .075912], rtol=1e-5)
+
+
+CHECKED = {  # name: f(x), then the derivative darknet uses, at these x (reference, 12.1)
+    "logistic": ([.00669285, .182426, .377541, .5, .622459, .817574, .993307],
+                 [.00664806, .149146, .235004, .25, .235004, .149146, .00664803]),
+    "loggy": ([-.986614, -.635149, -.244919, 0, .244919, .635149, .986614],
+              [.0132961, .298293, .470007, .5, .470007, .298293, .0132961]),
+    "elu": ([-.993262, -.77687, -.393469, 0, .5, 1.5, 5], [.00673795, .22313, .606531, 1, 1, 1, 1]),
+    "selu": ([-1.74619, -1.36576, -.691731, 0, .52535, 1.57605, 5.2535],
+             [.0118455, .39227, 1.0663, 1.0507, 1.0507, 1.0507, 1.0507]),
+    "gelu": ([-2.98e-07, -.100429, -.154286, 0, .345714, 1.39957, 5],
+             [.5, .42014, .377874, .5, .765093, 1.12892, 1]),
+    "ramp": ([-.5, -.15, -.05, 0, .55, 1.65, 5.5], [.1, .1, .1, .1, 1.1, 1.1, 1.1]),
+    "leaky": ([-.5, -.15, -.05, 0, .5, 1.5, 5], [.1, .1, .1, .1, 1, 1, 1]),
+    "tanh": ([-.999909, -.905148, -.462117, 0, .462117, .905148, .999909],
+             [.000181556, .180707, .786448, 1, .786448, .180707, .000181675]),
+    "plse": ([-.01, .3125, .4375, .5, .5625, .6875, 1.01], [.01, .125, .125, .125, .125, .125, .01]),
+    "stair": ([-3, -1, -.5, 0, 0, .5, 2], [0, 0, 1, 0, 0, 1, 0]),
+    "lhtan": ([-.005, -.0015, -.0005, 0, .5, 1.0005, 1.004], [.001, .001, .001, .001, 1, .001, .001]),
+    "swish": ([-.0334643, -.273638, -.18877, 0, .31123, 1.22636, 4.96654],
+              [-.0265474, -.0412942, .260039, .5, .739961, 1.04129, 1.02655]),
+    "mish": ([-.0335765, -.2981, -.220744, 0, .375245, 1.40338, 4.99955],
+             [-.0267475, -.0640978, .289511, .6, .886424, 1.08849, 1.0008]),
+    "hard_mish": ([0, -.375, -.375, 0, .5, 1.5, 5], [0, -.5, .5, 1, 1, 1, 1]),
+}
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_activations_of_the_reference(name: str) -> None:
+    x = np.array([[-5, -1.5, -.5, 0, .5, 1.5, 5]])
+    f, slope = CHECKED[name]
+    y, saved = ops.activate(x, name)
+    np.testing.assert_allclose(y[0], f, rtol=1e-5, atol=2e-6)
+    np.testing.assert_allclose(ops.activate_backward(np.ones_like(x), saved, name, "darknet")[0], slope, rtol=2e-5,
+                               atol=2e-6)
+
+
+@pytest.mark.parametrize("name", ops.ACTIVATIONS)
+def test_activations_stay_quiet_and_finite_far_out(name: str) -> None:
+    x = np.array([-60, -30, 30, 60], np.float32).reshape(1, 4, 1, 1)
+    y, saved = ops.activate(x.copy(), name, inplace=True)
+    assert np.isfinite(y).all() and y.dtype == np.float32
+    assert np.isfinite(ops.activate_backward(np.ones_like(y), saved, name)).all()
+
+
+def test_the_four_rearrangements() -> None:
+    x = np.arange(64, dtype="float32").reshape(1, 4, 4, 4)
+    scrambled = [0, 2, 4, 6, 16, 18, 20, 22, 32, 34, 36, 38, 48, 50, 52, 54, 1, 3, 5, 7]
+    clean = [0, 2, 8, 10, 16, 18, 24, 26, 32, 34, 40, 42, 48, 50, 56, 58, 1, 3, 9, 11]
+    assert ops.reorg(x, 2).ravel()[:20].tolist() == scrambled
+    assert ops.space_to_depth(x, 2).ravel()[:20].tolist() == clean
+    big = RNG.normal(size=(2, 16, 4, 6))
+    assert np.array_equal(ops.depth_to_space(ops.space_to_depth(big, 2), 2), big)
+    assert np.array_equal(ops.reorg_inverse(ops.reorg(big, 2), 2), big)
+    assert np.array_equal(ops.pixel_unshuffle(ops.pixel_shuffle(big, 2), 2), big)
+
+
+def test_a_pixel_shuffle_by_hand() -> None:
+    x = np.arange(8.).reshape(1, 4, 1, 2)
+    assert ops.pixel_shuffle(x, 2)[0, 0].tolist() == [[0, 2, 1, 3], [4, 6, 5, 7]]
+
+
+@pytest.fixture
+def restore_threads():
+    before = parallel.threads()
+    yield
+    parallel.set_threads(before)
+
+
+def test_any_number_of_threads_gives_the_same_bits(restore_threads: None) -> None:
+    x = RNG.normal(size=(6, 8, 24, 24)).astype("float32")
+    w = RNG.normal(size=(12, 8, 3, 3)).astype("float32")
+    scales = np.ones(12, "float32")
+    results = []
+    for count in (1, 2, 4):
+        parallel.set_threads(count)
+        y = ops.conv2d(x, w, padding=(1, 1))
+        normed, saved = ops.batchnorm_train(y, scales, scales, 1e-5)
+        dy, dscales, _ = ops.batchnorm_backward(normed, saved, scales, rule="exact")
+        dx, dw = ops.conv2d_backward(dy, x, w, padding=(1, 1))
+        results.append([y, normed, dscales, dx, dw, ops.maxpool2d(y, 2, (2, 2), 1)[0]])
+    for other in results[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def test_an_exception_in_a_worker_reaches_the_caller(restore_threads: None) -> None:
+    parallel.set_threads(2)
+
+    def work(i: int) -> None:
+        if i == 3:
+            raise ValueError("three")
+    with pytest.raises(ValueError, match="three"):
+        parallel.for_each(work, 5)
+
+
+def test_another_kernel_behind_the_same_name(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "other_kernels.py").write_text("def dense(x, weights):\n    return x @ weights.T + 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(TypeError, match="does not take what"):
+        ops.use("other_kernels")      # its arguments are not annotated as the reference's are
+    ops.use()
+    (tmp_path / "right_kernels.py").write_text(
+        "import numpy as np\ndef dense(x: np.ndarray, weights: np.ndarray) -> np.ndarray:\n"
+        "    return x @ weights.T + 1\n")
+    x, w = np.ones((1, 2)), np.ones((1, 2))
+    ops.use("right_kernels")
+    try:
+        assert ops.dense(x, w)[0, 0] == 3
+    finally:
+        ops.use()
+    assert ops.dense(x, w)[0, 0] == 2
