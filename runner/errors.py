@@ -53,8 +53,11 @@ class MissingExtra(RunnerError):
 
 def closest(word: str, known: Iterable[str], cutoff: float = 0.7) -> str | None:
     """The known word nearest to `word`, or None when none resembles it."""
-    near = difflib.get_close_matches(word.lower(), {k.lower(): k for k in known}, n=1, cutoff=cutoff)
-    return next((k for k in known if k.lower() == near[0]), None) if near else None
+    lower = {k.lower(): k for k in known}
+    near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=cutoff)
+    if not near and len(word) > 2:      # a word cut short stands for the whole: prob, act
+        near = [k for k in lower if k.startswith(word.lower())][:1]
+    return lower[near[0]] if near else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -106,7 +106,7 @@ def _stack(sections: Sequence[Section], env: Env, report: Report) -> list[tuple[
 def _feeding(link: int, stack: Sequence[tuple[Layer | None, Any]], env: Env) -> Shape | None:
     """The shape of an output; None when its layer could not be built."""
     if link < 0:
-        return env.in_shape
+        return env.in_shape or None     # empty while [net] itself is wrong
     layer = stack[link][0]
     return None if layer is None else layer.out_shape
 

@@ -38,7 +38,7 @@ def register(*names: str) -> Callable[[type["Layer"]], type["Layer"]]:
 
 def find(section: Section, report: Report) -> type["Layer"] | None:
     """The layer class of a section; None, and a word to `report`, when there is none of that name."""
-    if section.name not in LAYERS:
+    if section.name not in LAYERS and section.name not in ("net", "network"):   # of a second [net] the grammar tells
         report.error(f"{section.where()} unknown section{did_you_mean(section.name, LAYERS)}")
     return LAYERS.get(section.name)
 

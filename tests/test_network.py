@@ -1,0 +1,172 @@
+"""The graph: forks, heads, frozen layers, shapes, and what is let go."""
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import runner
+from runner.errors import CfgError, ShapeError, UsageError
+from runner.network import Network
+
+NET = "[net]\nwidth=6\nheight=5\nchannels=2\n"
+FORK = NET + """[convolutional]
+filters=3
+size=3
+pad=1
+activation=tanh
+[convolutional]
+filters=3
+activation=linear
+[shortcut]
+from=-2
+[route]
+layers=-1,0
+[connected]
+output=2
+activation=linear
+"""
+
+
+def make(tmp_path: Path, text: str, **more) -> Network:
+    (tmp_path / "a.cfg").write_text(text)
+    return runner.load(tmp_path / "a.cfg", **more)
+
+
+def test_the_gradients_of_an_output_read_three_times_are_summed(tmp_path: Path) -> None:
+    net, rng = make(tmp_path, FORK, dtype="float64"), np.random.default_rng(0)
+    x = rng.normal(size=(3, 2, 5, 6))
+    y, tape = net.forward(x, train=True)
+    dy = rng.normal(size=y.shape)
+    _, dx = net.backward(tape, dy=dy, input_gradient=True)
+    assert tape == []
+    d, eps = rng.normal(size=x.shape), 1e-6
+    up, down = (float((net.predict(x + s * d) * dy).sum()) for s in (eps, -eps))
+    np.testing.assert_allclose((dx * d).sum(), (up - down) / (2 * eps), rtol=1e-7)
+    w = net.layers[0].params["weights"]
+    d, kept = rng.normal(size=w.shape), w.copy()
+    values = []
+    for s in (eps, -eps):
+        w[...] = kept + s * d
+        values.append(float((net.predict(x) * dy).sum()))
+    np.testing.assert_allclose((net.layers[0].grads["weights"] * d).sum(), (values[0] - values[1]) / (2 * eps), rtol=1e-7)
+
+
+def test_the_loss_is_the_mean_of_the_heads(tmp_path: Path) -> None:
+    net = make(tmp_path, "[net]\ninputs=4\n[connected]\noutput=3\nactivation=linear\n[softmax]\n[cost]\nscale=.5\n")
+    x, truth = np.ones((2, 4), "f4"), np.eye(3, dtype="f4")[:2]
+    p, tape = net.forward(x, train=True)
+    loss, _ = net.backward(tape, truth)
+    cross, squares = -np.log((p * truth).sum(1)).sum(), ((p - truth) ** 2).sum()
+    np.testing.assert_allclose([net.losses[1], net.losses[2], loss], [cross, squares, (cross + squares) / 2], rtol=1e-5)
+    # the gradient of the cross-entropy, and once more scale times: what cfgs that end so were trained with
+    np.testing.assert_allclose(net.layers[0].grads["biases"], 1.5 * (p - truth).sum(0), rtol=1e-5)
+
+
+def test_predict_gives_the_last_layer_that_is_no_cost(tmp_path: Path) -> None:
+    net = make(tmp_path, "[net]\ninputs=4\n[connected]\noutput=3\n[softmax]\n[cost]\n")
+    np.testing.assert_allclose(net.predict(np.ones((2, 4))).sum(1), 1, rtol=1e-6)
+    assert len(net.outputs(np.ones((2, 4)))) == 3
+
+
+def test_outputs_are_let_go_after_their_last_reader(tmp_path: Path) -> None:
+    net, alive = make(tmp_path, FORK), []
+    for layer in net.layers:
+        def forward(*xs, train=False, inner=layer.forward):
+            y, saved = inner(*xs, train=train)
+            held = np.array(y)      # an array of our own: a view could be held by its base
+            alive.append(weakref.ref(held))
+            counts.append(sum(ref() is not None for ref in alive))
+            return held, None
+        layer.forward = forward
+    counts: list[int] = []
+    net.predict(np.ones((1, 2, 5, 6)))
+    assert counts == [1, 2, 3, 3, 2], "at most the outputs that somebody still reads, and the new one"
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7])
+def test_any_batch_size(tmp_path: Path, batch: int) -> None:
+    net = make(tmp_path, FORK)
+    x = np.random.default_rng(0).normal(size=(batch, 2, 5, 6)).astype("f4")
+    alone = np.concatenate([net.predict(x[i:i + 1]) for i in range(batch)])
+    np.testing.assert_allclose(net.predict(x), alone, rtol=1e-5, atol=1e-6)
+
+
+def test_an_input_of_another_shape_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ShapeError) as caught:
+        make(tmp_path, FORK).predict(np.ones((1, 3, 5, 6)))
+    assert str(caught.value) == "the network takes (images, 2, 5, 6). Got an array of shape (1, 3, 5, 6)"
+
+
+FROZEN = NET + """[convolutional]
+filters=3
+batch_normalize=1
+activation=leaky
+[convolutional]
+filters=3
+{option}
+activation=leaky
+[convolutional]
+filters=1
+activation=leaky
+[cost]
+"""
+
+
+@pytest.mark.parametrize("option, moved", [("", [True, True, True]), ("stopbackward=1", [False, False, True]),
+                                           ("onlyforward=1", [False, False, True]),
+                                           ("learning_rate=0", [True, False, True])])
+def test_who_learns(tmp_path: Path, option: str, moved: list[bool]) -> None:
+    net = make(tmp_path, FROZEN.format(option=option))
+    before = [layer.params["weights"].copy() for layer in net.layers[:3]]
+    rolled = net.layers[0].buffers["rolling_mean"].copy()
+    rng = np.random.default_rng(0)
+    pairs = [(rng.normal(size=(2, 2, 5, 6)), rng.normal(size=(2, 1, 5, 6)))] * 2
+    list(runner.train(net, pairs))
+    now = [not np.array_equal(a, layer.params["weights"]) for a, layer in zip(before, net.layers, strict=False)]
+    assert now == moved
+    frozen = option == "stopbackward=1"
+    assert np.array_equal(rolled, net.layers[0].buffers["rolling_mean"]) == frozen
+
+
+def test_stopbackward_for_the_first_updates_only(tmp_path: Path) -> None:
+    net = make(tmp_path, FROZEN.format(option="stopbackward=2"))
+    rng = np.random.default_rng(0)
+    pair = rng.normal(size=(2, 2, 5, 6)), rng.normal(size=(2, 1, 5, 6))
+    w = net.layers[0].params["weights"]
+    kept, moved = w.copy(), []
+    for _ in runner.train(net, [pair] * 4):
+        moved.append(not np.array_equal(kept, w))
+    assert moved == [False, False, True, True]
+
+
+def test_shared_weights_are_one_array_with_one_gradient(tmp_path: Path) -> None:
+    text = NET + "[convolutional]\nfilters=2\nactivation=linear\n[convolutional]\nfilters=2\nshare_index=0\n" \
+        "activation=linear\n[cost]\n"
+    net = make(tmp_path, text, dtype="float64")
+    assert net.layers[0].params["weights"] is net.layers[1].params["weights"]
+    rng = np.random.default_rng(0)
+    x, truth, w = rng.normal(size=(2, 2, 5, 6)), rng.normal(size=(2, 2, 5, 6)), net.layers[0].params["weights"]
+    _, tape = net.forward(x, train=True)
+    net.backward(tape, truth)
+    d, kept, values = rng.normal(size=w.shape), w.copy(), []
+    for s in (1e-6, -1e-6):
+        w[...] = kept + s * d
+        values.append(((net.predict(x) - truth) ** 2).sum() / 2)
+    np.testing.assert_allclose((net.layers[0].grads["weights"] * d).sum(), (values[0] - values[1]) / 2e-6, rtol=1e-6)
+    with pytest.raises(CfgError, match="share_index must name an earlier"):
+        make(tmp_path, text.replace("share_index=0", "share_index=5"))
+
+
+def test_a_huge_network_is_checked_without_its_weights(tmp_path: Path) -> None:
+    text = "[net]\nwidth=8\nheight=8\nchannels=3\n" + "[convolutional]\nfilters=200000\nsize=3\npad=1\n" * 3
+    (tmp_path / "a.cfg").write_text(text)
+    net, report = runner.check(tmp_path / "a.cfg")
+    assert net is not None and not report.errors and net.param_count > 10**11
+
+
+def test_an_unknown_fork_is_answered(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        make(tmp_path, FORK, compat="alexey")
+    assert str(caught.value) == ("compat must be one of exact, alexeyab, pjreddie. Got 'alexey' "
+                                 "(did you mean 'alexeyab'?)")
