@@ -10,15 +10,31 @@ if TYPE_CHECKING:
     from runner.training import RunFolder
 
 
+def positive(text: str) -> int:
+    """An argument that counts something: 1, 2, 3 ..."""
+    return _at_least(1, text)
+
+
+def natural(text: str) -> int:
+    """An argument that may be 0: 0, 1, 2 ..."""
+    return _at_least(0, text)
+
+
+def _at_least(low: int, text: str) -> int:
+    if not text.isdecimal() or int(text) < low:
+        raise argparse.ArgumentTypeError(f"must be a whole number, at least {low}. Got {text!r}")
+    return int(text)
+
+
 def network_options(parser: argparse.ArgumentParser) -> None:
     """--set, --compat, --strict, --seed, --threads."""
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.OPTION=VALUE", dest="settings",
                         help="change the cfg for this run: net.batch=32, or a layer by its index, 5.probability=0.3")
     parser.add_argument("--compat", choices=("alexeyab", "pjreddie"),
-                        help="compute with that fork's formulas (default: exact; see docs/compat.md)")
+                        help="compute with that fork's formulas (default: exact; runner/compat.py lists them)")
     parser.add_argument("--strict", action="store_true", help="an option nobody knows is an error")
-    parser.add_argument("--seed", type=int, default=0, help="of every random number (default 0)")
-    parser.add_argument("--threads", type=int, help="cores to use (default: all; results do not depend on it)")
+    parser.add_argument("--seed", type=natural, default=0, help="of every random number (default 0)")
+    parser.add_argument("--threads", type=positive, metavar="N", help="cores to use (default: all; results do not depend on it)")
 
 
 def data_options(parser: argparse.ArgumentParser) -> None:
