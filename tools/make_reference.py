@@ -1,0 +1,172 @@
+"""Write the parts of docs/ that the declarations in the code already say.
+
+    python tools/make_reference.py              write
+    python tools/make_reference.py --check      write nothing; exit status 1 and the stale files when any is stale
+
+docs/options.md is generated whole: every section, its docstrings, and a table of its options.  In the other pages a
+block between the lines
+
+    <!-- generated: options dropout -->
+    <!-- end -->
+
+is filled: `options NAME` with the table of a section, `compat` with runner/compat.py.
+"""
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from runner.compat import COMPAT, Compat  # noqa: E402
+from runner.config import Options  # noqa: E402
+from runner.config.options import default_text, describe  # noqa: E402
+from runner.layers import LAYERS  # noqa: E402
+from runner.layers.base import Layer, LayerOptions  # noqa: E402
+from runner.layers.net import NetOptions  # noqa: E402
+
+BLOCK = re.compile(r"(?m)^<!-- generated: (\w+) ?([\w-]*) -->\n.*?^<!-- end -->$", re.DOTALL)
+COLUMNS = re.compile(r"\S+( \S+)* {3,}\S")
+
+HEAD = """# Options
+
+Every section a cfg can have, and what it takes.  This page is written from the declarations in `runner/layers/` by
+`python tools/make_reference.py`; `python run.py explain SECTION` prints the same.  How a cfg is written is told in
+[cfg.md](cfg.md).
+
+"""
+
+
+def kinds() -> list[type[Layer]]:
+    """Every layer once, by the name of its section."""
+    return sorted(set(LAYERS.values()), key=lambda kind: kind.names[0].lower())
+
+
+def page() -> str:
+    """docs/options.md."""
+    names = ["net", *(kind.names[0] for kind in kinds())]
+    links = " · ".join(f"[{name}](#{name.lower()})" for name in names)
+    parts = [HEAD + links, section("net", ("network",), prose(module_doc(NetOptions)), NetOptions)]
+    parts.append("## In every layer\n\n" + table(LayerOptions))
+    for kind in kinds():
+        text = prose(module_doc(kind)) + "\n\nShapes: " + prose(inspect.cleandoc(kind.__doc__ or ""))
+        parts.append(section(kind.names[0], kind.names[1:], text, kind.Options, inherited=True))
+    return "\n\n".join(parts) + "\n"
+
+
+def section(name: str, aliases: tuple[str, ...], text: str, options: type[Options], inherited: bool = False) -> str:
+    also = ", ".join(f"`[{alias}]`" for alias in aliases)
+    head = f"## {name}\n\n" + (f"Also written {also}.\n\n" if also else "")
+    return head + text + "\n\n" + table(options, inherited)
+
+
+def table(options: type[Options], inherited: bool = False) -> str:
+    """The options of a section; those every layer has are left out where `inherited` is said."""
+    shared = LayerOptions.declared() if inherited else {}
+    own = {key: f for key, f in options.declared().items() if key not in shared}
+    read = [(f"`{key}`", default_text(f), describe(f), f.metadata["doc"])
+            for key, f in own.items() if not f.metadata["reason"]]
+    idle = [(f"`{key}`", f.metadata["doc"], f.metadata["reason"]) for key, f in own.items() if f.metadata["reason"]]
+    parts = []
+    if read:
+        parts.append(markdown(("option", "default", "takes", "meaning"), read))
+    elif not idle:
+        parts.append("No options of its own.")
+    if idle:
+        parts.append("Read, and without effect here:\n\n" + markdown(("option", "in darknet", "why"), idle))
+    return "\n\n".join(parts)
+
+
+def markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    def line(cells: tuple[str, ...]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    plain = [tuple(cell if cell.startswith(("`", "**")) else cell.replace("*", "\\*") for cell in row) for row in rows]
+    return "\n".join([line(head), "|" + " --- |" * len(head), *map(line, plain)])
+
+
+def prose(text: str) -> str:
+    """A docstring as Markdown: what is indented or set in columns is a formula and stays so, elsewhere a star is no
+    emphasis."""
+    text = re.sub(r"^\[[\w-]+\]: ", "", text)
+    lines = (text[:1].upper() + text[1:]).splitlines()
+    return "\n".join(line if line.startswith("    ") else f"    {line}" if COLUMNS.match(line) else
+                     line.replace("*", "\\*") for line in lines)
+
+
+def module_doc(thing: type) -> str:
+    return inspect.cleandoc(inspect.getmodule(thing).__doc__ or "")     # type: ignore[union-attr]
+
+
+def compat_table() -> str:
+    """The columns of runner/compat.py, where they differ."""
+    meaning = dict(comments(Compat))
+    rows = []
+    for f in fields(Compat):
+        values = [getattr(column, f.name) for column in COMPAT.values()]
+        if f.name != "name" and len(set(values)) > 1:
+            rows.append((f"`{f.name}`", *map(word, values), meaning.get(f.name, "")))
+    return markdown(("", *COMPAT, "what it is"), rows)
+
+
+def word(value: object) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value}"
+
+
+def comments(owner: type) -> Iterator[tuple[str, str]]:
+    """Field name -> the comment behind its declaration."""
+    for line in inspect.getsource(owner).splitlines():
+        found = re.match(r"    (\w+): [^#]*# *(.*)", line)
+        if found:
+            yield found[1], found[2]
+
+
+def fill(text: str, file: str) -> str:
+    """`text` with its generated blocks written anew."""
+    def block(found: re.Match[str]) -> str:
+        what, name = found[1], found[2]
+        if what == "options" and name in LAYERS:
+            body = table(LAYERS[name].Options, inherited=True)
+        elif what == "compat":
+            body = compat_table()
+        else:
+            raise SystemExit(f"{file}: nothing is generated for {what} {name}")
+        return f"<!-- generated: {' '.join(filter(None, (what, name)))} -->\n{body}\n<!-- end -->"
+    return BLOCK.sub(block, text)
+
+
+def pages(root: Path = ROOT) -> dict[Path, str]:
+    """Every page that is generated, in part or whole, and what it should say."""
+    wanted = {root / "docs" / "options.md": page()}
+    for path in sorted((root / "docs").rglob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        if path not in wanted and BLOCK.search(text):
+            wanted[path] = fill(text, str(path.relative_to(root)))
+    return wanted
+
+
+def stale(root: Path = ROOT) -> dict[Path, str]:
+    """The pages that do not say what they should."""
+    return {path: text for path, text in pages(root).items()
+            if not path.exists() or path.read_text(encoding="utf-8") != text}
+
+
+def main(arguments: list[str]) -> int:
+    old = stale()
+    if arguments == ["--check"]:
+        for path in old:
+            print(f"{path.relative_to(ROOT)} is stale: python tools/make_reference.py writes it anew", file=sys.stderr)
+        return 1 if old else 0
+    if arguments:
+        print(__doc__, file=sys.stderr)
+        return 2
+    for path, text in old.items():
+        path.write_text(text, encoding="utf-8")
+        print(f"wrote {path.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
