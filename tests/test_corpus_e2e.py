@@ -8,7 +8,7 @@ import pytest
 import runner
 
 CORPUS = Path(__file__).parents[2] / "shared" / "cfg-corpus"
-ROWS = list(csv.DictReader((CORPUS / "index.tsv").open(), delimiter="\t")) if CORPUS.exists() else []
+ROWS = list(csv.DictReader((CORPUS / "index.tsv").read_text().splitlines(), delimiter="\t")) if CORPUS.exists() else []
 LOADED = [row for row in ROWS if {"ok", "ok-batch1"} & {row["alexeyab"], row["pjreddie"]}]
 SIZE = r"(\d+) x *(\d+) x *(\d+)"
 
