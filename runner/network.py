@@ -224,6 +224,23 @@ class Network:
             x = x.reshape(len(x), *self.in_shape)
         return np.ascontiguousarray(x, self.env.dtype)
 
+    # --- recurrent layers ----------------------------------------------------------------------------
+
+    @property
+    def state(self) -> list[dict[str, np.ndarray]]:
+        """What the recurrent layers carry from call to call, one dictionary a layer; it can be put back later."""
+        return [dict(layer.state) for layer in self.layers]
+
+    @state.setter
+    def state(self, states: list[dict[str, np.ndarray]]) -> None:
+        for layer, state in zip(self.layers, states, strict=True):
+            layer.state = dict(state)
+
+    def reset_state(self) -> None:
+        """Let the next call be the first of a sequence."""
+        for layer in self.layers:
+            layer.reset_state()
+
     # --- training ------------------------------------------------------------------------------------
 
     def backward(self, tape: list[Any], truth: np.ndarray | None = None, dy: np.ndarray | None = None, *,

@@ -108,6 +108,7 @@ class Layer(ABC):
     """Holds weights; keeps no activation.
 
     params     learned arrays by name
+    state      what a recurrent layer carries from one call to the next; empty in all others
     buffers    kept with the weights but not learned (rolling statistics)
     grads      same keys and shapes as params; backward *adds* to them, the optimizer sets them to zero
     specs      Param of every name in params and buffers; there even when nothing is allocated
@@ -142,6 +143,7 @@ class Layer(ABC):
         self.specs: dict[str, Param] = {}
         self.stored: tuple[str, ...] = ()
         self.children: dict[str, Layer] = {}
+        self.state: dict[str, np.ndarray] = {}
         self.out_shape: Shape = in_shapes[0] if in_shapes else ()
         self.frozen = False             # the network's word: no gradient comes here, do not learn
         self.wants_dx = True            # the network's word: somebody below uses the gradient of the input
@@ -171,6 +173,10 @@ class Layer(ABC):
     def flops(self) -> float:
         """Floating-point operations for one image, counted as darknet counts them (2 per multiply-add)."""
         return 0.0
+
+    def reset_state(self) -> None:
+        """Forget what earlier calls left behind: the next one starts as the first did."""
+        self.state = {}
 
     # --- for the layers themselves ---------------------------------------------------------------
 
