@@ -24,11 +24,15 @@ class Compat:
     shortcut: str                   # "exact" derivative of normalised weights, or "darknet": without the normalisation
     gate_order: str                 # order of lstm and gru gates in .weights: "pjreddie" or "alexeyab"
     dropout_probability: float      # default of [dropout] probability
+    recurrent: str                  # "exact"; both forks: a training batch starts [rnn] and [crnn] at zero, [conv_lstm]
+                                    # sends no gradient back through W and V and takes tanh only, [history] sends back
+                                    # that of the newest frame; "alexeyab": [rnn] hidden is 1 when left out;
+                                    # "pjreddie": it is never read, and [crnn] takes width for height
 
 
-EXACT = Compat("exact", "exact", "exact", 1e-5, False, .01, .01, False, True, "exact", "pjreddie", .5)
-ALEXEYAB = Compat("alexeyab", "darknet", "alexeyab", 1e-5, False, .1, .05, True, True, "darknet", "alexeyab", .2)
-PJREDDIE = Compat("pjreddie", "darknet", "pjreddie", 1e-6, True, .01, .01, True, False, "darknet", "pjreddie", .5)
+EXACT = Compat("exact", "exact", "exact", 1e-5, False, .01, .01, False, True, "exact", "pjreddie", .5, "exact")
+ALEXEYAB = Compat("alexeyab", "darknet", "alexeyab", 1e-5, False, .1, .05, True, True, "darknet", "alexeyab", .2, "alexeyab")
+PJREDDIE = Compat("pjreddie", "darknet", "pjreddie", 1e-6, True, .01, .01, True, False, "darknet", "pjreddie", .5, "pjreddie")
 
 COMPAT = {c.name: c for c in (EXACT, ALEXEYAB, PJREDDIE)}
 

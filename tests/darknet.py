@@ -16,6 +16,7 @@ from runner.layers.convolutional import NOT_SHARED
 from runner.network import Network
 from runner.optim import Sgd, make_optimizer
 from runner.training.loop import train
+from tests import darknet_recurrent
 
 FORKS = {"AlexeyAB": "alexeyab", "pjreddie": "pjreddie"}
 
@@ -108,7 +109,8 @@ def run_training(case: Case, net: Network) -> dict[str, np.ndarray]:
     passes: list[dict[str, np.ndarray]] = []
 
     def observe(layer: Any, name: str, array: np.ndarray) -> None:
-        index = next((i for i, each in enumerate(net.layers) if each is layer), None)
+        index = next((i for i, each in enumerate(net.layers)
+                      if each is layer or each.children.get("output_layer") is layer), None)
         if index is None:           # parts of composite layers are seen through their gradients
             return
         if name == "error":         # darknet's [cost] calls this its output
@@ -272,6 +274,9 @@ def defect(case: Case, net: Network, key: str) -> str | None:
     stop = max((i for i, each in enumerate(net.layers) if each.options.stopbackward), default=-1)
     if layer is not None and "delta" in part[0] and ((index or 0) <= stop or layer.options.onlyforward):
         return f"{case.fork}, stopbackward or onlyforward: we do not work out a gradient that nothing uses"
+    recurrent = darknet_recurrent.defect(case.fork, net, part, index)
+    if recurrent:
+        return recurrent
     lost = _overwritten(case, net)
     if lost >= 0:
         later = part[0].startswith(("last_", "step", "cost", "sane_"))

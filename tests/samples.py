@@ -26,6 +26,7 @@ class Sample:
     shapes: tuple[tuple[int, ...], ...] = ((3, 7, 6),)
     fill: Callable = distinct
     rtol: float = 1e-6                              # gradient check, float64
+    steps: int = 1                                  # [net] time_steps: rows are time major
 
     def __str__(self) -> str:
         return f"{self.name}({self.text})"
@@ -89,4 +90,27 @@ SAMPLES = [
     Sample("upsample", "stride=-2", ((2, 5, 7),)),
     Sample("crop", "crop_height=5 crop_width=4 flip=1"),
     Sample("crop", "crop_height=7 crop_width=6 noadjust=1"),
+    Sample("rnn", "output=3 hidden=4 activation=tanh", ((2, 2, 1),), steps=4),
+    Sample("rnn", "output=3 activation=leaky logistic=1 shortcut=1 batch_normalize=1", ((4,),), steps=2),
+    Sample("rnn", "output=2 activation=linear logistic=2", ((4,),)),
+    Sample("crnn", "output=3 hidden=2 size=3 pad=1 activation=tanh shortcut=1", ((2, 3, 4),), steps=3),
+    Sample("crnn", "output=4 hidden=2 size=5 stride=1 padding=2 groups=2 batch_normalize=1", ((2, 3, 4),), steps=2),
+    Sample("crnn", "output=2 size=3 pad=1 dilation=2 activation=elu", ((2, 5, 4),)),
+    Sample("crnn", "output_filters=3 hidden_filters=2 activation=leaky", ((2, 3, 3),), steps=2),
+    Sample("gru", "output=3", ((2, 2, 1),), steps=4),
+    Sample("gru", "output=3 tanh=1 batch_normalize=1", ((4,),), steps=2),
+    Sample("lstm", "output=3", ((2, 2, 1),), steps=4),
+    Sample("lstm", "output=3 batch_normalize=1", ((4,),), steps=2),
+    Sample("conv_lstm", "output=3 size=3 pad=1", ((2, 3, 4),), steps=3),
+    Sample("conv_lstm", "output=2 size=3 pad=1 peephole=1 batch_normalize=1", ((2, 3, 4),), steps=2),
+    Sample("conv_lstm", "output=4 size=5 stride=1 padding=2 groups=2 activation=tanh peephole=1 state_constrain=0",
+           ((2, 3, 3),), steps=2),
+    Sample("conv_lstm", "output=2 size=3 pad=1 dilation=2 state_constrain=0.1 lstm_activation=softsign", ((2, 5, 4),),
+           steps=3),
+    Sample("conv_lstm", "output=3 size=3 pad=1 bottleneck=1 shortcut=1 time_normalizer=1", ((3, 3, 4),), steps=3),
+    Sample("history", "history_size=3", ((2, 3, 4),), steps=4),
+    Sample("history", "history_size=4", ((2, 3, 4),), steps=2),
+    Sample("simplernn", "outputs=3 activation=tanh", ((2, 2, 1),), steps=4),
+    Sample("simplernn", "outputs=3 steps=2 activation=softsign return_sequence=1", ((5,),), steps=2),
+    Sample("simplernn", "outputs=3 return_sequence=0", ((5,),)),
 ]

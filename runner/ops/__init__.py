@@ -7,6 +7,7 @@ import importlib
 import inspect
 
 from runner.ops.activation import ACTIVATIONS, activate, activate_backward, logistic
+from runner.ops.cell import lstm_cell, lstm_cell_backward
 from runner.ops.conv import conv2d, conv2d_backward, conv2d_transpose, conv2d_transpose_backward
 from runner.ops.dense import dense, dense_backward
 from runner.ops.loss import LOSSES, MASKED, loss, objective

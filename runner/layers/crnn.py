@@ -1,0 +1,80 @@
+"""[crnn]: the recurrence of [rnn] with convolutions, so that the state is an image too."""
+from dataclasses import dataclass
+from typing import Any
+
+from runner import ops
+from runner.config import ignored, opt
+from runner.errors import ShapeError
+from runner.layers.base import LayerOptions, Shape, register, shape_text
+from runner.layers.convolutional import Convolutional
+from runner.layers.recurrent import Elman
+
+
+def _output(o: Any) -> int:
+    "output_filters, else 1"
+    return o.output_filters or 1
+
+
+def _hidden(o: Any) -> int:
+    "hidden_filters, else 1"
+    return o.hidden_filters or 1
+
+
+def _pad(o: Any) -> bool:
+    "1 with output_filters or hidden_filters, else 0"
+    return bool(o.output_filters or o.hidden_filters)
+
+
+@register("crnn")
+class Crnn(Elman):
+    """(c, h, w) -> (output, h, w), over [net] time_steps  (src/crnn_layer.c).
+
+    pjreddie's darknet has the names output_filters and hidden_filters, and 3 x 3 windows with pad 1 only.
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Options(LayerOptions):
+        output_filters: int = opt(0, "pjreddie's name of output", low=0)
+        hidden_filters: int = opt(0, "pjreddie's name of hidden", low=0)
+        output: int = opt(_output, "output channels", low=1)
+        hidden: int = opt(_hidden, "channels of the state", low=1)
+        size: int = opt(3, "side of the kernels, pixels", low=1)
+        stride: int = opt(1, "pixels from one window to the next; only 1 can work", low=1)
+        dilation: int = opt(1, "pixels between neighbouring taps of a kernel", low=1)
+        pad: bool = opt(_pad, "1: surround the images by size // 2 zeros")
+        padding: int = opt(0, "zeros on each side, where pad is 0, pixels", low=0)
+        groups: int = opt(1, "parts the channels are split into, each convolved by itself", low=1)
+        activation: str = opt("logistic", "what is applied to each of the three convolutions",
+                              choices=ops.ACTIVATIONS)
+        batch_normalize: bool = opt(False, "1: normalise each of the three convolutions over the streams of a step")
+        shortcut: bool = opt(False, "1: the last state is added to the new one")
+        xnor: bool = ignored(False, "binary weights and inputs", "the convolutions in here are computed in full")
+
+    def setup(self, shape: Shape) -> None:
+        o, (c, h, w) = self.options, self.image(shape)
+        if self.env.compat.recurrent == "pjreddie":
+            h, w = w, h         # its constructor is called with the two swapped: the memory is read as another image
+        for name, channels, filters in (("input_layer", c, o.hidden), ("self_layer", o.hidden, o.hidden),
+                                        ("output_layer", o.hidden, o.output)):
+            child = self.adopt(name, Convolutional((channels, h, w), env=self.env, filters=filters,
+                                                   activation=o.activation, **convolution_options(o)))
+            keeps_size(child, (filters, h, w))
+        self.out_shape = child.out_shape
+        self.stored = self.store(self.PARTS)
+
+    def flops(self) -> float:
+        return sum(child.flops() for child in self.children.values())
+
+
+def convolution_options(o: Any) -> dict[str, Any]:
+    """The options that [crnn] and [conv_lstm] hand to their convolutions."""
+    return {key: getattr(o, key) for key in ("size", "stride", "dilation", "pad", "padding", "groups",
+                                             "batch_normalize")}
+
+
+def keeps_size(child: Convolutional, shape: Shape) -> None:
+    """ShapeError where a convolution changes the size of the image: the state goes round and must fit."""
+    if child.out_shape != shape:
+        raise ShapeError(f"its state goes round, so the convolutions must keep the image's size: use stride=1 and "
+                         f"pad=1 with an odd size. {shape_text(child.in_shapes[0])} becomes "
+                         f"{shape_text(child.out_shape)} instead of {shape_text(shape)}")

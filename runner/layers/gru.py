@@ -1,0 +1,85 @@
+"""[gru]: gated recurrent unit (Cho et al. 2014), as darknet has it."""
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from runner import ops
+from runner.config import opt
+from runner.layers.base import LayerOptions, Shape, register
+from runner.layers.recurrent import Gates, Recurrent, gate
+
+STORED = {"alexeyab": ("uz", "ur", "uh", "wz", "wr", "wh"), "pjreddie": ("wz", "wr", "wh", "uz", "ur", "uh")}
+
+
+@register("gru")
+class Gru(Recurrent):
+    """Any shape, flattened -> (output,), over [net] time_steps  (src/gru_layer.c).
+
+        z, r = logistic(U x_t + W h_{t-1}),  n = logistic(U x_t + W (r h_{t-1}))     tanh instead with tanh=1
+        h_t = z h_{t-1} + (1 - z) n,  y_t = h_t                each product with its own biases
+
+    The candidate n is logistic by default, in both forks: a peculiarity that trained weights rely on.  h goes on from
+    call to call, in training too; the gradient goes back to the first step of the batch.
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Options(LayerOptions):
+        output: int = opt(1, "number of outputs, and size of the state", low=1)
+        batch_normalize: bool = opt(False, "1: normalise each of the six products over the streams of a step")
+        tanh: bool = opt(False, "1: the candidate state is a tanh, as in the paper (AlexeyAB's darknet has no such option)")
+
+    def setup(self, shape: Shape) -> None:
+        self.out_shape = (self.options.output,)
+        for letter in "zrh":
+            gate(self, "u" + letter, math.prod(shape))
+        for letter in "zrh":
+            gate(self, "w" + letter, self.options.output)
+        self.stored = self.store(STORED[self.env.compat.gate_order])
+
+    def _products(self) -> tuple[Gates, Gates, Gates]:
+        return tuple(Gates(self.parts(names)) for names in (("uz", "ur", "uh"), ("wz", "wr"), ("wh",)))
+
+    def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
+        """x (steps * streams, ...) -> y (steps * streams, output), saved."""
+        steps, streams = self.split(len(x), train)
+        on_input, on_state, on_reset = self._products()
+        u, kept_input = on_input.over_time(x.reshape(len(x), -1), steps, train)
+        u = u.reshape(steps, streams, *u.shape[1:])
+        h = self.carried("h", (streams, *self.out_shape))
+        y, kept = np.empty((steps, *h.shape), u.dtype), []
+        for t in range(steps):
+            again, kept_state = on_state.forward(h, train)
+            zr = ops.logistic(u[t, :, :2] + again)
+            z, r = zr[:, 0], zr[:, 1]
+            raw, kept_reset = on_reset.forward(r * h, train)
+            raw = u[t, :, 2] + raw[:, 0]
+            n = np.tanh(raw) if self.options.tanh else ops.logistic(raw)
+            kept.append((kept_state, kept_reset, h, zr, n))
+            h = n + z * (h - n)
+            y[t] = h
+        self.state = {"h": h}
+        return y.reshape(len(x), -1), (kept_input, kept) if train else None
+
+    def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
+        """dy (steps * streams, output) -> dx: back through all steps of the batch, not into the one before."""
+        self.require_grads()
+        kept_input, kept = saved
+        on_input, on_state, on_reset = self._products()
+        dys = dy.reshape(len(kept), -1, *self.out_shape)
+        du = np.empty((*dys.shape[:2], 3, *self.out_shape), dy.dtype)
+        dh = np.zeros_like(dys[0])
+        for t in reversed(range(len(kept))):
+            kept_state, kept_reset, h, zr, n = kept[t]
+            z, r = zr[:, 0], zr[:, 1]
+            dh = dh + dys[t]
+            du[t, :, 2] = dh * (1 - z) * (1 - n * n if self.options.tanh else n * (1 - n))
+            dreset = on_reset.backward(du[t, :, 2:], kept_reset)
+            du[t, :, 0] = dh * (h - n) * z * (1 - z)
+            du[t, :, 1] = dreset * h * r * (1 - r)
+            dh = dh * z + dreset * r + on_state.backward(du[t, :, :2], kept_state)
+        dx = on_input.over_time_backward(du.reshape(-1, *du.shape[2:]), kept_input, self.wants_dx)
+        for product in (on_input, on_state, on_reset):
+            product.finish()
+        return (None if dx is None else dx.reshape(len(dy), *self.in_shapes[0]),)

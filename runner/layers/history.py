@@ -1,0 +1,48 @@
+"""[history]: the last frames of a stream, one behind the other as channels."""
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from runner.config import opt
+from runner.layers.base import LayerOptions, Shape, register
+from runner.layers.recurrent import Recurrent
+
+
+@register("history")
+class History(Recurrent):
+    """(c, h, w) -> (c history_size, h, w): y_t = x_t, x_{t-1}, x_{t-2} ..., zeros before the first frame.
+
+    The frames go on from call to call  (src/history_layer.c).  darknet keeps them only where time_steps is above 1,
+    and sends back no gradient but the newest frame's; here so with compat only.
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Options(LayerOptions):
+        history_size: int = opt(4, "frames in the output", low=1)
+
+    def setup(self, shape: Shape) -> None:
+        c, h, w = self.image(shape)
+        self.out_shape = (c * self.options.history_size, h, w)
+
+    def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
+        """x (steps * streams, c, h, w) -> y (steps * streams, c history_size, h, w), saved."""
+        steps, streams = self.split(len(x), train)
+        size = self.options.history_size
+        frames = x.reshape(steps, streams, *self.image(self.in_shapes[0]))
+        before = self.carried("frames", (size - 1, *frames.shape[1:]))
+        film = np.concatenate([before, frames])         # film[t + size - 1] is x_t
+        if self.env.compat.recurrent == "exact" or self.env.time_steps > 1:
+            self.state = {"frames": film[steps:].copy()}
+        y = np.stack([film[size - 1 - age:size - 1 - age + steps] for age in range(size)], axis=2)
+        return y.reshape(len(x), *self.out_shape), steps
+
+    def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
+        """dy -> dx: a frame's gradient from every step of the batch that showed it."""
+        steps, size = saved, self.options.history_size
+        parts = dy.reshape(steps, -1, size, *self.image(self.in_shapes[0]))
+        dx = parts[:, :, 0].copy()
+        if self.env.compat.recurrent == "exact":
+            for age in range(1, min(size, steps)):
+                dx[:steps - age] += parts[age:, :, age]
+        return (dx.reshape(len(dy), *self.in_shapes[0]),)

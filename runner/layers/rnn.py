@@ -1,0 +1,52 @@
+"""[rnn]: a recurrent layer of three [connected] layers (Elman, Cognitive Science 14, 1990)."""
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from runner import ops
+from runner.config import opt
+from runner.layers.base import LayerOptions, Shape, register
+from runner.layers.connected import Connected
+from runner.layers.recurrent import Elman
+
+
+def _hidden(o: Any) -> None:
+    "output (1 with compat alexeyab)"
+    return None
+
+
+@register("rnn")
+class Rnn(Elman):
+    """Any shape, flattened -> (output,), over [net] time_steps.
+
+        h_t = act(W_input x_t + b) + act_self(W_self h_{t-1} + b)
+        y_t = act(W_output h_t + b)
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Options(LayerOptions):
+        output: int = opt(1, "number of outputs", low=1)
+        hidden: int = opt(_hidden, "size of the state; pjreddie's darknet never reads it and takes output", low=1)
+        activation: str = opt("logistic", "what is applied to each of the three products", choices=ops.ACTIVATIONS)
+        batch_normalize: bool = opt(False, "1: normalise each of the three products over the streams of a step")
+        logistic: int = opt(0, "activation of the state's own product: 0 as activation, 1 logistic, 2 loggy",
+                            low=0, high=2)
+        shortcut: bool = opt(False, "1: the last state is added to the new one")
+
+    def setup(self, shape: Shape) -> None:
+        o = self.options
+        hidden = self._state_size()
+        own = (o.activation, "logistic", "loggy")[o.logistic]
+        for name, inputs, outputs, activation in (("input_layer", math.prod(shape), hidden, o.activation),
+                                                  ("self_layer", hidden, hidden, own),
+                                                  ("output_layer", hidden, o.output, o.activation)):
+            self.adopt(name, Connected((inputs,), env=self.env, output=outputs, activation=activation,
+                                       batch_normalize=o.batch_normalize))
+        self.out_shape = (o.output,)
+        self.stored = self.store(self.PARTS)
+
+    def _state_size(self) -> int:
+        o, rule = self.options, self.env.compat.recurrent
+        if rule == "pjreddie":
+            return o.output
+        return o.hidden or (1 if rule == "alexeyab" else o.output)

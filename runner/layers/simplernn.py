@@ -1,0 +1,72 @@
+"""[simplernn]: NumPyNet's plain recurrent layer, the one many textbooks draw."""
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from runner import ops
+from runner.config import opt
+from runner.layers.base import LayerOptions, Shape, constant, register, uniform
+from runner.layers.recurrent import Recurrent
+
+
+@register("simplernn")
+class SimpleRnn(Recurrent):
+    """Any shape, flattened -> (outputs,):  h_t = act(W x_t + R h_{t-1} + b),  y_t = h_t.
+
+    Unlike in [rnn] the activation comes after the sum, and every call begins at h = 0: the layer sees whole sequences.
+    Rows are time major.  The .weights file, which darknet has no order for, holds biases, W, R.
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Options(LayerOptions):
+        outputs: int = opt(1, "number of outputs, and size of the state", low=1)
+        steps: int = opt(0, "length of the sequences; 0: time_steps of [net]", low=0)
+        activation: str = opt("tanh", "what is applied to the sum", choices=ops.ACTIVATIONS)
+        return_sequence: bool = opt(True, "0: only the last step of every sequence goes on, one row for each; "
+                                          "the truth is then one row for each too (NumPyNet's default)")
+
+    def setup(self, shape: Shape) -> None:
+        inputs, outputs = math.prod(shape), self.options.outputs
+        self.out_shape = (outputs,)
+        self.param("biases", (outputs,), constant(0))
+        self.param("weights", (outputs, inputs), uniform(math.sqrt(2 / inputs)), decay=True)
+        self.param("recurrent_weights", (outputs, outputs), uniform(math.sqrt(1 / outputs)), decay=True)
+        self.stored = ("biases", "weights", "recurrent_weights")
+
+    def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
+        """x (steps * streams, ...) -> y (steps * streams, outputs), or (streams, outputs) of the last step; saved."""
+        steps, streams = self.split(len(x), train, self.options.steps)
+        flat = x.reshape(len(x), -1)
+        a = ops.add_bias(ops.dense(flat, self.params["weights"]), self.params["biases"])
+        a = a.reshape(steps, streams, -1)
+        h, kept, hs = np.zeros_like(a[0]), [], np.empty((steps + 1, *a.shape[1:]), a.dtype)
+        hs[0] = 0
+        for t in range(steps):
+            h, saved = ops.activate(a[t] + h @ self.params["recurrent_weights"].T, self.options.activation)
+            hs[t + 1] = h
+            kept.append(saved)
+        y = hs[1:].reshape(len(x), -1) if self.options.return_sequence else hs[-1]
+        return y.copy(), (flat, hs, kept) if train else None
+
+    def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
+        """dy, shaped as y -> dx, back through all steps."""
+        flat, hs, kept = saved
+        steps, o = len(kept), self.options
+        dh = np.zeros_like(hs[1:])
+        if o.return_sequence:
+            dh[...] = dy.reshape(dh.shape)
+        else:
+            dh[-1] = dy
+        dz, again = np.empty_like(dh), self.params["recurrent_weights"]
+        for t in reversed(range(steps)):
+            dz[t] = ops.activate_backward(dh[t], kept[t], o.activation, self.env.compat.gradients)
+            if t:
+                dh[t - 1] += dz[t] @ again
+        rows = dz.reshape(len(flat), -1)
+        dx, dweights = ops.dense_backward(rows, flat, self.params["weights"], need_dx=self.wants_dx)
+        self.add_grad("weights", dweights)
+        self.add_grad("recurrent_weights", rows.T @ hs[:-1].reshape(len(flat), -1))
+        self.add_grad("biases", ops.bias_gradient(rows))
+        return (None if dx is None else dx.reshape(len(flat), *self.in_shapes[0]),)
