@@ -62,8 +62,8 @@ def _gelu_slope(x: Array) -> Array:
 
 def _gelu_slope_darknet(y: Array) -> Array:
     """What src/activations.h writes: coefficients of its own, and evaluated at the output."""
-    u = 0.0356774 * y ** 3 + 0.797885 * y
-    return 0.5 * np.tanh(u) + (0.0535161 * y ** 3 + 0.398942 * y) / np.cosh(u) ** 2 + 0.5
+    t = np.tanh(0.0356774 * y ** 3 + 0.797885 * y)
+    return 0.5 * t + (0.0535161 * y ** 3 + 0.398942 * y) * (1 - t * t) + 0.5
 
 
 def _mish_slope(x: Array) -> Array:
