@@ -7,6 +7,7 @@ import importlib
 import inspect
 
 from runner.ops.activation import ACTIVATIONS, activate, activate_backward, logistic
+from runner.ops.box import BOX_GRADIENTS, box_gradient, box_rmse, ciou, diou, diounms, giou, iou
 from runner.ops.cell import lstm_cell, lstm_cell_backward
 from runner.ops.conv import conv2d, conv2d_backward, conv2d_transpose, conv2d_transpose_backward
 from runner.ops.dense import dense, dense_backward
@@ -53,7 +54,7 @@ from runner.ops.softmax import (
 
 REFERENCE = {name: f for name, f in globals().items() if inspect.isfunction(f)}
 
-__all__ = ["ACTIVATIONS", "LOSSES", "MASKED", "REFERENCE", *REFERENCE, "use"]
+__all__ = ["ACTIVATIONS", "BOX_GRADIENTS", "LOSSES", "MASKED", "REFERENCE", *REFERENCE, "use"]
 
 
 def use(module: str | None = None) -> None:
