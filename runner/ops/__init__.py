@@ -32,6 +32,8 @@ from runner.ops.pool import (
     maxpool_depth_backward,
 )
 from runner.ops.resample import (
+    channels_first,
+    channels_last,
     depth_to_space,
     downsample,
     downsample_backward,

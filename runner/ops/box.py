@@ -57,8 +57,8 @@ def box_gradient(pred: Array, truth: Array, kind: str) -> Array:
     """pred, truth (..., 4) -> (..., 4): the step in x, y, w, h that makes pred fit better, as darknet's dx_box_iou.
 
     kind: one of BOX_GRADIENTS.  It points uphill (darknet's delta, minus a loss's gradient).  It is not quite the
-    derivative: steps in w and h come out twice too long, the intersection of boxes apart on both axes is not cut at 0, and
-    diou's distance has the exponent 1 and darknet's sign in its second term.  Published weights were trained so.
+    derivative: steps in w and h come out twice too long, the intersection of boxes apart on both axes is not cut at 0,
+    and diou's distance has the exponent 1 and darknet's sign in its second term.  Published weights were trained so.
     """
     if kind not in BOX_GRADIENTS:
         raise ValueError(f"box_gradient: kind must be one of {', '.join(BOX_GRADIENTS)}, got {kind!r}")
@@ -113,7 +113,7 @@ def _distance_step(pred: Array, truth: Array, hull_w: Array, hull_h: Array, outs
 
 
 def _aspect_step(pred: Array, truth: Array, overlap: Array) -> Array:
-    v, alpha = _aspect(pred, truth, overlap)
+    _, alpha = _aspect(pred, truth, overlap)
     slope = alpha * (8 / math.pi ** 2) * (_angle(truth) - _angle(pred))
     zero = np.zeros_like(slope)
     return np.stack([zero, zero, slope * pred[..., 3], -slope * pred[..., 2]], axis=-1)

@@ -14,7 +14,7 @@ gradient that is ("objective"): darknet drops the factor 2 of a square.  d = tru
     mae         |d| / k                     -sign d / k
     logcosh     log cosh d / k              -tanh d / k
     hinge       max(0, 1 - t x) / k         -t / k where 1 - t x > 0    truth -1 or 1
-    hellinger   (sqrt t - sqrt x)^2 / 2k    half its derivative         x and truth not negative
+    hellinger   (sqrt t - sqrt x)^2 / 2k    its derivative              x and truth not negative
 """
 import numpy as np
 

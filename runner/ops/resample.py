@@ -45,7 +45,10 @@ def space_to_depth(x: np.ndarray, stride: int) -> np.ndarray:
 
 
 def depth_to_space(x: np.ndarray, stride: int) -> np.ndarray:
-    """The inverse of space_to_depth: x (n, c, h, w) -> (n, c / (s s), h s, w s); darknet's [reorg] reverse=1."""
+    """The inverse of space_to_depth: x (n, c, h, w) -> (n, c / (s s), h s, w s); darknet's [reorg] reverse=1.
+
+    NumPyNet's [shuffler] too, with its first axis of an image taken for rows.
+    """
     n, c, h, w = x.shape
     s = stride
     return np.ascontiguousarray(x.reshape(n, s, s, c // (s * s), h, w).transpose(0, 3, 4, 1, 5, 2)).reshape(
@@ -71,8 +74,21 @@ def reorg_inverse(x: np.ndarray, stride: int) -> np.ndarray:
     return depth_to_space(x.reshape(n, c // (s * s), h * s, w * s), s).reshape(n, c // (s * s), h * s, w * s)
 
 
+def channels_last(x: np.ndarray) -> np.ndarray:
+    """x (n, c, h, w) -> (n, h, w, c), in memory too; what darknet's [reorg] flatten=1 writes."""
+    return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+
+
+def channels_first(x: np.ndarray) -> np.ndarray:
+    """The inverse of channels_last: x (n, h, w, c) -> (n, c, h, w); darknet's flatten=1 reverse=1."""
+    return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+
+
 def pixel_shuffle(x: np.ndarray, scale: int) -> np.ndarray:
-    """x (n, c s s, h, w) -> (n, c, h s, w s) with s = scale (Shi et al. 2016)."""
+    """x (n, c s s, h, w) -> (n, c, h s, w s) with s = scale (Shi et al. 2016): channel k s s + dy s + dx goes to k.
+
+    NumPyNet's [shuffler] has the other order of channels, (dy s + dx) c + k: that is depth_to_space.
+    """
     n, c, h, w = x.shape
     s = scale
     return np.ascontiguousarray(x.reshape(n, c // (s * s), s, s, h, w).transpose(0, 1, 4, 2, 5, 3)).reshape(

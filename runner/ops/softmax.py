@@ -1,5 +1,10 @@
 """Softmax and cross-entropy."""
+from collections.abc import Sequence
+
 import numpy as np
+
+from runner.errors import ShapeError
+from runner.ops.loss import MASKED
 
 
 def softmax(x: np.ndarray, groups: int = 1, temperature: float = 1.0) -> np.ndarray:
@@ -13,14 +18,18 @@ def softmax_spatial(x: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return _normalise(x * x.dtype.type(1 / temperature), 1)
 
 
-def softmax_tree(x: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
-    """x (n, k) -> p: one softmax for each run of `sizes` values (the groups of siblings of a tree)."""
-    p = np.empty_like(x)
-    start = 0
-    for size in sizes:
-        p[:, start:start + size] = _normalise(x[:, start:start + size], -1)
-        start += size
-    return p
+def softmax_tree(x: np.ndarray, sizes: Sequence[int], temperature: float = 1.0) -> np.ndarray:
+    """x (n, k) -> p: one softmax for each run of `sizes` values (the groups of siblings of a tree; their sum is k)."""
+    lengths = np.asarray(sizes)
+    if lengths.sum() != x.shape[1] or lengths.min() < 1:
+        raise ShapeError(f"softmax tree: the groups must add up to the {x.shape[1]} values that come in. "
+                         f"Got {lengths.sum()} in {len(lengths)} groups, the smallest of {lengths.min()}")
+    starts = np.cumsum(lengths) - lengths
+    z = x * x.dtype.type(1 / temperature)
+    z -= np.repeat(np.maximum.reduceat(z, starts, axis=1), lengths, axis=1)
+    np.exp(z, out=z)
+    z /= np.repeat(np.add.reduceat(z, starts, axis=1), lengths, axis=1)
+    return z
 
 
 def softmax_backward(dy: np.ndarray, p: np.ndarray, groups: int = 1, temperature: float = 1.0) -> np.ndarray:
@@ -31,15 +40,20 @@ def softmax_backward(dy: np.ndarray, p: np.ndarray, groups: int = 1, temperature
 
 
 def cross_entropy(p: np.ndarray, truth: np.ndarray) -> float:
-    """What darknet prints: the sum of -log p wherever the truth is not 0, not weighted by it (src/blas.c)."""
+    """What darknet prints: the sum of -log p wherever the truth is not 0, not weighted by it (src/blas.c).
+
+    Values whose truth is -1234 (nothing known: tree groups off the path) do not count, as on its GPU.
+    """
     tiny = np.finfo(p.dtype).tiny
-    return float(-np.log(np.maximum(p[truth != 0], tiny)).sum(dtype=np.float64))
+    right = p[(truth != 0) & (truth != MASKED)]
+    return float(-np.log(np.maximum(right, tiny)).sum(dtype=np.float64))
 
 
 def binary_cross_entropy(p: np.ndarray, truth: np.ndarray) -> float:
     """-sum of t log p + (1 - t) log(1 - p)."""
     tiny = np.finfo(p.dtype).tiny
-    return float(-(truth * np.log(np.maximum(p, tiny)) + (1 - truth) * np.log(np.maximum(1 - p, tiny))).sum())
+    each = truth * np.log(np.maximum(p, tiny)) + (1 - truth) * np.log(np.maximum(1 - p, tiny))
+    return -float(each.sum(dtype=np.float64))
 
 
 def _normalise(x: np.ndarray, axis: int) -> np.ndarray:
