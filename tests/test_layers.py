@@ -12,7 +12,7 @@ from tests import checks
 from tests.samples import SAMPLES, Sample
 
 KINDS = sorted(set(LAYERS.values()), key=lambda kind: kind.names)
-HELPERS = {"__init__", "base", "net", "recurrent", "tail"}       # files beside the layers that are no section
+HELPERS = {"__init__", "base", "net", "recurrent", "tail", "blur", "wordtree"}       # files beside the layers that are no section
 
 
 @pytest.mark.parametrize("check", checks.ALL, ids=lambda f: f.__name__)

@@ -8,7 +8,7 @@ import numpy as np
 from runner import ops
 from runner.config import ignored, opt
 from runner.errors import ShapeError
-from runner.layers import tail
+from runner.layers import blur, tail
 from runner.layers.base import Layer, LayerOptions, Shape, normal, register
 
 NOT_SHARED = -10**9     # darknet's word for "none"
@@ -41,6 +41,7 @@ class Convolutional(Layer):
         groups: int = opt(1, "parts the channels are split into, each convolved by itself", low=1)
         activation: str = opt("logistic", "what is applied to every output", choices=ops.ACTIVATIONS)
         batch_normalize: bool = opt(False, "1: normalise every channel over the batch, then scale and shift it")
+        antialiasing: int = opt(0, "1: convolve at stride 1, then blur 3 x 3 at the stride; 2: blur 2 x 2", low=0, high=2)
         share_index: int = opt(NOT_SHARED, "layer whose weights are used instead of own ones; negative counts back")
         flipped: bool = opt(False, "1: the .weights file holds this layer's weights transposed")
         dot: float = ignored(0.0, "a penalty on similar filters", "darknet reads it and never uses it")
@@ -64,12 +65,15 @@ class Convolutional(Layer):
                              f"and filters={o.filters}")
         self.dilation = o.dilation if o.size > 1 else 1
         pad = o.size // 2 if o.pad else o.padding
-        oh, ow = (h + 2 * pad - o.size) // o.stride_y + 1, (w + 2 * pad - o.size) // o.stride_x + 1
+        self.stride = (1, 1) if o.antialiasing else (o.stride_y, o.stride_x)
+        oh, ow = (h + 2 * pad - o.size) // self.stride[0] + 1, (w + 2 * pad - o.size) // self.stride[1] + 1
         if oh < 1 or ow < 1:
             raise ShapeError(f"size={o.size} does not fit into an image of {w} x {h} pixels with {pad} zeros "
                              f"on each side")
-        self.stride, self.padding = (o.stride_y, o.stride_x), (pad * self.dilation,) * 2
-        self.out_shape = (o.filters, oh, ow)
+        self.padding = (pad * self.dilation,) * 2
+        self.sharp_shape = self.out_shape = (o.filters, oh, ow)
+        if o.antialiasing:
+            self.out_shape = blur.blurred_shape(self.sharp_shape, o.antialiasing, (o.stride_y, o.stride_x))
         fan_in = c // o.groups * o.size * o.size
         self.param("weights", (o.filters, c // o.groups, o.size, o.size), normal(math.sqrt(2 / fan_in)), decay=True)
         tail.declare(self, o.filters, o.batch_normalize)
@@ -86,16 +90,20 @@ class Convolutional(Layer):
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
         """x (n, c, h, w) -> y (n, filters, oh, ow), saved."""
-        x = x.reshape(len(x), *self.image(self.in_shapes[0]))
+        x, o = x.reshape(len(x), *self.image(self.in_shapes[0])), self.options
         z = ops.conv2d(x, self.params["weights"], stride=self.stride, padding=self.padding, dilation=self.dilation,
-                       groups=self.options.groups, out_size=(self.out_shape[1], self.out_shape[2]))
+                       groups=self.options.groups, out_size=self.sharp_shape[1:])
         y, kept = tail.forward(self, z, self.options.activation, train=train,
                                momentum=self.env.compat.batchnorm_momentum)
-        return y, (x, kept)
+        if o.antialiasing:
+            return blur.blur(y, o.antialiasing, (o.stride_y, o.stride_x)), (x, kept, y)
+        return y, (x, kept, None)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy (n, filters, oh, ow) -> dx (n, c, h, w)."""
-        x, kept = saved
+        (x, kept, sharp), o = saved, self.options
+        if o.antialiasing:
+            dy = blur.blur_backward(dy, sharp, o.antialiasing, (o.stride_y, o.stride_x))
         dz = tail.backward(self, dy, kept, self.options.activation)
         dx, dweights = ops.conv2d_backward(dz, x, self.params["weights"], stride=self.stride, padding=self.padding,
                                            dilation=self.dilation, groups=self.options.groups,
@@ -104,4 +112,4 @@ class Convolutional(Layer):
         return (None if dx is None else dx.reshape(len(dx), *self.in_shapes[0]),)
 
     def flops(self) -> float:
-        return 2.0 * self.specs["weights"].size * self.out_shape[1] * self.out_shape[2]
+        return 2.0 * self.specs["weights"].size * self.sharp_shape[1] * self.sharp_shape[2]

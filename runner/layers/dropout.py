@@ -30,6 +30,9 @@ class Dropout(Layer):
     class Options(LayerOptions):
         probability: float = opt(_half, "share of the values that is switched off", low=0, high=1,
                                  says="probability is left out: 0.5 as in pjreddie's darknet (AlexeyAB's takes 0.2)")
+        dropblock: bool = opt(False, "1: one block of each channel is switched off instead of single values")
+        dropblock_size_rel: float = opt(0.0, "side of the block as a share of width and height", low=0, high=1)
+        dropblock_size_abs: int = opt(0, "side of the block, pixels; 7 when neither side is given", low=0)
 
     @property
     def probability(self) -> float:
@@ -41,7 +44,10 @@ class Dropout(Layer):
         p = self.probability
         if not train or p == 0:
             return x, None
-        if p == 1:      # nothing survives: no division by 1 - p
+        # darknet's CPU code knows no blocks: its formula there is the plain one
+        if self.options.dropblock and x.ndim == 4 and self.env.compat.name == "exact":
+            mask = self._blocks(x, p)
+        elif p == 1:      # nothing survives: no division by 1 - p
             mask = np.zeros_like(x)
         else:
             kept = self.env.rng.random(x.shape, np.float32) >= p
@@ -50,6 +56,30 @@ class Dropout(Layer):
             x *= mask
             return x, mask
         return x * mask, mask
+
+    def _blocks(self, x: np.ndarray, p: float) -> np.ndarray:
+        """Scale and holes of DropBlock (Ghiasi et al. 2018) as src/dropout_layer_kernels.cu has it.
+
+        Blocks and p grow over the first 85 % of training.  A channel loses at most one block, whose place is that of
+        its smallest random number; what is left of the image is scaled up by the share it lost.
+        """
+        n, c, h, w = x.shape
+        o, progress = self.options, self.env.progress
+        grown = min(1.0, progress.iteration / (0.85 * progress.max_batches)) if progress.max_batches else 1.0
+        sides = []
+        for side in (h, w):
+            size = o.dropblock_size_abs or (o.dropblock_size_rel * side if o.dropblock_size_rel else 7)
+            sides.append(int(np.clip(int(min(size, min(h, w)) * grown), 1, side)))
+        draws = self.env.rng.random((n, c, h * w), np.float32)
+        place = draws.argmin(axis=2)
+        hit = draws.min(axis=2) < p * grown / (sides[0] * sides[1])
+        top, left = np.minimum(place // w, h - sides[0]), np.minimum(place % w, w - sides[1])
+        rows, columns = np.arange(h)[:, None], np.arange(w)
+        inside = ((rows >= top[..., None, None]) & (rows < top[..., None, None] + sides[0])
+                  & (columns >= left[..., None, None]) & (columns < left[..., None, None] + sides[1]))
+        kept = ~(inside & hit[..., None, None])
+        share = kept.mean(axis=(1, 2, 3), keepdims=True)
+        return (kept / np.maximum(share, 1e-6)).astype(x.dtype)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy -> dx: through the same holes, by the same scale."""

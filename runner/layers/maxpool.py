@@ -7,6 +7,7 @@ import numpy as np
 from runner import ops
 from runner.config import ignored, opt
 from runner.errors import ShapeError
+from runner.layers import blur
 from runner.layers.base import Layer, LayerOptions, Shape, register
 
 
@@ -24,7 +25,8 @@ def _size_less_one(o: Any) -> int:
 class Maxpool(Layer):
     """(c, h, w) -> (c, oh, ow), oh = (h + padding - size) // stride_y + 1; padding // 2 of it stands before.
 
-    Of equal values the first in the window wins, row by row (src/maxpool_layer.c).
+    Of equal values the first in the window wins, row by row (src/maxpool_layer.c).  maxpool_depth takes maxima over
+    channels instead: (c, h, w) -> (out_channels, h, w), channel g over g, g + out_channels, ...
     """
 
     @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,11 @@ class Maxpool(Layer):
         stride_y: int = opt(_stride, "stride down, where it differs", low=1)
         size: int = opt(_stride, "side of the window, pixels", low=1)
         padding: int = opt(_size_less_one, "rows and columns added in all, both sides together", low=0)
+        maxpool_depth: bool = opt(False, "1: the largest over channels of each pixel; out_channels says how many remain")
+        out_channels: int = opt(1, "with maxpool_depth: channels of the output", low=1)
+        antialiasing: int = opt(0, "1: pool at stride 1, then blur 3 x 3 at the stride; 2: blur 2 x 2", low=0, high=2)
+        maxpool_zero_nonmax: bool = ignored(False, "gradient kept only where a pixel is its own maximum",
+                                            "an experiment of one fork's GPU code")
         pad: bool = ignored(False, "a flag of old cfgs", "darknet does not read it; padding= is the option")
         strideW: int = ignored(0, "stride across in one private fork", "darknet does not read it; stride_x= is it")
         strideH: int = ignored(0, "stride down in one private fork", "darknet does not read it; stride_y= is it")
@@ -41,27 +48,45 @@ class Maxpool(Layer):
     def setup(self, shape: Shape) -> None:
         c, h, w = self.image(shape)
         o = self.options
-        self.stride = o.stride_y, o.stride_x
+        if o.maxpool_depth:
+            if o.out_channels > c:
+                raise ShapeError(f"out_channels={o.out_channels} is more than the {c} channels that come in")
+            self.out_shape = (o.out_channels, h, w)
+            return
+        self.stride = (1, 1) if o.antialiasing else (o.stride_y, o.stride_x)
         sides = [(side + o.padding - o.size) // stride + 1 for side, stride in zip((h, w), self.stride, strict=True)]
         for side, stride, out in zip((h, w), self.stride, sides, strict=True):
             before = o.padding // 2
             if out < 1 or before >= o.size or (out - 1) * stride - before >= side:
                 raise ShapeError(f"size={o.size} stride={stride} padding={o.padding} leaves a window with no pixel "
                                  f"of a {w} x {h} image in it")
-        self.out_shape = (c, *sides)
+        self.sharp_shape = self.out_shape = (c, sides[0], sides[1])
+        if o.antialiasing:
+            self.out_shape = blur.blurred_shape(self.sharp_shape, o.antialiasing, (o.stride_y, o.stride_x))
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
         """x (n, c, h, w) -> y (n, c, oh, ow), saved."""
         x = x.reshape(len(x), *self.image(self.in_shapes[0]))
-        y, index = ops.maxpool2d(x, self.options.size, self.stride, self.options.padding, need_index=train)
-        return y, (index, x.shape)
+        o = self.options
+        if o.maxpool_depth:
+            y, index = ops.maxpool_depth(x, o.out_channels)
+            return y, (index, x.shape, None)
+        sharp, index = ops.maxpool2d(x, o.size, self.stride, o.padding, need_index=train)
+        if o.antialiasing:
+            return blur.blur(sharp, o.antialiasing, (o.stride_y, o.stride_x)), (index, x.shape, sharp)
+        return sharp, (index, x.shape, None)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy -> dx: each value of dy goes to the pixel that won."""
-        index, shape = saved
-        dx = ops.maxpool2d_backward(dy, index, shape, self.options.size, self.stride, self.options.padding)
+        (index, shape, sharp), o = saved, self.options
+        if o.maxpool_depth:
+            dx = ops.maxpool_depth_backward(dy, index, shape)
+        else:
+            if o.antialiasing:
+                dy = blur.blur_backward(dy, sharp, o.antialiasing, (o.stride_y, o.stride_x))
+            dx = ops.maxpool2d_backward(dy, index, shape, o.size, self.stride, o.padding)
         return (dx.reshape(len(dx), *self.in_shapes[0]),)
 
     def flops(self) -> float:
-        c, oh, ow = self.out_shape
+        c, oh, ow = self.out_shape if self.options.maxpool_depth else self.sharp_shape
         return float(self.options.size ** 2 * c * oh * ow)

@@ -9,6 +9,7 @@ from runner import ops
 from runner.config import opt
 from runner.errors import ShapeError
 from runner.layers.base import Head, LayerOptions, Shape, register
+from runner.layers.wordtree import read_tree
 
 
 @register("softmax", "soft")
@@ -19,17 +20,34 @@ class Softmax(Head):
     class Options(LayerOptions):
         groups: int = opt(1, "parts of the input, each a softmax of its own", low=1)
         temperature: float = opt(1.0, "divides the input: above 1 flattens, below 1 sharpens", low=1e-6)
+        spatial: bool = opt(False, "1: over the channels of every pixel, which stays an image")
+        tree: str = opt("", "file with the tree of classes: a softmax for each group of siblings (docs/options.md)")
         noloss: bool = opt(False, "1: probabilities only, nothing is learned from them")
 
     def setup(self, shape: Shape) -> None:
         inputs = math.prod(shape)
+        self.tree = None
+        if self.options.spatial:
+            self.out_shape = self.image(shape)
+            return
+        if self.options.tree:
+            self.tree = read_tree(self.options.tree, self.env.folder)
+            if len(self.tree.names) != inputs:
+                raise ShapeError(f"the tree has {len(self.tree.names)} classes and {inputs} values come in: set "
+                                 f"filters={len(self.tree.names)} (or output=) in the layer before")
         if inputs % self.options.groups:
             raise ShapeError(f"groups={self.options.groups} must divide the {inputs} values that come in")
         self.out_shape = (inputs,)
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
         """x (n, ...) -> p (n, k), saved."""
-        p = ops.softmax(x.reshape(len(x), -1), self.options.groups, self.options.temperature)
+        o = self.options
+        if o.spatial:
+            p = ops.softmax_spatial(x.reshape(len(x), *self.out_shape), o.temperature)
+        elif self.tree:
+            p = ops.softmax_tree(x.reshape(len(x), -1), self.tree.sizes, o.temperature)
+        else:
+            p = ops.softmax(x.reshape(len(x), -1), o.groups, o.temperature)
         return p, p
 
     def loss(self, saved: Any, truth: np.ndarray) -> tuple[float, np.ndarray]:
@@ -37,9 +55,11 @@ class Softmax(Head):
         if self.options.noloss:
             return 0.0, np.zeros((len(saved), *self.in_shapes[0]), saved.dtype)
         truth = truth.reshape(saved.shape)
-        return ops.cross_entropy(saved, truth), (saved - truth).reshape(len(saved), *self.in_shapes[0])
+        dx = np.where(truth == ops.MASKED, 0, saved - truth)    # groups of a tree off the path teach nothing
+        return ops.cross_entropy(saved, truth), dx.reshape(len(saved), *self.in_shapes[0])
 
     def objective(self, saved: Any, truth: np.ndarray) -> float:
         """temperature times the cross-entropy -sum t log p, soft targets weighted."""
-        tiny = np.finfo(saved.dtype).tiny
-        return -self.options.temperature * float((truth.reshape(saved.shape) * np.log(np.maximum(saved, tiny))).sum())
+        tiny, truth = np.finfo(saved.dtype).tiny, truth.reshape(saved.shape)
+        known = np.where(truth == ops.MASKED, 0, truth)
+        return -self.options.temperature * float((known * np.log(np.maximum(saved, tiny))).sum())

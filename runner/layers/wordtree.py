@@ -1,0 +1,72 @@
+"""Trees of classes: `tree=` of [softmax] and [region]  (Redmon & Farhadi, YOLO9000, 2017; src/tree.c).
+
+A file has a line for each class, `name parent`: the parent's line number from 0, or -1 for a root.  The children of
+one parent stand together, and each such run of siblings is one softmax group.
+"""
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from runner.errors import ShapeError
+
+
+@dataclass(frozen=True)
+class Tree:
+    """names and parents (-1: a root) by class; sizes: of the groups of siblings, in order."""
+    names: tuple[str, ...]
+    parents: np.ndarray
+    sizes: tuple[int, ...]
+
+    @cached_property
+    def leaves(self) -> np.ndarray:
+        """Which classes are nobody's parent."""
+        leaf = np.ones(len(self.names), bool)
+        leaf[self.parents[self.parents >= 0]] = False
+        return leaf
+
+    def path(self, node: int) -> list[int]:
+        """A class and its ancestors, from the class up to the root."""
+        steps = []
+        while node >= 0:
+            steps.append(node)
+            node = int(self.parents[node])
+        return steps
+
+    def absolute(self, p: np.ndarray, only_leaves: bool = False) -> np.ndarray:
+        """p (n, classes), each given its parent -> probabilities of their own: multiplied down the tree."""
+        out = p.copy()
+        for node, parent in enumerate(self.parents):
+            if parent >= 0:
+                out[:, node] *= out[:, parent]
+        if only_leaves:
+            out[:, ~self.leaves] = 0
+        return out
+
+
+def read_tree(name: str, folder: str | Path) -> Tree:
+    """The tree in a file, looked for beside the cfg and then in the current folder.  ShapeError says what is wrong."""
+    path = next((p for p in (Path(folder) / name, Path(name)) if p.is_file()), None)
+    if path is None:
+        raise ShapeError(f"the tree file {name!r} is neither in {folder} nor in the current folder")
+    names: list[str] = []
+    parents: list[int] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+        words = line.split()
+        if not words:
+            continue
+        try:
+            parent = int(words[1]) if len(words) > 1 else -1
+        except ValueError:
+            parent = -2
+        if not -1 <= parent < len(names):
+            raise ShapeError(f"{path}:{number}: a line is 'name parent', the parent an earlier line's number from 0, or -1. "
+                             f"Got {line.strip()!r}")
+        names.append(words[0])
+        parents.append(parent)
+    if not names:
+        raise ShapeError(f"{path}: the tree file is empty")
+    starts = [i for i, parent in enumerate(parents) if i == 0 or parent != parents[i - 1]]
+    sizes = np.diff([*starts, len(parents)])
+    return Tree(tuple(names), np.array(parents), tuple(int(size) for size in sizes))
