@@ -180,7 +180,8 @@ def run_training(case: Case, net: Network) -> dict[str, np.ndarray]:
         for part, each in enumerate(recent):
             where = f"sub{part}/" if parts > 1 else ""
             if number == 1:
-                got.update({(key if key == "input_delta" else where + key): a for key, a in each.items()})
+                got.setdefault("input_delta", each.get("input_delta"))      # of the first mini batch
+                got.update({where + key: a for key, a in each.items() if key != "input_delta"})
             if number == steps:
                 got.update({f"{where}last_{key}": a for key, a in each.items() if key.startswith(("train", "delta/"))})
         for kind in ("params", "buffers"):
