@@ -1,16 +1,19 @@
 """Running a trained network over images: a Result for each, in order."""
+import math
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from os import PathLike
+from os import PathLike, fspath
 
 import numpy as np
 
-from runner.errors import DataError
-from runner.images import prepare, read_image
+from runner.errors import DataError, UsageError
+from runner.images import PREPARATIONS, prepare, read_image
 from runner.network import Network
 
-BATCH = 32      # images computed together; results do not depend on it
+READERS = 4     # threads that decode
 
 
 @dataclass(frozen=True)
@@ -36,34 +39,62 @@ class Result:
     error: str = ""
 
 
-def infer(net: Network, images: Iterable[str | PathLike | np.ndarray], *, names: Sequence[str] = (), top: int = 5,
-          how: str = "crop", on_bad: str = "skip", batch: int = BATCH) -> Iterator[Result]:
-    """Yield a Result for every image.
+def infer(net: Network, images: Iterable[str | PathLike | np.ndarray], *, names: Sequence[str] | None = None,
+          top: int = 5, how: str = "crop", on_bad: str = "skip", batch: int | None = None) -> Iterator[Result]:
+    """Yield a Result for every image, in order.  The next images are read while the network computes.
 
     images  paths, or arrays (c, h, w) with values in 0..1; prepared as for validation (runner.images.prepare)
     names   of the classes; without them a class is called by its number
-    on_bad  "skip": a Result with `error`; "error": DataError
+    how     "crop", "stretch" or "letterbox"
+    on_bad  "skip": an image that cannot be read gives a Result with `error`; "error": it is a DataError
+    batch   images computed together; the results do not depend on it
     """
-    source = iter(images)
-    number = 0
-    while chunk := list(islice(source, batch)):
-        results: list[Result | None] = [None] * len(chunk)
-        arrays, places = [], []
-        for at, image in enumerate(chunk):
-            label = str(number + at) if isinstance(image, np.ndarray) else str(image)
-            try:
-                arrays.append(_prepared(net, image, how))
-                places.append((at, label))
-            except DataError as error:
-                if on_bad == "error":
-                    raise
-                results[at] = Result(label, error=str(error))
-        if arrays:
-            outputs = net.predict(np.stack(arrays)).reshape(len(arrays), -1)
-            for (at, label), probabilities in zip(places, outputs, strict=True):
-                results[at] = Result(label, best(probabilities, names, top), probabilities)
-        number += len(chunk)
-        yield from (result for result in results if result is not None)
+    if on_bad not in ("skip", "error") or how not in PREPARATIONS:
+        raise UsageError(f"on_bad is 'skip' or 'error', how one of {', '.join(PREPARATIONS)}. Got {on_bad!r}, {how!r}")
+    if len(net.in_shape) != 3:
+        raise UsageError(f"the network takes {net.in_shape[0]} values, no images")
+    return _infer(net, enumerate(images), names or (), top, how, on_bad, batch or batch_size(net))
+
+
+def _infer(net: Network, numbered: Iterator[tuple[int, str | PathLike | np.ndarray]], names: Sequence[str], top: int,
+           how: str, on_bad: str, batch: int) -> Iterator[Result]:
+    pool = ThreadPoolExecutor(READERS, "images")
+    ahead: deque[list[tuple[str, Future]]] = deque()
+    try:
+        while True:
+            while len(ahead) < 2 and (chunk := list(islice(numbered, batch))):
+                ahead.append([(str(number) if isinstance(image, np.ndarray) else fspath(image),
+                               pool.submit(_prepared, net, image, how)) for number, image in chunk])
+            if not ahead:
+                return
+            yield from _results(net, ahead.popleft(), names, top, on_bad)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _results(net: Network, chunk: list[tuple[str, Future]], names: Sequence[str], top: int,
+             on_bad: str) -> list[Result]:
+    results: list[Result] = []
+    arrays, places = [], []
+    for label, reading in chunk:
+        error = reading.exception()
+        if error is None:
+            arrays.append(reading.result())
+            places.append(len(results))
+        elif on_bad == "error" or not isinstance(error, DataError):
+            raise error
+        results.append(Result(label, error="" if error is None else str(error)))
+    if arrays:
+        outputs = net.predict(np.stack(arrays)).reshape(len(arrays), -1)
+        for at, probabilities in zip(places, outputs, strict=True):
+            results[at] = Result(results[at].image, best(probabilities, names, top), probabilities)
+    return results
+
+
+def batch_size(net: Network) -> int:
+    """How many images are computed together: at most 32, fewer where the largest output would pass 128 MB."""
+    largest = max((math.prod(layer.out_shape) for layer in net.layers), default=1)
+    return max(1, min(32, (128 << 20) // (4 * largest)))
 
 
 def best(probabilities: np.ndarray, names: Sequence[str], top: int) -> tuple[Prediction, ...]:

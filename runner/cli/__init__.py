@@ -50,17 +50,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     try:
-        return args.run(args) or 0
-    except (RunnerError, OSError) as error:
-        if isinstance(error, BrokenPipeError):      # whoever read our output has seen enough
-            sys.stdout = open(os.devnull, "w")
-            return 0
-        for line in str(error).splitlines() or [type(error).__name__]:
-            print(f"run.py: {line}", file=sys.stderr)
-        return 2
+        status = args.run(args) or 0
+        sys.stdout.flush()      # here, so that a reader who has left is noticed here
+        return status
+    except BrokenPipeError:     # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except RunnerError as error:
+        return _cannot(str(error))
+    except OSError as error:
+        return _cannot(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
     except KeyboardInterrupt:
         print("run.py: interrupted", file=sys.stderr)
         return 130
+
+
+def _cannot(why: str) -> int:
+    for line in why.splitlines() or ["it cannot be done"]:
+        print(f"run.py: {line}", file=sys.stderr)
+    return 2
 
 
 def _parser(verb: str | None) -> argparse.ArgumentParser:

@@ -34,7 +34,8 @@ def network_options(parser: argparse.ArgumentParser) -> None:
                         help="compute with that fork's formulas (default: exact; runner/compat.py lists them)")
     parser.add_argument("--strict", action="store_true", help="an option nobody knows is an error")
     parser.add_argument("--seed", type=natural, default=0, help="of every random number (default 0)")
-    parser.add_argument("--threads", type=positive, metavar="N", help="cores to use (default: all; results do not depend on it)")
+    parser.add_argument("--threads", type=positive, metavar="N",
+                        help="cores to use (default: all; results do not depend on it)")
 
 
 def data_options(parser: argparse.ArgumentParser) -> None:
@@ -61,16 +62,27 @@ def load_network(args: Any, weights: Any = None) -> "Network":
     if args.threads:
         parallel.set_threads(args.threads)
     report = Report(args.strict)
-    net = runner.load(args.cfg, weights, seed=args.seed, settings=args.settings, compat=args.compat, report=report)
-    console.warn(report.warnings)
-    return net
+    try:
+        return runner.load(args.cfg, weights, seed=args.seed, settings=args.settings, compat=args.compat,
+                           report=report)
+    finally:
+        console.warn(report.warnings)
 
 
 def load_trained(args: Any) -> tuple["Network", "RunFolder"]:
     """The network with the weights asked for, or those training left."""
+    from runner.errors import WeightsError
     from runner.training import RunFolder
     folder = RunFolder(args.cfg)
-    return load_network(args, folder.weights(args.weights)), folder
+    path = folder.weights(args.weights)
+    try:
+        return load_network(args, path), folder
+    except WeightsError as error:
+        settings = folder.facts().get("settings") or []
+        if not folder.holds(path) or settings == args.settings:
+            raise
+        options = " ".join(f"--set {setting}" for setting in settings) or "no --set"
+        raise WeightsError(f"{error}. They were trained with {options}: say the same here") from None
 
 
 def open_data(args: Any, net: "Network") -> "Dataset":
@@ -87,11 +99,18 @@ def check_classes(cfg: str, net: "Network", classes: int, source: str) -> None:
     import math
 
     from runner.errors import DataError
+    from runner.layers.base import Head, shape_text
     outputs = math.prod(net.out_shape)
     if len(net.in_shape) != 3:
         raise DataError(f"{cfg}: the network takes {net.in_shape[0]} values, no images: [net] needs width, height "
                         "and channels")
     if outputs != classes:
+        last = net.layers[net.last]
+        shape = last.in_shapes[0] if isinstance(last, Head) else last.out_shape
+        if len(shape) == 3 and shape[1:] != (1, 1):
+            place = f"before layer {net.last} [{last.names[0]}]" if isinstance(last, Head) else "at its end"
+            raise DataError(f"{cfg}: the network ends with a map of {shape_text(shape)}, and {source} has {classes} "
+                            f"classes, one value for each: put [avgpool] or [connected] {place}")
         shaped = [(i, layer) for i, layer in enumerate(net.layers) if "weights" in layer.specs]
         index, layer = shaped[-1] if shaped else (net.last, net.layers[net.last])
         option = "output" if layer.names[0] == "connected" else "filters"
@@ -102,6 +121,7 @@ def check_classes(cfg: str, net: "Network", classes: int, source: str) -> None:
 def evaluation_batches(args: Any, net: "Network", split: "Split") -> Any:
     """The images of a split once, in order, prepared as `predict` prepares them."""
     from runner.datasets import batches
+    from runner.inference import batch_size
     channels, height, width = net.in_shape
-    return batches(split, batch=max(net.options.batch // net.options.subdivisions, 1), width=width, height=height,
-                   channels=channels, on_bad=args.on_bad, warn=lambda sentence: console.warn([sentence]))
+    return batches(split, batch=batch_size(net), width=width, height=height, channels=channels,
+                   on_bad=args.on_bad, warn=lambda sentence: console.warn([sentence]))

@@ -23,7 +23,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photo", metavar="PHOTO", help="any image")
     parser.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", dest="settings",
                         help="an option of the layer, as in its section; may be repeated")
-    parser.add_argument("--save", metavar="FILE", required=True, help="where the sheet goes; its ending names the format")
+    parser.add_argument("--save", metavar="FILE", required=True,
+                        help="where the sheet goes; its ending names the format")
     parser.add_argument("--size", type=common.positive, default=256, metavar="PIXELS",
                         help="the photo is shrunk to this width (default 256)")
     parser.add_argument("--grey", action="store_true", help="one channel instead of three")

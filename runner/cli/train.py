@@ -2,13 +2,15 @@
 
 The data is found in this order: --data, [net] data=, data/<cfg name>.yaml or .data, data/<cfg name>/.  The weights
 go to weights/<cfg name>/: best.weights (by accuracy on the test images) and last.weights.  Ctrl-C finishes the
-update, saves and says how to go on.
+update, saves last.weights and says how to go on; a second one stops at once.
 
   python run.py train cfg/net.cfg
   python run.py train cfg/net.cfg --data photos/ --set net.learning_rate=0.01 --set 5.probability=0.3
   python run.py train cfg/net.cfg --weights weights/net/last.weights          go on from there
+  python run.py train my.cfg --weights published.weights --cutoff 20          keep its first 20 layers, learn the rest
 """
 import argparse
+import math
 import signal
 import sys
 import time
@@ -22,16 +24,20 @@ if TYPE_CHECKING:
     from runner.network import Network
     from runner.training import Metrics, RunFolder
 
+SAVE_EVERY = 300        # seconds a crash may cost
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cfg", help="the network")
     common.data_options(parser)
     parser.add_argument("--weights", metavar="FILE", help="start from these weights instead of random ones")
-    parser.add_argument("--cutoff", type=int, metavar="N", help="take only the layers before N from --weights")
+    parser.add_argument("--cutoff", type=common.positive, metavar="N",
+                        help="take only the layers before N from --weights")
     parser.add_argument("--clear", action="store_true", help="with --weights: count updates from 0 again")
-    parser.add_argument("--validate-every", type=int, metavar="N", help="updates between two looks at the test images "
-                                                                      "(default: a tenth of max_batches)")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--validate-every", type=common.positive, metavar="N",
+                        help="updates between two looks at the test images (default: a tenth of max_batches)")
+    parser.add_argument("--quiet", action="store_true", help="no progress: only warnings, errors and the results")
+    common.json_option(parser)
     common.network_options(parser)
 
 
@@ -40,14 +46,18 @@ def run(args: argparse.Namespace) -> int:
     net = common.load_network(args)
     if args.weights:
         _start_from(args, net)
+    elif args.clear or args.cutoff:
+        from runner.errors import UsageError
+        raise UsageError("--cutoff and --clear say how to use the file that --weights names; there is none")
     data, folder = common.open_data(args, net), RunFolder(args.cfg)
+    folder.path.mkdir(parents=True, exist_ok=True)      # if that cannot be, it is said before the hours of work
     _introduce(args, net, data)
-    began = time.perf_counter()
+    began, best = time.perf_counter(), _Best(args, net, data, folder)
     with _Interrupt() as interrupt:
-        best = _Best(args, net, data, folder)
         _learn(args, net, data, best, interrupt)
-    folder.save(net, folder.last)
-    _finish(args, net, best, folder, interrupt, time.perf_counter() - began)
+        stopped = interrupt.asked
+        best.save() if stopped else best.look()
+    _finish(args, net, best, stopped, time.perf_counter() - began)
     return 0
 
 
@@ -67,38 +77,48 @@ def _introduce(args: argparse.Namespace, net: "Network", data: "Dataset") -> Non
     from runner.errors import DataError
     if data.train is None:
         raise DataError(f"{data.source} has no training images")
+    if args.quiet:
+        return
     test = f", {len(data.test)} to test" if data.test else "; no test images, so the last weights count as the best"
     console.remark(f"{args.cfg}: {len(net.layers)} layers, {net.param_count:,} parameters; {data.source}: "
                    f"{len(data.train)} images to train{test}, {len(data.names)} classes")
+    if net.progress.iteration:
+        console.remark(f"going on after update {net.progress.iteration} of {args.weights}")
 
 
 def _learn(args: argparse.Namespace, net: "Network", data: "Dataset", best: "_Best", interrupt: "_Interrupt") -> None:
+    """Train until max_batches, or until Ctrl-C; look at the test images now and then."""
     from tqdm import tqdm
 
     import runner
     total = net.options.max_batches
     every = args.validate_every or max(total // 10, 50)
-    smooth = None
+    smooth, seconds, images = math.nan, 0.0, 0
     with _training_batches(args, net, data) as batches, tqdm(
             total=total or None, initial=net.progress.iteration, file=sys.stderr, dynamic_ncols=True,
             disable=args.quiet or not sys.stderr.isatty(),
             bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]") as bar:
-        began, images = time.perf_counter(), 0
         for step in runner.train(net, batches):
-            smooth = step.loss if smooth is None else 0.9 * smooth + 0.1 * step.loss
-            images += step.images
-            bar.update(1)
-            bar.set_postfix_str(f"{images / (time.perf_counter() - began):,.0f} images/s, loss {smooth:.4f}, "
-                                f"rate {step.rate:.3g}", refresh=False)
-            if smooth != smooth:
+            if not math.isfinite(step.loss):
                 _not_a_number(net, step.number, best.folder)
+            smooth = step.loss if math.isnan(smooth) else 0.9 * smooth + 0.1 * step.loss
+            seconds, images = seconds + step.seconds, images + step.images
+            bar.update(1)
+            bar.set_postfix_str(f"{images / seconds:,.0f} images/s, loss {smooth:.4f}, rate {step.rate:.3g}",
+                                refresh=False)
+            if interrupt.asked:
+                return
             if step.number % every == 0 and step.number != total:
+                bar.set_description_str("testing")
                 metrics = best.look()
-                if metrics:
+                bar.set_description_str("")
+                if metrics and not args.quiet:
                     bar.write(f"update {step.number}: loss {smooth:.4f}, test accuracy {100 * metrics.top1:.2f} %",
                               file=sys.stderr)
+            elif time.perf_counter() - best.saved > SAVE_EVERY:
+                best.save()
             if interrupt.asked:
-                break
+                return
 
 
 def _training_batches(args: argparse.Namespace, net: "Network", data: "Dataset") -> Any:
@@ -116,57 +136,77 @@ def _training_batches(args: argparse.Namespace, net: "Network", data: "Dataset")
 
 def _not_a_number(net: "Network", number: int, folder: "RunFolder") -> None:
     from runner.errors import RunnerError
+    kept = f" {folder.last} is from before" if folder.last.exists() else ""
     raise RunnerError(f"the loss of update {number} is not a number: the learning rate is too high, or the data holds "
-                      f"nonsense. Try --set net.learning_rate={net.options.learning_rate / 10:g}, or a longer burn_in. "
-                      f"The weights saved before are in {folder.path}/")
+                      f"nonsense. Try --set net.learning_rate={net.options.learning_rate / 10:g}, or a longer burn_in."
+                      f"{kept}")
 
 
 class _Best:
-    """Looks at the test images now and again, and keeps the weights that did best."""
+    """Looks at the test images now and again, and keeps the weights that did best.
+
+    top1, update  the best accuracy so far and when it was; a run that goes on from this folder's last.weights
+                  starts with what run.yaml tells of the run before
+    """
 
     def __init__(self, args: argparse.Namespace, net: "Network", data: "Dataset", folder: "RunFolder"):
         self.args, self.net, self.data, self.folder = args, net, data, folder
-        self.metrics: Metrics | None = None
         self.latest: Metrics | None = None
-        self.update = 0
+        self.top1, self.update, self.saved = -1.0, 0, time.perf_counter()
+        facts = folder.facts()
+        before = facts.get("best") or {}
+        if (net.progress.iteration and folder.holds(args.weights) and folder.best.exists()
+                and facts.get("data") == str(data.source) and facts.get("classes") == list(data.names)):
+            self.top1, self.update = float(before.get("top1", -1)), int(before.get("update", 0))
 
     def look(self) -> "Metrics | None":
-        """Measure, save last.weights, and best.weights if it is the best so far."""
+        """Measure, save last.weights, and best.weights if it is at least as good as the best so far."""
         from runner.training import evaluate
-        self.folder.save(self.net, self.folder.last)
         if self.data.test is not None:
             with common.evaluation_batches(self.args, self.net, self.data.test) as batches:
                 self.latest = evaluate(self.net, batches)
-        if self.latest is None or self.metrics is None or self.latest.top1 >= self.metrics.top1:
-            self.metrics, self.update = self.latest, self.net.progress.iteration
+        if self.latest is None or self.latest.top1 >= self.top1:
+            self.update = self.net.progress.iteration
+            self.top1 = self.latest.top1 if self.latest else -1.0
             self.folder.save(self.net, self.folder.best)
-        self.describe()
+        self.save()
         return self.latest
 
-    def describe(self) -> None:
+    def save(self) -> None:
+        """last.weights, and run.yaml beside it."""
         import numpy
 
         from runner import __version__
+        self.saved = time.perf_counter()
+        self.folder.save(self.net, self.folder.last)
         self.folder.describe(
-            cfg=str(self.args.cfg), data=str(self.data.source), seed=self.args.seed, settings=self.args.settings,
-            classes=list(self.data.names), updates=self.net.progress.iteration, seen=self.net.progress.seen,
-            best={"update": self.update, "top1": self.metrics.top1} if self.metrics else None,
+            cfg=str(self.args.cfg), data=str(self.data.source), seed=self.args.seed, compat=self.args.compat or "exact",
+            settings=self.args.settings, classes=list(self.data.names), updates=self.net.progress.iteration,
+            seen=self.net.progress.seen, best={"update": self.update, "top1": self.top1} if self.top1 >= 0 else None,
             versions={"runner": __version__, "numpy": numpy.__version__, "python": sys.version.split()[0]})
 
 
-def _finish(args: argparse.Namespace, net: "Network", best: _Best, folder: "RunFolder", interrupt: "_Interrupt",
-            seconds: float) -> None:
-    metrics = best.look()
-    took = console.duration(seconds)
-    if interrupt.asked:
-        console.say(f"stopped after update {net.progress.iteration} of {net.options.max_batches or 'many'}, {took}")
+def _finish(args: argparse.Namespace, net: "Network", best: _Best, stopped: bool, seconds: float) -> None:
+    """Say how it went, where the weights are, and what to type next."""
+    folder, number = best.folder, net.progress.iteration
+    kept = [str(path) for path in (folder.best, folder.last) if path.exists()]
+    if args.json:
+        console.write_json(args.json, {
+            "updates": number, "images": net.progress.seen, "seconds": round(seconds, 3), "stopped": stopped,
+            "top1": best.latest.top1 if best.latest and not stopped else None,
+            "best": {"update": best.update, "top1": best.top1} if best.top1 >= 0 else None, "weights": kept})
+        if args.json == "-":
+            return
+    if stopped:
+        total = f" of {net.options.max_batches}" if net.options.max_batches else ""
+        console.say(f"stopped after update {number}{total}, {console.duration(seconds)}")
     else:
-        console.say(f"{net.progress.iteration} updates, {net.progress.seen:,} images, {took}")
-    if metrics and best.metrics:
-        console.say(f"test accuracy {100 * metrics.top1:.2f} % (best {100 * best.metrics.top1:.2f} %, "
-                    f"after update {best.update})")
-    console.say(f"weights: {folder.best}, {folder.last}")
-    if interrupt.asked:
+        console.say(f"{number} updates, {net.progress.seen:,} images, {console.duration(seconds)}")
+    if best.top1 >= 0:
+        last = f"{100 * best.latest.top1:.2f} %, " if best.latest and not stopped else ""
+        console.say(f"test accuracy: {last}best {100 * best.top1:.2f} % (after update {best.update})")
+    console.say(f"weights: {', '.join(kept)}")
+    if stopped:
         console.say(f"go on:   python run.py train {args.cfg} --weights {folder.last}")
     console.say(f"next:    python run.py test {args.cfg}")
     example = best.data.test or best.data.train
@@ -175,21 +215,23 @@ def _finish(args: argparse.Namespace, net: "Network", best: _Best, folder: "RunF
 
 
 class _Interrupt:
-    """Ctrl-C once: finish the update, save, stop.  Twice: stop at once."""
+    """Ctrl-C (or a polite kill) once: finish the update, save, stop.  Twice: stop at once."""
 
     def __init__(self) -> None:
         self.asked = False
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "_Interrupt":
         try:
-            self._before = signal.signal(signal.SIGINT, self._ask)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._ask)
         except ValueError:      # not the main thread: nobody presses Ctrl-C here
-            self._before = None
+            pass
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.asked:

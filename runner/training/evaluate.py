@@ -47,5 +47,7 @@ def evaluate(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> 
 
 
 def _loss(net: Network, p: np.ndarray, truth: np.ndarray) -> float:
-    last = net.layers[net.last]
-    return last.loss(p, truth)[0] if isinstance(last, Head) else 0.0
+    """The mean over the heads at the network's end, the way training counts it: [softmax], and [cost] behind it."""
+    losses = [layer.loss(p, truth)[0] for index, layer in enumerate(net.layers) if isinstance(layer, Head)
+              and (index == net.last or net.links[index] == (net.last,))]
+    return sum(losses) / max(len(losses), 1)

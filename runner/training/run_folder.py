@@ -29,6 +29,10 @@ class RunFolder:
     def save(self, net: Network, which: Path) -> None:
         weights.save(net, which)
 
+    def holds(self, path: str | Path | None) -> bool:
+        """Is the file one of this folder's?"""
+        return path is not None and Path(path).resolve().parent == self.path.resolve()
+
     def describe(self, **facts: Any) -> None:
         """Write run.yaml: cfg, data, seed, classes, results."""
         with atomic_write(self.path / "run.yaml", "w") as file:
