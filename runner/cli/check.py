@@ -1,14 +1,17 @@
-"""Find every mistake in cfg files, all at once, each as `file:line: [section] rule. Got value`.
+"""Find every mistake in cfg files, all at once, each as `file:line: [section] rule. Got value (did you mean ...)`.
 
-Nothing is allocated, so large networks are checked in an instant.  Exit status 1 if any file has a mistake.
+Nothing is allocated, so large networks are checked in an instant.  Exit status 1 if any file has a mistake, 2 if one
+is not there.
 
   python run.py check cfg/*.cfg
   python run.py check --strict my.cfg                       unknown options are mistakes too
   python run.py check my.cfg --weights my.weights           does the file fit the network?
 """
 import argparse
+import os
+from typing import Any
 
-from runner.cli import console
+from runner.cli import common, console
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,28 +20,51 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.OPTION=VALUE", dest="settings",
                         help="check the cfg with this change")
     parser.add_argument("--weights", metavar="FILE", help="check that this file fits (one cfg only)")
+    parser.add_argument("--quiet", action="store_true", help="say nothing of files that are in order")
+    common.json_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from runner.errors import UsageError
+    if args.weights and len(args.cfg) > 1:
+        raise UsageError(f"--weights belongs to one cfg. Got {len(args.cfg)}")
+    if args.weights and not os.path.exists(args.weights):
+        raise UsageError(f"{args.weights}: there is no such weights file")
+    missing = [cfg for cfg in args.cfg if not os.path.exists(cfg)]
+    for cfg in missing:
+        console.remark(f"run.py: {cfg}: there is no such file")
+    findings = [_look(cfg, args) for cfg in args.cfg if cfg not in missing]
+    if args.json:
+        console.write_json(args.json, findings)
+    if args.json != "-":
+        for finding in findings:
+            _tell(finding, args.quiet)
+    return 2 if missing else int(any(finding["errors"] for finding in findings))
+
+
+def _look(cfg: str, args: argparse.Namespace) -> dict[str, Any]:
+    """What is found in one file."""
     import runner
     from runner.errors import WeightsError
-    wrong = 0
-    for cfg in args.cfg:
-        net, report = runner.check(cfg, settings=args.settings, strict=args.strict)
-        for sentence in report.warnings:
-            console.say(f"{console.paint('warning', 'yellow')}: {sentence}")
-        if net is None:
-            wrong += 1
-            for sentence in report.errors:
-                console.say(f"{console.paint('error', 'red')}: {sentence}")
-            continue
-        if args.weights:
-            try:
-                runner.load(cfg, args.weights, settings=args.settings)
-            except WeightsError as error:
-                wrong += 1
-                console.say(f"{console.paint('error', 'red')}: {error}")
-                continue
-        console.say(f"{cfg}: {console.paint('ok', 'green')} ({len(net.layers)} layers, "
-                    f"{net.param_count:,} parameters)")
-    return 1 if wrong else 0
+    net, report = runner.check(cfg, settings=args.settings, strict=args.strict)
+    errors = list(report.errors)
+    if net is not None and args.weights:
+        try:
+            runner.load(cfg, args.weights, settings=args.settings)
+        except WeightsError as error:
+            errors.append(str(error))
+    return {"file": cfg, "layers": len(net.layers) if net else None, "parameters": net.param_count if net else None,
+            "errors": errors, "warnings": list(report.warnings)}
+
+
+def _tell(finding: dict[str, Any], quiet: bool) -> None:
+    for sentence in finding["warnings"]:
+        console.say(f"{console.paint('warning:', 'yellow')} {sentence}")
+    for sentence in finding["errors"]:
+        console.say(sentence)       # file:line first, where editors look for it
+    count = len(finding["errors"])
+    if count:
+        console.say(f"{finding['file']}: {console.paint(f'{count} mistake' + 's' * (count > 1), 'red')}")
+    elif not quiet:
+        console.say(f"{finding['file']}: {console.paint('ok', 'green')} ({finding['layers']} layers, "
+                    f"{finding['parameters']:,} parameters)")

@@ -50,16 +50,12 @@ def table(rows: Sequence[Sequence[str]], left: Iterable[int] = (0,)) -> str:
     return "\n".join([paint(lines[0], "bold"), *lines[1:]])
 
 
-def amount(number: float) -> str:
-    """12,345 as it is, larger ones in k, M or G."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e5, "k")):
-        if number >= size:
-            return f"{number / (1e3 if unit == 'k' else size):.1f} {unit}"
-    return f"{number:,.0f}"
-
-
-def megabytes(size: float) -> str:
-    return f"{size / 2**20:.1f} MB" if size < 2**30 else f"{size / 2**30:.2f} GB"
+def size(count: float) -> str:
+    """Bytes as people read them."""
+    for unit, each in (("GB", 2**30), ("MB", 2**20)):
+        if count >= each:
+            return f"{count / each:.{2 if unit == 'GB' else 1}f} {unit}"
+    return f"{count / 1024:.1f} KB"
 
 
 def duration(seconds: float) -> str:

@@ -7,8 +7,12 @@
 import argparse
 import inspect
 from dataclasses import Field
+from typing import TYPE_CHECKING
 
 from runner.cli import console
+
+if TYPE_CHECKING:
+    from runner.config import Options
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,49 +20,78 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from runner.config import Options
-    from runner.errors import UsageError, did_you_mean
-    from runner.layers import LAYERS
-    from runner.layers.net import NetOptions
     if args.what is None:
-        rows = [("section", "also", "what it is"), ("net", "network", "the input and the training; the first section")]
-        for kind in sorted(set(LAYERS.values()), key=lambda kind: kind.names[0]):
-            rows.append((kind.names[0], ", ".join(kind.names[1:]), _heading(kind)))
-        console.say(console.table(rows, left=(0, 1, 2)))
+        console.say(_sections())
         return 0
-    section, _, option = args.what.strip("[]").partition(".")
-    options: type[Options]
-    if section in ("net", "network"):
-        text, options = inspect.getdoc(NetOptions) or "", NetOptions
-    elif section in LAYERS:
-        kind = LAYERS[section]
-        text, options = f"{_module(kind)}\n\n{inspect.getdoc(kind) or ''}", kind.Options
-    else:
-        known = ["net", *LAYERS]
-        raise UsageError(f"there is no section [{section}]{did_you_mean(section, known)}")
+    section, _, option = args.what.replace("[", "").replace("]", "").partition(".")
+    text, options = _find(section.strip())
     declared = options.declared()
     if option:
+        from runner.errors import UsageError, did_you_mean
         if option not in declared:
             raise UsageError(f"[{section}] has no option {option!r}{did_you_mean(option, declared)}")
-        console.say("\n".join(_entry(option, declared[option])))
+        console.say(_entry(option, declared[option]))
         return 0
-    console.say(f"{console.paint(f'[{section}]', 'bold')}  {text}\n")
-    for name, f in declared.items():
-        console.say("\n".join(_entry(name, f)))
+    console.say(text)
+    for title, names in _groups(options):
+        console.say(f"\n{console.paint(title, 'bold')}")
+        for name in names:
+            console.say(_entry(name, declared[name]))
     return 0
 
 
-def _entry(name: str, f: Field) -> list[str]:
+def _sections() -> str:
+    from runner.layers import LAYERS
+    rows = [("section", "also", "what it is"), ("net", "network", "the input and the training; the first section")]
+    for kind in sorted(set(LAYERS.values()), key=lambda kind: kind.names[0]):
+        heading = _module(kind).splitlines()[0].partition(": ")[2].rstrip(".")
+        rows.append((kind.names[0], ", ".join(kind.names[1:]), heading))
+    return console.table(rows, left=(0, 1, 2)) + "\n\npython run.py explain SECTION tells what it takes"
+
+
+def _find(section: str) -> tuple[str, "type[Options]"]:
+    """What is said of a section, and its options."""
+    from runner.errors import UsageError, did_you_mean
+    from runner.layers import LAYERS
+    from runner.layers.net import NetOptions
+    if section in ("net", "network"):
+        return _titled(("net", "network"), "", inspect.getdoc(NetOptions) or ""), NetOptions
+    if section not in LAYERS:
+        raise UsageError(f"there is no section [{section}]{did_you_mean(section, ['net', *LAYERS])}")
+    kind = LAYERS[section]
+    return _titled(kind.names, _module(kind), inspect.getdoc(kind) or ""), kind.Options
+
+
+def _titled(names: tuple[str, ...], module: str, text: str) -> str:
+    """The section's names, then what its file says at the top, then what its class says."""
+    head = console.paint(f"[{names[0]}]", "bold")
+    also = f" (also {', '.join(f'[{name}]' for name in names[1:])})" if names[1:] else ""
+    module = module.removeprefix(f"[{names[0]}]: ")
+    return "\n\n".join(part for part in (f"{head}{also}", module, text) if part)
+
+
+def _groups(options: "type[Options]") -> list[tuple[str, list[str]]]:
+    """Its own options first, then those of every section, then what has no effect."""
+    from runner.layers import LayerOptions
+    common = set(LayerOptions.declared()) if issubclass(options, LayerOptions) else set()
+    declared = options.declared()
+    ignored = [name for name, f in declared.items() if f.metadata["reason"]]
+    own = [name for name in declared if name not in common and name not in ignored]
+    shared = [name for name in declared if name in common and name not in ignored]
+    groups = (("options", own), ("options of every layer", shared), ("read and without effect here", ignored))
+    return [(title, names) for title, names in groups if names]
+
+
+def _entry(name: str, f: Field) -> str:
+    """One option: what it may be, its default, what it means, and what is said when it is left out."""
     from runner.config.options import default_text, describe
     default = default_text(f).strip("*")
     takes = f"{describe(f)}; {default if default == 'required' else 'default ' + default}"
     lines = [f"  {console.paint(name, 'bold')}  ({takes})", f"      {f.metadata['doc']}"]
-    return [*lines, f"      ignored: {f.metadata['reason']}"] if f.metadata["reason"] else lines
+    if f.metadata["reason"]:
+        lines.append(f"      no effect: {f.metadata['reason']}")
+    return "\n".join(lines)
 
 
 def _module(kind: type) -> str:
     return (inspect.getmodule(kind).__doc__ or "").strip()      # type: ignore[union-attr]
-
-
-def _heading(kind: type) -> str:
-    return _module(kind).splitlines()[0].partition(": ")[2]

@@ -4,15 +4,21 @@
   python run.py predict cfg/net.cfg a.png 'photos/*.jpg' --top 3 --json result.json
 """
 import argparse
+import math
+from typing import TYPE_CHECKING
 
 from runner.cli import common, console
+from runner.errors import DataError
+
+if TYPE_CHECKING:
+    from runner.training import RunFolder
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cfg", help="the network")
     parser.add_argument("images", nargs="+", help="images, folders, globs, list files, -")
     common.weights_option(parser)
-    parser.add_argument("--top", type=int, default=0, metavar="K",
+    parser.add_argument("--top", type=common.positive, default=0, metavar="K",
                         help="classes to name for each image (default: 3 in the table, 5 in --json)")
     parser.add_argument("--names", metavar="FILE",
                         help="names of the classes, a line each (default: those of training)")
@@ -24,13 +30,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from runner.datasets import expand_images
-    from runner.errors import DataError
     from runner.inference import infer
     images = expand_images(args.images)
     net, folder = common.load_trained(args)
-    names = class_names(args, folder)
     if len(net.in_shape) != 3:
         raise DataError(f"{args.cfg}: the network takes {net.in_shape[0]} values, no images")
+    names = class_names(args, folder, math.prod(net.out_shape))
     results, bad = [], 0
     top = args.top or (5 if args.json else 3)
     width = max(map(len, images), default=0)
@@ -53,9 +58,17 @@ def run(args: argparse.Namespace) -> int:
     return 2 if bad == len(images) else 0
 
 
-def class_names(args: argparse.Namespace, folder: object) -> list[str]:
-    """From --names, else from the run that trained the weights."""
+def class_names(args: argparse.Namespace, folder: "RunFolder", outputs: int) -> list[str]:
+    """From --names, else from the run.yaml beside the weights or of the cfg; none are known: numbers will do."""
     if args.names:
         from runner.datasets.lists import read_lines
-        return [line for _, line in read_lines(args.names) if line]
-    return list(folder.names())     # type: ignore[attr-defined]
+        names = [line for _, line in read_lines(args.names) if line]
+        if len(names) < outputs:
+            raise DataError(f"{args.names}: the network has {outputs} outputs, and here are {len(names)} names")
+        return names
+    names = list(folder.names(args.weights))
+    if names and len(names) != outputs:
+        console.warn([f"{folder.path}/run.yaml names {len(names)} classes, and the network has {outputs} outputs: "
+                      "they are called by their numbers. --names brings others"])
+        return []
+    return names

@@ -29,7 +29,8 @@ def run(args: argparse.Namespace) -> int:
     with common.evaluation_batches(args, net, split) as batches:
         metrics = evaluate(net, batches)
     if args.json:
-        per_class = {name: row for name, row in zip(data.names, metrics.per_class(), strict=True)}
+        names = [name if data.names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(data.names)]
+        per_class = dict(zip(names, metrics.per_class(), strict=True))
         console.write_json(args.json, {"images": metrics.images, "top1": metrics.top1, "top5": metrics.top5,
                                        "loss": metrics.loss, "per_class": per_class,
                                        "confusion": metrics.confusion.tolist()})

@@ -40,15 +40,20 @@ class RunFolder:
 
     def facts(self) -> dict[str, Any]:
         """What run.yaml says; nothing when there is none."""
+        return self._read(self.path / "run.yaml")
+
+    @staticmethod
+    def _read(path: Path) -> dict[str, Any]:
         try:
-            found = yaml.safe_load((self.path / "run.yaml").read_text(encoding="utf-8"))
+            found = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, yaml.YAMLError):
             return {}
         return found if isinstance(found, dict) else {}
 
-    def names(self) -> Sequence[str]:
-        """The classes the network was trained on, if it was trained here."""
-        return [str(name) for name in self.facts().get("classes", [])]
+    def names(self, weights: str | Path | None = None) -> Sequence[str]:
+        """The classes the network was trained on, if that is known: from the run.yaml beside `weights`, else here."""
+        beside = self._read(Path(weights).parent / "run.yaml") if weights else {}
+        return [str(name) for name in (beside.get("classes") or self.facts().get("classes") or [])]
 
     def weights(self, given: str | None = None) -> Path:
         """The file to use: the one given, else best.weights, else last.weights."""
