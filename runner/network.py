@@ -236,10 +236,10 @@ class Network:
         for layer, state in zip(self.layers, states, strict=True):
             layer.state = dict(state)
 
-    def reset_state(self) -> None:
-        """Let the next call be the first of a sequence."""
+    def reset_state(self, streams: np.ndarray | None = None) -> None:
+        """Let the next call be the first of a sequence; streams (n,) bool: only of some."""
         for layer in self.layers:
-            layer.reset_state()
+            layer.reset_state(streams)
 
     # --- training ------------------------------------------------------------------------------------
 

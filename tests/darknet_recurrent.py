@@ -7,12 +7,13 @@ from typing import Any
 
 from runner.network import Network
 
-SAME_CELL = ("its backward takes the state and cell of step 0 for those before it, which wf, uf, vf, vi and the weights "
-             "of W* see")
+SAME_CELL = ("its backward takes the state and cell of step 0 for those before it, which wf, uf, vf, vi and the "
+             "weights of W* see")
+TWICE = "gives input_layer the delta after self_layer multiplied it by its own activation's slope"
 REASONS = {
-    "rnn": "src/rnn_layer.c gives input_layer the delta after self_layer multiplied it by its own activation's slope",
-    "crnn": "src/crnn_layer.c gives input_layer the delta after self_layer multiplied it by its own activation's slope; "
-            "AlexeyAB's loses what goes back in time too, pjreddie's never moves the weights",
+    "rnn": "src/rnn_layer.c " + TWICE,
+    "crnn": "src/crnn_layer.c " + TWICE + "; AlexeyAB's loses what goes back in time too, pjreddie's moves no "
+            "weight",
     "gru": "src/gru_layer.c has an empty backward",
     "lstm": "src/lstm_layer.c: " + SAME_CELL,
     "conv_lstm": "src/conv_lstm_layer.c: " + SAME_CELL,

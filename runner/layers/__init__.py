@@ -4,8 +4,8 @@ from runner.layers.avgpool import Avgpool
 from runner.layers.base import LAYERS, Env, Head, Layer, LayerOptions, Progress, find, register
 from runner.layers.batchnorm import Batchnorm
 from runner.layers.connected import Connected
-from runner.layers.convolutional import Convolutional
 from runner.layers.conv_lstm import ConvLstm
+from runner.layers.convolutional import Convolutional
 from runner.layers.cost import Cost
 from runner.layers.crnn import Crnn
 from runner.layers.crop import Crop

@@ -108,7 +108,7 @@ class Layer(ABC):
     """Holds weights; keeps no activation.
 
     params     learned arrays by name
-    state      what a recurrent layer carries from one call to the next; empty in all others
+    state      what a recurrent layer carries from one call to the next, (streams, ...); empty in all others
     buffers    kept with the weights but not learned (rolling statistics)
     grads      same keys and shapes as params; backward *adds* to them, the optimizer sets them to zero
     specs      Param of every name in params and buffers; there even when nothing is allocated
@@ -174,9 +174,17 @@ class Layer(ABC):
         """Floating-point operations for one image, counted as darknet counts them (2 per multiply-add)."""
         return 0.0
 
-    def reset_state(self) -> None:
-        """Forget what earlier calls left behind: the next one starts as the first did."""
-        self.state = {}
+    def reset_state(self, streams: np.ndarray | None = None) -> None:
+        """Forget what earlier calls left behind: the next one starts as the first did.
+
+        streams  (streams,) bool: only the sequences to forget; None: all
+        """
+        if streams is None:
+            self.state = {}
+        else:
+            keep = ~np.asarray(streams, bool)
+            self.state = {name: array * keep.reshape(-1, *[1] * (array.ndim - 1)) for name, array in self.state.items()
+                          if len(array) == len(keep)}
 
     # --- for the layers themselves ---------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from runner.errors import ShapeError
 from runner.layers.base import LayerOptions, Shape, register
 from runner.layers.convolutional import Convolutional
 from runner.layers.crnn import convolution_options, keeps_size
-from runner.layers.recurrent import Recurrent, over_time, over_time_backward
+from runner.layers.recurrent import Recurrent, added, over_time, over_time_backward
 
 GATES = "figo"
 
@@ -43,7 +43,7 @@ class ConvLstm(Recurrent):
         activation: str = opt("linear", "what every convolution ends with", choices=ops.ACTIVATIONS)
         batch_normalize: bool = opt(False, "1: normalise every convolution over the streams of a step")
         peephole: bool = opt(False, "1: the gates f, i, o see the cell too")
-        bottleneck: bool = opt(False, "1: one convolution mixes h and x for all gates; needs as many channels as output")
+        bottleneck: bool = opt(False, "1: one convolution mixes h and x for all gates; takes output channels")
         shortcut: bool = opt(False, "1, with bottleneck: half of what it made is added to the first half of h")
         lstm_activation: str = opt("tanh", "activation of g and of the cell; darknet's CPU code takes tanh always",
                                    choices=ops.ACTIVATIONS)
@@ -100,7 +100,7 @@ class ConvLstm(Recurrent):
     def _back(self, kind: str, letters: str, dys: list[np.ndarray], saved: list[Any]) -> np.ndarray:
         """-> the sum of their dx."""
         children = self.parts(kind + g for g in letters)
-        return sum(child.backward(dy, s)[0] for child, dy, s in zip(children, dys, saved, strict=True))
+        return added(child.backward(dy, s)[0] for child, dy, s in zip(children, dys, saved, strict=True))
 
     def _on_inputs(self, x: np.ndarray, train: bool) -> tuple[list[np.ndarray], list[Any]]:
         """U of all steps at once -> per gate (steps, streams, ...); saved."""
@@ -171,8 +171,8 @@ class ConvLstm(Recurrent):
                     dh = np.zeros_like(dh)
         if not bottleneck:
             rows = [np.concatenate(of_gate[::-1]) for of_gate in zip(*dzs, strict=True)]
-            dx = sum(over_time_backward(child, dz, s) for child, dz, s in
-                     zip(self.parts("u" + g for g in GATES), rows, kept_u, strict=True))
+            dx = added(over_time_backward(child, dz, s) for child, dz, s in
+                       zip(self.parts("u" + g for g in GATES), rows, kept_u, strict=True))
         return (dx.reshape(len(dy), *self.in_shapes[0]),)
 
     def _bottleneck_backward(self, dz: list[np.ndarray], dy: np.ndarray, saved: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ from typing import Any
 from runner import ops
 from runner.config import ignored, opt
 from runner.errors import ShapeError
-from runner.layers.base import LayerOptions, Shape, register, shape_text
+from runner.layers.base import Layer, LayerOptions, Shape, register, shape_text
 from runner.layers.convolutional import Convolutional
 from runner.layers.recurrent import Elman
 
@@ -72,7 +72,7 @@ def convolution_options(o: Any) -> dict[str, Any]:
                                              "batch_normalize")}
 
 
-def keeps_size(child: Convolutional, shape: Shape) -> None:
+def keeps_size(child: Layer, shape: Shape) -> None:
     """ShapeError where a convolution changes the size of the image: the state goes round and must fit."""
     if child.out_shape != shape:
         raise ShapeError(f"its state goes round, so the convolutions must keep the image's size: use stride=1 and "

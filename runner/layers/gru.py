@@ -28,7 +28,7 @@ class Gru(Recurrent):
     class Options(LayerOptions):
         output: int = opt(1, "number of outputs, and size of the state", low=1)
         batch_normalize: bool = opt(False, "1: normalise each of the six products over the streams of a step")
-        tanh: bool = opt(False, "1: the candidate state is a tanh, as in the paper (AlexeyAB's darknet has no such option)")
+        tanh: bool = opt(False, "1: the candidate is a tanh, as in the paper (AlexeyAB's darknet has no such option)")
 
     def setup(self, shape: Shape) -> None:
         self.out_shape = (self.options.output,)
@@ -39,7 +39,7 @@ class Gru(Recurrent):
         self.stored = self.store(STORED[self.env.compat.gate_order])
 
     def _products(self) -> tuple[Gates, Gates, Gates]:
-        return tuple(Gates(self.parts(names)) for names in (("uz", "ur", "uh"), ("wz", "wr"), ("wh",)))
+        return Gates(self.parts(("uz", "ur", "uh"))), Gates(self.parts(("wz", "wr"))), Gates(self.parts(("wh",)))
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
         """x (steps * streams, ...) -> y (steps * streams, output), saved."""

@@ -30,10 +30,10 @@ class History(Recurrent):
         steps, streams = self.split(len(x), train)
         size = self.options.history_size
         frames = x.reshape(steps, streams, *self.image(self.in_shapes[0]))
-        before = self.carried("frames", (size - 1, *frames.shape[1:]))
-        film = np.concatenate([before, frames])         # film[t + size - 1] is x_t
+        before = self.carried("frames", (streams, size - 1, *frames.shape[2:]))
+        film = np.concatenate([before.swapaxes(0, 1), frames])          # film[t + size - 1] is x_t
         if self.env.compat.recurrent == "exact" or self.env.time_steps > 1:
-            self.state = {"frames": film[steps:].copy()}
+            self.state = {"frames": film[steps:].swapaxes(0, 1).copy()}
         y = np.stack([film[size - 1 - age:size - 1 - age + steps] for age in range(size)], axis=2)
         return y.reshape(len(x), *self.out_shape), steps
 

@@ -4,6 +4,7 @@ A batch of sequences is time major, as in darknet: with [net] time_steps = S and
 t b + i is step t of stream i.  A layer is composed of [connected] or [convolutional] layers, one per arrow of the
 usual drawing; they hold the weights, and darknet's .weights files are made of theirs.
 """
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -45,6 +46,11 @@ class Recurrent(Layer):
     def store(self, names: Iterable[str]) -> tuple[str, ...]:
         """`stored` of a composite: the arrays of its children, one child after another."""
         return tuple(f"{name}/{key}" for name in names for key in self.children[name].stored)
+
+
+def added(arrays: Iterable[np.ndarray | None]) -> np.ndarray:
+    """The sum of arrays of one shape."""
+    return functools.reduce(np.add, arrays)     # type: ignore[arg-type]
 
 
 def normed(layer: Layer) -> bool:
@@ -95,7 +101,7 @@ class Gates:
         return np.stack([z for z, _ in pairs], axis=1), [saved for _, saved in pairs]
 
     def over_time(self, x: np.ndarray, steps: int, train: bool) -> tuple[np.ndarray, list[Any]]:
-        """x (steps * streams, inputs) -> z (steps * streams, gates, outputs), saved; all at once where that is right."""
+        """x (steps * streams, inputs) -> z (steps * streams, gates, outputs), saved; at once where that is right."""
         parts = [x] if self.fused or not train else np.split(x, steps)
         pairs = [self.forward(part, train) for part in parts]
         return np.concatenate([z for z, _ in pairs]), [saved for _, saved in pairs]
@@ -106,7 +112,7 @@ class Gates:
             flat = dz.reshape(len(dz), -1)
             self._pending.append((flat, saved))
             return flat @ self.weights if need_dx else None
-        return sum(layer.backward(np.ascontiguousarray(dz[:, k]), saved[k])[0] for k, layer in enumerate(self.layers))
+        return added(layer.backward(np.ascontiguousarray(dz[:, k]), saved[k])[0] for k, layer in enumerate(self.layers))
 
     def over_time_backward(self, dz: np.ndarray, saved: list[Any], need_dx: bool = True) -> np.ndarray | None:
         """dz of all rows -> dx of all rows."""
