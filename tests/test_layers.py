@@ -12,7 +12,8 @@ from tests import checks
 from tests.samples import SAMPLES, Sample
 
 KINDS = sorted(set(LAYERS.values()), key=lambda kind: kind.names)
-HELPERS = {"__init__", "base", "net", "recurrent", "tail", "blur", "wordtree"}       # files beside the layers that are no section
+HELPERS = {     # files beside the layers that are no section
+    "__init__", "base", "blur", "heads", "net", "recurrent", "tail", "wordtree"}
 
 
 @pytest.mark.parametrize("check", checks.ALL, ids=lambda f: f.__name__)

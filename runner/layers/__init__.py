@@ -20,7 +20,8 @@ from runner.layers.shortcut import Shortcut
 from runner.layers.simplernn import SimpleRnn
 from runner.layers.softmax import Softmax
 from runner.layers.upsample import Upsample
+from runner.layers.yolo import Yolo
 
 __all__ = ["LAYERS", "Activation", "Avgpool", "Batchnorm", "Connected", "ConvLstm", "Convolutional", "Cost", "Crnn",
            "Crop", "Dropout", "Env", "Gru", "Head", "History", "Layer", "LayerOptions", "Lstm", "Maxpool", "Progress",
-           "Rnn", "Route", "Shortcut", "SimpleRnn", "Softmax", "Upsample", "find", "register"]
+           "Rnn", "Route", "Shortcut", "SimpleRnn", "Softmax", "Upsample", "Yolo", "find", "register"]
