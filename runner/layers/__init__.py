@@ -9,19 +9,35 @@ from runner.layers.convolutional import Convolutional
 from runner.layers.cost import Cost
 from runner.layers.crnn import Crnn
 from runner.layers.crop import Crop
+from runner.layers.deconvolutional import Deconvolutional
 from runner.layers.dropout import Dropout
+from runner.layers.empty import Empty
 from runner.layers.gru import Gru
 from runner.layers.history import History
+from runner.layers.implicit import Implicit
+from runner.layers.l1norm import L1norm
+from runner.layers.l2norm import L2norm
+from runner.layers.local import Local
+from runner.layers.local_avgpool import LocalAvgpool
+from runner.layers.logistic import Logistic
 from runner.layers.lstm import Lstm
 from runner.layers.maxpool import Maxpool
+from runner.layers.normalization import Normalization
+from runner.layers.reorg import Reorg
+from runner.layers.reorg3d import Reorg3d
 from runner.layers.rnn import Rnn
 from runner.layers.route import Route
+from runner.layers.sam import Sam
+from runner.layers.scale_channels import ScaleChannels
 from runner.layers.shortcut import Shortcut
+from runner.layers.shuffler import Shuffler
 from runner.layers.simplernn import SimpleRnn
 from runner.layers.softmax import Softmax
 from runner.layers.upsample import Upsample
 from runner.layers.yolo import Yolo
 
 __all__ = ["LAYERS", "Activation", "Avgpool", "Batchnorm", "Connected", "ConvLstm", "Convolutional", "Cost", "Crnn",
-           "Crop", "Dropout", "Env", "Gru", "Head", "History", "Layer", "LayerOptions", "Lstm", "Maxpool", "Progress",
-           "Rnn", "Route", "Shortcut", "SimpleRnn", "Softmax", "Upsample", "Yolo", "find", "register"]
+           "Crop", "Deconvolutional", "Dropout", "Empty", "Env", "Gru", "Head", "History", "Implicit", "L1norm",
+           "L2norm", "Layer", "LayerOptions", "Local", "LocalAvgpool", "Logistic", "Lstm", "Maxpool", "Normalization",
+           "Progress", "Reorg", "Reorg3d", "Rnn", "Route", "Sam", "ScaleChannels", "Shortcut", "Shuffler",
+           "SimpleRnn", "Softmax", "Upsample", "Yolo", "find", "register"]

@@ -1,0 +1,20 @@
+"""[empty]: passes its input on."""
+from typing import Any
+
+import numpy as np
+
+from runner.layers.base import Layer, register
+
+
+@register("empty", "silence")
+class Empty(Layer):
+    """Any shape -> the same shape  (AlexeyAB's src/parser.c:parse_network_cfg_custom)."""
+    any_shape = True
+
+    def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
+        """x -> x, None."""
+        return x, None
+
+    def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
+        """dy -> dy."""
+        return (dy,)

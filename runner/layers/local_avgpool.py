@@ -1,0 +1,62 @@
+"""[local_avgpool]: the mean of each window."""
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from runner import ops
+from runner.config import opt
+from runner.errors import ShapeError
+from runner.layers.base import Layer, LayerOptions, Shape, register
+
+
+def _stride(o: Any) -> int:
+    "stride"
+    return o.stride
+
+
+def _size_less_one(o: Any) -> int:
+    "size - 1"
+    return o.size - 1
+
+
+@register("local_avgpool", "local_avg")
+class LocalAvgpool(Layer):
+    """(c, h, w) -> (c, oh, ow), in the geometry of [maxpool]; pixels outside the image are not counted.
+
+    AlexeyAB's fork (src/maxpool_layer.c).  Its backward divides by size^2 everywhere; compat mode does too.
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Options(LayerOptions):
+        stride: int = opt(1, "pixels from one window to the next", low=1)
+        stride_x: int = opt(_stride, "stride across, where it differs", low=1)
+        stride_y: int = opt(_stride, "stride down, where it differs", low=1)
+        size: int = opt(_stride, "side of the window, pixels", low=1)
+        padding: int = opt(_size_less_one, "rows and columns added in all, both sides together", low=0)
+
+    def setup(self, shape: Shape) -> None:
+        (c, h, w), o = self.image(shape), self.options
+        self.stride = o.stride_y, o.stride_x
+        sides = [(side + o.padding - o.size) // stride + 1 for side, stride in zip((h, w), self.stride, strict=True)]
+        before = o.padding // 2
+        for side, stride, out in zip((h, w), self.stride, sides, strict=True):
+            if out < 1 or before >= o.size or (out - 1) * stride - before >= side:
+                raise ShapeError(f"size={o.size} stride={stride} padding={o.padding} leaves a window with no pixel "
+                                 f"of a {w} x {h} image in it")
+        self.out_shape = (c, *sides)
+
+    def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
+        """x (n, c, h, w) -> y (n, c, oh, ow), saved."""
+        x, o = x.reshape(len(x), *self.image(self.in_shapes[0])), self.options
+        return ops.local_avgpool2d(x, o.size, self.stride, o.padding), x.shape
+
+    def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
+        """dy -> dx: equal shares to the pixels of each window."""
+        o, exact = self.options, self.env.compat.gradients == "exact"
+        dx = ops.local_avgpool2d_backward(dy, saved, o.size, self.stride, o.padding, divide_by_valid=exact)
+        return (dx.reshape(len(dy), *self.in_shapes[0]),)
+
+    def flops(self) -> float:
+        c, oh, ow = self.out_shape
+        return float(self.options.size ** 2 * c * oh * ow)
