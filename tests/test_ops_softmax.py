@@ -1,5 +1,6 @@
 """Softmax, in blocks, per pixel and on trees, and what darknet prints as its loss."""
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,6 +47,15 @@ def test_tree_is_one_softmax_a_group(temperature):
     for row, got in zip(x, p, strict=True):
         want = [plain(g / temperature) for g in np.split(row, np.cumsum(sizes)[:-1])]
         np.testing.assert_allclose(got, np.concatenate(want), rtol=1e-12)
+
+
+def test_tree_and_its_printed_cost_are_darknets():
+    folder = Path(__file__).parent / "golden" / "softmax_tree_P"
+    with np.load(folder / "expected.npz") as recorded:
+        logits, want, cost = recorded["train/1"], recorded["train/2"], recorded["layer_cost/2"]
+    p = ops.softmax_tree(logits, (3, 3, 2, 2))      # the runs of equal parents in labels.tree
+    np.testing.assert_allclose(p, want, rtol=1e-6)
+    assert ops.cross_entropy(p, np.load(folder / "truth.npy")) == pytest.approx(cost.item(), rel=1e-6)
 
 
 @pytest.mark.parametrize("sizes", [(2, 3), (4, 4), (6, 0)])
