@@ -10,8 +10,10 @@ from runner.layers.cost import Cost
 from runner.layers.crnn import Crnn
 from runner.layers.crop import Crop
 from runner.layers.deconvolutional import Deconvolutional
+from runner.layers.detection import Detection
 from runner.layers.dropout import Dropout
 from runner.layers.empty import Empty
+from runner.layers.gaussian_yolo import GaussianYolo
 from runner.layers.gru import Gru
 from runner.layers.history import History
 from runner.layers.implicit import Implicit
@@ -36,8 +38,10 @@ from runner.layers.softmax import Softmax
 from runner.layers.upsample import Upsample
 from runner.layers.yolo import Yolo
 
-__all__ = ["LAYERS", "Activation", "Avgpool", "Batchnorm", "Connected", "ConvLstm", "Convolutional", "Cost", "Crnn",
-           "Crop", "Deconvolutional", "Dropout", "Empty", "Env", "Gru", "Head", "History", "Implicit", "L1norm",
-           "L2norm", "Layer", "LayerOptions", "Local", "LocalAvgpool", "Logistic", "Lstm", "Maxpool", "Normalization",
-           "Progress", "Reorg", "Reorg3d", "Rnn", "Route", "Sam", "ScaleChannels", "Shortcut", "Shuffler",
-           "SimpleRnn", "Softmax", "Upsample", "Yolo", "find", "register"]
+__all__ = [
+    "LAYERS", "Activation", "Avgpool", "Batchnorm", "Connected", "ConvLstm", "Convolutional", "Cost", "Crnn",
+    "Crop", "Deconvolutional", "Detection", "Dropout", "Empty", "Env", "GaussianYolo", "Gru", "Head", "History",
+    "Implicit", "L1norm", "L2norm", "Layer", "LayerOptions", "Local", "LocalAvgpool", "Logistic", "Lstm",
+    "Maxpool", "Normalization", "Progress", "Reorg", "Reorg3d", "Rnn", "Route", "Sam", "ScaleChannels",
+    "Shortcut", "Shuffler", "SimpleRnn", "Softmax", "Upsample", "Yolo", "find", "register",
+]

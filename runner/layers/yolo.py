@@ -149,11 +149,15 @@ class Yolo(DetectionHead):
             kind = rows[:, 4].astype(int)
             rows = rows[(kind >= 0) & (kind < o.classes)]
             self._compare_image(v[image], delta[image], rows, fits)
-        if o.iou_thresh < 1 and self._fork() != "pjreddie":
+        if self._averages():
             self._average(delta)
         cost = self._cost(delta, fits)
         dx = -delta.reshape(len(saved), *self.in_shapes[0])
         return cost, dx if o.delta_normalizer == 1 else dx * saved.dtype.type(o.delta_normalizer)
+
+    def _averages(self) -> bool:
+        """Whether a box can have been given several truths whose mean it takes."""
+        return self.options.iou_thresh < 1 and self._fork() != "pjreddie"
 
     def _fork(self) -> str:
         return self.env.compat.name
@@ -186,15 +190,21 @@ class Yolo(DetectionHead):
         best, matched = table.max(axis=-1), table.max(axis=-1)
         if self._fork() != "pjreddie":
             matched = np.where((v[:, self.ENTRIES:] > 0.25).any(axis=1), best, 0).astype(best.dtype)
-        push = o.obj_normalizer if self._fork() != "pjreddie" else 1
-        d = push * (0 - objectness)
-        if o.objectness_smooth and self._fork() != "pjreddie":
-            d = np.where(matched > o.ignore_thresh, np.maximum(d, push * (matched - objectness)), d)
-        else:
-            d = np.where(matched > o.ignore_thresh, 0, d)
+        d = (o.obj_normalizer if self._fork() != "pjreddie" else 1) * (0 - objectness)
+        d = self._ignored(v, delta, table, matched, d, rows)
         delta[:, self.OBJECTNESS] = d
         for n, j, i in zip(*np.nonzero(best > o.truth_thresh), strict=True):
             self._teach_anyway(v, delta, pred, rows[table[n, j, i].argmax()], (n, j, i))
+
+    def _ignored(self, v: np.ndarray, delta: np.ndarray, table: np.ndarray, matched: np.ndarray, d: np.ndarray,
+                 rows: np.ndarray) -> np.ndarray:
+        """d (anchors, h, w), what objectness learns, changed where a box overlaps a truth by more than
+        ignore_thresh; matched (anchors, h, w) is the overlap, table (..., rows + 1) that with each truth."""
+        o = self.options
+        if o.objectness_smooth and self._fork() != "pjreddie":
+            risen = np.maximum(d, o.obj_normalizer * (matched - v[:, self.OBJECTNESS]))
+            return np.where(matched > o.ignore_thresh, risen, d)
+        return np.where(matched > o.ignore_thresh, 0, d)
 
     def _teach_anyway(self, v: np.ndarray, delta: np.ndarray, pred: np.ndarray, row: np.ndarray,
                       at: tuple[int, int, int]) -> None:
@@ -255,7 +265,7 @@ class Yolo(DetectionHead):
         ours = self._fork() != "pjreddie"
         eps = o.label_smooth_eps if ours else 0
         right, wrong = 1 - eps + 0.5 * eps, 0.5 * eps
-        if d[kind if ours and self._seen_by_class() else 0]:   # the box has learned another truth before
+        if self._learned_before(d, kind):
             d[kind] = _finite(right - p[kind], d[kind]) * self._multiplier(kind)
             return
         goal = np.full_like(p, wrong)
@@ -270,9 +280,9 @@ class Yolo(DetectionHead):
         if self.multipliers is not None and ours:
             d[kind] *= self._multiplier(kind) * o.cls_normalizer
 
-    def _seen_by_class(self) -> bool:
-        """Whether 'learned before' is told by the truth's class, or by class 0."""
-        return True
+    def _learned_before(self, d: np.ndarray, kind: int) -> bool:
+        """Whether the box was given a truth before this one; d is what its classes learned of it."""
+        return bool(d[kind if self._fork() != "pjreddie" else 0])
 
     def _teach_box(self, v: np.ndarray, delta: np.ndarray, pred: np.ndarray, row: np.ndarray,
                    at: tuple[int, int, int], multiplier: float, cell: tuple[int, int]) -> None:
@@ -286,15 +296,19 @@ class Yolo(DetectionHead):
             d += scale * o.iou_normalizer * multiplier * (self._goal(row, n, cell) - values)
         else:
             step = self._overlap_step(pred[n, j, i], values[2:], row)
-            d += _limited(step * o.iou_normalizer * multiplier, o.max_delta)
+            d += limited(step * o.iou_normalizer * multiplier, o.max_delta)
 
     def _overlap_step(self, pred: np.ndarray, raw: np.ndarray, row: np.ndarray) -> np.ndarray:
         """What iou_loss says for one box; raw are its w and h before decoding."""
         pred = np.where([False, False, True, True] & (pred == 0), 1, pred).astype(pred.dtype)
         with np.errstate(all="ignore"):
-            step = ops.box_gradient(pred, row[:4].astype(pred.dtype), self.options.iou_loss)
+            step = self._of_point(ops.box_gradient(pred, row[:4].astype(pred.dtype), self.options.iou_loss))
             if not getattr(self.options, "new_coords", False):
                 step[2:] *= np.exp(raw)
+        return step
+
+    def _of_point(self, step: np.ndarray) -> np.ndarray:
+        """The step of a box's centre and size as that of the point the layer predicts: here the centre itself."""
         return step
 
     def _goal(self, row: np.ndarray, n: int, cell: tuple[int, int]) -> np.ndarray:
@@ -310,7 +324,7 @@ def _finite(new: np.ndarray, old: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(new), new, old)
 
 
-def _limited(step: np.ndarray, limit: float) -> np.ndarray:
+def limited(step: np.ndarray, limit: float) -> np.ndarray:
     """step within +-limit, 0 where it is no number."""
     return np.clip(np.where(np.isfinite(step), step, 0), -limit, limit).astype(step.dtype)
 
