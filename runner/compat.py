@@ -31,8 +31,10 @@ class Compat:
 
 
 EXACT = Compat("exact", "exact", "exact", 1e-5, False, .01, .01, False, True, "exact", "pjreddie", .5, "exact")
-ALEXEYAB = Compat("alexeyab", "darknet", "alexeyab", 1e-5, False, .1, .05, True, True, "darknet", "alexeyab", .2, "alexeyab")
-PJREDDIE = Compat("pjreddie", "darknet", "pjreddie", 1e-6, True, .01, .01, True, False, "darknet", "pjreddie", .5, "pjreddie")
+ALEXEYAB = Compat("alexeyab", "darknet", "alexeyab", 1e-5, False, .1, .05, True, True, "darknet", "alexeyab", .2,
+                  "alexeyab")
+PJREDDIE = Compat("pjreddie", "darknet", "pjreddie", 1e-6, True, .01, .01, True, False, "darknet", "pjreddie", .5,
+                  "pjreddie")
 
 COMPAT = {c.name: c for c in (EXACT, ALEXEYAB, PJREDDIE)}
 

@@ -49,7 +49,10 @@ class NetOptions(Options):
     height: int = opt(0, "input height, pixels", low=0)
     channels: int = opt(0, "input channels: 3 colour, 1 grey", low=0)
     inputs: int = opt(_inputs, "input values, where it is no image", low=0)
-    data: str = opt("", "where the images are: a folder, a .data or a .yaml file (real darknet ignores it)")
+    data: str = opt("", "where the images are: a folder, a .data or a .yaml file; for a character model, a text file "
+                        "(real darknet ignores it)")
+    reposition: float = opt(0.0, "character model: chance that a stream jumps to another place in the text after a "
+                                 "sequence (real darknet: always 1/64, or 1/10 in AlexeyAB's)", low=0, high=1)
 
     learning_rate: float = opt(0.001, "step size", low=0)
     learning_rate_min: float = opt(1e-5, "lowest step size of policy sgdr", low=0)

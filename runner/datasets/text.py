@@ -1,0 +1,86 @@
+"""Texts for character models: bytes in, the next byte as the truth.
+
+A batch is `streams` passages of `steps` characters side by side.  x holds each character as one row with a single 1,
+y the character after it; rows are time major, row t * streams + i is step t of stream i.  The next batch goes on where
+this one ended, so a recurrent layer that keeps its state reads every stream as one long text.
+"""
+from pathlib import Path
+
+import numpy as np
+
+from runner.errors import DataError
+
+
+def read_text(path: str | Path, symbols: int = 256) -> np.ndarray:
+    """The bytes of a file, uint8 (n,).  DataError when it is missing, too short, or has bytes the network cannot take."""
+    try:
+        text = np.frombuffer(Path(path).read_bytes(), np.uint8)
+    except (FileNotFoundError, IsADirectoryError):
+        raise DataError(f"{path}: there is no such text file") from None
+    if len(text) < 2:
+        raise DataError(f"{path}: a text needs at least two characters. It has {len(text)}")
+    check_symbols(text, symbols, str(path))
+    return text
+
+
+def check_symbols(text: np.ndarray, symbols: int, source: str) -> None:
+    """DataError unless every byte is one of the network's inputs."""
+    if text.max(initial=0) >= symbols:
+        at = int(np.argmax(text >= symbols))
+        raise DataError(f"{source}: byte {at} has the value {text[at]}, and the network has inputs for 0 to {symbols - 1}: "
+                        "set inputs=256 in [net], and output=256 in the last layer")
+
+
+def split_text(text: np.ndarray, held_out: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
+    """-> the text to learn from, and its tail, which the model never sees."""
+    at = len(text) - round(len(text) * held_out)
+    return text[:at], text[at:]
+
+
+def one_hot(characters: np.ndarray, symbols: int = 256) -> np.ndarray:
+    """(n,) -> (n, symbols) float32 with a single 1 in each row."""
+    rows = np.zeros((characters.size, symbols), np.float32)
+    rows[np.arange(characters.size), characters.ravel()] = 1
+    return rows
+
+
+class Streams:
+    """Endless batches (x, truth), each (steps * streams, symbols) float32, of passages that go on from batch to batch.
+
+    Every stream starts at a random place and runs round the end of the text.  With `reposition`, after a batch each
+    stream jumps to a new place with that probability (darknet: 1/64 in pjreddie's, 1/10 in AlexeyAB's); `jumped`
+    (streams,) bool says which of the latest batch's streams start anew, so that their state can be forgotten.
+    The batches depend on the arguments alone; start_batch=k goes on where a run stopped after k of them.
+    """
+
+    def __init__(self, text: np.ndarray, streams: int, steps: int, *, symbols: int = 256, seed: int = 0,
+                 reposition: float = 0.0, start_batch: int = 0):
+        self.text, self.streams, self.steps, self.symbols = text, streams, steps, symbols
+        self.reposition = reposition
+        self._rng = np.random.default_rng(seed)
+        self._offsets = self._rng.integers(0, len(text), streams)
+        self._fresh = True
+        self.jumped = np.ones(streams, bool)
+        for _ in range(start_batch):
+            self._advance()
+
+    def __iter__(self) -> "Streams":
+        return self
+
+    def __next__(self) -> tuple[np.ndarray, np.ndarray]:
+        offsets = self._advance()
+        at = (offsets + np.arange(self.steps)[:, None]) % len(self.text)        # (steps, streams)
+        now, then = self.text[at], self.text[(at + 1) % len(self.text)]
+        return one_hot(now, self.symbols), one_hot(then, self.symbols)
+
+    def _advance(self) -> np.ndarray:
+        """Move on to the next batch -> where its streams begin."""
+        if self._fresh:
+            self._fresh = False
+            return self._offsets
+        self._offsets = (self._offsets + self.steps) % len(self.text)
+        self.jumped = np.zeros(self.streams, bool)
+        if self.reposition:
+            self.jumped = self._rng.random(self.streams) < self.reposition
+            self._offsets = np.where(self.jumped, self._rng.integers(0, len(self.text), self.streams), self._offsets)
+        return self._offsets
