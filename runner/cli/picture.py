@@ -84,6 +84,7 @@ def alone(name: str, settings: Sequence[str], shape: tuple[int, ...], rng: Any) 
         key, equals, value = (part.strip() for part in setting.partition("="))
         if not (key and equals and value):
             report.error(f"--set {setting}: expected OPTION=VALUE, for instance probability=.1")
+            continue
         lines[key] = Line(f"--set {setting}", value)
     section = Section("picture", 0, name.strip("[]"), 0, lines)
     kind = find(section, report)

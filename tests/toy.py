@@ -1,0 +1,44 @@
+"""A data set small enough to learn in a moment: grey 6 x 6 pictures that are dark or bright, and a cfg for it."""
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+CFG = """[net]
+batch=4
+width=6
+height=6
+channels=1
+learning_rate=0.1
+momentum=0
+decay=0
+flip=0
+max_crop=6
+max_batches=30
+
+[convolutional]
+filters=3
+size=3
+pad=1
+activation=leaky
+
+[connected]
+output=2
+activation=linear
+
+[softmax]
+"""
+
+
+def make(folder: Path) -> None:
+    """cfg/toy.cfg and data/toy/{train,test}/{bright,dark}/*.png below `folder`."""
+    (folder / "cfg").mkdir()
+    (folder / "cfg" / "toy.cfg").write_text(CFG)
+    rng = np.random.default_rng(5)
+    for part, count in (("train", 6), ("test", 5)):
+        for name, base in (("bright", 180), ("dark", 20)):
+            place = folder / "data" / "toy" / part / name
+            place.mkdir(parents=True)
+            for i in range(count):
+                pixels = (base + rng.integers(0, 50, (6 + i % 2, 7))).astype(np.uint8)
+                Image.fromarray(pixels).save(place / f"{i}.png")
