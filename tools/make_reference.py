@@ -3,17 +3,18 @@
     python tools/make_reference.py              write
     python tools/make_reference.py --check      write nothing; exit status 1 and the stale files when any is stale
 
-docs/options.md is generated whole: every section, its docstrings, and a table of its options.  In the other pages a
-block between the lines
+docs/options.md is generated whole: every section, its docstrings, and a table of its options.  In README.md and the
+other pages a block between the lines
 
     <!-- generated: options dropout -->
     <!-- end -->
 
-is filled: `options NAME` with the table of a section, `compat` with runner/compat.py.
+is filled: `options NAME` with the table of a section, `sections` with their names, `compat` with runner/compat.py.
 """
 import inspect
 import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -123,12 +124,20 @@ def comments(owner: type) -> Iterator[tuple[str, str]]:
             yield found[1], found[2]
 
 
+def sections() -> str:
+    """The names of all sections, in lines of at most 120 characters."""
+    return textwrap.fill(", ".join(f"`{name}`" for name in ["net", *(kind.names[0] for kind in kinds())]), 120,
+                         break_long_words=False, break_on_hyphens=False)
+
+
 def fill(text: str, file: str) -> str:
     """`text` with its generated blocks written anew."""
     def block(found: re.Match[str]) -> str:
         what, name = found[1], found[2]
         if what == "options" and name in LAYERS:
             body = table(LAYERS[name].Options, inherited=True)
+        elif what == "sections":
+            body = sections()
         elif what == "compat":
             body = compat_table()
         else:
@@ -140,7 +149,7 @@ def fill(text: str, file: str) -> str:
 def pages(root: Path = ROOT) -> dict[Path, str]:
     """Every page that is generated, in part or whole, and what it should say."""
     wanted = {root / "docs" / "options.md": page()}
-    for path in sorted((root / "docs").rglob("*.md")):
+    for path in [*root.glob("*.md"), *sorted((root / "docs").rglob("*.md"))]:
         text = path.read_text(encoding="utf-8")
         if path not in wanted and BLOCK.search(text):
             wanted[path] = fill(text, str(path.relative_to(root)))
