@@ -15,7 +15,6 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
@@ -103,7 +102,7 @@ def module_doc(thing: type) -> str:
 
 def compat_table() -> str:
     """The columns of runner/compat.py, where they differ."""
-    meaning = dict(comments(Compat))
+    meaning = comments(Compat)
     rows = []
     for f in fields(Compat):
         values = [getattr(column, f.name) for column in COMPAT.values()]
@@ -116,12 +115,17 @@ def word(value: object) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value}"
 
 
-def comments(owner: type) -> Iterator[tuple[str, str]]:
-    """Field name -> the comment behind its declaration."""
+def comments(owner: type) -> dict[str, str]:
+    """Field name -> the comment behind its declaration, and on the lines below it."""
+    found: dict[str, str] = {}
+    name = ""
     for line in inspect.getsource(owner).splitlines():
-        found = re.match(r"    (\w+): [^#]*# *(.*)", line)
-        if found:
-            yield found[1], found[2]
+        declared, more = re.match(r" {4}(\w+): [^#]*(?:# *(.*))?$", line), re.match(r" +# *(.*)", line)
+        if declared:
+            name, found[declared[1]] = declared[1], declared[2] or ""
+        elif more and name:
+            found[name] += " " + more[1]
+    return found
 
 
 def sections() -> str:
