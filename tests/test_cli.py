@@ -109,7 +109,8 @@ HEAD = "[net]\nwidth=8\nheight=8\nchannels=3\n"
     ("[conv]\nfilters 4\n", "my.cfg:6: [conv] an option is written key=value; an '=' is missing. Got 'filters 4'"),
     ("[convolutoinal]\nfilters=4\n", "my.cfg:5: [convolutoinal] unknown section (did you mean 'convolutional'?)"),
     ("[conv]\n[route]\n", "my.cfg:6: [route] needs the option 'layers' (integers separated by commas)"),
-    ("[dropout]\nprobability=50\n", "my.cfg:6: [dropout] probability must be a number, at least 0, at most 1. Got '50'"),
+    ("[dropout]\nprobability=50\n",
+     "my.cfg:6: [dropout] probability must be a number, at least 0, at most 1. Got '50'"),
 ])
 def test_check_answers_a_mistake_in_one_line(text, answer, place, capsys):
     Path("my.cfg").write_text(HEAD + text)

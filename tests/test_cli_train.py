@@ -153,8 +153,8 @@ def test_a_loss_that_is_no_number_ends_the_run(place, capsys):
 
 
 @pytest.mark.parametrize(("old", "new", "answer"), [
-    ("output=2", "output=3", "cfg/toy.cfg: the network has 3 outputs, and data/toy has 2 classes: set output=2 in layer "
-                             "1 [connected]"),
+    ("output=2", "output=3",
+     "cfg/toy.cfg: the network has 3 outputs, and data/toy has 2 classes: set output=2 in layer 1 [connected]"),
     ("[connected]\noutput=2\n", "[conv]\nfilters=5\n[avgpool]\n[activation]\n", "filters=2 in layer 1 [convolutional]"),
     ("[connected]\noutput=2\n", "[conv]\nfilters=2\n", "ends with a map of 6 x 6 x 2, and data/toy has 2 classes, one "
                                 "value for each: put [avgpool] or [connected] before layer 2 [softmax]"),
