@@ -25,6 +25,7 @@ from runner.layers.logistic import Logistic
 from runner.layers.lstm import Lstm
 from runner.layers.maxpool import Maxpool
 from runner.layers.normalization import Normalization
+from runner.layers.region import Region
 from runner.layers.reorg import Reorg
 from runner.layers.reorg3d import Reorg3d
 from runner.layers.rnn import Rnn
@@ -42,6 +43,6 @@ __all__ = [
     "LAYERS", "Activation", "Avgpool", "Batchnorm", "Connected", "ConvLstm", "Convolutional", "Cost", "Crnn",
     "Crop", "Deconvolutional", "Detection", "Dropout", "Empty", "Env", "GaussianYolo", "Gru", "Head", "History",
     "Implicit", "L1norm", "L2norm", "Layer", "LayerOptions", "Local", "LocalAvgpool", "Logistic", "Lstm",
-    "Maxpool", "Normalization", "Progress", "Reorg", "Reorg3d", "Rnn", "Route", "Sam", "ScaleChannels",
-    "Shortcut", "Shuffler", "SimpleRnn", "Softmax", "Upsample", "Yolo", "find", "register",
+    "Maxpool", "Normalization", "Progress", "Region", "Reorg", "Reorg3d", "Rnn", "Route", "Sam",
+    "ScaleChannels", "Shortcut", "Shuffler", "SimpleRnn", "Softmax", "Upsample", "Yolo", "find", "register",
 ]

@@ -78,7 +78,8 @@ class DetectionHead(Head):
             yield rows[(rows[:, 2] > 0) & (rows[:, 3] > 0) | (rows[:, 0] > CLASS_ONLY)]
 
     def _row_length(self, values: int) -> int:
-        likely = (5, 6) if self.env.compat.name == "pjreddie" else (6, 5)
+        coords = getattr(self.options, "coords", 4)
+        likely = (coords + 1,) if coords > 4 else (5, 6) if self.env.compat.name == "pjreddie" else (6, 5)
         most = getattr(self.options, "max", 0)
         for length in likely:
             if values == most * length:
@@ -125,3 +126,9 @@ def overlaps(pred: np.ndarray, rows: np.ndarray) -> np.ndarray:
         table[..., t] = ops.iou(pred, row[:4])
     return table
 
+
+
+def focal_factor(p: float) -> float:
+    """Lin et al. 2017 (arXiv 1708.02002) with gamma 2 and alpha .5 as darknet derives it; p of the right class."""
+    sure = p + 1e-15
+    return 0.5 * -(1 - sure) * (2 * sure * np.log(sure) + sure - 1)

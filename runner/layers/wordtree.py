@@ -34,6 +34,12 @@ class Tree:
             node = int(self.parents[node])
         return steps
 
+    def siblings(self, node: int) -> np.ndarray:
+        """The classes of its group, itself among them."""
+        ends = np.cumsum(self.sizes)
+        group = int(np.searchsorted(ends, node, side="right"))
+        return np.arange(ends[group] - self.sizes[group], ends[group])
+
     def absolute(self, p: np.ndarray, only_leaves: bool = False) -> np.ndarray:
         """p (n, classes), each given its parent -> probabilities of their own: multiplied down the tree."""
         out = p.copy()

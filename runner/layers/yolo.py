@@ -8,7 +8,16 @@ from runner import ops
 from runner.config import ignored, opt
 from runner.errors import ShapeError
 from runner.layers.base import Shape, register
-from runner.layers.heads import TRACKING, Candidates, DetectionHead, DetectionOptions, anchor_pairs, cells, overlaps
+from runner.layers.heads import (
+    TRACKING,
+    Candidates,
+    DetectionHead,
+    DetectionOptions,
+    anchor_pairs,
+    cells,
+    focal_factor,
+    overlaps,
+)
 
 UNLIMITED = 3.402823466e38      # darknet's FLT_MAX
 
@@ -273,8 +282,7 @@ class Yolo(DetectionHead):
         if getattr(o, "focal_loss", False) and ours:
             goal[:] = 0
             goal[kind] = 1
-            sure = p[kind] + 1e-15
-            d[:] = (goal - p) * 0.5 * -(1 - sure) * (2 * sure * np.log(sure) + sure - 1)
+            d[:] = (goal - p) * focal_factor(p[kind])
             return
         d[:] = _finite(goal - p, d)
         if self.multipliers is not None and ours:
