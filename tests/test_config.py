@@ -12,7 +12,7 @@ from runner.layers import LAYERS, Convolutional, Dropout
 from runner.layers.net import NetOptions
 
 NET = "[net]\nwidth=8\nheight=8\nchannels=3\n"
-KINDS = sorted({kind.names[0]: kind.Options for kind in LAYERS.values()}.items()) + [("net", NetOptions)]
+KINDS = [*sorted({kind.names[0]: kind.Options for kind in LAYERS.values()}.items()), ("net", NetOptions)]
 
 
 def problems(tmp_path: Path, text: str, **more) -> list[str]:
@@ -43,8 +43,8 @@ def problems(tmp_path: Path, text: str, **more) -> list[str]:
                                     "pixel of a 8 x 8 image in it"),
     ("[convolutional]\nsize=9", "a.cfg:5: [convolutional] layer 0: size=9 does not fit into an image of 8 x 8 pixels "
                                 "with 0 zeros on each side"),
-    ("[convolutional]\nfilters=4\ngroups=2", "a.cfg:5: [convolutional] layer 0: groups=2 must divide both the 3 channels "
-                                            "that come in and filters=4"),
+    ("[convolutional]\nfilters=4\ngroups=2", "a.cfg:5: [convolutional] layer 0: groups=2 must divide both the 3 "
+                                             "channels that come in and filters=4"),
     ("[net]", "a.cfg:5: [net] there can be only one [net], and it stands first"),
     ("", "a.cfg:1: [net] there is no layer after it"),
     ("[avgpool", "a.cfg:5: the section header '[avgpool' has no ']'"),
@@ -107,7 +107,8 @@ def test_the_first_of_two_wins_and_it_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", [
     "[net]\r\nwidth = 8\r\nheight=8\r\nchannels=3\r\n[conv]\r\nfilters=2 # two\r\nactivation = leaky#comment",
-    "\ufeff[network]\nwidth=8\nheight=8\n; a comment\nchannels=3\n# another\n\n [ conv ] # named\n filters = 2\nactivation=leaky",
+    "\ufeff[network]\nwidth=8\nheight=8\n; a comment\nchannels=3\n# another\n\n [ conv ] # named\n filters = 2\n"
+    "activation=leaky",
 ])
 def test_what_darknet_reads_only_by_luck(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.cfg").write_bytes(text.encode("utf-8"))

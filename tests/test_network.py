@@ -49,7 +49,8 @@ def test_the_gradients_of_an_output_read_three_times_are_summed(tmp_path: Path) 
     for s in (eps, -eps):
         w[...] = kept + s * d
         values.append(float((net.predict(x) * dy).sum()))
-    np.testing.assert_allclose((net.layers[0].grads["weights"] * d).sum(), (values[0] - values[1]) / (2 * eps), rtol=1e-7)
+    analytic = (net.layers[0].grads["weights"] * d).sum()
+    np.testing.assert_allclose(analytic, (values[0] - values[1]) / (2 * eps), rtol=1e-7)
 
 
 def test_the_loss_is_the_mean_of_the_heads(tmp_path: Path) -> None:
@@ -73,7 +74,7 @@ def test_outputs_are_let_go_after_their_last_reader(tmp_path: Path) -> None:
     net, alive = make(tmp_path, FORK), []
     for layer in net.layers:
         def forward(*xs, train=False, inner=layer.forward):
-            y, saved = inner(*xs, train=train)
+            y, _ = inner(*xs, train=train)
             held = np.array(y)      # an array of our own: a view could be held by its base
             alive.append(weakref.ref(held))
             counts.append(sum(ref() is not None for ref in alive))

@@ -12,7 +12,10 @@ from runner.errors import DataError
 
 
 def read_text(path: str | Path, symbols: int = 256) -> np.ndarray:
-    """The bytes of a file, uint8 (n,).  DataError when it is missing, too short, or has bytes the network cannot take."""
+    """The bytes of a file, uint8 (n,).
+
+    DataError when it is missing, too short, or has bytes the network cannot take.
+    """
     try:
         text = np.frombuffer(Path(path).read_bytes(), np.uint8)
     except (FileNotFoundError, IsADirectoryError):
@@ -27,8 +30,8 @@ def check_symbols(text: np.ndarray, symbols: int, source: str) -> None:
     """DataError unless every byte is one of the network's inputs."""
     if text.max(initial=0) >= symbols:
         at = int(np.argmax(text >= symbols))
-        raise DataError(f"{source}: byte {at} has the value {text[at]}, and the network has inputs for 0 to {symbols - 1}: "
-                        "set inputs=256 in [net], and output=256 in the last layer")
+        raise DataError(f"{source}: byte {at} has the value {text[at]}, and the network has inputs for 0 to "
+                        f"{symbols - 1}: set inputs=256 in [net], and output=256 in the last layer")
 
 
 def split_text(text: np.ndarray, held_out: float = 0.1) -> tuple[np.ndarray, np.ndarray]:

@@ -41,7 +41,8 @@ class Convolutional(Layer):
         groups: int = opt(1, "parts the channels are split into, each convolved by itself", low=1)
         activation: str = opt("logistic", "what is applied to every output", choices=ops.ACTIVATIONS)
         batch_normalize: bool = opt(False, "1: normalise every channel over the batch, then scale and shift it")
-        antialiasing: int = opt(0, "1: convolve at stride 1, then blur 3 x 3 at the stride; 2: blur 2 x 2", low=0, high=2)
+        antialiasing: int = opt(0, "1: convolve at stride 1, then blur 3 x 3 at the stride; 2: blur 2 x 2",
+                                low=0, high=2)
         share_index: int = opt(NOT_SHARED, "layer whose weights are used instead of own ones; negative counts back")
         flipped: bool = opt(False, "1: the .weights file holds this layer's weights transposed")
         dot: float = ignored(0.0, "a penalty on similar filters", "darknet reads it and never uses it")

@@ -27,7 +27,7 @@ class Detection(DetectionHead):
 
     @dataclass(frozen=True, kw_only=True)
     class Options(DetectionOptions):
-        classes: int = opt(1, "kinds of things", low=1)
+        classes: int = opt(1, "kinds of things; 0: boxes only", low=0)
         coords: int = opt(1, "values of a box: 4", low=1)
         rescore: bool = opt(False, "1: objectness learns the overlap instead of 1")
         num: int = opt(1, "boxes of a cell", low=1)

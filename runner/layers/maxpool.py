@@ -36,7 +36,7 @@ class Maxpool(Layer):
         stride_y: int = opt(_stride, "stride down, where it differs", low=1)
         size: int = opt(_stride, "side of the window, pixels", low=1)
         padding: int = opt(_size_less_one, "rows and columns added in all, both sides together", low=0)
-        maxpool_depth: bool = opt(False, "1: the largest over channels of each pixel; out_channels says how many remain")
+        maxpool_depth: bool = opt(False, "1: the largest over channels of a pixel; out_channels says how many remain")
         out_channels: int = opt(1, "with maxpool_depth: channels of the output", low=1)
         antialiasing: int = opt(0, "1: pool at stride 1, then blur 3 x 3 at the stride; 2: blur 2 x 2", low=0, high=2)
         maxpool_zero_nonmax: bool = ignored(False, "gradient kept only where a pixel is its own maximum",
@@ -69,8 +69,8 @@ class Maxpool(Layer):
         x = x.reshape(len(x), *self.image(self.in_shapes[0]))
         o = self.options
         if o.maxpool_depth:
-            y, index = ops.maxpool_depth(x, o.out_channels)
-            return y, (index, x.shape, None)
+            y, winner = ops.maxpool_depth(x, o.out_channels)
+            return y, (winner, x.shape, None)
         sharp, index = ops.maxpool2d(x, o.size, self.stride, o.padding, need_index=train)
         if o.antialiasing:
             return blur.blur(sharp, o.antialiasing, (o.stride_y, o.stride_x)), (index, x.shape, sharp)

@@ -67,8 +67,8 @@ def read_tree(name: str, folder: str | Path) -> Tree:
         except ValueError:
             parent = -2
         if not -1 <= parent < len(names):
-            raise ShapeError(f"{path}:{number}: a line is 'name parent', the parent an earlier line's number from 0, or -1. "
-                             f"Got {line.strip()!r}")
+            raise ShapeError(f"{path}:{number}: a line is 'name parent', the parent an earlier line's number from 0, "
+                             f"or -1. Got {line.strip()!r}")
         names.append(words[0])
         parents.append(parent)
     if not names:

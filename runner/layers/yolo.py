@@ -73,6 +73,8 @@ class Yolo(DetectionHead):
         new_coords: bool = opt(False, "1: the values come activated from the layer before, w = (2 v)^2 anchor")
         focal_loss: bool = opt(False, "1: easy examples of a class count less")
         show_details: bool = opt(True, "0: the printed loss is the sum of the squared differences")
+        uc_normalizer: float = ignored(1.0, "factor of the sigmas", "darknet reads it in [Gaussian_yolo] only")
+        beta1: float = ignored(0.6, "exponent of the suppression", "darknet never reads it; beta_nms is the option")
         track_history_size: int = ignored(5, "frames remembered", TRACKING)
         sim_thresh: float = ignored(0.8, "similarity of the same thing in two frames", TRACKING)
         dets_for_track: int = ignored(1, "sightings before a number is given", TRACKING)
