@@ -6,6 +6,7 @@ section and its options are, and why; never a case.
 """
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,8 @@ def run_training(case: Case, net: Network) -> dict[str, np.ndarray]:
     batch = rows * parts
     net.progress.seen = int(case.want["seen"][0]) - rows * parts
     net.progress.iteration = int(case.want["seen"][0]) // batch - 1
+    if 0 < net.options.max_batches <= net.progress.iteration:       # recorded after the end of the training
+        net.options = replace(net.options, max_batches=0)
     for _ in train(net, batches(), optimizer=optimizer):
         pass
     got["cost"] = np.array(costs)
@@ -275,6 +278,12 @@ def defect(case: Case, net: Network, key: str) -> str | None:
     stop = max((i for i, each in enumerate(net.layers) if each.options.stopbackward), default=-1)
     if layer is not None and "delta" in part[0] and ((index or 0) <= stop or layer.options.onlyforward):
         return f"{case.fork}, stopbackward or onlyforward: we do not work out a gradient that nothing uses"
+    region = max((i for i, each in enumerate(net.layers) if each.names[0] == "region"), default=-1)
+    if case.fork == "pjreddie" and region >= 0 and (
+            key == "cost" or group(key) == "params" or group(key) in ("backward", "grad") and (index or 0) < region):
+        return "pjreddie, [region]: the backward of src/region_layer.c is empty on the CPU, nothing below it learns"
+    if case.fork == "pjreddie" and key == f"delta_in/{region}":
+        return "pjreddie, [region]: delta_in is before the logistic's slope, which the GPU code adds; delta is compared"
     recurrent = darknet_recurrent.defect(case.fork, net, part, index)
     if recurrent:
         return recurrent

@@ -116,6 +116,8 @@ def test_exact_inference_is_darknets(folder: Path) -> None:
         pytest.skip("the two forks store or normalise this one differently; test_network holds it in compat mode")
     if case.fork == "pjreddie" and any(layer.names[0] == "crnn" for layer in net.layers) and _tall_or_wide(net):
         pytest.skip("pjreddie's [crnn] takes the width for the height, which shows where the image is no square")
+    if case.fork == "AlexeyAB" and any(layer.names[0] == "region" for layer in net.layers):
+        pytest.skip("AlexeyAB's [region] writes its output in another order; test_detection_golden holds the boxes")
     weights.load(net, folder / "net.weights")
     x = case.array("input.npy")[:case.json["hyper"]["mini_batch"]]
     for index, got in enumerate(net.outputs(x)):
