@@ -15,9 +15,10 @@ from runner.errors import RunnerError
 
 # verb -> one line; the file of the same name is imported only when its verb is wanted
 VERBS = {
-    "train": "train the network of a cfg on images",
+    "train": "train the network of a cfg on images, or on a text",
     "test": "measure a trained network: accuracy, per class, confusion",
     "predict": "say what is on images",
+    "generate": "let a trained character model write",
     "check": "find every mistake in cfg files",
     "summary": "show a network layer by layer: shapes, parameters, BFLOPs, memory",
     "explain": "list the sections of a cfg, or what one of them takes",

@@ -1,4 +1,4 @@
-"""Train the network of a cfg on images.
+"""Train the network of a cfg on images, or a character model on a text.
 
 The data is found in this order: --data, [net] data=, data/<cfg name>.yaml or .data, data/<cfg name>/.  The weights
 go to weights/<cfg name>/: best.weights (by accuracy on the test images) and last.weights.  Ctrl-C finishes the
@@ -6,6 +6,7 @@ update, saves last.weights and says how to go on; a second one stops at once.
 
   python run.py train cfg/net.cfg
   python run.py train cfg/net.cfg --data photos/ --set net.learning_rate=0.01 --set 5.probability=0.3
+  python run.py train cfg/chars.cfg --data novel.txt                          learn to write like it
   python run.py train cfg/net.cfg --weights weights/net/last.weights          go on from there
   python run.py train my.cfg --weights published.weights --cutoff 20          keep its first 20 layers, learn the rest
 """
@@ -49,6 +50,10 @@ def run(args: argparse.Namespace) -> int:
     elif args.clear or args.cutoff:
         from runner.errors import UsageError
         raise UsageError("--cutoff and --clear say how to use the file that --weights names; there is none")
+    from runner.characters import is_character_model
+    if is_character_model(net):
+        from runner.cli import train_characters
+        return train_characters.learn(args, net, _Interrupt())
     data, folder = common.open_data(args, net), RunFolder(args.cfg)
     folder.path.mkdir(parents=True, exist_ok=True)      # if that cannot be, it is said before the hours of work
     _introduce(args, net, data)

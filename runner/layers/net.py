@@ -4,6 +4,7 @@ from typing import Any
 
 from runner.config import Options, ignored, opt
 
+OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam", "adamax", "adamw")
 POLICIES = ("constant", "step", "steps", "exp", "poly", "random", "sigmoid", "sgdr")
 
 
@@ -58,10 +59,14 @@ class NetOptions(Options):
     learning_rate_min: float = opt(1e-5, "lowest step size of policy sgdr", low=0)
     momentum: float = opt(0.9, "part of the last step that is taken again", low=0, high=1)
     decay: float = opt(0.0001, "pull of the weights (not biases) to zero", low=0)
-    adam: bool = opt(False, "1: the Adam update instead of momentum")
-    B1: float = opt(0.9, "Adam: decay of the mean gradient", low=0, high=1)
-    B2: float = opt(0.999, "Adam: decay of the mean squared gradient", low=0, high=1)
-    eps: float = opt(_epsilon, "Adam: keeps the division finite", low=0)
+    adam: bool = opt(False, "1: darknet's Adam update instead of momentum")
+    optimizer: str = opt("sgd", "the rule of a weight update: sgd is darknet's, with momentum; the others take the mean "
+                                "gradient, as in their papers (real darknet does not know this line)",
+                         choices=OPTIMIZERS)
+    B1: float = opt(0.9, "adam, adamax, adamw: decay of the mean gradient", low=0, high=1)
+    B2: float = opt(0.999, "adam, adamax, adamw: decay of the mean squared gradient", low=0, high=1)
+    rho: float = opt(0.9, "rmsprop, adadelta: decay of the mean squared gradient", low=0, high=1)
+    eps: float = opt(_epsilon, "all but sgd, momentum and nesterov: keeps the division finite", low=0)
     max_batches: int = opt(0, "weight updates in all; 0: until stopped", low=0)
     policy: str = opt("constant", "how the learning rate changes", choices=POLICIES)
     burn_in: int = opt(0, "updates over which the learning rate rises from 0", low=0)

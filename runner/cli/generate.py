@@ -1,0 +1,49 @@
+"""Let a trained character model write: it reads the seed text and goes on, character by character.
+
+  python run.py generate cfg/chars.cfg
+  python run.py generate cfg/chars.cfg --seed-text "MENENIUS:" --temperature .7 --length 500
+  python run.py generate cfg/chars.cfg --seed 3 --json -
+"""
+import argparse
+import codecs
+import sys
+
+from runner.cli import common, console
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("cfg", help="the network")
+    common.weights_option(parser)
+    parser.add_argument("--seed-text", default="\n\n", metavar="TEXT", help="what it reads first (default: two newlines)")
+    parser.add_argument("--temperature", type=float, default=0.7, metavar="T",
+                        help="below 1 the likely becomes likelier, above 1 the text wilder (default 0.7)")
+    parser.add_argument("--length", type=int, default=500, metavar="N", help="characters to write (default 500)")
+    common.json_option(parser)
+    common.network_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    import numpy as np
+
+    from runner.characters import is_character_model, write
+    from runner.errors import UsageError
+    if args.length < 0:
+        raise UsageError(f"--length must be at least 0. Got {args.length}")
+    args.settings = [*args.settings, "net.time_steps=1"]        # it reads one character at a time
+    net, _ = common.load_trained(args)
+    if not is_character_model(net):
+        raise UsageError(f"{args.cfg}: this is no character model: it needs inputs= in [net], a recurrent layer, and as "
+                         "many outputs as inputs")
+    seed = args.seed_text.encode()
+    written = write(net, seed, args.length, temperature=args.temperature, rng=np.random.default_rng(args.seed))
+    if args.json:
+        console.write_json(args.json, {"seed_text": args.seed_text, "temperature": args.temperature,
+                                       "text": bytes(written).decode(errors="replace")})
+        return 0
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    sys.stdout.write(args.seed_text)
+    for character in written:
+        sys.stdout.write(decoder.decode(bytes([character])))
+        sys.stdout.flush()
+    console.say(decoder.decode(b"", final=True))
+    return 0
