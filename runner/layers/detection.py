@@ -45,20 +45,18 @@ class Detection(DetectionHead):
 
     def setup(self, shape: Shape) -> None:
         o = self.options
-        if o.coords != 4:
-            raise ShapeError(f"coords must be 4: x, y, w, h. Got {o.coords}")
         if o.forced and o.num < 2:
             raise ShapeError("forced=1 chooses between two boxes of a cell: num must be at least 2. Got num=1")
-        inputs, needed = math.prod(shape), o.side ** 2 * (o.classes + 5 * o.num)
+        inputs, needed = math.prod(shape), o.side ** 2 * (o.classes + (1 + o.coords) * o.num)
         if inputs != needed:
             raise ShapeError(f"{inputs} values come in, and it needs {needed}: set output={needed} in the [connected] "
-                             f"before it: {o.side} x {o.side} cells x ({o.classes} classes + {o.num} boxes x 5)")
+                             f"before it: {o.side} x {o.side} cells x ({o.classes} classes + {o.num} boxes x {1 + o.coords})")
         self.out_shape = (inputs,)
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
         """x (n, ...) -> y (n, k), saved."""
         o, y = self.options, np.array(x.reshape(len(x), -1), order="C")
-        if o.softmax:
+        if o.softmax and o.classes:
             end = o.side ** 2 * o.classes
             y[:, :end] = ops.softmax(np.ascontiguousarray(y[:, :end]), o.side ** 2)
         return y, y
@@ -66,6 +64,8 @@ class Detection(DetectionHead):
     def _split(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(n, k) -> views: classes (n, cells, classes), objectness (n, cells, num), boxes (n, cells, num, 4)."""
         o = self.options
+        if o.coords != 4:       # such cfgs load in darknet and can be run; a box they are not
+            raise ShapeError(f"[detection] finds boxes with coords=4 only: x, y, w, h. Got coords={o.coords}")
         cells = o.side ** 2
         classes, objectness = cells * o.classes, cells * (o.classes + o.num)
         return (y[:, :classes].reshape(len(y), cells, o.classes),
