@@ -1,4 +1,5 @@
 """Text streams, bits per character, writing."""
+import json
 import math
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 import runner
 from runner.characters import bits_per_character, is_character_model, training_batches, write
+from runner.cli import main
 from runner.datasets.text import Streams, read_text, split_text
 from runner.errors import DataError, UsageError
 
@@ -133,3 +135,25 @@ def test_e2e_bits_of_a_model_trained_by_darknet() -> None:
         net = runner.load(folder / "shk_rnn.cfg", folder / "shk_rnn.weights", compat=compat)
         for part, want in ((text[:3000], 2.5098), (text[-3000:], 2.8754)):
             assert abs(bits_per_character(net, np.frombuffer(part, np.uint8)) - want) < limit
+
+
+def test_main_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """`train` and `generate` with the shipped cfg, on its text and on another one, for a few updates."""
+    cfg = Path(__file__).parents[1] / "cfg" / "chars.cfg"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "novel.txt").write_bytes("Ünd so weiter.\n".encode() * 200)
+    small = ["--set", "gru.output=8", "--quiet"]
+    for more in (["--set", "net.max_batches=2"], ["--set", "net.max_batches=60", "--data", "novel.txt"]):
+        assert main(["train", str(cfg), *small, *more]) == 0
+        assert "bits/character" in capsys.readouterr().out
+    assert (tmp_path / "weights" / "chars" / "best.weights").exists()
+    write_on = ["generate", str(cfg), "--set", "gru.output=8", "--length", "30", "--seed-text", "so w"]
+    assert main(write_on) == 0
+    first = capsys.readouterr().out
+    assert first.startswith("so w") and len(first) > 20
+    assert main([*write_on, "--json", "-"]) == 0
+    assert "so w" + json.loads(capsys.readouterr().out)["text"] == first.removesuffix("\n")
+    assert main([*write_on, "--temperature", "0"]) == 2
+    assert "temperature must be above 0" in capsys.readouterr().err
+    assert main(["train", str(cfg), "--data", "none.txt"]) == 2
+    assert main(["generate", str(cfg.with_name("net.cfg")), "--weights", "weights/chars/best.weights"]) == 2

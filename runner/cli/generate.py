@@ -14,7 +14,8 @@ from runner.cli import common, console
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cfg", help="the network")
     common.weights_option(parser)
-    parser.add_argument("--seed-text", default="\n\n", metavar="TEXT", help="what it reads first (default: two newlines)")
+    parser.add_argument("--seed-text", default="\n\n", metavar="TEXT",
+                        help="what it reads first (default: two newlines)")
     parser.add_argument("--temperature", type=float, default=0.7, metavar="T",
                         help="below 1 the likely becomes likelier, above 1 the text wilder (default 0.7)")
     parser.add_argument("--length", type=int, default=500, metavar="N", help="characters to write (default 500)")
@@ -32,8 +33,8 @@ def run(args: argparse.Namespace) -> int:
     args.settings = [*args.settings, "net.time_steps=1"]        # it reads one character at a time
     net, _ = common.load_trained(args)
     if not is_character_model(net):
-        raise UsageError(f"{args.cfg}: this is no character model: it needs inputs= in [net], a recurrent layer, and as "
-                         "many outputs as inputs")
+        raise UsageError(f"{args.cfg}: this is no character model: it needs inputs= in [net], a recurrent layer, and "
+                         "as many outputs as inputs")
     seed = args.seed_text.encode()
     written = write(net, seed, args.length, temperature=args.temperature, rng=np.random.default_rng(args.seed))
     if args.json:

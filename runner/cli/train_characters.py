@@ -82,8 +82,8 @@ class _Best:
             self.bits, self.update = self.latest, self.net.progress.iteration
             self.folder.save(self.net, self.folder.best)
         self.folder.describe(
-            cfg=str(self.args.cfg), data=self.source, seed=self.args.seed, compat=self.args.compat or "exact", settings=self.args.settings,
-            updates=self.net.progress.iteration, seen=self.net.progress.seen,
+            cfg=str(self.args.cfg), data=self.source, seed=self.args.seed, compat=self.args.compat or "exact",
+            settings=self.args.settings, updates=self.net.progress.iteration, seen=self.net.progress.seen,
             best={"update": self.update, "bits_per_character": self.bits},
             versions={"runner": __version__, "numpy": numpy.__version__, "python": sys.version.split()[0]})
         return self.latest

@@ -12,10 +12,7 @@ from runner.errors import DataError
 
 
 def read_text(path: str | Path, symbols: int = 256) -> np.ndarray:
-    """The bytes of a file, uint8 (n,).
-
-    DataError when it is missing, too short, or has bytes the network cannot take.
-    """
+    """The bytes of a file, uint8 (n,).  DataError when it is missing or too short, or has bytes the network lacks."""
     try:
         text = np.frombuffer(Path(path).read_bytes(), np.uint8)
     except (FileNotFoundError, IsADirectoryError):

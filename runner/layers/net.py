@@ -60,8 +60,8 @@ class NetOptions(Options):
     momentum: float = opt(0.9, "part of the last step that is taken again", low=0, high=1)
     decay: float = opt(0.0001, "pull of the weights (not biases) to zero", low=0)
     adam: bool = opt(False, "1: darknet's Adam update instead of momentum")
-    optimizer: str = opt("sgd", "the rule of a weight update: sgd is darknet's, with momentum; the others take the mean "
-                                "gradient, as in their papers (real darknet does not know this line)",
+    optimizer: str = opt("sgd", "the rule of a weight update: sgd is darknet's, with momentum; the others take the "
+                                "mean gradient, as in their papers (real darknet does not know this line)",
                          choices=OPTIMIZERS)
     B1: float = opt(0.9, "adam, adamax, adamw: decay of the mean gradient", low=0, high=1)
     B2: float = opt(0.999, "adam, adamax, adamw: decay of the mean squared gradient", low=0, high=1)

@@ -95,6 +95,6 @@ def make_optimizer(net: Network) -> Optimizer:
     if o.adam:
         return Adam(net, o.B1, o.B2, o.eps, o.decay)
     if o.optimizer != "sgd":
-        from runner.optim.rules import RULES        # they are built on this module
+        from runner.optim.rules import RULES  # they are built on this module
         return RULES[o.optimizer](net, o)
     return Sgd(net, o.momentum, o.decay)
