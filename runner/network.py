@@ -74,6 +74,9 @@ def _check_net(options: NetOptions, section: Section, report: Report) -> None:
     if len(options.steps) != len(options.scales) and options.policy == "steps" and options.steps:
         report.error(f"{section.where('scales')} scales must have as many numbers as steps: {len(options.steps)}. "
                      f"Got {len(options.scales)}")
+    if options.adam and options.optimizer != "sgd":
+        report.error(f"{section.where('optimizer')} adam=1 and optimizer={options.optimizer} are two rules for one "
+                     "update: leave one of them out")
     if options.batch % options.subdivisions:
         report.warn(f"{section.where('subdivisions')} batch={options.batch} is no multiple of "
                     f"subdivisions={options.subdivisions}: an update sees "

@@ -7,6 +7,7 @@ import pytest
 
 import runner
 from runner.config import Report, parse
+from runner.errors import CfgError
 from runner.layers.net import OPTIMIZERS
 from runner.network import Network, build
 from runner.optim import Adam, Sgd, make_optimizer
@@ -128,6 +129,13 @@ def test_rule(name: str) -> None:
 
 def test_every_rule_has_a_formula() -> None:
     assert set(FORMULAS) | {"sgd"} == set(OPTIMIZERS) == set(RULES) | {"sgd"}
+
+
+def test_two_rules_at_once_are_a_mistake() -> None:
+    with pytest.raises(CfgError, match="adam=1 and optimizer=rmsprop are two rules"):
+        net_with("adam=1 optimizer=rmsprop")
+    with pytest.raises(CfgError, match="did you mean 'adamax'"):
+        net_with("optimizer=adamaxx")
 
 
 def test_darknets_own_rules_stay() -> None:

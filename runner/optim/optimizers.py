@@ -5,7 +5,6 @@ own `learning_rate`.  Decay acts on weights, not on biases and scales, as in dar
 """
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -87,14 +86,3 @@ class Adam(Optimizer):
         m += (1 - self.B1) * (d - m)
         v += (1 - self.B2) * (d * d - v)
         w -= rate * (m / (1 - self.B1 ** t)) / (np.sqrt(v / (1 - self.B2 ** t)) + self.eps)
-
-
-def make_optimizer(net: Network) -> Optimizer:
-    """The optimizer [net] asks for."""
-    o: Any = net.options
-    if o.adam:
-        return Adam(net, o.B1, o.B2, o.eps, o.decay)
-    if o.optimizer != "sgd":
-        from runner.optim.rules import RULES  # they are built on this module
-        return RULES[o.optimizer](net, o)
-    return Sgd(net, o.momentum, o.decay)

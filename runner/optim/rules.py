@@ -1,4 +1,4 @@
-"""The update rules of [net] optimizer=, beside darknet's own two.
+"""The update rules of [net] optimizer= beside darknet's own two, and the choice among all.
 
 All of them work on the mean gradient d = g / N + decay w (decay acts on weights, not on biases and scales), so the
 learning rate r means the same whatever the batch.  eps keeps a division finite; every state array starts at 0, and t
@@ -11,7 +11,7 @@ import numpy as np
 
 from runner.layers.net import NetOptions
 from runner.network import Network
-from runner.optim.optimizers import Key, Optimizer
+from runner.optim.optimizers import Adam, Key, Optimizer, Sgd
 
 Array = np.ndarray
 
@@ -118,3 +118,13 @@ class AdamW(MeanAdam):
 RULES: dict[str, Callable[[Network, NetOptions], Rule]] = {
     "momentum": Momentum, "nesterov": Nesterov, "adagrad": Adagrad, "rmsprop": RmsProp, "adadelta": Adadelta,
     "adam": MeanAdam, "adamax": Adamax, "adamw": AdamW}
+
+
+def make_optimizer(net: Network) -> Optimizer:
+    """The optimizer [net] asks for: adam=1 is darknet's Adam, optimizer=sgd (the default) its momentum."""
+    o = net.options
+    if o.adam:
+        return Adam(net, o.B1, o.B2, o.eps, o.decay)
+    if o.optimizer == "sgd":
+        return Sgd(net, o.momentum, o.decay)
+    return RULES[o.optimizer](net, o)
