@@ -31,7 +31,7 @@ def network_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.OPTION=VALUE", dest="settings",
                         help="change the cfg for this run: net.batch=32, or a layer by its index, 5.probability=0.3")
     parser.add_argument("--compat", choices=("alexeyab", "pjreddie"),
-                        help="compute with that fork's formulas (default: exact; runner/compat.py lists them)")
+                        help="compute with that fork's formulas (default: exact; see docs/compat.md)")
     parser.add_argument("--strict", action="store_true", help="an option nobody knows is an error")
     parser.add_argument("--seed", type=natural, default=0, help="of every random number (default 0)")
     parser.add_argument("--threads", type=positive, metavar="N",
