@@ -271,3 +271,7 @@ def test_weights_trained_with_other_settings(place, capsys):
     main("test", "cfg/toy.cfg", expect=2)
     assert capsys.readouterr().err.endswith("They were trained with --set 0.filters=5: say the same here\n")
     main("test", "cfg/toy.cfg", "--set", "0.filters=5")
+    assert capsys.readouterr().err == ""
+    main("test", "cfg/toy.cfg", "--set", "0.filters=5", "--compat", "pjreddie")
+    assert capsys.readouterr().err == (f"warning: {BEST} was trained without --compat: its numbers are meant for "
+                                       "that\n")

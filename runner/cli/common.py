@@ -75,6 +75,10 @@ def load_trained(args: Any) -> tuple["Network", "RunFolder"]:
     from runner.training import RunFolder
     folder = RunFolder(args.cfg)
     path = folder.weights(args.weights)
+    how = folder.facts().get("compat", "exact")
+    if folder.holds(path) and how != (args.compat or "exact"):
+        wanted = "without --compat" if how == "exact" else f"with --compat {how}"
+        console.warn([f"{path} was trained {wanted}: its numbers are meant for that"])
     try:
         return load_network(args, path), folder
     except WeightsError as error:
