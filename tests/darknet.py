@@ -280,7 +280,7 @@ def defect(case: Case, net: Network, key: str) -> str | None:
         return f"{case.fork}, stopbackward or onlyforward: we do not work out a gradient that nothing uses"
     region = max((i for i, each in enumerate(net.layers) if each.names[0] == "region"), default=-1)
     if case.fork == "pjreddie" and region >= 0 and (
-            key == "cost" or group(key) == "params" or group(key) in ("backward", "grad") and (index or 0) < region):
+            key == "cost" or group(key) == "params" or (group(key) in ("backward", "grad") and (index or 0) < region)):
         return "pjreddie, [region]: the backward of src/region_layer.c is empty on the CPU, nothing below it learns"
     if case.fork == "pjreddie" and key == f"delta_in/{region}":
         return "pjreddie, [region]: delta_in is before the logistic's slope, which the GPU code adds; delta is compared"

@@ -50,7 +50,8 @@ class Detection(DetectionHead):
         inputs, needed = math.prod(shape), o.side ** 2 * (o.classes + (1 + o.coords) * o.num)
         if inputs != needed:
             raise ShapeError(f"{inputs} values come in, and it needs {needed}: set output={needed} in the [connected] "
-                             f"before it: {o.side} x {o.side} cells x ({o.classes} classes + {o.num} boxes x {1 + o.coords})")
+                             f"before it: {o.side} x {o.side} cells x ({o.classes} classes + {o.num} boxes x "
+                             f"{1 + o.coords})")
         self.out_shape = (inputs,)
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
