@@ -12,6 +12,7 @@ from runner import layers, network, weights
 from runner.compat import COMPAT
 from runner.config import Report, parse
 from runner.layers.base import Env, Head, Layer
+from runner.layers.heads import DetectionHead
 from tests.samples import Sample
 
 
@@ -33,7 +34,14 @@ def inputs(sample: Sample, dtype: str = "float32", batch: int = 2) -> list[np.nd
 
 
 def truth_like(layer: Layer, y: np.ndarray) -> np.ndarray:
-    """One of each row's values (of each group's, with groups=) is the right one; [cost] takes any values."""
+    """One of each row's values (of each group's, with groups=) is the right one; [cost] takes any values.
+    Detection heads get three boxes for each row, and the last row one box less."""
+    if isinstance(layer, DetectionHead):
+        rng = np.random.default_rng(3)
+        kinds = rng.integers(0, layer.options.classes, (len(y), 3, 1))
+        boxes = np.concatenate([rng.uniform(.1, .9, (len(y), 3, 4)), kinds], axis=2)
+        boxes[-1, 2] = 0
+        return boxes.astype(y.dtype)
     groups = getattr(layer.options, "groups", 1)
     flat = y.reshape(len(y) * groups, -1)
     rng = np.random.default_rng(3)

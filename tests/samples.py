@@ -147,4 +147,31 @@ SAMPLES = [
     Sample("implicit", "filters=4 atoms=2 mean=1 std=0.1"),
     Sample("empty"),
     Sample("shuffler", "scale=2", ((8, 3, 2),)),
+    Sample("yolo", "mask=1,2 num=3 anchors=1,2,2,2,3,1 classes=3 max=9", ((16, 3, 4),)),
+    Sample("yolo", "classes=2 num=2 anchors=2,2,3,1 iou_loss=ciou iou_normalizer=0.07 scale_x_y=1.1 iou_thresh=0.2 "
+                   "iou_thresh_kind=giou objectness_smooth=1 counters_per_class=9,3 cls_normalizer=0.5 max_delta=2",
+           ((14, 3, 4),)),
+    Sample("yolo", "classes=2 new_coords=1 scale_x_y=2 iou_loss=giou obj_normalizer=0.4 ignore_thresh=0.7 "
+                   "delta_normalizer=0.5 nms_kind=diounms beta_nms=0.8 show_details=0", ((7, 3, 4),), positive),
+    Sample("yolo", "classes=4 num=1 focal_loss=1 truth_thresh=0.1 map=tests/files/classes.map", ((9, 3, 4),)),
+    Sample("yolo", "classes=2 label_smooth_eps=0.1 jitter=0.3 resize=1.5 random=1", ((7, 2, 2),)),
+    Sample("Gaussian_yolo", "mask=0,1 num=3 anchors=1,2,2,2,3,1 classes=2 max=9 truth_thresh=0.3 ignore_thresh=0.2",
+           ((22, 3, 4),)),
+    Sample("Gaussian_yolo", "classes=2 iou_loss=diou iou_normalizer=0.5 uc_normalizer=0.2 yolo_point=left_top "
+                            "max_delta=1 scale_x_y=1.1 iou_thresh=0.2 iou_thresh_kind=diou obj_normalizer=0.4 "
+                            "delta_normalizer=2 nms_kind=cornersnms beta_nms=0.7", ((11, 3, 4),)),
+    Sample("Gaussian_yolo", "classes=4 yolo_point=right_bottom objectness_smooth=1 counters_per_class=4,3,2,1 "
+                            "cls_normalizer=0.5 label_smooth_eps=0.1 map=tests/files/classes.map jitter=0.3 resize=1.5 "
+                            "random=1", ((13, 3, 4),)),
+    Sample("region", "classes=2 num=2 anchors=1,2,2,1 coords=4 softmax=1 rescore=1 bias_match=1 thresh=0.3 max=9 "
+                     "coord_scale=2 object_scale=5 noobject_scale=0.5 class_scale=3", ((14, 3, 4),)),
+    Sample("region", "classes=3 classfix=2 thresh=0.1 map=tests/files/classes.map jitter=0.3 resize=1.5 random=1",
+           ((8, 3, 4),)),
+    Sample("region", "classes=2 classfix=-1 softmax=1 focal_loss=1", ((7, 3, 4),)),
+    Sample("region", "classes=2 softmax=1 background=1", ((7, 3, 4),)),
+    Sample("region", "classes=10 tree=tests/golden/softmax_tree_P/labels.tree", ((15, 3, 4),)),
+    Sample("region", "classes=2 mask_scale=2", ((7, 3, 4),)),
+    Sample("detection", "classes=3 coords=4 num=2 side=2 softmax=1 sqrt=1 rescore=1 coord_scale=5 noobject_scale=0.5 "
+                        "object_scale=2 class_scale=3 jitter=0.3 resize=1.5", ((52,),)),
+    Sample("detection", "classes=1 coords=4 num=2 side=2 forced=1 random=1", ((44,),)),
 ]
