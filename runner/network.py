@@ -3,7 +3,7 @@
 The network owns the graph: which output feeds which layer, when an output is let go, and the sum of the gradients of
 an output that several layers read.  Layers know none of it.
 """
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -190,19 +190,23 @@ class Network:
 
     def outputs(self, x: np.ndarray, train: bool = False) -> list[np.ndarray]:
         """Every layer's output, in order."""
-        kept: list[np.ndarray] = []
-        self._run(self._input(x), train, kept)
-        return kept
+        return list(self._run(self._input(x), train, range(len(self.layers)))[2].values())
+
+    def head_outputs(self, x: np.ndarray) -> dict[int, np.ndarray]:
+        """The outputs of the layers that are compared with the truth, by their index; all others are let go."""
+        return self._run(self._input(x), False, self.heads)[2]
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, list[Any]]:
         """x (n, *in_shape) -> y, tape: what backward needs.  Outside training the tape is empty and each output is
         let go after its last reader."""
-        return self._run(self._input(x), train, None)
+        return self._run(self._input(x), train)[:2]
 
-    def _run(self, x: np.ndarray, train: bool, kept: list[np.ndarray] | None) -> tuple[np.ndarray, list[Any]]:
+    def _run(self, x: np.ndarray, train: bool,
+             keep: Container[int] = ()) -> tuple[np.ndarray, list[Any], dict[int, np.ndarray]]:
+        """-> the last output, the tape, and the outputs of the layers in `keep`."""
         if train:
             self._freeze()
-        outputs, tape, y = {-1: x}, [], x
+        outputs, tape, kept, y = {-1: x}, [], {}, x
         for index, (layer, links) in enumerate(zip(self.layers, self.links, strict=True)):
             out, saved = layer.forward(*(outputs[i] for i in links), train=train)
             outputs[index] = out
@@ -210,13 +214,13 @@ class Network:
                 tape.append(saved)
             if index == self.last:
                 y = out
-            if kept is not None:
+            if index in keep:
                 # a later layer may work in place (dropout as darknet does it): keep what it was
-                kept.append(out.copy() if train else out)
+                kept[index] = out.copy() if train else out
             for link in set(links):
                 if self._last_reader[link] == index:
                     del outputs[link]
-        return y, tape
+        return y, tape, kept
 
     def _input(self, x: np.ndarray) -> np.ndarray:
         x = np.asarray(x)

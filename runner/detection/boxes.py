@@ -1,0 +1,94 @@
+"""From the outputs of the heads to the boxes of one picture."""
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from runner.detection.nms import suppress
+from runner.errors import UsageError
+from runner.layers import Detection
+from runner.layers.heads import DetectionHead
+from runner.network import Network
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Boxes of one picture, in darknet's order: head by head.
+
+    boxes        (k, 4) centre x, y, width, height, parts of the picture (or its pixels, if asked for)
+    objectness   (k,)
+    probability  (k, classes); 0: not this class
+    """
+    boxes: np.ndarray
+    objectness: np.ndarray
+    probability: np.ndarray
+
+    def rows(self) -> np.ndarray:
+        """(m, 6) class, probability, x, y, w, h of all that have a probability; by class, the surest first."""
+        box, kind = np.nonzero(self.probability > 0)
+        p = self.probability[box, kind]
+        order = np.lexsort((-p, kind))
+        return np.concatenate([kind[order, None], p[order, None], self.boxes[box[order]]], axis=1)
+
+    def suppressed(self, thresh: float, kind: str = "sort", beta: float = 0.6) -> "Detections":
+        """Without the boxes that nms removes (see nms.suppress); their probabilities are 0."""
+        return Detections(self.boxes, *suppress(self.boxes, self.objectness, self.probability, thresh, kind, beta))
+
+
+def detection_heads(net: Network) -> list[int]:
+    """Indices of the layers whose outputs are boxes."""
+    return [i for i, layer in enumerate(net.layers) if isinstance(layer, DetectionHead)]
+
+
+def detections(net: Network, outputs: Mapping[int, np.ndarray] | Sequence[np.ndarray], size: tuple[int, int],
+               thresh: float = 0.25, *, image: int = 0, letterbox: bool = False, nms: float = 0.45,
+               nms_kind: str | None = None, beta: float | None = None, relative: bool = True) -> Detections:
+    """The boxes of one picture.
+
+    outputs    by layer, of the heads at least: net.head_outputs(x), or net.outputs(x)
+    size       width and height of the picture before it was fitted to the network, pixels
+    thresh     lowest probability
+    image      which row of the batch
+    letterbox  the picture was fitted with its aspect ratio kept: the borders are taken off the boxes
+    nms        largest similarity of two boxes of a class; 0: all boxes stay
+    nms_kind, beta  None: what the last head's options say
+    relative   False: boxes in pixels of the picture
+    """
+    heads = detection_heads(net)
+    if not heads:
+        raise UsageError("the network has no [yolo], [Gaussian_yolo], [region] or [detection]: it finds no boxes")
+    parts = []
+    for index in heads:
+        layer = net.layers[index]
+        assert isinstance(layer, DetectionHead)
+        found = layer.boxes(outputs[index][image], thresh)
+        boxes = found.boxes
+        if letterbox and not isinstance(layer, Detection):     # darknet never letterboxes for that one
+            boxes = without_borders(boxes, size, layer.network_size)
+        parts.append((boxes, found.objectness, found.probability))
+    if len({part[2].shape[1] for part in parts}) > 1:
+        raise UsageError(f"the heads differ in their number of classes: {[part[2].shape[1] for part in parts]}")
+    boxes, objectness, probability = (np.concatenate(each) for each in zip(*parts, strict=True))
+    if not relative:
+        boxes = boxes * np.array([*size, *size], boxes.dtype)
+    result = Detections(boxes, objectness, probability)
+    options = net.layers[heads[-1]].options
+    if nms > 0:
+        result = result.suppressed(nms, nms_kind or getattr(options, "nms_kind", "default"),
+                                   getattr(options, "beta_nms", 0.6) if beta is None else beta)
+    return result
+
+
+def without_borders(boxes: np.ndarray, size: tuple[int, int], network: tuple[int, int]) -> np.ndarray:
+    """boxes (k, 4), parts of a letterboxed input -> parts of the picture of `size` in it; both sizes (w, h), pixels.
+
+    src/yolo_layer.c:correct_yolo_boxes; the fitted size is rounded down as the picture's was.
+    """
+    (w, h), (net_w, net_h) = size, network
+    if net_w / w < net_h / h:
+        new_w, new_h = net_w, h * net_w // w
+    else:
+        new_w, new_h = w * net_h // h, net_h
+    shift = np.array([(net_w - new_w) / 2 / net_w, (net_h - new_h) / 2 / net_h, 0, 0], boxes.dtype)
+    scale = np.array([net_w / new_w, net_h / new_h] * 2, boxes.dtype)
+    return (boxes - shift) * scale
