@@ -147,6 +147,8 @@ def test_main_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
         assert main(["train", str(cfg), *small, *more]) == 0
         assert "bits/character" in capsys.readouterr().out
     assert (tmp_path / "weights" / "chars" / "best.weights").exists()
+    assert main(["test", str(cfg), "--data", "novel.txt", "--set", "gru.output=8", "--json", "-"]) == 0
+    assert 0 < json.loads(capsys.readouterr().out)["bits_per_character"] < 8
     write_on = ["generate", str(cfg), "--set", "gru.output=8", "--length", "30", "--seed-text", "so w"]
     assert main(write_on) == 0
     first = capsys.readouterr().out

@@ -2,6 +2,7 @@
 
   python run.py test cfg/net.cfg
   python run.py test cfg/net.cfg --weights other.weights --data photos/ --json -
+  python run.py test cfg/chars.cfg --data novel.txt        a character model: bits per character
 """
 import argparse
 
@@ -21,6 +22,10 @@ def run(args: argparse.Namespace) -> int:
     from runner.errors import DataError
     from runner.training import evaluate
     net, _ = common.load_trained(args)
+    from runner.characters import is_character_model
+    if is_character_model(net):
+        from runner.cli import train_characters
+        return train_characters.measure(args, net)
     data = common.open_data(args, net)
     split = getattr(data, args.split)
     if split is None:

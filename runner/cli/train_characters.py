@@ -1,4 +1,4 @@
-"""`train` for character models: the data is a text file, its last tenth is kept apart to measure on."""
+"""`train` and `test` for character models: the data is a text file, its last tenth is kept apart to measure on."""
 import argparse
 import sys
 import time
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from runner.training import RunFolder
 
 HELD_OUT = 0.1
+SAVE_EVERY = 60.0           # seconds between two copies of the weights, whatever is measured
 MEASURED_STREAMS = 32       # parts the held-out tail is read in, side by side
 
 
@@ -59,8 +60,25 @@ def _updates(args: argparse.Namespace, net: "Network", text: "np.ndarray", best:
                 if not args.quiet:
                     bar.write(f"update {step.number}: {smooth:.3f} bits/character, {bits:.3f} on the held-out text",
                               file=sys.stderr)
+            elif time.perf_counter() - best.saved > SAVE_EVERY:
+                best.save()
             if interrupt.asked:
                 break
+
+
+def measure(args: argparse.Namespace, net: "Network") -> int:
+    """`test`: bits per character on the held-out tail of the text; on the rest of it with --split train."""
+    from runner.characters import bits_per_character
+    from runner.datasets import find_data
+    from runner.datasets.text import read_text, split_text
+    source = find_data(args.cfg, args.data, net.options.data or None)
+    part = split_text(read_text(source, net.in_shape[0]), HELD_OUT)[args.split == "test"]
+    bits = bits_per_character(net, part, streams=MEASURED_STREAMS)
+    if args.json:
+        console.write_json(args.json, {"characters": len(part), "bits_per_character": bits})
+    if args.json != "-":
+        console.say(f"{len(part):,} characters, {bits:.3f} bits/character (perplexity {2 ** bits:.2f})")
+    return 0
 
 
 class _Best:
@@ -68,25 +86,31 @@ class _Best:
 
     def __init__(self, args: argparse.Namespace, net: "Network", tail: "np.ndarray", folder: "RunFolder", source: str):
         self.args, self.net, self.tail, self.folder, self.source = args, net, tail, folder, source
-        self.bits, self.latest, self.update = float("inf"), float("inf"), 0
+        self.bits, self.latest, self.update, self.saved = float("inf"), float("inf"), 0, time.perf_counter()
+        folder.path.mkdir(parents=True, exist_ok=True)      # if that cannot be, it is said before the work
 
     def look(self) -> float:
         """Bits per character on the tail; saves last.weights, and best.weights if it is the best so far."""
-        import numpy
-
-        from runner import __version__
         from runner.characters import bits_per_character
-        self.folder.save(self.net, self.folder.last)
         self.latest = bits_per_character(self.net, self.tail, streams=MEASURED_STREAMS)
         if self.latest <= self.bits:
             self.bits, self.update = self.latest, self.net.progress.iteration
             self.folder.save(self.net, self.folder.best)
+        self.save()
+        return self.latest
+
+    def save(self) -> None:
+        """last.weights, and run.yaml beside it."""
+        import numpy
+
+        from runner import __version__
+        self.saved = time.perf_counter()
+        self.folder.save(self.net, self.folder.last)
         self.folder.describe(
             cfg=str(self.args.cfg), data=self.source, seed=self.args.seed, compat=self.args.compat or "exact",
             settings=self.args.settings, updates=self.net.progress.iteration, seen=self.net.progress.seen,
-            best={"update": self.update, "bits_per_character": self.bits},
+            best={"update": self.update, "bits_per_character": self.bits} if self.bits < float("inf") else None,
             versions={"runner": __version__, "numpy": numpy.__version__, "python": sys.version.split()[0]})
-        return self.latest
 
 
 def _finish(args: argparse.Namespace, net: "Network", best: _Best, interrupt: Any, seconds: float) -> None:

@@ -1,0 +1,162 @@
+"""What recurrent layers promise beyond the common checks: time, state, streams, the forks' ways."""
+import numpy as np
+import pytest
+
+from runner import ops
+from runner.compat import ALEXEYAB, PJREDDIE
+from runner.errors import ShapeError
+from runner.layers import ConvLstm, Crnn, Env, Gru, History, Layer, Lstm, Rnn, SimpleRnn
+
+STREAMS = 3
+KINDS = [
+    (Rnn, (5,), {"output": 3, "hidden": 4, "activation": "tanh", "shortcut": True}),
+    (Rnn, (5,), {"output": 3, "activation": "leaky", "batch_normalize": True}),
+    (Gru, (5,), {"output": 3, "tanh": True}),
+    (Lstm, (5,), {"output": 3}),
+    (Lstm, (5,), {"output": 3, "batch_normalize": True}),
+    (Crnn, (2, 3, 4), {"output": 3, "hidden": 2, "pad": True, "activation": "tanh"}),
+    (ConvLstm, (2, 3, 4), {"output": 3, "pad": True, "peephole": True}),
+    (ConvLstm, (3, 3, 4), {"output": 3, "pad": True, "bottleneck": True, "shortcut": True}),
+    (History, (2, 3, 4), {"history_size": 3}),
+]
+NAMED = pytest.mark.parametrize("kind, shape, options", KINDS, ids=lambda v: getattr(v, "__name__", ""))
+
+
+def layer_of(kind: type[Layer], shape: tuple, options: dict, steps: int, **env: object) -> Layer:
+    return kind(shape, env=Env(dtype=np.dtype("float64"), time_steps=steps, **env), **options)
+
+
+def rows(shape: tuple, steps: int, streams: int = STREAMS) -> np.ndarray:
+    return np.random.default_rng(4).normal(size=(steps * streams, *shape))
+
+
+@NAMED
+def test_one_call_of_six_steps_is_six_calls_of_one(kind: type[Layer], shape: tuple, options: dict) -> None:
+    x = rows(shape, 6)
+    whole = layer_of(kind, shape, options, 6).forward(x)[0]
+    single = layer_of(kind, shape, options, 1)
+    np.testing.assert_allclose(whole, np.concatenate([single.forward(part)[0] for part in np.split(x, 6)]))
+    threes = layer_of(kind, shape, options, 3)
+    np.testing.assert_allclose(whole, np.concatenate([threes.forward(part)[0] for part in np.split(x, 2)]))
+
+
+@NAMED
+def test_the_past_reaches_the_output_until_it_is_forgotten(kind: type[Layer], shape: tuple, options: dict) -> None:
+    layer, x = layer_of(kind, shape, options, 2), rows(shape, 2)
+    first = layer.forward(x)[0]
+    assert not np.allclose(layer.forward(x)[0], first)
+    layer.reset_state()
+    np.testing.assert_array_equal(layer.forward(x)[0], first)
+    layer.reset_state(np.array([False, True, False]))
+    after = layer.forward(x)[0]
+    same = [np.allclose(after[i::STREAMS], first[i::STREAMS]) for i in range(STREAMS)]
+    assert same == [False, True, False]
+
+
+@NAMED
+def test_other_streams_start_anew(kind: type[Layer], shape: tuple, options: dict) -> None:
+    layer = layer_of(kind, shape, options, 2)
+    layer.forward(rows(shape, 2))
+    x = rows(shape, 2, streams=4)
+    np.testing.assert_array_equal(layer.forward(x)[0], layer_of(kind, shape, options, 2).forward(x)[0])
+    odd = rows(shape, 1, streams=5)     # no whole number of sequences: one step of five streams
+    np.testing.assert_array_equal(layer.forward(odd)[0], layer_of(kind, shape, options, 1).forward(odd)[0])
+    with pytest.raises(ShapeError, match=r"a multiple of time_steps=2 rows\. Got 5"):
+        layer.forward(odd, train=True)
+
+
+@NAMED
+def test_training_goes_on_from_the_last_batch(kind: type[Layer], shape: tuple, options: dict) -> None:
+    """In the exact way; both forks start [rnn] and [crnn] at zero."""
+    for compat in (None, ALEXEYAB, PJREDDIE):
+        layer = layer_of(kind, shape, options, 2, **({"compat": compat} if compat else {}))
+        x = rows(shape, 2)
+        first, again = (layer.forward(x, train=True)[0] for _ in range(2))
+        assert np.allclose(first, again) == (compat is not None and kind in (Rnn, Crnn))
+
+
+def test_frozen_parts_keep_their_statistics() -> None:
+    layer = layer_of(Lstm, (5,), {"output": 3, "batch_normalize": True}, 2)
+    layer.frozen = True
+    layer.forward(rows((5,), 2), train=True)
+    assert not layer.buffers["uf/rolling_mean"].any()
+    layer.frozen = False
+    layer.forward(rows((5,), 2), train=True)
+    assert layer.buffers["uf/rolling_mean"].any()
+
+
+def test_lstm_is_the_textbook_one() -> None:
+    layer, x = layer_of(Lstm, (5,), {"output": 2}, 4), rows((5,), 4)
+    for p in layer.params.values():
+        p += np.random.default_rng(1).normal(size=p.shape)
+    p, h, c = layer.params, np.zeros((STREAMS, 2)), np.zeros((STREAMS, 2))
+    for t in range(4):
+        z = {g: x[t * STREAMS:(t + 1) * STREAMS] @ p[f"u{g}/weights"].T + p[f"u{g}/biases"]
+             + h @ p[f"w{g}/weights"].T + p[f"w{g}/biases"] for g in "figo"}
+        f, i, o = (ops.logistic(z[g]) for g in "fio")
+        c = f * c + i * np.tanh(z["g"])
+        h = o * np.tanh(c)
+    np.testing.assert_allclose(layer.forward(x)[0][-STREAMS:], h)
+
+
+def test_stored_orders_are_the_forks() -> None:
+    order = {compat.name: "".join(name.split("/")[0] for name in
+                                  layer_of(Gru, (5,), {"output": 2}, 1, compat=compat).stored[::2])
+             for compat in (ALEXEYAB, PJREDDIE)}
+    assert order == {"alexeyab": "uzuruhwzwrwh", "pjreddie": "wzwrwhuzuruh"}
+
+
+def test_hidden_is_read_where_the_fork_reads_it() -> None:
+    def hidden(**more: object) -> int:
+        options = {"output": 3} | ({"hidden": 7} if more.pop("given", False) else {})
+        return layer_of(Rnn, (5,), options, 1, **more).specs["self_layer/biases"].size
+    assert (hidden(), hidden(given=True)) == (3, 7)
+    assert (hidden(compat=ALEXEYAB), hidden(compat=ALEXEYAB, given=True)) == (1, 7)
+    assert (hidden(compat=PJREDDIE), hidden(compat=PJREDDIE, given=True)) == (3, 3)
+
+
+def test_history_shows_the_newest_frame_first() -> None:
+    layer = layer_of(History, (1, 1, 1), {"history_size": 3}, 4)
+    y, saved = layer.forward(np.arange(1, 9).reshape(8, 1, 1, 1), train=True)       # streams 1 3 5 7 and 2 4 6 8
+    assert y[0::2, :, 0, 0].tolist() == [[1, 0, 0], [3, 1, 0], [5, 3, 1], [7, 5, 3]]
+    dx, = layer.backward(np.ones_like(y), saved)
+    assert dx[:, 0, 0, 0].tolist() == [3, 3, 3, 3, 2, 2, 1, 1]
+    assert layer.forward(np.full((2, 1, 1, 1), 9))[0][:, :, 0, 0].tolist() == [[9, 7, 5], [9, 8, 6]]
+
+
+def test_simplernn_can_give_the_last_step_only() -> None:
+    x = rows((4,), 3)
+    last = layer_of(SimpleRnn, (4,), {"outputs": 2, "steps": 3, "return_sequence": False}, 1)
+    every = layer_of(SimpleRnn, (4,), {"outputs": 2, "steps": 3}, 1)
+    y, saved = last.forward(x, train=True)
+    full, saved_full = every.forward(x, train=True)
+    assert y.shape == (STREAMS, 2)
+    np.testing.assert_array_equal(y, full[-STREAMS:])
+    dy = np.zeros_like(full)
+    dy[-STREAMS:] = 1
+    np.testing.assert_allclose(last.backward(np.ones_like(y), saved)[0], every.backward(dy, saved_full)[0])
+    np.testing.assert_allclose(last.grads["recurrent_weights"], every.grads["recurrent_weights"])
+
+
+@pytest.mark.parametrize("kind, options, words", [
+    (Crnn, {"output": 2, "hidden": 2}, "use stride=1 and pad=1"),
+    (ConvLstm, {"output": 2, "pad": True, "stride": 2}, "must keep the image's size"),
+    (ConvLstm, {"output": 5, "pad": True, "bottleneck": True}, "as many channels as output=5. 2 come in"),
+])
+def test_mistakes(kind: type[Layer], options: dict, words: str) -> None:
+    with pytest.raises(ShapeError, match=words):
+        kind((2, 6, 6), **options)
+
+
+def test_time_normalizer_scales_what_goes_back_through_h() -> None:
+    """0 cuts it: the first of two steps then learns nothing from the second but through the cell."""
+    grads = {}
+    for factor in (0.0, 1.0):
+        options = {"output": 1, "size": 1, "bottleneck": True, "time_normalizer": factor}
+        layer = layer_of(ConvLstm, (1, 2, 2), options, 2)
+        for p in layer.params.values():
+            p[...] = 0.5
+        _, saved = layer.forward(np.ones((2, 1, 2, 2)), train=True)
+        layer.backward(np.stack([np.zeros((1, 2, 2)), np.ones((1, 2, 2))]), saved)
+        grads[factor] = layer.grads["uo/biases"].copy()
+    assert not np.allclose(grads[0.0], grads[1.0])
