@@ -7,6 +7,7 @@ import numpy as np
 from runner.datasets.text import Streams, check_symbols, one_hot
 from runner.errors import DataError, UsageError
 from runner.layers.recurrent import Recurrent
+from runner.layers.softmax import Softmax
 from runner.network import Network
 
 SMALLEST = 1e-4     # likelihoods below are never written, as in darknet (examples/rnn.c)
@@ -14,8 +15,8 @@ FIRST = b"\n\n"     # what darknet lets a model read before anything else
 
 
 def is_character_model(net: Network) -> bool:
-    """Does the network read and foresee symbols: flat input, as many outputs, a recurrent layer?"""
-    return (len(net.in_shape) == 1 and net.out_shape == net.in_shape
+    """Does the network read and foresee symbols: flat input, a recurrent layer, a softmax with as many outputs?"""
+    return (len(net.in_shape) == 1 and net.out_shape == net.in_shape and isinstance(net.layers[net.last], Softmax)
             and any(isinstance(layer, Recurrent) for layer in net.layers))
 
 

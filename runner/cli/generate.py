@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     net, _ = common.load_trained(args)
     if not is_character_model(net):
         raise UsageError(f"{args.cfg}: this is no character model: it needs inputs= in [net], a recurrent layer, and "
-                         "as many outputs as inputs")
+                         "a softmax with as many outputs as inputs")
     seed = args.seed_text.encode()
     written = write(net, seed, args.length, temperature=args.temperature, rng=np.random.default_rng(args.seed))
     if args.json:

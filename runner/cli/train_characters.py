@@ -1,5 +1,6 @@
 """`train` and `test` for character models: the data is a text file, its last tenth is kept apart to measure on."""
 import argparse
+import math
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,9 @@ def _updates(args: argparse.Namespace, net: "Network", text: "np.ndarray", best:
     with tqdm(total=total or None, initial=net.progress.iteration, unit="update", file=sys.stderr, dynamic_ncols=True,
               disable=args.quiet or not sys.stderr.isatty()) as bar:
         for step in runner.train(net, training_batches(net, text, args.seed)):
-            bits = step.loss / 0.6931471805599453       # darknet's loss counts in nats
+            # nats of the softmax alone: an old cfg may have a [cost] after it, which the step's loss counts too
+            nats = net.losses[net.last] * net.options.subdivisions / step.images
+            bits = nats / math.log(2)
             smooth = bits if smooth is None else 0.95 * smooth + 0.05 * bits
             bar.update(1)
             bar.set_postfix_str(f"{smooth:.3f} bits/character, rate {step.rate:.3g}", refresh=False)
