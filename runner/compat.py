@@ -16,7 +16,7 @@ class Compat:
     gradients: str                  # "exact": the true derivative; "darknet": as src/activations.c, src/blas.c write it
     batchnorm_rule: str             # backward of batch norm: "exact", "alexeyab" or "pjreddie" (src/blas.c)
     batchnorm_epsilon: float        # 1e-5 under the root; pjreddie's CPU code adds 1e-6 to the root instead
-    batchnorm_epsilon_outside: bool
+    batchnorm_epsilon_outside: bool # is epsilon added to the deviation, not to the variance
     batchnorm_momentum: float       # share of a batch in the rolling statistics
     connected_momentum: float       # the same in [connected], where AlexeyAB has code of its own
     dropout_in_place: bool          # dropout changes the previous layer's output, which that layer's gradient then uses

@@ -6,9 +6,8 @@ import numpy as np
 
 from runner.detection.nms import suppress
 from runner.errors import UsageError
-from runner.layers import Detection
+from runner.layers import Detection, Layer
 from runner.layers.heads import DetectionHead
-from runner.network import Network
 
 
 @dataclass(frozen=True)
@@ -35,16 +34,17 @@ class Detections:
         return Detections(self.boxes, *suppress(self.boxes, self.objectness, self.probability, thresh, kind, beta))
 
 
-def detection_heads(net: Network) -> list[int]:
+def detection_heads(layers: Sequence[Layer]) -> list[int]:
     """Indices of the layers whose outputs are boxes."""
-    return [i for i, layer in enumerate(net.layers) if isinstance(layer, DetectionHead)]
+    return [i for i, layer in enumerate(layers) if isinstance(layer, DetectionHead)]
 
 
-def detections(net: Network, outputs: Mapping[int, np.ndarray] | Sequence[np.ndarray], size: tuple[int, int],
+def detections(layers: Sequence[Layer], outputs: Mapping[int, np.ndarray] | Sequence[np.ndarray], size: tuple[int, int],
                thresh: float = 0.25, *, image: int = 0, letterbox: bool = False, nms: float = 0.45,
                nms_kind: str | None = None, beta: float | None = None, relative: bool = True) -> Detections:
     """The boxes of one picture.
 
+    layers     of the network: net.layers
     outputs    by layer, of the heads at least: net.head_outputs(x), or net.outputs(x)
     size       width and height of the picture before it was fitted to the network, pixels
     thresh     lowest probability
@@ -54,12 +54,12 @@ def detections(net: Network, outputs: Mapping[int, np.ndarray] | Sequence[np.nda
     nms_kind, beta  None: what the last head's options say
     relative   False: boxes in pixels of the picture
     """
-    heads = detection_heads(net)
+    heads = detection_heads(layers)
     if not heads:
         raise UsageError("the network has no [yolo], [Gaussian_yolo], [region] or [detection]: it finds no boxes")
     parts = []
     for index in heads:
-        layer = net.layers[index]
+        layer = layers[index]
         assert isinstance(layer, DetectionHead)
         found = layer.boxes(outputs[index][image], thresh)
         boxes = found.boxes
@@ -72,7 +72,7 @@ def detections(net: Network, outputs: Mapping[int, np.ndarray] | Sequence[np.nda
     if not relative:
         boxes = boxes * np.array([*size, *size], boxes.dtype)
     result = Detections(boxes, objectness, probability)
-    options = net.layers[heads[-1]].options
+    options = layers[heads[-1]].options
     if nms > 0:
         result = result.suppressed(nms, nms_kind or getattr(options, "nms_kind", "default"),
                                    getattr(options, "beta_nms", 0.6) if beta is None else beta)

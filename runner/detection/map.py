@@ -1,0 +1,174 @@
+"""How well boxes were found: average precision as AlexeyAB's `detector map` counts it, and as COCO defines it.
+
+Both take lists with an entry for each picture:
+  found   (m, 6) rows class, probability, x, y, w, h          (Detections.rows())
+  truth   (k, 5) rows x, y, w, h, class                       (as labels are)
+in any one unit of length, centre coordinates.
+"""
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from runner import ops
+
+COCO_OVERLAPS = np.linspace(.5, .95, 10)
+COCO_RECALLS = np.linspace(0, 1, 101)
+COCO_MOST = 100         # boxes of a class and picture that are looked at, the surest
+
+
+@dataclass(frozen=True)
+class AveragePrecision:
+    """Of darknet's kind, at one overlap; counts are at the asked confidence."""
+    per_class: np.ndarray       # (classes,) average precision; 0 where the class never occurs
+    mean: float                 # over all classes, those that never occur among them, as in darknet
+    truths: np.ndarray          # (classes,) how often each occurs
+    true_positives: int
+    false_positives: int
+    false_negatives: int
+    mean_overlap: float         # of the true positives, the false ones counted as 0
+    best_threshold: float       # the confidence with the highest F1
+
+    @property
+    def precision(self) -> float:
+        return self.true_positives / max(self.true_positives + self.false_positives, 1)
+
+    @property
+    def recall(self) -> float:
+        return self.true_positives / max(self.true_positives + self.false_negatives, 1)
+
+    @property
+    def f1(self) -> float:
+        return 2 * self.precision * self.recall / max(self.precision + self.recall, 1e-12)
+
+
+@dataclass(frozen=True)
+class CocoPrecision:
+    """COCO's: per_class (classes, 10) at the overlaps .5, .55, ... .95; nan where a class never occurs."""
+    per_class: np.ndarray
+
+    @property
+    def mean(self) -> float:
+        """mAP@[.5:.95] over the classes that occur; 0 if none does."""
+        return _mean(self.per_class)
+
+    @property
+    def at_half(self) -> float:
+        """mAP@.5."""
+        return _mean(self.per_class[:, 0])
+
+
+def darknet_precision(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], classes: int, *, overlap: float = 0.5,
+                      confidence: float = 0.25, points: int = 0) -> AveragePrecision:
+    """As src/detector.c:validate_detector_map.
+
+    A box goes to the truth of its class that it overlaps most, if by more than `overlap`; the surest box of a truth
+    is right, the others are wrong.  points: 0 the area under the curve, 11 or 101 the mean at that many recalls.
+    """
+    kinds, scores, right, overlaps = [np.zeros(0, int)], [np.zeros(0)], [np.zeros(0, bool)], [np.zeros(0)]
+    truths = np.zeros(classes, int)
+    for boxes, rows in zip(found, truth, strict=True):
+        truths += np.bincount(rows[:, 4].astype(int), minlength=classes)[:classes]
+        for kind, score, table in _of_each_class(boxes, rows):
+            hit, best = np.zeros(len(score), bool), np.zeros(len(score))
+            if table.shape[1]:
+                goal, best = table.argmax(axis=1), table.max(axis=1)
+                close = best > overlap
+                first = np.unique(goal[close], return_index=True)[1]
+                hit[np.flatnonzero(close)[first]] = True
+            kinds.append(np.full(len(score), kind))
+            scores.append(score)
+            right.append(hit)
+            overlaps.append(best)
+    k, p, hits, close_by = (np.concatenate(each) for each in (kinds, scores, right, overlaps))
+    order = np.argsort(-p, kind="stable")
+    k, p, hits, close_by = k[order], p[order], hits[order], close_by[order]
+    per_class = np.array([_area(hits[k == c], truths[c], points) for c in range(classes)])
+    sure = p > confidence
+    tp, total = int((hits & sure).sum()), int(sure.sum())
+    return AveragePrecision(per_class, float(per_class.mean()) if classes else 0.0, truths, tp, total - tp,
+                            int(truths.sum()) - tp, float(close_by[hits & sure].sum() / max(total, 1)),
+                            _best_threshold(p, hits, int(truths.sum())))
+
+
+def coco_precision(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], classes: int) -> CocoPrecision:
+    """As COCO's evaluation of boxes of all areas, without crowds (pycocotools, cocoeval.py)."""
+    scores: list[list[np.ndarray]] = [[] for _ in range(classes)]
+    right: list[list[np.ndarray]] = [[] for _ in range(classes)]
+    truths = np.zeros(classes, int)
+    for boxes, rows in zip(found, truth, strict=True):
+        truths += np.bincount(rows[:, 4].astype(int), minlength=classes)[:classes]
+        for kind, score, table in _of_each_class(boxes, rows):
+            if kind < classes:
+                scores[kind].append(score[:COCO_MOST])
+                right[kind].append(_matched(table[:COCO_MOST]))
+    per_class = np.full((classes, len(COCO_OVERLAPS)), np.nan)
+    for kind in np.flatnonzero(truths):
+        per_class[kind] = 0
+        if scores[kind]:
+            order = np.argsort(-np.concatenate(scores[kind]), kind="stable")
+            hits = np.concatenate(right[kind], axis=1)[:, order]
+            per_class[kind] = [_at_recalls(each, truths[kind]) for each in hits]
+    return CocoPrecision(per_class)
+
+
+def _of_each_class(boxes: np.ndarray, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """For each class that was found in a picture: it, the probabilities, the surest first, and the IoU with every truth
+    of the class (boxes, truths)."""
+    for kind in np.unique(boxes[:, 0]).astype(int):
+        mine = boxes[boxes[:, 0] == kind]
+        mine = mine[np.argsort(-mine[:, 1], kind="stable")]
+        theirs = rows[rows[:, 4] == kind]
+        yield kind, mine[:, 1], ops.iou(mine[:, None, 2:6].astype(float), theirs[None, :, :4].astype(float))
+
+
+def _matched(table: np.ndarray) -> np.ndarray:
+    """COCO's rule, for each overlap: the surest box takes the truth it fits best of those that are left -> (10, boxes)."""
+    hit = np.zeros((len(COCO_OVERLAPS), len(table)), bool)
+    if not table.shape[1]:
+        return hit
+    for t, least in enumerate(COCO_OVERLAPS):
+        left = table.copy()
+        for box in range(len(left)):
+            best = left.shape[1] - 1 - int(left[box, ::-1].argmax())    # of equals the last, as there
+            if left[box, best] >= min(least, 1 - 1e-10):
+                hit[t, box] = True
+                left[:, best] = -1
+    return hit
+
+
+def _curve(hits: np.ndarray, truths: int) -> tuple[np.ndarray, np.ndarray]:
+    """Precision and recall after each box, the surest first."""
+    tp = np.cumsum(hits)
+    return tp / np.arange(1, len(hits) + 1), tp / max(truths, 1)
+
+
+def _area(hits: np.ndarray, truths: int, points: int) -> float:
+    """Darknet's average precision of one class."""
+    if not len(hits) or not truths:
+        return 0.0
+    precision, recall = _curve(hits, truths)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    if points:
+        at = np.searchsorted(recall, np.linspace(0, 1, points) - 1e-12)
+        return float(np.append(envelope, 0)[at].sum() / points)
+    return float((np.diff(recall, prepend=0) * envelope).sum())
+
+
+def _at_recalls(hits: np.ndarray, truths: int) -> float:
+    precision, recall = _curve(hits, truths)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float(np.append(envelope, 0)[np.searchsorted(recall, COCO_RECALLS)].mean())
+
+
+def _best_threshold(scores: np.ndarray, hits: np.ndarray, truths: int) -> float:
+    """The confidence at which 2 tp / (found + truths) is highest; 0 when nothing was found."""
+    if not hits.any():
+        return 0.0
+    f1 = 2 * np.cumsum(hits) / (np.arange(1, len(hits) + 1) + truths)
+    return float(scores[f1.argmax()])
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else 0.0
