@@ -110,7 +110,8 @@ def test_dontsave_leaves_a_layer_out(tmp_path: Path) -> None:
                         "needs 83 values in all, the file has 76. Is it the file of another cfg, or one saved without "
                         "batch_normalize?"),
     (values(18), "the file ends in layer 2 [connected], at its biases: 5 values wanted, 0 left. The cfg needs 83 "
-                 "values in all, the file has 18. It ends exactly before layer 2: if it is a backbone, add --cutoff 2."),
+                 "values in all, the file has 18. It ends exactly before layer 2: if it is a backbone, add --cutoff "
+                 "2."),
     (values(TOTAL + 2), "the file has 85 values, the cfg needs 83: 2 are left over after the last layer (2). It "
                         "belongs to another cfg"),
     (values(TOTAL) + b"x", f"{20 + 4 * TOTAL + 1} bytes hold no whole number of float32 values after a header of 20; "
