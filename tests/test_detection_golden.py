@@ -20,8 +20,8 @@ def test_boxes(folder: Path, run: dict[str, Any]) -> None:
     outputs = net.head_outputs(case.array("input.npy"))
     # [detection] answers in pixels whatever it is asked for
     relative = bool(run["relative"]) and net.layers[-1].names[0] != "detection"
-    found = detections(net.layers, outputs, (run["image_w"], run["image_h"]), run["thresh"], letterbox=bool(run["letter"]),
-                       nms=0, relative=relative)
+    found = detections(net.layers, outputs, (run["image_w"], run["image_h"]), run["thresh"],
+                       letterbox=bool(run["letter"]), nms=0, relative=relative)
     left = found.suppressed(run["nms_thresh"], run["nms_kind"], run.get("beta_nms", .6))
     got = {"bbox": found.boxes, "objectness": found.objectness, "prob": found.probability, "list": found.rows(),
            "nms_list": left.rows()}

@@ -84,12 +84,12 @@ def test_as_pycocotools() -> None:
     coco_eval = pytest.importorskip("pycocotools.cocoeval")
     coco = pytest.importorskip("pycocotools.coco")
     rng = np.random.default_rng(0)
-    rows = [np.concatenate([rng.uniform(20, 80, (n, 2)), rng.uniform(5, 40, (n, 2)), rng.integers(0, 3, (n, 1))], axis=1)
+    rows = [np.concatenate([rng.uniform(20, 80, (n, 2)), rng.uniform(5, 40, (n, 2)), rng.integers(0, 3, (n, 1))], 1)
             for n in rng.integers(0, 6, 12)]
     boxes = []
     for each in rows:
         again = np.repeat(each, 3, axis=0)
-        again[:, :4] += rng.normal(0, 2, (len(again), 4))
+        again[:, :4] += rng.normal(0, 1.5, (len(again), 4)).clip(-4, 4)
         boxes.append(np.concatenate([again[:, 4:], rng.uniform(0, 1, (len(again), 1)), again[:, :4]], axis=1))
     ours = coco_precision(boxes, rows, 3)
 

@@ -3,4 +3,5 @@ from runner.detection.boxes import Detections, detection_heads, detections, with
 from runner.detection.map import AveragePrecision, CocoPrecision, coco_precision, darknet_precision
 from runner.detection.nms import suppress
 
-__all__ = ["AveragePrecision", "CocoPrecision", "Detections", "coco_precision", "darknet_precision", "detection_heads", "detections", "suppress", "without_borders"]
+__all__ = ["AveragePrecision", "CocoPrecision", "Detections", "coco_precision", "darknet_precision", "detection_heads",
+           "detections", "suppress", "without_borders"]

@@ -74,7 +74,7 @@ def detections(layers: Sequence[Layer], outputs: Mapping[int, np.ndarray] | Sequ
     result = Detections(boxes, objectness, probability)
     options = layers[heads[-1]].options
     if nms > 0:
-        result = result.suppressed(nms, nms_kind or getattr(options, "nms_kind", "default"),
+        result = result.suppressed(nms, nms_kind or str(getattr(options, "nms_kind", "default")),
                                    getattr(options, "beta_nms", 0.6) if beta is None else beta)
     return result
 

@@ -103,7 +103,7 @@ def coco_precision(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], cla
                 scores[kind].append(score[:COCO_MOST])
                 right[kind].append(_matched(table[:COCO_MOST]))
     per_class = np.full((classes, len(COCO_OVERLAPS)), np.nan)
-    for kind in np.flatnonzero(truths):
+    for kind in np.flatnonzero(truths).tolist():
         per_class[kind] = 0
         if scores[kind]:
             order = np.argsort(-np.concatenate(scores[kind]), kind="stable")
@@ -123,7 +123,7 @@ def _of_each_class(boxes: np.ndarray, rows: np.ndarray) -> Iterator[tuple[int, n
 
 
 def _matched(table: np.ndarray) -> np.ndarray:
-    """COCO's rule, for each overlap: the surest box takes the truth it fits best of those that are left -> (10, boxes)."""
+    """COCO's rule at each overlap: the surest box takes the truth it fits best of those left -> (10, boxes)."""
     hit = np.zeros((len(COCO_OVERLAPS), len(table)), bool)
     if not table.shape[1]:
         return hit
