@@ -19,7 +19,8 @@ FLOORS = [
     {"runner.config", "runner.compat"},
     {"runner.layers"},
     {"runner.network", "runner.weights", "runner.optim", "runner.images", "runner.datasets", "runner.detection"},
-    {"runner.training", "runner.inference", "runner.characters", "runner.export", "runner.distributed"},
+    {"runner.training", "runner.inference", "runner.finding", "runner.characters", "runner.export",
+     "runner.distributed"},
     {"runner.cli"},
 ]
 # neighbours on one floor do not know each other, except these

@@ -18,6 +18,7 @@ VERBS = {
     "train": "train the network of a cfg on images, or on a text",
     "test": "measure a trained network: accuracy, per class, confusion",
     "predict": "say what is on images",
+    "detect": "find things on images with a trained detector",
     "generate": "let a trained character model write",
     "check": "find every mistake in cfg files",
     "summary": "show a network layer by layer: shapes, parameters, BFLOPs, memory",

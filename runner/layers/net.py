@@ -87,6 +87,7 @@ class NetOptions(Options):
     exposure: float = opt(1.0, "augmentation: largest change of brightness, a factor", low=0)
     hue: float = opt(0.0, "augmentation: largest change of hue, part of the colour circle", low=0)
     flip: bool = opt(True, "augmentation: mirror half of the images")
+    letter_box: bool = opt(False, "detectors: 1: keep the image's aspect ratio, with grey borders")
     label_smooth_eps: float = opt(0.0, "part of each label that is spread over the other classes", low=0, high=1)
 
     blur: int = ignored(0, "blur some of the images", DETECTOR)
@@ -95,7 +96,6 @@ class NetOptions(Options):
     cutmix: bool = ignored(False, "paste a part of one image into another", DETECTOR)
     mosaic: bool = ignored(False, "put four images together", DETECTOR)
     mosaic_bound: bool = ignored(False, "clip the boxes of a mosaic to their tile", DETECTOR)
-    letter_box: bool = ignored(False, "keep the aspect ratio of detection images", DETECTOR)
     resize_step: float = ignored(32.0, "step of multi-scale training, pixels", DETECTOR)
     dynamic_minibatch: bool = ignored(False, "larger batches at smaller sizes", DETECTOR)
     random: float = ignored(0.0, "multi-scale training", DETECTOR)
