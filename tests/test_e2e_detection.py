@@ -1,0 +1,120 @@
+"""Published detectors on real pictures, against what the real darknet answered.  Needs ../shared beside the repository."""
+import functools
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import runner
+from runner import ops
+from runner.detection import Detections, detections
+from runner.errors import WeightsError
+from runner.images import letterbox, read_image, resize
+from runner.network import Network
+
+SHARED = Path(__file__).parents[2] / "shared"
+RECORDED = sorted((SHARED / "golden-e2e").glob("*/detections.json"))
+PUBLISHED = sorted((SHARED / "data" / "weights").glob("*/reference-alexeyab.json"))
+PRINTED = [path for path in sorted((SHARED / "data" / "weights").glob("*/reference-pjreddie.txt"))
+           if "[region]" in (cfg := path.with_name(path.parent.name + ".cfg").read_text()) or "[yolo]" in cfg]
+
+pytestmark = pytest.mark.skipif(not RECORDED or not PUBLISHED, reason="needs the published models in ../shared")
+
+
+@functools.cache
+def network(cfg: Path, weights: Path) -> Network:
+    return runner.load(cfg, weights)
+
+
+def detect(net: Network, picture: Path, *, boxed: bool, thresh: float = 0.25, nms: float = 0.45,
+           nms_kind: str | None = None) -> Detections:
+    image = read_image(picture)
+    _, h, w = net.in_shape
+    x = letterbox(image, w, h)[0] if boxed else resize(image, w, h)
+    return detections(net.layers, net.head_outputs(x[None]), (image.shape[2], image.shape[1]), thresh, letterbox=boxed,
+                      nms=nms, nms_kind=nms_kind)
+
+
+def assert_same(ours: np.ndarray, want: Iterable[tuple[int, float, list[float]]], confidence: float, overlap: float,
+                thresh: float) -> None:
+    """Every recorded box is found, and no other, but for those at the edge of the threshold."""
+    left = list(ours)
+    for kind, p, box in want:
+        fits = [k for k, row in enumerate(left) if row[0] == kind and abs(row[1] - p) <= confidence
+                and ops.iou(row[2:], np.array(box)) >= overlap]
+        assert fits or abs(p - thresh) <= confidence, f"class {kind}, {p:.4f} at {box} was not found"
+        if fits:
+            left.pop(fits[0])
+    extra = [row for row in left if abs(row[1] - thresh) > confidence]
+    assert not extra, f"found and not recorded: {extra}"
+
+
+def _recorded() -> list[Any]:
+    return [pytest.param(path, run, id=f"{path.parent.name}-{run['key']}")
+            for path in RECORDED for run in json.loads(path.read_text())["runs"]]
+
+
+@pytest.mark.parametrize(("path", "run"), _recorded())
+def test_e2e_recorded(path: Path, run: dict[str, Any]) -> None:
+    """PNG pictures, so that decoders play no part: probabilities to 2e-4, boxes to 1e-4."""
+    tolerance = json.loads(path.read_text())["tolerance"]
+    net = network(path.with_name("net.cfg"), path.with_name("net.weights"))
+    for key, thresh in (("detections", run["thresh"]), ("detections_thresh_005", 0.05)):
+        found = detect(net, path.parent / run["image"], boxed=run["letterbox"], thresh=thresh, nms=run["nms"]).rows()
+        want = [(d["class_id"], d["prob"], [d["x"], d["y"], d["w"], d["h"]]) for d in run[key]]
+        assert_same(found, want, tolerance["prob"], 0.995, thresh)
+        if key == "detections":
+            assert want or not len(found)
+            boxes = np.array([box for _, _, box in want]).reshape(-1, 1, 4)
+            off = np.abs(boxes - found[None, :, 2:]).max(axis=2).min(axis=1, initial=1)
+            assert (off <= tolerance["box"]).all()
+
+
+def _published() -> list[Any]:
+    return [pytest.param(path, entry, id=f"{path.parent.name}-{Path(entry['filename']).stem}")
+            for path in PUBLISHED for entry in json.loads(path.read_text())]
+
+
+def _folder_network(path: Path) -> Network:
+    name = path.parent.name
+    return network(path.with_name(name + ".cfg"), path.with_name(name + ".weights"))
+
+
+@pytest.mark.parametrize(("path", "entry"), _published())
+def test_e2e_published(path: Path, entry: dict[str, Any]) -> None:
+    """JPEG pictures, stretched to the network: every box, overlap above .985, confidence to .015.
+
+    Darknet's JPEG decoder smooths colours between pixels in another way than Pillow's, which moves faint boxes a little.
+    """
+    net = _folder_network(path)
+    found = detect(net, SHARED / "data" / entry["filename"], boxed=False).rows()
+    want = [(o["class_id"], o["confidence"], list(o["relative_coordinates"].values())) for o in entry["objects"]]
+    assert_same(found, want, 0.015, 0.985, 0.25)
+
+
+def _printed() -> list[Any]:
+    return [pytest.param(path, *part, id=f"{path.parent.name}-{Path(part[0]).stem}") for path in PRINTED
+            for part in re.findall(r"^## (\S+)\n((?:[^#].*\n?)*)", path.read_text(), re.M)]
+
+
+@pytest.mark.parametrize(("path", "picture", "lines"), _printed())
+def test_e2e_as_pjreddie_prints(path: Path, picture: str, lines: str) -> None:
+    """Letterboxed, as that fork always does; it prints name and percent."""
+    net = _folder_network(path)
+    names = next(path.parent.glob("*.names")).read_text().split("\n")
+    found = detect(net, path.parents[2] / picture, boxed=True, nms_kind="sort").rows()
+    want = sorted((name, int(p)) for name, p in re.findall(r"^(.+): (\d+)%$", lines, re.M))
+    ours = sorted((names[int(row[0])], 100 * row[1]) for row in found)
+    assert len(want) == len(ours), f"{ours} against {want}"
+    for (name, percent), (our_name, our_percent) in zip(want, ours, strict=True):
+        assert name == our_name and abs(our_percent - percent) <= 1.5
+
+
+def test_e2e_short_file_is_refused() -> None:
+    folder = SHARED / "data" / "weights" / "bad-short-file"
+    with pytest.raises(WeightsError, match="bad-short-file.weights"):
+        runner.load(folder / "bad-short-file.cfg", folder / "bad-short-file.weights")
