@@ -1,4 +1,4 @@
-"""Published detectors on real pictures, against what the real darknet answered.  Needs ../shared beside the repository."""
+"""Published detectors on real pictures, against what the real darknet answered.  Needs ../shared."""
 import functools
 import json
 import re
@@ -88,7 +88,7 @@ def _folder_network(path: Path) -> Network:
 def test_e2e_published(path: Path, entry: dict[str, Any]) -> None:
     """JPEG pictures, stretched to the network: every box, overlap above .985, confidence to .015.
 
-    Darknet's JPEG decoder smooths colours between pixels in another way than Pillow's, which moves faint boxes a little.
+    Darknet's JPEG decoder smooths colours between pixels in another way than Pillow's, which moves faint boxes.
     """
     net = _folder_network(path)
     found = detect(net, SHARED / "data" / entry["filename"], boxed=False).rows()
@@ -116,5 +116,5 @@ def test_e2e_as_pjreddie_prints(path: Path, picture: str, lines: str) -> None:
 
 def test_e2e_short_file_is_refused() -> None:
     folder = SHARED / "data" / "weights" / "bad-short-file"
-    with pytest.raises(WeightsError, match="bad-short-file.weights"):
+    with pytest.raises(WeightsError, match=r"bad-short-file\.weights"):
         runner.load(folder / "bad-short-file.cfg", folder / "bad-short-file.weights")

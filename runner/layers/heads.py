@@ -5,6 +5,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,13 +98,29 @@ class DetectionHead(Head):
         raise DataError(f"[{self.names[0]}] names the file {name!r}; it is neither in the folder of the cfg "
                         f"({self.env.folder}) nor in the working directory")
 
-    def read_map(self, name: str) -> np.ndarray:
-        """The class numbers of a map= file, one on each line."""
-        path = self.find_file(name)
+    @cached_property
+    def class_map(self) -> np.ndarray | None:
+        """The class numbers in the file of map=, one on each line; read when they are first needed."""
+        if not getattr(self.options, "map", ""):
+            return None
+        path = self.find_file(self.options.map)
         try:
-            return np.array([int(line) for line in path.read_text().split()])
+            numbers = np.array([int(line) for line in path.read_text().split()])
         except ValueError as error:
             raise DataError(f"{path}: a class map has one integer on each line ({error})") from error
+        if ((numbers < 0) | (numbers >= self.options.classes)).any():
+            raise DataError(f"{path}: the numbers of a class map are 0 to {self.options.classes - 1} (classes="
+                            f"{self.options.classes}). Got {numbers.min()} to {numbers.max()}")
+        return numbers
+
+    def mapped(self, kind: int) -> int:
+        """The class that is learned for a truth of class `kind`."""
+        if self.class_map is None:
+            return kind
+        if kind >= len(self.class_map):
+            raise DataError(f"[{self.names[0]}] {self.options.map} has {len(self.class_map)} lines, and a truth is of "
+                            f"class {kind}")
+        return int(self.class_map[kind])
 
 
 def anchor_pairs(values: tuple[float, ...], count: int) -> np.ndarray:

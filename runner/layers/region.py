@@ -143,8 +143,8 @@ class Region(DetectionHead):
         """One class of the tree for each box: as far down as is sure enough; with map= all that it lists."""
         assert self.tree is not None
         own = self.tree.absolute(classes)
-        if self.options.map:
-            return objectness[:, None] * own[:, self.read_map(self.options.map)]
+        if self.class_map is not None:
+            return objectness[:, None] * own[:, self.class_map]
         sure = own > HIERARCHY
         if self.fork == "alexeyab":
             last = own.shape[1] - 1 - sure[:, ::-1].argmax(axis=1)
@@ -247,8 +247,7 @@ class Region(DetectionHead):
         p = mine[o.coords]
         goal = 0 if o.background else overlap if o.rescore else 1
         d[o.coords] = o.object_scale * (goal - p) * self._slope(p)
-        kind = int(row[o.coords])
-        self._teach_class(v, delta, int(self.read_map(o.map)[kind]) if o.map else kind, (n, j, i), o.class_scale)
+        self._teach_class(v, delta, self.mapped(int(row[o.coords])), (n, j, i), o.class_scale)
 
     def _teach_class(self, v: np.ndarray, delta: np.ndarray, kind: int, at: tuple[int, ...], scale: float) -> None:
         """No derivative of softmax or logistic: the difference is right for cross-entropy."""

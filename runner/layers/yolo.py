@@ -136,11 +136,8 @@ class Yolo(DetectionHead):
         objectness = v[:, self.OBJECTNESS].transpose(1, 2, 0)
         row, col, anchor = np.nonzero(objectness > thresh)
         picked = v[anchor, :, row, col]
-        probability = self._probability(picked, thresh)
-        if self.options.map:
-            probability = _spread(probability, self.read_map(self.options.map))
-        return Candidates(self.decode(v)[anchor, row, col], picked[:, self.OBJECTNESS], probability,
-                          self._uncertainty(picked))
+        return Candidates(self.decode(v)[anchor, row, col], picked[:, self.OBJECTNESS],
+                          self._probability(picked, thresh), self._uncertainty(picked))
 
     def _probability(self, picked: np.ndarray, thresh: float) -> np.ndarray:
         p = picked[:, self.OBJECTNESS, None] * picked[:, self.ENTRIES:]
@@ -264,8 +261,7 @@ class Yolo(DetectionHead):
         return min(int(row[0] * w), w - 1), min(int(row[1] * h), h - 1)
 
     def _class(self, row: np.ndarray) -> int:
-        kind = int(row[4])
-        return int(self.read_map(self.options.map)[kind]) if self.options.map else kind
+        return self.mapped(int(row[4]))
 
     def _multiplier(self, kind: int) -> float:
         return 1.0 if self.multipliers is None or self._fork() == "pjreddie" else float(self.multipliers[kind])
@@ -337,8 +333,3 @@ def _finite(new: np.ndarray, old: np.ndarray) -> np.ndarray:
 def limited(step: np.ndarray, limit: float) -> np.ndarray:
     """step within +-limit, 0 where it is no number."""
     return np.clip(np.where(np.isfinite(step), step, 0), -limit, limit).astype(step.dtype)
-
-
-def _spread(probability: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """The probabilities (k, classes) in the order of a class map."""
-    return np.where(numbers < probability.shape[1], probability[:, np.minimum(numbers, probability.shape[1] - 1)], 0)
