@@ -165,7 +165,7 @@ SAMPLES = [
                             "random=1", ((13, 3, 4),)),
     Sample("region", "classes=2 num=2 anchors=1,2,2,1 coords=4 softmax=1 rescore=1 bias_match=1 thresh=0.3 max=9 "
                      "coord_scale=2 object_scale=5 noobject_scale=0.5 class_scale=3", ((14, 3, 4),)),
-    Sample("region", "classes=3 classfix=2 thresh=0.1 map=tests/files/classes.map jitter=0.3 resize=1.5 random=1",
+    Sample("region", "classes=3 classfix=2 thresh=0.1 map=tests/files/three_classes.map jitter=0.3 resize=1.5 random=1",
            ((8, 3, 4),)),
     Sample("region", "classes=2 classfix=-1 softmax=1 focal_loss=1", ((7, 3, 4),)),
     Sample("region", "classes=2 softmax=1 background=1", ((7, 3, 4),)),

@@ -39,14 +39,16 @@ def test_yolo_mse() -> None:
 def test_yolo_ciou() -> None:
     layer = Yolo((7, 2, 2), classes=2, anchors=(1., 1.5), iou_normalizer=1, iou_loss="ciou", scale_x_y=1.2)
     y = layer.forward(values(-.3))[0].reshape(7, 4)
-    np.testing.assert_allclose(y[:2], [[.410669, .440199, .470025, .5], [.529975, .559801, .589331, .410669]], atol=1e-6)
+    want = [[.410669, .440199, .470025, .5], [.529975, .559801, .589331, .410669]]
+    np.testing.assert_allclose(y[:2], want, atol=1e-6)
     cost, delta = learn(layer, values(-.3), TRUTH)
     np.testing.assert_allclose(delta[:4, 1], [-.0315302, .0315302, 1.38903, -1.40782], atol=1e-5)
     assert cost == pytest.approx(1.90243, abs=1e-5)
 
 
 def test_yolo_new_coords() -> None:
-    layer = Yolo((7, 2, 2), classes=2, anchors=(1., 1.5), iou_normalizer=.05, iou_loss="ciou", scale_x_y=2, new_coords=True,
+    layer = Yolo((7, 2, 2), classes=2, anchors=(1., 1.5), iou_normalizer=.05, iou_loss="ciou", scale_x_y=2,
+                 new_coords=True,
                  ignore_thresh=.7)
     cost, delta = learn(layer, values(.2), TRUTH)
     np.testing.assert_allclose(delta[:4, 1], [.0516012, -.00375, .000856458, -.008999], atol=1e-6)
@@ -136,7 +138,8 @@ def test_following_the_gradient_finds_the_box(kind: Any) -> None:
 
 
 def test_wrong_channels_are_answered_with_the_right_number() -> None:
-    with pytest.raises(ShapeError, match=r"set filters=18 in the \[convolutional\] before it: 3 anchors x \(1 class \+ 5\)"):
+    says = r"set filters=18 in the \[convolutional\] before it: 3 anchors x \(1 class \+ 5\)"
+    with pytest.raises(ShapeError, match=says):
         Yolo((255, 4, 4), classes=1, num=3)
     with pytest.raises(ShapeError, match="filters=30 "):
         GaussianYolo((18, 4, 4), classes=1, num=3)

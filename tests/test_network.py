@@ -85,12 +85,47 @@ def test_outputs_are_let_go_after_their_last_reader(tmp_path: Path) -> None:
     assert counts == [1, 2, 3, 3, 2], "at most the outputs that somebody still reads, and the new one"
 
 
-@pytest.mark.parametrize("batch", [1, 2, 7])
-def test_any_batch_size(tmp_path: Path, batch: int) -> None:
-    net = make(tmp_path, FORK)
-    x = np.random.default_rng(0).normal(size=(batch, 2, 5, 6)).astype("f4")
+CLASSIFIER = """[net]
+width=24
+height=20
+channels=3
+[convolutional]
+filters=16
+size=3
+pad=1
+batch_normalize=1
+activation=leaky
+[maxpool]
+size=2
+stride=2
+[convolutional]
+filters=16
+size=3
+pad=1
+groups=16
+activation=mish
+[convolutional]
+filters=20
+activation=leaky
+[connected]
+output=50
+activation=tanh
+[dropout]
+probability=.5
+[connected]
+output=7
+activation=linear
+[softmax]
+"""
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7, 33])
+@pytest.mark.parametrize("text, shape", [(FORK, (2, 5, 6)), (CLASSIFIER, (3, 20, 24))])
+def test_an_image_gets_the_same_bits_at_any_batch_size(tmp_path: Path, text: str, shape: tuple, batch: int) -> None:
+    net = make(tmp_path, text)
+    x = np.random.default_rng(0).normal(size=(batch, *shape)).astype("f4")
     alone = np.concatenate([net.predict(x[i:i + 1]) for i in range(batch)])
-    np.testing.assert_allclose(net.predict(x), alone, rtol=1e-5, atol=1e-6)
+    assert np.array_equal(net.predict(x), alone)
 
 
 def test_an_input_of_another_shape_is_named(tmp_path: Path) -> None:

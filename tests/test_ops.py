@@ -201,13 +201,13 @@ def test_an_exception_in_a_worker_reaches_the_caller(restore_threads: None) -> N
 
 
 def test_another_kernel_behind_the_same_name(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "other_kernels.py").write_text("def dense(x, weights):\n    return x @ weights.T + 1\n")
+    (tmp_path / "other_kernels.py").write_text("def dense(x, weights, alone=False):\n    return x @ weights.T + 1\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(TypeError, match="does not take what"):
         ops.use("other_kernels")      # its arguments are not annotated as the reference's are
     ops.use()
     (tmp_path / "right_kernels.py").write_text(
-        "import numpy as np\ndef dense(x: np.ndarray, weights: np.ndarray) -> np.ndarray:\n"
+        "import numpy as np\ndef dense(x: np.ndarray, weights: np.ndarray, alone: bool = False) -> np.ndarray:\n"
         "    return x @ weights.T + 1\n")
     x, w = np.ones((1, 2)), np.ones((1, 2))
     ops.use("right_kernels")

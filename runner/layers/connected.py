@@ -31,7 +31,8 @@ class Connected(Layer):
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
         """x (n, ...) -> y (n, output), saved."""
         flat = x.reshape(len(x), -1)
-        y, kept = tail.forward(self, ops.dense(flat, self.params["weights"]), self.options.activation, train=train,
+        z = ops.dense(flat, self.params["weights"], alone=not train)
+        y, kept = tail.forward(self, z, self.options.activation, train=train,
                                momentum=self.env.compat.connected_momentum)
         return y, (flat, kept)
 

@@ -1,0 +1,100 @@
+"""The detect verb: what it prints, draws and writes, on a network whose one box is known."""
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import runner
+from runner import weights
+from runner.cli import main
+from runner.images.draw import colour, draw_boxes
+
+CFG = """[net]
+width=32
+height=32
+channels=3
+[convolutional]
+filters=7
+size=32
+stride=32
+activation=linear
+[yolo]
+classes=2
+num=1
+anchors=16,8
+"""
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """One cell, one anchor: x, y = .5, width 16 / 32, height 8 / 32, class 1 with certainty near 1."""
+    (tmp_path / "a.cfg").write_text(CFG)
+    net = runner.load(tmp_path / "a.cfg")
+    net.layers[0].params["weights"][...] = 0
+    net.layers[0].params["biases"][...] = [0, 0, 0, 0, 9, -9, 9]
+    weights.save(net, tmp_path / "a.weights")
+    Image.new("RGB", (64, 40), "white").save(tmp_path / "wide.png")
+    (tmp_path / "a.names").write_text("cat\ndog\n")
+    return tmp_path
+
+
+def run(folder: Path, *more: str) -> int:
+    return main(["detect", str(folder / "a.cfg"), str(folder / "wide.png"), "--weights", str(folder / "a.weights"),
+                 *more])
+
+
+def test_what_it_prints(model: Path, capsys: pytest.CaptureFixture) -> None:
+    assert run(model) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{model}/wide.png: 1 found", "  dog 100 %  left 16, top 15, 32 x 10 pixels"]
+
+
+def test_what_it_writes(model: Path) -> None:
+    out = model / "out"
+    assert run(model, "--json", str(model / "o.json"), "--csv", str(model / "o.csv"), "--txt", str(out),
+               "--save", str(out)) == 0
+    frame, = json.loads((model / "o.json").read_text())
+    thing, = frame["objects"]
+    assert frame["frame_id"] == 1 and frame["filename"] == f"{model}/wide.png"
+    assert thing["class_id"] == 1 and thing["name"] == "dog" and thing["confidence"] > 0.99
+    box = thing["relative_coordinates"]
+    got = [box[k] for k in ("center_x", "center_y", "width", "height")]
+    np.testing.assert_allclose(got, [.5, .5, .5, .25], rtol=1e-5)
+    assert (out / "wide.txt").read_text() == "1 0.500000 0.500000 0.500000 0.250000\n"
+    row = next(csv.DictReader((model / "o.csv").read_text().splitlines()))
+    assert [float(row[k]) for k in ("left", "top", "right", "bottom")] == [16, 15, 48, 25]
+    drawn = np.asarray(Image.open(out / "wide.png"))
+    assert (drawn[20, 16] == colour(1)).all() and (drawn[20, 32] == 255).all() and drawn.shape == (40, 64, 3)
+
+
+def test_a_letterboxed_image_keeps_its_aspect_ratio(model: Path) -> None:
+    assert run(model, "--letterbox", "--json", str(model / "o.json")) == 0
+    box = json.loads((model / "o.json").read_text())[0]["objects"][0]["relative_coordinates"]
+    # 64 x 40 becomes 32 x 20 in 32 x 32: 8 of 32 pixels are 8 of 20 of the picture
+    np.testing.assert_allclose([box["width"], box["height"]], [.5, .4], rtol=1e-5)
+
+
+@pytest.mark.parametrize("more, found", [(["--class", "cat"], 0), (["--class", "dog"], 1), (["--class", "1"], 1),
+                                         (["--thresh", "1"], 0)])
+def test_filters(model: Path, more: list[str], found: int, capsys: pytest.CaptureFixture) -> None:
+    assert run(model, "--json", "-", *more) == 0
+    assert len(json.loads(capsys.readouterr().out)[0]["objects"]) == found
+
+
+def test_mistakes(model: Path, capsys: pytest.CaptureFixture) -> None:
+    assert run(model, "--class", "dgo") == 2
+    assert capsys.readouterr().err == "run.py: --class: there is no class 'dgo' (did you mean 'dog'?)\n"
+    (model / "a.cfg").write_text(CFG[:CFG.index("[yolo]")])
+    assert run(model) == 2
+    assert "it finds no boxes" in capsys.readouterr().err
+    (model / "a.cfg").write_text(CFG.replace("filters=7", "filters=6"))
+    assert run(model) == 2
+    assert "filters=7" in capsys.readouterr().err, "the number that would be right"
+
+
+def test_labels_stay_on_the_picture() -> None:
+    picture = draw_boxes(np.zeros((3, 30, 50), np.float32), [("a long name", 0, 1.0, (-20, -20, 70, 60))])
+    assert picture.size == (50, 30) and np.asarray(picture).any()
