@@ -3,10 +3,11 @@ import inspect
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import runner.layers
-from runner.layers import LAYERS
+from runner.layers import LAYERS, Convolutional
 from runner.layers.base import LayerOptions
 from tests import checks
 from tests.samples import SAMPLES, Sample
@@ -35,3 +36,17 @@ def test_every_layer_is_sampled_with_every_option(kind: type) -> None:
 def test_every_file_is_registered_under_its_own_name() -> None:
     files = {path.stem for path in Path(runner.layers.__file__).parent.glob("*.py")} - HELPERS
     assert files == {kind.names[0].lower() for kind in KINDS}
+
+
+def test_a_binary_convolution_by_hand() -> None:
+    """Signs of the weights times their mean size; xnor takes the signs of the inputs too, and counts a 32nd."""
+    for xnor, want in ((False, [2 * 3 - 2 * -4 + 2 * .5]), (True, [2 * 1 - 2 * -1 + 2 * 1])):
+        layer = Convolutional((3, 1, 1), binary=not xnor, xnor=xnor, activation="linear")
+        layer.params["weights"][...] = np.array([1, -2, 3]).reshape(1, 3, 1, 1)
+        x = np.array([3, -4, .5], "f4").reshape(1, 3, 1, 1)
+        y, saved = layer.forward(x, train=True)
+        assert y.ravel().tolist() == want
+        dx, = layer.backward(np.ones_like(y), saved)
+        assert dx.ravel().tolist() == [2, -2, 2], "the input's gradient is that of the signs"
+        assert layer.grads["weights"].ravel().tolist() == x.ravel().tolist(), "the weights' goes straight through"
+    assert Convolutional((32, 4, 4), xnor=True).flops() == Convolutional((32, 4, 4)).flops() / 32

@@ -119,7 +119,7 @@ class Layer(ABC):
     Options: ClassVar[type[LayerOptions]] = LayerOptions
     any_shape: ClassVar[bool] = False       # works alone on arrays of any shape, without being told it first
     mixes_images: ClassVar[str] = ""        # why one image's output depends on the others in training, if it does
-    inexact: ClassVar[str] = ""             # why backward is not the derivative of forward, if it is not
+    inexact: str = ""                       # why backward is not the derivative of forward, if it is not
 
     def __init__(self, *in_shapes: Shape, env: Env | None = None, **options: Any):
         self._build(self.Options.make(type(self).__name__, **options), in_shapes, env or Env())

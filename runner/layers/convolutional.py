@@ -12,6 +12,7 @@ from runner.layers import blur, tail
 from runner.layers.base import Layer, LayerOptions, Shape, normal, register
 
 NOT_SHARED = -10**9     # darknet's word for "none"
+BINARY = "the sign of weights and inputs has no slope: their gradients go straight through it"
 GPU_EXPERIMENT = "an experiment of one fork's GPU code on its weight updates"
 
 
@@ -43,6 +44,10 @@ class Convolutional(Layer):
         batch_normalize: bool = opt(False, "1: normalise every channel over the batch, then scale and shift it")
         antialiasing: int = opt(0, "1: convolve at stride 1, then blur 3 x 3 at the stride; 2: blur 2 x 2",
                                 low=0, high=2)
+        binary: bool = opt(False, "1: compute with the signs of the weights, times their mean size in each filter")
+        xnor: bool = opt(False, "1: the same, and with the signs of the inputs; groups is then 1")
+        assisted_excitation: int = ignored(0, "outputs raised where the truth has boxes",
+                                           "a layer here does not see the truth while it goes forward")
         share_index: int = opt(NOT_SHARED, "layer whose weights are used instead of own ones; negative counts back")
         flipped: bool = opt(False, "1: the .weights file holds this layer's weights transposed")
         dot: float = ignored(0.0, "a penalty on similar filters", "darknet reads it and never uses it")
@@ -61,7 +66,10 @@ class Convolutional(Layer):
     def setup(self, shape: Shape) -> None:
         c, h, w = self.image(shape)
         o = self.options
-        if c % o.groups or o.filters % o.groups:
+        self.groups = 1 if o.xnor else o.groups
+        if o.xnor or o.binary:
+            self.inexact = BINARY
+        if c % self.groups or o.filters % self.groups:
             raise ShapeError(f"groups={o.groups} must divide both the {c} channels that come in "
                              f"and filters={o.filters}")
         self.dilation = o.dilation if o.size > 1 else 1
@@ -75,8 +83,8 @@ class Convolutional(Layer):
         self.sharp_shape = self.out_shape = (o.filters, oh, ow)
         if o.antialiasing:
             self.out_shape = blur.blurred_shape(self.sharp_shape, o.antialiasing, (o.stride_y, o.stride_x))
-        fan_in = c // o.groups * o.size * o.size
-        self.param("weights", (o.filters, c // o.groups, o.size, o.size), normal(math.sqrt(2 / fan_in)), decay=True)
+        fan_in = c // self.groups * o.size * o.size
+        self.param("weights", (o.filters, c // self.groups, o.size, o.size), normal(math.sqrt(2 / fan_in)), decay=True)
         tail.declare(self, o.filters, o.batch_normalize)
         self.stored = (*tail.names(self, "biases"), "weights")
 
@@ -92,8 +100,9 @@ class Convolutional(Layer):
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
         """x (n, c, h, w) -> y (n, filters, oh, ow), saved."""
         x, o = x.reshape(len(x), *self.image(self.in_shapes[0])), self.options
-        z = ops.conv2d(x, self.params["weights"], stride=self.stride, padding=self.padding, dilation=self.dilation,
-                       groups=self.options.groups, out_size=self.sharp_shape[1:])
+        seen = ops.signs(x) if o.xnor else x
+        z = ops.conv2d(seen, self._weights(), stride=self.stride, padding=self.padding, dilation=self.dilation,
+                       groups=self.groups, out_size=self.sharp_shape[1:])
         y, kept = tail.forward(self, z, self.options.activation, train=train,
                                momentum=self.env.compat.batchnorm_momentum)
         if o.antialiasing:
@@ -106,11 +115,19 @@ class Convolutional(Layer):
         if o.antialiasing:
             dy = blur.blur_backward(dy, sharp, o.antialiasing, (o.stride_y, o.stride_x))
         dz = tail.backward(self, dy, kept, self.options.activation)
-        dx, dweights = ops.conv2d_backward(dz, x, self.params["weights"], stride=self.stride, padding=self.padding,
-                                           dilation=self.dilation, groups=self.options.groups,
+        dx, dweights = ops.conv2d_backward(dz, x, self._weights(), stride=self.stride, padding=self.padding,
+                                           dilation=self.dilation, groups=self.groups,
                                            need_dx=self.wants_dx)
         self.add_grad("weights", dweights)
         return (None if dx is None else dx.reshape(len(dx), *self.in_shapes[0]),)
 
     def flops(self) -> float:
-        return 2.0 * self.specs["weights"].size * self.sharp_shape[1] * self.sharp_shape[2]
+        each = 2.0 * self.specs["weights"].size * self.sharp_shape[1] * self.sharp_shape[2]
+        return each / 32 if self.options.xnor else each     # darknet counts 32 signs as one number
+
+    def _weights(self) -> np.ndarray:
+        """What is computed with: the weights, or each filter's signs times its mean size (Rastegari et al. 2016)."""
+        weights = self.params["weights"]
+        if not (self.options.binary or self.options.xnor):
+            return weights
+        return ops.signs(weights) * np.abs(weights).mean(axis=(1, 2, 3), keepdims=True)

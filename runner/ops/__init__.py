@@ -6,7 +6,7 @@ behind the same name.
 import importlib
 import inspect
 
-from runner.ops.activation import ACTIVATIONS, activate, activate_backward, logistic
+from runner.ops.activation import ACTIVATIONS, activate, activate_backward, logistic, signs
 from runner.ops.box import BOX_GRADIENTS, box_gradient, box_rmse, ciou, diou, diounms, giou, iou
 from runner.ops.cell import lstm_cell, lstm_cell_backward
 from runner.ops.conv import conv2d, conv2d_backward, conv2d_transpose, conv2d_transpose_backward

@@ -22,6 +22,11 @@ def logistic(x: Array) -> Array:
     return np.reciprocal(y, out=y)
 
 
+def signs(x: Array) -> Array:
+    """1 where x is above 0, else -1  (src/convolutional_layer.c:binarize_cpu)."""
+    return np.where(x > 0, x.dtype.type(1), x.dtype.type(-1))
+
+
 def _softplus(x: Array) -> Array:
     return np.logaddexp(x, x.dtype.type(0))
 
