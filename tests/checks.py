@@ -11,6 +11,7 @@ import pytest
 from runner import layers, network, weights
 from runner.compat import COMPAT
 from runner.config import Report, parse
+from runner.layers import Iseg
 from runner.layers.base import Env, Head, Layer
 from runner.layers.heads import DetectionHead
 from tests.samples import Sample
@@ -42,6 +43,12 @@ def truth_like(layer: Layer, y: np.ndarray) -> np.ndarray:
         boxes = np.concatenate([rng.uniform(.1, .9, (len(y), 3, 4)), kinds], axis=2)
         boxes[-1, 2] = 0
         return boxes.astype(y.dtype)
+    if isinstance(layer, Iseg):         # two things, the second a half; then the end of the list
+        area = layer.out_shape[1] * layer.out_shape[2]
+        things = np.zeros((len(y), 3, 1 + area))
+        things[:, 1, 0], things[:, 2, 0] = 1, -1
+        things[:, 0, 1:], things[:, 1, 1:1 + area // 2] = np.arange(area) >= area // 2, 1
+        return things.astype(y.dtype)
     groups = getattr(layer.options, "groups", 1)
     flat = y.reshape(len(y) * groups, -1)
     rng = np.random.default_rng(3)

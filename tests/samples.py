@@ -176,4 +176,12 @@ SAMPLES = [
     Sample("detection", "classes=3 coords=4 num=2 side=2 softmax=1 sqrt=1 rescore=1 coord_scale=5 noobject_scale=0.5 "
                         "object_scale=2 class_scale=3 jitter=0.3 resize=1.5", ((52,),)),
     Sample("detection", "classes=1 coords=4 num=2 side=2 forced=1 random=1", ((44,),)),
+    Sample("implicit_add", "filters=4 atoms=2 mean=1 std=0.1"),
+    Sample("implicit_mul", "filters=4 atoms=1 mean=2 std=0.1"),
+    Sample("shift_channels", "from=-2", ((3, 4, 5), (3, 1, 1))),
+    Sample("control_channels", "from=-2", ((3, 4, 5), (3, 1, 1))),
+    Sample("alternate_channels", "from=-2", ((3, 4, 5), (3, 1, 1))),
+    Sample("contrastive", "classes=6 yolo_layer=0 temperature=0.5 cls_normalizer=2 max_delta=1 contrastive_neg_max=2",
+           ((6,),)),
+    Sample("iseg", "classes=2 ids=3", ((5, 3, 4),)),
 ]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import runner.layers
-from runner.layers import LAYERS, Convolutional
+from runner.layers import LAYERS, Contrastive, Convolutional, Iseg
 from runner.layers.base import LayerOptions
 from tests import checks
 from tests.samples import SAMPLES, Sample
@@ -50,3 +50,28 @@ def test_a_binary_convolution_by_hand() -> None:
         assert dx.ravel().tolist() == [2, -2, 2], "the input's gradient is that of the signs"
         assert layer.grads["weights"].ravel().tolist() == x.ravel().tolist(), "the weights' goes straight through"
     assert Convolutional((32, 4, 4), xnor=True).flops() == Convolutional((32, 4, 4)).flops() / 32
+
+
+def test_contrastive_draws_the_same_kind_together() -> None:
+    z = np.random.default_rng(1).normal(size=(4, 6))
+    truth = np.eye(2)[[0, 0, 1, 1]]
+    layer = Contrastive((6,), classes=2)
+    cost, dz = layer.loss(layer.forward(z, train=True)[1], truth)
+    moved = z - 0.5 * dz
+
+    def likeness(a: np.ndarray, i: int, j: int) -> float:
+        return float(a[i] @ a[j] / np.linalg.norm(a[i]) / np.linalg.norm(a[j]))
+    assert likeness(moved, 0, 1) > likeness(z, 0, 1) and likeness(moved, 2, 3) > likeness(z, 2, 3)
+    np.testing.assert_allclose(cost, (dz ** 2).sum())
+
+
+def test_iseg_teaches_classes_by_their_masks_and_codes_by_their_means() -> None:
+    layer = Iseg((2, 1, 4), classes=1, ids=1)
+    x = np.array([[[[0., 0, 0, 0]], [[1., 3, -1, -5]]]])
+    truth = np.array([[0, 1, 1, 0, 0, 0, 0, 0, 1, 1, -1, 0, 0, 0, 0.]])      # two things of two pixels, the end
+    cost, dx = layer.loss(layer.forward(x, train=True)[1], truth)
+    np.testing.assert_allclose(-dx[0, 0, 0], [.5, .5, .5, .5], err_msg="every pixel lies in a mask: 1 - sigmoid(0)")
+    # means 2 and -3: to the own one, away from the other, on top of 0.1 (0 - code), all times 0.01
+    want = [-.1 + .1 + .1, -.3 - .1 + .1, .1 - .1 - .1, .5 + .1 - .1]
+    np.testing.assert_allclose(-dx[0, 1, 0], 0.01 * np.array(want), atol=1e-9)
+    np.testing.assert_allclose(cost, (dx ** 2).sum())

@@ -1,9 +1,12 @@
 """One file per kind of section.  A new file joins by one line here."""
 from runner.layers.activation import Activation
+from runner.layers.alternate_channels import AlternateChannels
 from runner.layers.avgpool import Avgpool
 from runner.layers.base import LAYERS, Env, Head, Layer, LayerOptions, Progress, find, register
 from runner.layers.batchnorm import Batchnorm
 from runner.layers.connected import Connected
+from runner.layers.contrastive import Contrastive
+from runner.layers.control_channels import ControlChannels
 from runner.layers.conv_lstm import ConvLstm
 from runner.layers.convolutional import Convolutional
 from runner.layers.cost import Cost
@@ -17,6 +20,9 @@ from runner.layers.gaussian_yolo import GaussianYolo
 from runner.layers.gru import Gru
 from runner.layers.history import History
 from runner.layers.implicit import Implicit
+from runner.layers.implicit_add import ImplicitAdd
+from runner.layers.implicit_mul import ImplicitMul
+from runner.layers.iseg import Iseg
 from runner.layers.l1norm import L1norm
 from runner.layers.l2norm import L2norm
 from runner.layers.local import Local
@@ -32,6 +38,7 @@ from runner.layers.rnn import Rnn
 from runner.layers.route import Route
 from runner.layers.sam import Sam
 from runner.layers.scale_channels import ScaleChannels
+from runner.layers.shift_channels import ShiftChannels
 from runner.layers.shortcut import Shortcut
 from runner.layers.shuffler import Shuffler
 from runner.layers.simplernn import SimpleRnn
@@ -40,9 +47,11 @@ from runner.layers.upsample import Upsample
 from runner.layers.yolo import Yolo
 
 __all__ = [
-    "LAYERS", "Activation", "Avgpool", "Batchnorm", "Connected", "ConvLstm", "Convolutional", "Cost", "Crnn",
-    "Crop", "Deconvolutional", "Detection", "Dropout", "Empty", "Env", "GaussianYolo", "Gru", "Head", "History",
-    "Implicit", "L1norm", "L2norm", "Layer", "LayerOptions", "Local", "LocalAvgpool", "Logistic", "Lstm",
-    "Maxpool", "Normalization", "Progress", "Region", "Reorg", "Reorg3d", "Rnn", "Route", "Sam",
-    "ScaleChannels", "Shortcut", "Shuffler", "SimpleRnn", "Softmax", "Upsample", "Yolo", "find", "register",
+    "LAYERS", "Activation", "AlternateChannels", "Avgpool", "Batchnorm", "Connected", "Contrastive",
+    "ControlChannels", "ConvLstm", "Convolutional", "Cost", "Crnn", "Crop", "Deconvolutional", "Detection",
+    "Dropout", "Empty", "Env", "GaussianYolo", "Gru", "Head", "History", "Implicit", "ImplicitAdd",
+    "ImplicitMul", "Iseg", "L1norm", "L2norm", "Layer", "LayerOptions", "Local", "LocalAvgpool", "Logistic",
+    "Lstm", "Maxpool", "Normalization", "Progress", "Region", "Reorg", "Reorg3d", "Rnn", "Route", "Sam",
+    "ScaleChannels", "ShiftChannels", "Shortcut", "Shuffler", "SimpleRnn", "Softmax", "Upsample", "Yolo",
+    "find", "register",
 ]

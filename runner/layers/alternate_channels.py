@@ -1,0 +1,41 @@
+"""[alternate_channels]: puts one value a channel, from an earlier layer, behind the map as channels of its own."""
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from runner.config import opt
+from runner.layers.base import Layer, LayerOptions, Shape, register
+from runner.layers.shift_channels import vector_for
+
+
+@register("alternate_channels")
+class AlternateChannels(Layer):
+    """(c, h, w), from (c, 1, 1) -> (2 c, h, w): the values, the same at every pixel, then x.
+
+    A section of the YOLOR forks (Wang et al. 2021).
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Options(LayerOptions):
+        from_: int = opt(doc="the values: an index, or negative to count back from here", key="from")
+
+    @staticmethod
+    def sources(options: Any) -> tuple[int, ...]:
+        return (-1, options.from_)
+
+    def setup(self, shape: Shape, other: Shape) -> None:
+        self.vector, (c, h, w) = vector_for(self, shape, other), self.image(shape)
+        self.out_shape = (2 * c, h, w)
+
+    def forward(self, *xs: np.ndarray, train: bool = False) -> tuple[np.ndarray, Any]:
+        """map (n, c, h, w), values (n, c, 1, 1) -> y (n, 2 c, h, w), None."""
+        c, h, w = self.image(self.in_shapes[0])
+        x = xs[0].reshape(-1, c, h, w)
+        return np.concatenate([np.broadcast_to(xs[1].reshape(-1, c, 1, 1), x.shape), x], axis=1), None
+
+    def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
+        """dy -> gradients of the map and of the values."""
+        c = self.vector[0]
+        return (np.ascontiguousarray(dy[:, c:]).reshape(len(dy), *self.in_shapes[0]),
+                dy[:, :c].sum(axis=(2, 3)).reshape(len(dy), *self.in_shapes[1]))

@@ -1,0 +1,18 @@
+"""[implicit_add]: a learned constant that [shift_channels] adds to a map (YOLOR, Wang et al. 2021)."""
+from dataclasses import dataclass
+
+from runner.config import opt
+from runner.layers.base import LayerOptions, register
+from runner.layers.implicit import Implicit
+
+
+@register("implicit_add")
+class ImplicitAdd(Implicit):
+    """Any input, which is not looked at -> (filters, atoms, 1).  A section of the YOLOR forks; starts around 0."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Options(LayerOptions):
+        filters: int = opt(128, "channels of the constant", low=1)
+        atoms: int = opt(1, "its height, pixels", low=1)
+        mean: float = opt(0.0, "middle of the initial values")
+        std: float = opt(0.02, "how far they lie from it at most", low=0)
