@@ -159,3 +159,30 @@ def test_other_mistakes() -> None:
         learn(layer, np.zeros((1, 7, 4, 4)), TRUTH)
     with pytest.raises(DataError, match="rows of 5 or 6 values"):
         learn(Yolo((7, 4, 4), classes=2), np.zeros((1, 7, 4, 4)), np.zeros((1, 7)))
+
+
+TREE = "tests/golden/softmax_tree_P/labels.tree"      # roots 0 1 2; 3 4 5 under 0; 6 7 under 1; 8 9 under 6
+
+
+def test_tree_goes_down_as_far_as_it_is_sure() -> None:
+    x = np.full((1, 15, 1, 1), -9.)
+    x[0, 4] = 2                         # objectness .88
+    x[0, 5 + np.array([1, 6, 8])] = 9   # the root, its child and its grandchild, each almost 1
+    layer = Region((15, 1, 1), classes=10, tree=TREE)
+    assert layer.boxes(layer.forward(x)[0][0], .1).probability[0].argmax() == 8
+    x[0, 5 + 9] = 9                     # the two grandchildren are alike
+    found = layer.boxes(layer.forward(x)[0][0], .1)
+    assert found.probability[0].argmax() == 6 and found.probability[0, 6] == pytest.approx(.880797, abs=1e-6)
+    assert (found.probability[0] > 0).sum() == 1
+
+
+def test_tree_learns_a_class_and_its_ancestors_without_a_box() -> None:
+    layer = Region((30, 2, 2), classes=10, num=2, tree=TREE)
+    x = np.random.default_rng(1).normal(size=(1, 30, 2, 2))
+    _, delta = learn(layer, x, np.array([[[999999., 999999, 999999, 999999, 8]]]))
+    classes = delta.reshape(2, 15, 4)[:, 5:]
+    taught = np.argwhere(classes.any(axis=1))
+    assert len(taught) == 1, "one box learns it"
+    mine = classes[taught[0, 0], :, taught[0, 1]]
+    assert sorted(np.flatnonzero(mine > 0)) == [1, 6, 8] and sorted(np.flatnonzero(mine < 0)) == [0, 2, 7, 9]
+    assert not delta.reshape(2, 15, 4)[:, :4].any()

@@ -157,17 +157,20 @@ class Region(DetectionHead):
         return p
 
     def _deepest(self, own: np.ndarray) -> int:
-        """Down from the root, always to the most probable child, while it is above HIERARCHY."""
+        """Down from the root, always to the most probable child, while the product of the probabilities on the way is
+        above HIERARCHY.  own holds probabilities already multiplied down the tree, so a deep class needs more than it
+        says (src/tree.c:hierarchy_top_prediction, as src/region_layer.c calls it)."""
         assert self.tree is not None
-        parent, found = -1, -1
+        parent, product = -1, 1.0
         while True:
             children = np.flatnonzero(self.tree.parents == parent)
             if not len(children):
-                return found
+                return parent
             best = int(children[own[children].argmax()])
-            if own[best] <= HIERARCHY:
-                return best if found < 0 else found
-            parent = found = best
+            product *= float(own[best])
+            if product <= HIERARCHY:
+                return best if parent < 0 else parent
+            parent = best
 
     # --- training ------------------------------------------------------------------------------------
 
