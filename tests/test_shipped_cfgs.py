@@ -91,4 +91,4 @@ def test_a_classic_network_trains(tmp_path: Path) -> None:
     x[:2, 0], x[2:, 2] = 1, 1
     truth = np.eye(2, dtype="f4")[[0, 0, 1, 1]]
     losses = [step.loss for step in runner.train(net, [(x, truth)] * 30)]
-    assert losses[-1] < losses[0] / 5
+    assert losses[-1] < losses[0] / 2 and (net.predict(x).argmax(1) == truth.argmax(1)).all()
