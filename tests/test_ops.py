@@ -107,66 +107,6 @@ def test_batch_norm_of_the_reference() -> None:
     np.testing.assert_allclose(dx.ravel(), [.076431, -.333137, .180794, .075912], rtol=1e-5)
 
 
-CHECKED = {  # name: f(x), then the derivative darknet uses, at these x (reference, 12.1)
-    "logistic": ([.00669285, .182426, .377541, .5, .622459, .817574, .993307],
-                 [.00664806, .149146, .235004, .25, .235004, .149146, .00664803]),
-    "loggy": ([-.986614, -.635149, -.244919, 0, .244919, .635149, .986614],
-              [.0132961, .298293, .470007, .5, .470007, .298293, .0132961]),
-    "elu": ([-.993262, -.77687, -.393469, 0, .5, 1.5, 5], [.00673795, .22313, .606531, 1, 1, 1, 1]),
-    "selu": ([-1.74619, -1.36576, -.691731, 0, .52535, 1.57605, 5.2535],
-             [.0118455, .39227, 1.0663, 1.0507, 1.0507, 1.0507, 1.0507]),
-    "gelu": ([-2.98e-07, -.100429, -.154286, 0, .345714, 1.39957, 5],
-             [.5, .42014, .377874, .5, .765093, 1.12892, 1]),
-    "ramp": ([-.5, -.15, -.05, 0, .55, 1.65, 5.5], [.1, .1, .1, .1, 1.1, 1.1, 1.1]),
-    "leaky": ([-.5, -.15, -.05, 0, .5, 1.5, 5], [.1, .1, .1, .1, 1, 1, 1]),
-    "tanh": ([-.999909, -.905148, -.462117, 0, .462117, .905148, .999909],
-             [.000181556, .180707, .786448, 1, .786448, .180707, .000181675]),
-    "plse": ([-.01, .3125, .4375, .5, .5625, .6875, 1.01], [.01, .125, .125, .125, .125, .125, .01]),
-    "stair": ([-3, -1, -.5, 0, 0, .5, 2], [0, 0, 1, 0, 0, 1, 0]),
-    "lhtan": ([-.005, -.0015, -.0005, 0, .5, 1.0005, 1.004], [.001, .001, .001, .001, 1, .001, .001]),
-    "swish": ([-.0334643, -.273638, -.18877, 0, .31123, 1.22636, 4.96654],
-              [-.0265474, -.0412942, .260039, .5, .739961, 1.04129, 1.02655]),
-    "mish": ([-.0335765, -.2981, -.220744, 0, .375245, 1.40338, 4.99955],
-             [-.0267475, -.0640978, .289511, .6, .886424, 1.08849, 1.0008]),
-    "hard_mish": ([0, -.375, -.375, 0, .5, 1.5, 5], [0, -.5, .5, 1, 1, 1, 1]),
-}
-
-
-@pytest.mark.parametrize("name", CHECKED)
-def test_activations_of_the_reference(name: str) -> None:
-    x = np.array([[-5, -1.5, -.5, 0, .5, 1.5, 5]])
-    f, slope = CHECKED[name]
-    y, saved = ops.activate(x, name)
-    np.testing.assert_allclose(y[0], f, rtol=1e-5, atol=2e-6)
-    np.testing.assert_allclose(ops.activate_backward(np.ones_like(x), saved, name, "darknet")[0], slope, rtol=2e-5,
-                               atol=2e-6)
-
-
-@pytest.mark.parametrize("name", ops.ACTIVATIONS)
-def test_activations_stay_quiet_and_finite_far_out(name: str) -> None:
-    x = np.array([-60, -30, 30, 60], np.float32).reshape(1, 4, 1, 1)
-    y, saved = ops.activate(x.copy(), name, inplace=True)
-    assert np.isfinite(y).all() and y.dtype == np.float32
-    assert np.isfinite(ops.activate_backward(np.ones_like(y), saved, name)).all()
-
-
-def test_the_four_rearrangements() -> None:
-    x = np.arange(64, dtype="float32").reshape(1, 4, 4, 4)
-    scrambled = [0, 2, 4, 6, 16, 18, 20, 22, 32, 34, 36, 38, 48, 50, 52, 54, 1, 3, 5, 7]
-    clean = [0, 2, 8, 10, 16, 18, 24, 26, 32, 34, 40, 42, 48, 50, 56, 58, 1, 3, 9, 11]
-    assert ops.reorg(x, 2).ravel()[:20].tolist() == scrambled
-    assert ops.space_to_depth(x, 2).ravel()[:20].tolist() == clean
-    big = RNG.normal(size=(2, 16, 4, 6))
-    assert np.array_equal(ops.depth_to_space(ops.space_to_depth(big, 2), 2), big)
-    assert np.array_equal(ops.reorg_inverse(ops.reorg(big, 2), 2), big)
-    assert np.array_equal(ops.pixel_unshuffle(ops.pixel_shuffle(big, 2), 2), big)
-
-
-def test_a_pixel_shuffle_by_hand() -> None:
-    x = np.arange(8.).reshape(1, 4, 1, 2)
-    assert ops.pixel_shuffle(x, 2)[0, 0].tolist() == [[0, 2, 1, 3], [4, 6, 5, 7]]
-
-
 @pytest.fixture
 def restore_threads():
     before = parallel.threads()

@@ -80,8 +80,7 @@ def test_reorg3d_reverse_is_the_walk_back_over_the_output(shape, s):
     np.testing.assert_array_equal(y.reshape(n, -1), walk(count(*shape).reshape(n, -1), out, s, 1))
 
 
-PAIRS = [(ops.reorg, ops.reorg_inverse), (ops.space_to_depth, ops.depth_to_space),
-         (ops.pixel_unshuffle, ops.pixel_shuffle)]
+PAIRS = [(ops.reorg, ops.reorg_inverse), (ops.space_to_depth, ops.depth_to_space)]
 
 
 @pytest.mark.parametrize("there, back", PAIRS)
@@ -92,14 +91,6 @@ def test_pairs_undo_each_other_and_so_are_the_backwards(there, back, shape, s):
     assert y.flags.c_contiguous
     np.testing.assert_array_equal(back(y, s), x)
     np.testing.assert_array_equal(there(back(y, s), s), y)
-
-
-def test_pixel_shuffle_by_index():
-    x = count(2, 12, 2, 3)
-    y = ops.pixel_shuffle(x, 2)
-    assert y.shape == (2, 3, 4, 6)
-    for n, k, i, j in np.ndindex(y.shape):
-        assert y[n, k, i, j] == x[n, 4 * k + 2 * (i % 2) + j % 2, i // 2, j // 2]
 
 
 def test_depth_to_space_has_the_blocks_channels_outermost():

@@ -1,31 +1,22 @@
 """[alternate_channels]: puts one value a channel, from an earlier layer, behind the map as channels of its own."""
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from runner.config import opt
-from runner.layers.base import Layer, LayerOptions, Shape, register
-from runner.layers.shift_channels import vector_for
+from runner.layers.base import Shape, register
+from runner.layers.shift_channels import ShiftChannels
 
 
 @register("alternate_channels")
-class AlternateChannels(Layer):
+class AlternateChannels(ShiftChannels):
     """(c, h, w), from (c, 1, 1) -> (2 c, h, w): the values, the same at every pixel, then x.
 
     A section of the YOLOR forks (Wang et al. 2021).
     """
 
-    @dataclass(frozen=True, kw_only=True)
-    class Options(LayerOptions):
-        from_: int = opt(doc="the values: an index, or negative to count back from here", key="from")
-
-    @staticmethod
-    def sources(options: Any) -> tuple[int, ...]:
-        return (-1, options.from_)
-
     def setup(self, shape: Shape, other: Shape) -> None:
-        self.vector, (c, h, w) = vector_for(self, shape, other), self.image(shape)
+        super().setup(shape, other)
+        c, h, w = self.out_shape
         self.out_shape = (2 * c, h, w)
 
     def forward(self, *xs: np.ndarray, train: bool = False) -> tuple[np.ndarray, Any]:

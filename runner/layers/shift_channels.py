@@ -9,14 +9,6 @@ from runner.errors import ShapeError
 from runner.layers.base import Layer, LayerOptions, Shape, register, shape_text
 
 
-def vector_for(layer: Layer, shape: Shape, other: Shape) -> Shape:
-    """(c, 1, 1), checked: the other layer gives one value for each channel of the map."""
-    c, _, _ = layer.image(shape)
-    if layer.image(other) != (c, 1, 1):
-        raise ShapeError(f"from= must give {shape_text((c, 1, 1))}, a value for each channel. Got {shape_text(other)}")
-    return c, 1, 1
-
-
 @register("shift_channels")
 class ShiftChannels(Layer):
     """(c, h, w), from (c, 1, 1) -> (c, h, w): x + from.  A section of the YOLOR forks."""
@@ -30,7 +22,12 @@ class ShiftChannels(Layer):
         return (-1, options.from_)
 
     def setup(self, shape: Shape, other: Shape) -> None:
-        self.vector, self.out_shape = vector_for(self, shape, other), self.image(shape)
+        c, h, w = self.image(shape)
+        if self.image(other) != (c, 1, 1):
+            raise ShapeError(f"from= must give {shape_text((c, 1, 1))}, a value for each channel. "
+                             f"Got {shape_text(other)}")
+        self.vector: Shape = (c, 1, 1)
+        self.out_shape = (c, h, w)
 
     def forward(self, *xs: np.ndarray, train: bool = False) -> tuple[np.ndarray, Any]:
         """map (n, c, h, w), values (n, c, 1, 1) -> y (n, c, h, w), None."""

@@ -37,8 +37,6 @@ from runner.ops.resample import (
     depth_to_space,
     downsample,
     downsample_backward,
-    pixel_shuffle,
-    pixel_unshuffle,
     reorg,
     reorg_inverse,
     space_to_depth,

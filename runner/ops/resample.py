@@ -82,22 +82,3 @@ def channels_last(x: np.ndarray) -> np.ndarray:
 def channels_first(x: np.ndarray) -> np.ndarray:
     """The inverse of channels_last: x (n, h, w, c) -> (n, c, h, w); darknet's flatten=1 reverse=1."""
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
-
-
-def pixel_shuffle(x: np.ndarray, scale: int) -> np.ndarray:
-    """x (n, c s s, h, w) -> (n, c, h s, w s) with s = scale (Shi et al. 2016): channel k s s + dy s + dx goes to k.
-
-    NumPyNet's [shuffler] has the other order of channels, (dy s + dx) c + k: that is depth_to_space.
-    """
-    n, c, h, w = x.shape
-    s = scale
-    return np.ascontiguousarray(x.reshape(n, c // (s * s), s, s, h, w).transpose(0, 1, 4, 2, 5, 3)).reshape(
-        n, c // (s * s), h * s, w * s)
-
-
-def pixel_unshuffle(x: np.ndarray, scale: int) -> np.ndarray:
-    """The inverse of pixel_shuffle."""
-    n, c, h, w = x.shape
-    s = scale
-    return np.ascontiguousarray(x.reshape(n, c, h // s, s, w // s, s).transpose(0, 1, 3, 5, 2, 4)).reshape(
-        n, c * s * s, h // s, w // s)
