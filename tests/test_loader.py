@@ -197,11 +197,14 @@ def test_a_small_set_is_decoded_once(split, monkeypatch):
 
 
 def test_waiting_is_measured(split, monkeypatch):
-    monkeypatch.setattr("runner.datasets.loader.read_pixels", lambda path, channels: time.sleep(.02) or
+    ready = threading.Event()
+    monkeypatch.setattr("runner.datasets.loader.read_pixels", lambda path, channels: ready.wait() and
                         np.zeros((3, 6, 8), np.uint8))
     with batches(split, batch=1, workers=1, **SIZE) as loader:
+        assert loader.waited == 0
+        threading.Timer(.05, ready.set).start()
         next(loader)
-        assert loader.waited >= .015
+        assert loader.waited > 0
 
 
 @pytest.mark.parametrize("change, message", [({"batch": 0}, "at least 1"), ({"on_bad": "ignore"}, "on_bad"),

@@ -17,7 +17,7 @@ import numpy as np
 
 from runner.compat import EXACT, Compat
 from runner.config import Options, Report, Section, ignored, opt
-from runner.errors import ShapeError, did_you_mean
+from runner.errors import ShapeError, closest
 
 Shape = tuple[int, ...]
 
@@ -40,7 +40,9 @@ def register(*names: str) -> Callable[[type["Layer"]], type["Layer"]]:
 def find(section: Section, report: Report) -> type["Layer"] | None:
     """The layer class of a section; None, and a word to `report`, when there is none of that name."""
     if section.name not in LAYERS and section.name not in ("net", "network"):   # of a second [net] the grammar tells
-        report.error(f"{section.where()} unknown section{did_you_mean(section.name, LAYERS)}")
+        near = closest(section.name, LAYERS)
+        hint = f"did you mean {near!r}?" if near else "`python run.py explain` lists those there are"
+        report.error(f"{section.where()} unknown section ({hint})")
     return LAYERS.get(section.name)
 
 

@@ -57,9 +57,9 @@ class AnchorOptions(DetectionOptions):
     map: str = opt("", "file of class numbers to use instead, one on each line")
 
 
-@register("yolo")
+@register("yolo", "yolo4")
 class Yolo(DetectionHead):
-    """(n * (5 + classes), h, w) -> the same shape, n anchors of mask  (src/yolo_layer.c).
+    """(n * (5 + classes), h, w) -> the same shape, n anchors of mask  (src/yolo_layer.c); one fork calls it [yolo4].
 
     The channels of an anchor: x, y in the cell, w, h as they came, objectness, classes; logistic on all but w, h.
     """
