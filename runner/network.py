@@ -206,6 +206,8 @@ class Network:
         """-> the last output, the tape, and the outputs of the layers in `keep`."""
         if train:
             self._freeze()
+            if self.env.compat.dropout_in_place:
+                x = x.copy()        # a dropout that comes first would write into the caller's array
         outputs, tape, kept, y = {-1: x}, [], {}, x
         for index, (layer, links) in enumerate(zip(self.layers, self.links, strict=True)):
             out, saved = layer.forward(*(outputs[i] for i in links), train=train)

@@ -95,6 +95,17 @@ def test_mistakes(model: Path, capsys: pytest.CaptureFixture) -> None:
     assert "filters=7" in capsys.readouterr().err, "the number that would be right"
 
 
+@pytest.mark.parametrize("verb", ["train", "test", "predict"])
+def test_other_verbs_send_a_detector_here(model: Path, verb: str, capsys: pytest.CaptureFixture) -> None:
+    more = [str(model / "wide.png")] if verb == "predict" else ["--data", str(model)]
+    (model / "train" / "cat").mkdir(parents=True)
+    (model / "test" / "cat").mkdir(parents=True)
+    for split in ("train", "test"):
+        Image.new("RGB", (8, 8)).save(model / split / "cat" / "a.png")
+    assert main([verb, str(model / "a.cfg"), *more, "--weights", str(model / "a.weights")]) == 2
+    assert "layer 1 [yolo] finds boxes, no classes of whole images: python run.py detect" in capsys.readouterr().err
+
+
 def test_labels_stay_on_the_picture() -> None:
     picture = draw_boxes(np.zeros((3, 30, 50), np.float32), [("a long name", 0, 1.0, (-20, -20, 70, 60))])
     assert picture.size == (50, 30) and np.asarray(picture).any()

@@ -98,12 +98,24 @@ def open_data(args: Any, net: "Network") -> "Dataset":
     return data
 
 
+def no_detector(cfg: str, net: "Network") -> None:
+    """UsageError for a network that finds boxes: its outputs are no probabilities of classes."""
+    from runner.detection import detection_heads
+    from runner.errors import UsageError
+    heads = detection_heads(net.layers)
+    if heads:
+        raise UsageError(f"{cfg}: layer {heads[0]} [{net.layers[heads[0]].names[0]}] finds boxes, no classes of whole "
+                         f"images: python run.py detect {cfg} IMAGES runs it. Detectors are trained from Python "
+                         "(runner.train), not by a verb yet")
+
+
 def check_classes(cfg: str, net: "Network", classes: int, source: str) -> None:
     """DataError unless the network has one output for each class; it names the number that would be right."""
     import math
 
     from runner.errors import DataError
     from runner.layers.base import Head, shape_text
+    no_detector(cfg, net)
     outputs = math.prod(net.out_shape)
     if len(net.in_shape) != 3:
         raise DataError(f"{cfg}: the network takes {net.in_shape[0]} values, no images: [net] needs width, height "

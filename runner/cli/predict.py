@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     net, folder = common.load_trained(args)
     if len(net.in_shape) != 3:
         raise DataError(f"{args.cfg}: the network takes {net.in_shape[0]} values, no images")
+    common.no_detector(args.cfg, net)
     names = class_names(args, folder, math.prod(net.out_shape))
     results, bad = [], 0
     top = args.top or (5 if args.json else 3)

@@ -45,6 +45,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from runner.training import RunFolder
     net = common.load_network(args)
+    common.no_detector(args.cfg, net)
     if args.weights:
         _start_from(args, net)
     elif args.clear or args.cutoff:
