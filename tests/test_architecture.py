@@ -84,7 +84,7 @@ def bound_kernels(me: str, tree: ast.AST) -> list[str]:
     return [f"{me}:{node.lineno} binds {alias.name}: write `from runner import ops` and `ops.{alias.name}(...)`"
             for node in ast.walk(tree)
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[:2] == ["runner", "ops"]
-            for alias in node.names if alias.name != "parallel"]
+            for alias in node.names if alias.name not in ("memory", "parallel")]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

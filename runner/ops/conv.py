@@ -9,7 +9,7 @@ block of rows are built from long shifted slices of it, and a block stays in the
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from runner.ops import parallel
+from runner.ops import memory, parallel
 
 BLOCK = 1 << 18         # values in one block of columns, about a megabyte of float32
 Pair = tuple[int, int]
@@ -27,7 +27,7 @@ def conv2d(x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1), padding
     f, _, kh, kw = weights.shape
     oh, ow = out_size or (conv_out(h, kh, stride[0], padding[0], dilation),
                           conv_out(w, kw, stride[1], padding[1], dilation))
-    y = np.empty((n, f, oh, ow), x.dtype)
+    y = memory.empty((n, f, oh, ow), x.dtype)
     if groups == c and weights.shape[1] == 1:
         _depthwise(x, weights, y, stride, padding, dilation)
         return y
@@ -58,7 +58,7 @@ def conv2d_backward(dy: np.ndarray, x: np.ndarray, weights: np.ndarray, *, strid
     n, c, h, w = x.shape
     f, _, kh, kw = weights.shape
     oh, ow = dy.shape[2:]
-    dx = np.empty_like(x) if need_dx else None
+    dx = memory.empty_like(x) if need_dx else None
     if groups == c and weights.shape[1] == 1:
         return _depthwise_backward(dy, x, weights, dx, stride, padding, dilation)
     kernel = weights.reshape(groups, f // groups, -1)
@@ -73,7 +73,7 @@ def conv2d_backward(dy: np.ndarray, x: np.ndarray, weights: np.ndarray, *, strid
                 np.matmul(turned, grad, out=dx[i].reshape(-1, groups, c // groups, h * w))
             return np.matmul(grad, flat.swapaxes(2, 3)).sum(axis=0)
         padded = _pad(x[i], (oh, ow), (kh, kw), stride, padding, dilation)
-        spread = np.zeros_like(padded) if dx is not None else None
+        spread = memory.zeros(padded.shape, x.dtype) if dx is not None else None
         total = np.zeros(kernel.shape, x.dtype)
         for top, bottom in _row_blocks(oh, c * kh * kw * ow):
             shaped = _columns(padded, (top, bottom, ow), (kh, kw), stride, dilation)
@@ -133,7 +133,7 @@ def _pad(image: np.ndarray, out: Pair, size: Pair, stride: Pair, padding: Pair, 
     tall, wide = max(reach[0], h + padding[0]), max(reach[1], w + padding[1])
     if (tall, wide) == (h, w):
         return image
-    padded = np.zeros((*front, tall, wide), image.dtype)
+    padded = memory.zeros((*front, tall, wide), image.dtype)
     padded[..., padding[0]:padding[0] + h, padding[1]:padding[1] + w] = image
     return padded
 
@@ -191,7 +191,7 @@ def _depthwise_backward(dy: np.ndarray, x: np.ndarray, weights: np.ndarray, dx: 
     def block(i: slice) -> None:
         padded = _pad(x[i], out, size, stride, padding, dilation)
         grad = dy[i].reshape(-1, c, kernel.shape[1], *out)
-        spread = np.zeros_like(padded) if dx is not None else None
+        spread = memory.zeros(padded.shape, x.dtype) if dx is not None else None
         for a, b, (rows, columns) in _taps(size, stride, dilation, out):
             parts[i, :, :, a, b] = (grad * padded[:, :, None, rows, columns]).sum(axis=(3, 4))
             if spread is not None:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from runner.ops import parallel
+from runner.ops import memory, parallel
 
 
 class Normed(NamedTuple):
@@ -26,10 +26,10 @@ def batchnorm_train(x: np.ndarray, scales: np.ndarray, biases: np.ndarray, epsil
     sqrt(variance) + epsilon.
     """
     mean = _channel_sum(x) / x.dtype.type(_per_channel(x))
-    centred = x - _along(mean, x)
+    centred = np.subtract(x, _along(mean, x), out=memory.empty_like(x))
     variance = _channel_sum(centred, centred) / x.dtype.type(max(_per_channel(x) - 1, 1))
     inverse = _inverse(variance, epsilon, epsilon_outside)
-    y = np.empty_like(x)
+    y = memory.empty_like(x)
 
     factor, shift = _along(scales * inverse, x), _along(biases, x)
 
@@ -44,7 +44,7 @@ def batchnorm_inference(x: np.ndarray, scales: np.ndarray, biases: np.ndarray, m
                         epsilon: float, epsilon_outside: bool = False) -> np.ndarray:
     """The same with given statistics -> y."""
     factor = _along(scales * _inverse(variance, epsilon, epsilon_outside), x)
-    y, mean, shift = np.empty_like(x), _along(mean, x), _along(biases, x)
+    y, mean, shift = memory.empty_like(x), _along(mean, x), _along(biases, x)
 
     def block(i: slice) -> None:
         np.subtract(x[i], mean, out=y[i])
@@ -81,7 +81,7 @@ def batchnorm_backward(dy: np.ndarray, saved: Normed, scales: np.ndarray, *,
     factor, centre = _along(scales * direct, dy), _along(scales * by_variance, dy)
     # the mean's part: the centred values sum to zero, so only the direct term is left of it
     level = _along(scales * dbiases * saved.inverse / kind(count), dy)
-    dx = np.empty_like(dy)
+    dx = memory.empty_like(dy)
 
     def block(i: slice) -> None:
         np.multiply(saved.centred[i], centre, out=dx[i])

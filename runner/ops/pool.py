@@ -5,7 +5,7 @@ starts at oy * stride - padding // 2.  Cells outside the image never win a maxim
 """
 import numpy as np
 
-from runner.ops import parallel
+from runner.ops import memory, parallel
 
 Pair = tuple[int, int]
 
@@ -23,8 +23,8 @@ def maxpool2d(x: np.ndarray, size: int, stride: Pair, padding: int,
     """
     n, c, h, w = x.shape
     out = pool_out(h, size, stride[0], padding), pool_out(w, size, stride[1], padding)
-    y = np.empty((n, c, *out), x.dtype)
-    index = np.zeros((n, c, *out), np.uint8 if size < 16 else np.uint16) if need_index else None
+    y = memory.empty((n, c, *out), x.dtype)
+    index = memory.zeros(y.shape, np.uint8 if size < 16 else np.uint16) if need_index else None
 
     def block(i: slice) -> None:
         padded = _pad(x[i], out, size, stride, padding, -np.inf)
@@ -48,7 +48,7 @@ def maxpool2d_backward(dy: np.ndarray, index: np.ndarray, x_shape: tuple[int, ..
     """dy (n, c, oh, ow) -> dx (n, c, h, w): each value goes to the cell that won."""
     _, c, h, w = x_shape
     out, before = dy.shape[2:], padding // 2
-    dx = np.empty(x_shape, dy.dtype)
+    dx = memory.empty(x_shape, dy.dtype)
 
     def block(i: slice) -> None:
         spread = _pad(np.zeros((i.stop - i.start, c, h, w), dy.dtype), out, size, stride, padding, 0)
@@ -75,7 +75,7 @@ def maxpool_depth(x: np.ndarray, out_channels: int) -> tuple[np.ndarray, np.ndar
 
 def maxpool_depth_backward(dy: np.ndarray, index: np.ndarray, x_shape: tuple[int, ...]) -> np.ndarray:
     """dy (n, out_channels, h, w) -> dx (n, c, h, w)."""
-    dx = np.zeros(x_shape, dy.dtype)
+    dx = memory.zeros(x_shape, dy.dtype)
     channel = index * dy.shape[1] + np.arange(dy.shape[1])[:, None, None]
     np.put_along_axis(dx, channel, dy, axis=1)
     return dx
@@ -120,7 +120,8 @@ def _pad(x: np.ndarray, out: Pair, size: int, stride: Pair, padding: int, value:
     tall, wide = (max((o - 1) * s + size, side + before) for o, s, side in zip(out, stride, (h, w), strict=True))
     if value == -np.inf and (tall, wide) == (h, w):
         return x
-    padded = np.full((*front, tall, wide), value, x.dtype)
+    padded = memory.empty((*front, tall, wide), x.dtype)
+    padded.fill(value)
     padded[..., before:before + h, before:before + w] = x
     return padded
 

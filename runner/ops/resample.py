@@ -1,11 +1,13 @@
 """Moving pixels: enlarging, summing blocks, and the rearrangements between space and channels."""
 import numpy as np
 
+from runner.ops import memory
+
 
 def upsample(x: np.ndarray, stride: int, scale: float = 1.0) -> np.ndarray:
     """x (n, c, h, w) -> (n, c, h stride, w stride): every pixel a block of equal ones, times scale."""
     n, c, h, w = x.shape
-    y = np.empty((n, c, h, stride, w, stride), x.dtype)
+    y = memory.empty((n, c, h, stride, w, stride), x.dtype)
     y[...] = (x if scale == 1 else x * x.dtype.type(scale))[:, :, :, None, :, None]
     return y.reshape(n, c, h * stride, w * stride)
 
@@ -19,7 +21,7 @@ def downsample(x: np.ndarray, stride: int, scale: float = 1.0) -> np.ndarray:
     """x (n, c, h, w) -> (n, c, h // stride, w // stride): the sum of each block, times scale; a rest is left out."""
     n, c, h, w = x.shape
     h, w = h // stride, w // stride
-    y = np.zeros((n, c, h, w), x.dtype)
+    y = memory.zeros((n, c, h, w), x.dtype)
     for i in range(stride):
         for j in range(stride):
             y += x[:, :, i:h * stride:stride, j:w * stride:stride]
@@ -31,7 +33,7 @@ def downsample_backward(dy: np.ndarray, stride: int, scale: float, x_shape: tupl
     spread = upsample(dy, stride, scale)
     if spread.shape == x_shape:
         return spread
-    dx = np.zeros(x_shape, dy.dtype)
+    dx = memory.zeros(x_shape, dy.dtype)
     dx[:, :, :spread.shape[2], :spread.shape[3]] = spread
     return dx
 
