@@ -28,6 +28,8 @@ SIDEWAYS = {
     ("runner.weights", "runner.network"): "a .weights file holds the arrays of a network's layers, in their order",
     ("runner.network", "runner.weights"): "load(cfg, weights) is one call of the public face; imported when called",
     ("runner.optim", "runner.network"): "an optimizer steps the layers of a network",
+    ("runner.training", "runner.characters"): "the job of a character model is made of its batches and its measure",
+    ("runner.training", "runner.inference"): "images are measured in batches of the size `infer` takes",
     ("runner.datasets", "runner.images"): "a data set knows which files are images; its loader prepares them",
 }
 REQUIRED = {"numpy", "PIL", "yaml", "tqdm"}     # what requirements.txt brings for running; the rest are extras

@@ -53,7 +53,7 @@ def test_train_says_what_it_does_and_what_to_type_next(place, capsys):
                          "         python run.py predict cfg/toy.cfg data/toy/test/bright/0.png"]
     facts = yaml.safe_load(Path("weights/toy/run.yaml").read_text())
     assert facts["classes"] == ["bright", "dark"] and facts["seed"] == 0 and facts["updates"] == 30
-    assert facts["best"] == {"update": 30, "top1": 1.0} and facts["data"] == "data/toy"
+    assert facts["best"] == {"update": 30, "score": 1.0} and facts["data"] == "data/toy"
     assert sorted(p.name for p in Path("weights/toy").iterdir()) == ["best.weights", "last.weights", "run.yaml"]
 
 
@@ -61,7 +61,8 @@ def test_quiet_leaves_only_the_results(place, capsys):
     trained("--json", "-")
     out, err = capsys.readouterr()
     found = json.loads(out)
-    assert err == "" and found["updates"] == 30 and found["top1"] == 1 and found["weights"] == [str(BEST), str(LAST)]
+    assert err == "" and found["updates"] == 30
+    assert found["score"] == found["metrics"]["top1"] == 1 and found["weights"] == [str(BEST), str(LAST)]
 
 
 def test_a_seed_repeats_to_the_bit_whatever_the_threads(place):

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any
 from runner.cli import console
 
 if TYPE_CHECKING:
-    from runner.datasets import Dataset, Split
     from runner.network import Network
-    from runner.training import RunFolder
+    from runner.training import Asked, RunFolder
 
 
 def positive(text: str) -> int:
@@ -89,55 +88,7 @@ def load_trained(args: Any) -> tuple["Network", "RunFolder"]:
         raise WeightsError(f"{error}. They were trained with {options}: say the same here") from None
 
 
-def open_data(args: Any, net: "Network") -> "Dataset":
-    """The data set of the run, checked against the network."""
-    from runner.datasets import find_data, open_dataset
-    data = open_dataset(find_data(args.cfg, args.data, net.options.data or None))
-    console.warn(data.warnings)
-    check_classes(args.cfg, net, len(data.names), str(data.source))
-    return data
-
-
-def no_detector(cfg: str, net: "Network") -> None:
-    """UsageError for a network that finds boxes: its outputs are no probabilities of classes."""
-    from runner.detection import detection_heads
-    from runner.errors import UsageError
-    heads = detection_heads(net.layers)
-    if heads:
-        raise UsageError(f"{cfg}: layer {heads[0]} [{net.layers[heads[0]].names[0]}] finds boxes, no classes of whole "
-                         f"images: python run.py detect {cfg} IMAGES runs it. Detectors are trained from Python "
-                         "(runner.train), not by a verb yet")
-
-
-def check_classes(cfg: str, net: "Network", classes: int, source: str) -> None:
-    """DataError unless the network has one output for each class; it names the number that would be right."""
-    import math
-
-    from runner.errors import DataError
-    from runner.layers.base import Head, shape_text
-    no_detector(cfg, net)
-    outputs = math.prod(net.out_shape)
-    if len(net.in_shape) != 3:
-        raise DataError(f"{cfg}: the network takes {net.in_shape[0]} values, no images: [net] needs width, height "
-                        "and channels")
-    if outputs != classes:
-        last = net.layers[net.last]
-        shape = last.in_shapes[0] if isinstance(last, Head) else last.out_shape
-        if len(shape) == 3 and shape[1:] != (1, 1):
-            place = f"before layer {net.last} [{last.names[0]}]" if isinstance(last, Head) else "at its end"
-            raise DataError(f"{cfg}: the network ends with a map of {shape_text(shape)}, and {source} has {classes} "
-                            f"classes, one value for each: put [avgpool] or [connected] {place}")
-        shaped = [(i, layer) for i, layer in enumerate(net.layers) if "weights" in layer.specs]
-        index, layer = shaped[-1] if shaped else (net.last, net.layers[net.last])
-        option = "output" if layer.names[0] == "connected" else "filters"
-        raise DataError(f"{cfg}: the network has {outputs} outputs, and {source} has {classes} classes: set "
-                        f"{option}={classes} in layer {index} [{layer.names[0]}]")
-
-
-def evaluation_batches(args: Any, net: "Network", split: "Split") -> Any:
-    """The images of a split once, in order, prepared as `predict` prepares them."""
-    from runner.datasets import batches
-    from runner.inference import batch_size
-    channels, height, width = net.in_shape
-    return batches(split, batch=batch_size(net), width=width, height=height, channels=channels,
-                   on_bad=args.on_bad, warn=lambda sentence: console.warn([sentence]))
+def asked(args: Any) -> "Asked":
+    """The data options of a verb, for the job of its network."""
+    from runner.training import Asked
+    return Asked(args.cfg, args.data, args.seed, args.on_bad, lambda sentence: console.warn([sentence]))

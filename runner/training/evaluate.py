@@ -1,22 +1,56 @@
 """How good a classifier is on images it has not learned from."""
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from runner.layers import Head
 from runner.network import Network
+from runner.training.metrics import Metrics, Table
+
+WIDE = 30       # more classes than this make a confusion matrix wider than any terminal
 
 
 @dataclass(frozen=True)
-class Metrics:
+class ClassMetrics(Metrics):
     """images: how many; top1, top5: fractions whose class is the best, or among the best five; loss: per image;
-    confusion[i, j]: images of class i taken for class j."""
+    confusion[i, j]: images of class i taken for class j; names: of the classes, their numbers where none are known."""
     images: int
     top1: float
     top5: float
     loss: float
     confusion: np.ndarray
+    names: Sequence[str] = field(default_factory=list)
+
+    @property
+    def score(self) -> float:
+        return self.top1
+
+    def headline(self) -> str:
+        wrong = self.images - round(self.top1 * self.images)
+        return (f"{self.images} images, accuracy {100 * self.top1:.2f} % ({wrong} wrong), top 5 {100 * self.top5:.2f} "
+                f"%, loss {self.loss:.4f}")
+
+    def tables(self) -> list[Table]:
+        names = self._names()
+        rows = [("class", "images", "precision", "recall", "F1")]
+        rows += [(name, str(row["images"]), f"{row['precision']:.3f}", f"{row['recall']:.3f}", f"{row['f1']:.3f}")
+                 for name, row in zip(names, self.per_class(), strict=True)]
+        if len(names) > WIDE:
+            return [Table("", rows)]      # --json has the rest
+        cells = [("", *(name[:8] for name in names))]
+        cells += [(name, *(str(n) if n else "." for n in row)) for name, row in zip(names, self.confusion, strict=True)]
+        return [Table("", rows), Table("confusion: a row is what it is, a column what it was taken for", cells)]
+
+    def as_json(self) -> dict[str, Any]:
+        names = self._names()
+        names = [name if names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(names)]
+        return {"images": self.images, "top1": self.top1, "top5": self.top5, "loss": self.loss,
+                "per_class": dict(zip(names, self.per_class(), strict=True)), "confusion": self.confusion.tolist()}
+
+    def _names(self) -> list[str]:
+        return list(self.names) or [str(i) for i in range(len(self.confusion))]
 
     def per_class(self) -> list[dict[str, float]]:
         """precision, recall, F1 and the number of images of each class; 0 where a share has nothing to divide by."""
@@ -29,8 +63,9 @@ class Metrics:
         return rows
 
 
-def evaluate(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> Metrics:
-    """Metrics over (x, truth) pairs: x (n, c, h, w), truth (n, classes), its largest value naming the class."""
+def evaluate(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]],
+             names: Sequence[str] = ()) -> ClassMetrics:
+    """ClassMetrics over (x, truth) pairs: x (n, c, h, w), truth (n, classes), its largest value naming the class."""
     classes = int(np.prod(net.out_shape))
     confusion = np.zeros((classes, classes), int)
     images, among, loss = 0, 0, 0.0
@@ -42,8 +77,8 @@ def evaluate(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> 
         among += int((order == actual[:, None]).any(axis=1).sum())
         images += len(x)
         loss += _loss(net, p, truth)
-    return Metrics(images, float(np.trace(confusion)) / max(images, 1), among / max(images, 1),
-                   loss / max(images, 1), confusion)
+    return ClassMetrics(images, float(np.trace(confusion)) / max(images, 1), among / max(images, 1),
+                        loss / max(images, 1), confusion, list(names))
 
 
 def _loss(net: Network, p: np.ndarray, truth: np.ndarray) -> float:

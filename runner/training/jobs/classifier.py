@@ -1,0 +1,102 @@
+"""The job of a classifier: images of classes, measured by accuracy."""
+import hashlib
+import math
+from typing import Any
+
+from runner.datasets import Split, batches, find_data, open_dataset
+from runner.detection import detection_heads
+from runner.errors import DataError, UsageError
+from runner.images import Augment
+from runner.inference import batch_size
+from runner.layers.base import Head, shape_text
+from runner.network import Network
+from runner.training.evaluate import ClassMetrics, evaluate
+from runner.training.jobs.base import Asked, Batches, Job
+
+
+class Classifier(Job):
+    """data: the data set that was opened."""
+    score_name = "test accuracy"
+
+    def __init__(self, net: Network, asked: Asked):
+        super().__init__(net, asked)
+        no_detector(asked.cfg, net)
+        self.data = open_dataset(find_data(asked.cfg, asked.data, net.options.data or None))
+        for sentence in self.data.warnings:
+            asked.warn(sentence)
+        self.source, self.classes = str(self.data.source), list(self.data.names)
+        check_classes(asked.cfg, net, len(self.classes), self.source)
+        self.trains, self.tests = self.data.train is not None, self.data.test is not None
+
+    def content(self) -> str:
+        test = f"{len(self.data.test)} to test" if self.data.test else \
+            "no test images, so the last weights count as the best"
+        return f"{len(self.data.train or ())} images to train, {test}, {len(self.classes)} classes"
+
+    def batches(self) -> Batches:
+        o, asked = self.net.options, self.asked
+        channels, height, width = self.net.in_shape
+        augment = Augment(width, height, o.min_crop, o.max_crop, o.angle, o.aspect, o.flip, o.hue, o.saturation,
+                          o.exposure)
+        return batches(self._part("train"), batch=max(o.batch // o.subdivisions, 1), width=width, height=height,
+                       channels=channels, augment=augment, shuffle=True, seed=asked.seed, endless=True,
+                       on_bad=asked.on_bad, start_batch=self.net.progress.iteration * o.subdivisions,
+                       label_smoothing=o.label_smooth_eps, warn=asked.warn)
+
+    def evaluate(self, split: str = "test") -> ClassMetrics:
+        with self.once(split) as images:
+            return evaluate(self.net, images, self.classes)
+
+    def once(self, split: str) -> Any:
+        """The images of a part once, in order, prepared as `predict` prepares them."""
+        channels, height, width = self.net.in_shape
+        return batches(self._part(split), batch=batch_size(self.net), width=width, height=height, channels=channels,
+                       on_bad=self.asked.on_bad, warn=self.asked.warn)
+
+    def score_text(self, score: float) -> str:
+        return f"{100 * score:.2f} %"
+
+    def fingerprint(self) -> str:
+        lines = "".join(f"{path}\t{kind}\n" for path, kind in self.data.train or ())
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    def next_commands(self) -> list[str]:
+        example = self.data.test or self.data.train
+        cfg = self.asked.cfg
+        return super().next_commands() + ([f"python run.py predict {cfg} {example[0][0]}"] if example else [])
+
+    def _part(self, split: str) -> Split:
+        part: Split | None = getattr(self.data, split)
+        if part is None:
+            raise self.no_part(split)
+        return part
+
+
+def no_detector(cfg: str, net: Network) -> None:
+    """UsageError for a network that finds boxes: its outputs are no probabilities of classes."""
+    heads = detection_heads(net.layers)
+    if heads:
+        raise UsageError(f"{cfg}: layer {heads[0]} [{net.layers[heads[0]].names[0]}] finds boxes, no classes of whole "
+                         f"images: python run.py detect {cfg} IMAGES runs it. Detectors are trained from Python "
+                         "(runner.train), not by a verb yet")
+
+
+def check_classes(cfg: str, net: Network, classes: int, source: str) -> None:
+    """DataError unless the network has one output for each class; it names the number that would be right."""
+    outputs = math.prod(net.out_shape)
+    if len(net.in_shape) != 3:
+        raise DataError(f"{cfg}: the network takes {net.in_shape[0]} values, no images: [net] needs width, height "
+                        "and channels")
+    if outputs == classes:
+        return
+    last = net.layers[net.last]
+    shape = last.in_shapes[0] if isinstance(last, Head) else last.out_shape
+    if len(shape) == 3 and shape[1:] != (1, 1):
+        place = f"before layer {net.last} [{last.names[0]}]" if isinstance(last, Head) else "at its end"
+        raise DataError(f"{cfg}: the network ends with a map of {shape_text(shape)}, and {source} has {classes} "
+                        f"classes, one value for each: put [avgpool] or [connected] {place}")
+    shaped = [(i, layer) for i, layer in enumerate(net.layers) if "weights" in layer.specs]
+    index, layer = shaped[-1] if shaped else (net.last, net.layers[net.last])
+    option = "output" if layer.names[0] == "connected" else "filters"
+    raise DataError(f"{cfg}: the network has {outputs} outputs, and {source} has {classes} classes: set "
+                    f"{option}={classes} in layer {index} [{layer.names[0]}]")

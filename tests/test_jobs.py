@@ -1,0 +1,81 @@
+"""Kinds of job: what `train` and `test` ask is answered by each of them."""
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import runner
+from runner.errors import DataError
+from runner.training import Asked, Job, open_job
+from runner.training.jobs.characters import Characters
+from runner.training.jobs.classifier import Classifier
+from tests import toy
+
+TEXT = "[net]\ninputs=256\nbatch=3\ntime_steps=5\n[gru]\noutput=4\n[connected]\noutput=256\n[softmax]\n"
+
+
+@pytest.fixture(params=["classifier", "characters"])
+def job(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    monkeypatch.chdir(tmp_path)
+    toy.make(tmp_path)
+    Path("cfg/text.cfg").write_text(TEXT)
+    Path("novel.txt").write_text("to be or not to be " * 40)
+    cfg, data = ("cfg/toy.cfg", None) if request.param == "classifier" else ("cfg/text.cfg", "novel.txt")
+    return open_job(runner.load(cfg), Asked(cfg, data, seed=3))
+
+
+def test_the_kind_is_seen_from_the_network(job: Job) -> None:
+    assert type(job) is (Classifier if "toy" in job.asked.cfg else Characters)
+    assert job.trains and job.tests and job.source in ("data/toy", "novel.txt")
+
+
+def test_batches_go_on_where_the_network_stands(job: Job) -> None:
+    with job.batches() as batches:
+        whole = [(x.copy(), truth.copy()) for x, truth in islice(batches, 5)]
+    job.net.progress.iteration = 3
+    with job.batches() as batches:
+        rest = list(islice(batches, 2))
+    for (x, truth), (again, same) in zip(whole[3:], rest, strict=True):
+        np.testing.assert_array_equal(x, again)
+        np.testing.assert_array_equal(truth, same)
+
+
+def test_metrics_answer_in_every_form_and_measuring_leaves_no_trace(job: Job) -> None:
+    before = job.net.env.rng.bit_generator.state
+    test, train = job.evaluate(), job.evaluate("train")
+    assert job.net.env.rng.bit_generator.state == before and not any(job.net.state)
+    assert test.as_json() != train.as_json() and job.evaluate().as_json() == test.as_json()
+    assert job.score_text(test.score).split()[0] in test.headline()
+    assert all(len(row) == len(rows[0]) for _, rows in test.tables() for row in rows)
+    with job.batches() as batches:
+        steps = list(islice(runner.train(job.net, batches), 3))
+    assert 0 < job.loss(steps[-1]) < 10
+
+
+def test_better_networks_have_higher_scores(job: Job) -> None:
+    job.net.options = job.net.options.__class__(**{**vars(job.net.options), "learning_rate": 0.5})
+    before = job.evaluate().score
+    with job.batches() as batches:
+        for _ in islice(runner.train(job.net, batches), 25):
+            pass
+    assert job.evaluate().score > before
+
+
+def test_the_fingerprint_is_that_of_the_training_data(job: Job) -> None:
+    def again() -> str:
+        return open_job(job.net, job.asked).fingerprint()
+    before = job.fingerprint()
+    assert again() == before
+    Path("novel.txt").write_text("or not to be " * 60)
+    Path("data/toy/train/dark/0.png").unlink()
+    assert again() != before
+
+
+def test_a_part_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    toy.make(tmp_path)
+    job = open_job(runner.load("cfg/toy.cfg"), Asked("cfg/toy.cfg", "data/toy/train"))
+    assert not job.tests and "no test images" in job.content()
+    with pytest.raises(DataError, match="has no test images; --split train measures the others"):
+        job.evaluate()
