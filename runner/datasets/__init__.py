@@ -1,6 +1,10 @@
 """Data sets: which images there are (find and its helpers), and batches of them (loader)."""
 from runner.datasets.base import Dataset, Split
+from runner.datasets.box_loader import BoxLoader, box_batches
+from runner.datasets.boxes import BoxDataset, BoxSplit, Picture
 from runner.datasets.find import expand_images, find_data, open_dataset
+from runner.datasets.find_boxes import open_boxes
 from runner.datasets.loader import Loader, batches
 
-__all__ = ["Dataset", "Loader", "Split", "batches", "expand_images", "find_data", "open_dataset"]
+__all__ = ["BoxDataset", "BoxLoader", "BoxSplit", "Dataset", "Loader", "Picture", "Split", "batches", "box_batches",
+           "expand_images", "find_data", "open_boxes", "open_dataset"]

@@ -20,6 +20,22 @@ from runner.errors import DataError
 
 def open_description(path: str | os.PathLike) -> Dataset:
     """A Dataset from a YAML description.  Raises DataError naming file, key and, where known, line."""
+    content = read_description(path)
+    parts = {"train": place_of(path, content, "train")}
+    test_key = next((key for key in ("test", "val", "valid") if content.get(key)), "test")
+    parts[test_key] = place_of(path, content, test_key)
+    if not any(parts.values()):
+        raise DataError(f"{path}: neither train nor test (or val) is given, so there are no images")
+    names = _names(path, content, parts)
+    warnings: list[str] = []
+    train, test = (_split(where, names, warnings) if where else None for where in parts.values())
+    if test is None:
+        warnings.append(f"{path}: neither test nor val is given: nothing to test with")
+    return Dataset(names, train, test, str(path), warnings)
+
+
+def read_description(path: str | os.PathLike) -> dict[str, Any]:
+    """The keys and values of a YAML description.  Raises DataError where it is none."""
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
@@ -34,20 +50,10 @@ def open_description(path: str | os.PathLike) -> Dataset:
     if not isinstance(content, dict):
         raise DataError(f"{path}: a data description holds the keys path, train, test (or val) and names. "
                         f"Got {type(content).__name__}")
-    parts = {"train": _place(path, content, "train")}
-    test_key = next((key for key in ("test", "val", "valid") if content.get(key)), "test")
-    parts[test_key] = _place(path, content, test_key)
-    if not any(parts.values()):
-        raise DataError(f"{path}: neither train nor test (or val) is given, so there are no images")
-    names = _names(path, content, parts)
-    warnings: list[str] = []
-    train, test = (_split(where, names, warnings) if where else None for where in parts.values())
-    if test is None:
-        warnings.append(f"{path}: neither test nor val is given: nothing to test with")
-    return Dataset(names, train, test, str(path), warnings)
+    return content
 
 
-def _place(path: str | os.PathLike, content: dict, key: str) -> Path | None:
+def place_of(path: str | os.PathLike, content: dict, key: str) -> Path | None:
     """The folder or list a key names: below `path:`, beside the description, or in the current folder."""
     value = content.get(key)
     if value is None:

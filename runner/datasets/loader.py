@@ -18,6 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -57,26 +58,26 @@ def batches(split: Split, *, batch: int, width: int, height: int, channels: int 
         raise UsageError(f"augment makes {augment.width}x{augment.height} images, the loader "
                          f"{width}x{height}")
     total = None if endless else len(split) * epochs
-    source = _Source(split, width, height, channels, augment, how, on_bad, cache_bytes, refill=endless)
-    order = _Order(len(split), batch, seed, shuffle, total)
-    return Loader(source, order, start_batch, label_smoothing, warn,
-                  min(4, os.cpu_count() or 1) if workers is None else workers)
+    source = _Source(split, width, height, channels, augment, how, on_bad, cache_bytes, endless, label_smoothing)
+    order = Order(len(split), batch, seed, shuffle, total)
+    return Loader(source, order, start_batch, warn, workers)
 
 
 class Loader:
-    """What `batches` returns.  Iterate, then close (or use `with`; being collected closes it too).
+    """What `batches` and `box_batches` return.  Iterate, then close (or use `with`; being collected closes it too).
 
     bad: path -> what is wrong, of the images met so far.  waited: seconds the caller waited for data.
     indices: which images of the split the latest batch shows.  Calling len gives the number of batches left.
     """
 
-    def __init__(self, source: "_Source", order: "_Order", start_batch: int, label_smoothing: float,
-                 warn: Callable[[str], None] | None, workers: int):
+    def __init__(self, source: "Source", order: "Order", start_batch: int, warn: Callable[[str], None] | None,
+                 workers: int | None):
+        workers = min(4, os.cpu_count() or 1) if workers is None else workers
         self.bad: dict[str, str] = {}
         self.waited = 0.
         self.indices = np.zeros(0, np.intp)
-        self._source, self._order, self._warn, self._smoothing = source, order, warn, label_smoothing
-        self._next, self._jobs = start_batch, deque[_Job]()
+        self._source, self._order, self._warn = source, order, warn
+        self._next, self._jobs = start_batch, deque[Job]()
         self._pool = ThreadPoolExecutor(workers, "loader") if workers else None
         size = order.batch * source.channels * source.width * source.height * 4
         self._ahead = max(1, min(2 * workers, AHEAD_BYTES // size))
@@ -121,7 +122,7 @@ class Loader:
             indices = self._order.indices(self._next)
             if not len(indices):
                 return
-            job = _Job(indices, self._order.draws(self._next), self._source.empty(len(indices)))
+            job = self._source.start(self._order, self._next, indices)
             self._next += 1
             cuts = np.linspace(0, len(indices), self._parts + 1).astype(int)
             for start, stop in pairwise(cuts):
@@ -131,7 +132,7 @@ class Loader:
                     job.ranges.append((start, stop))
             self._jobs.append(job)
 
-    def _finish(self, job: "_Job") -> tuple[np.ndarray, np.ndarray] | None:
+    def _finish(self, job: "Job") -> tuple[np.ndarray, np.ndarray] | None:
         """Wait for a batch; report its bad images; None when none is left of it."""
         for future in job.futures:
             future.result()
@@ -146,13 +147,7 @@ class Loader:
         if not good.any():
             return None
         self._any_good, self.indices = True, job.indices[good]
-        return (job.x if good.all() else job.x[good]), self._truth(self.indices)
-
-    def _truth(self, indices: np.ndarray) -> np.ndarray:
-        split, e = self._source.split, self._smoothing
-        truth = np.full((len(indices), split.classes), e / max(split.classes - 1, 1), np.float32)
-        truth[np.arange(len(indices)), [split[index][1] for index in indices]] = 1 - e
-        return truth
+        return (job.x if good.all() else job.x[good]), self._source.truth(job, good)
 
     def close(self) -> None:
         """Stop the threads and let the waiting batches go.  May be called more than once."""
@@ -174,19 +169,45 @@ class Loader:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-@dataclass
-class _Job:
+@dataclass(kw_only=True)
+class Job:
     """A batch under way.  indices: images of the split, -1 where one was bad and nothing replaced it."""
 
     indices: np.ndarray
-    draws: np.ndarray
     x: np.ndarray
     futures: list[Future] = field(default_factory=list)
     ranges: list[tuple[int, int]] = field(default_factory=list)
     bad: list[tuple[str, str]] = field(default_factory=list)
 
 
-class _Order:
+@dataclass(kw_only=True)
+class _Job(Job):
+    """A classifier's.  draws: random numbers of each image."""
+
+    draws: np.ndarray
+
+
+class Source(Protocol):
+    """Fills batches; shared by the threads.  Knows no Loader, so that one can be collected.
+
+    width, height, channels: of the largest images it makes.
+    """
+
+    width: int
+    height: int
+    channels: int
+
+    def start(self, order: "Order", k: int, indices: np.ndarray) -> Any:
+        """-> a Job: batch k, still empty."""
+
+    def load(self, job: Any, start: int, stop: int) -> None:
+        """Write the images start..stop of a job."""
+
+    def truth(self, job: Any, good: np.ndarray) -> np.ndarray:
+        """What is true of the images of a finished job; good (n,) bool: which could be read."""
+
+
+class Order:
     """Which images and which random numbers belong to batch k."""
 
     def __init__(self, images: int, batch: int, seed: int, shuffle: bool, total: int | None):
@@ -217,18 +238,26 @@ class _Order:
 
 
 class _Source:
-    """Fills batches with images; shared by the threads.  Knows no Loader, so that one can be collected."""
+    """Fills batches with images for a classifier (see Source)."""
 
     def __init__(self, split: Split, width: int, height: int, channels: int, augment: Augment | None,
-                 how: str, on_bad: str, cache_bytes: int, refill: bool):
+                 how: str, on_bad: str, cache_bytes: int, refill: bool, smoothing: float):
         self.split, self.width, self.height, self.channels = split, width, height, channels
         self.augment, self.how, self.on_bad, self.refill = augment, how, on_bad, refill
+        self.smoothing = smoothing
         self._cache: dict[int, np.ndarray] | None = {}
         self._room = cache_bytes
         self._bad: dict[int, str] = {}
 
-    def empty(self, n: int) -> np.ndarray:
-        return np.empty((n, self.channels, self.height, self.width), np.float32)
+    def start(self, order: Order, k: int, indices: np.ndarray) -> _Job:
+        x = np.empty((len(indices), self.channels, self.height, self.width), np.float32)
+        return _Job(indices=indices, x=x, draws=order.draws(k))
+
+    def truth(self, job: _Job, good: np.ndarray) -> np.ndarray:
+        indices, classes, e = job.indices[good], self.split.classes, self.smoothing
+        truth = np.full((len(indices), classes), e / max(classes - 1, 1), np.float32)
+        truth[np.arange(len(indices)), [self.split[index][1] for index in indices]] = 1 - e
+        return truth
 
     def load(self, job: _Job, start: int, stop: int) -> None:
         """Write the images start..stop of a job."""

@@ -1,0 +1,62 @@
+"""Decoded images, kept while all of them fit in memory; bad ones are named once and another is read instead."""
+from typing import Protocol
+
+import numpy as np
+
+from runner.errors import DataError
+
+
+class Readable(Protocol):
+    """What is needed of a split."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> tuple: ...
+
+    def read(self, index: int, channels: int) -> np.ndarray: ...
+
+
+class Decoded:
+    """The images of a split as they are in their files, shared by threads.
+
+    on_bad  "skip": an image that cannot be read is replaced by the next good one if `refill`, else left out;
+            "error": it is a DataError
+    """
+
+    def __init__(self, split: Readable, channels: int, *, on_bad: str, refill: bool, cache_bytes: int):
+        self.split, self.channels, self.on_bad, self.refill = split, channels, on_bad, refill
+        self._cache: dict[int, np.ndarray] | None = {} if cache_bytes else None
+        self._room = cache_bytes
+        self._bad: dict[int, str] = {}
+
+    def good(self, index: int, bad: list[tuple[str, str]]) -> tuple[int, np.ndarray | None]:
+        """Image `index`, or the one that takes its place -> its index and pixels; -1 and None where there is none.
+
+        bad gets the path and the sentence of each that could not be read.
+        """
+        for step in range(len(self.split) if self.refill else 1):
+            at = int((index + step) % len(self.split))
+            if at not in self._bad:
+                try:
+                    return at, self._pixels(at)
+                except DataError as error:
+                    if self.on_bad == "error":
+                        raise
+                    self._bad[at] = str(error)
+            bad.append((self.split[at][0], self._bad[at]))
+        if self.refill:
+            raise DataError(f"none of the {len(self.split)} images can be read. The last one: {bad[-1][1]}")
+        return -1, None
+
+    def _pixels(self, index: int) -> np.ndarray:
+        cache = self._cache
+        if cache is not None and index in cache:
+            return cache[index]
+        pixels = self.split.read(index, self.channels)
+        if cache is not None:
+            self._room -= pixels.nbytes + 200
+            if self._room < 0:               # they do not all fit: a part would help little, so none is kept
+                self._cache = None
+            else:
+                cache[index] = pixels
+        return pixels

@@ -1,0 +1,106 @@
+"""Batches of pictures with boxes: what is in them, and that threads and restarts change nothing."""
+import itertools
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from runner.datasets import BoxSplit, Picture, box_batches
+from runner.errors import DataError, RunnerError
+from runner.images import prepare, read_image
+
+SIZE = {"width": 16, "height": 12}
+NONE = np.zeros((0, 5), np.float32)
+
+
+@pytest.fixture
+def split(tmp_path):
+    """Seven pictures of different sizes; picture k shows k % 4 things, the last of class 2."""
+    rng, items = np.random.default_rng(0), []
+    for k in range(7):
+        path = tmp_path / f"{k}.png"
+        Image.fromarray(rng.integers(0, 256, (15 + k, 20 + 5 * (k % 2), 3), dtype=np.uint8)).save(path)
+        boxes = np.array([[.3 + .1 * i, .5, .2, .4, i] for i in range(k % 4)], np.float32).reshape(-1, 5)
+        items.append(Picture(str(path), boxes, NONE))
+    return BoxSplit(items, 3)
+
+
+def same(ours, theirs):
+    for (x, truth), (x2, truth2) in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(x, x2)
+        np.testing.assert_array_equal(truth, truth2)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_evaluation_shows_each_picture_once_in_order(split, workers):
+    loader = box_batches(split, batch=3, boxes=4, workers=workers, **SIZE)
+    assert len(loader) == 3
+    shown = 0
+    for x, truth in loader:
+        assert x.dtype == truth.dtype == np.float32 and truth.shape == (len(x), 4, 5)
+        for row, index in enumerate(loader.indices):
+            image = read_image(split[index].path)
+            np.testing.assert_array_equal(x[row], prepare(image, 16, 12, "stretch"))
+            assert loader.sizes[row].tolist() == [image.shape[2], image.shape[1]]
+            count = len(split[index].boxes)
+            np.testing.assert_array_equal(truth[row, :count], split[index].boxes)
+            assert not truth[row, count:].any()
+            shown += 1
+    assert shown == 7
+
+
+def test_letterboxed_boxes_stay_on_their_things(split):
+    path = split[0].path
+    image = np.zeros((20, 40, 3), np.uint8)
+    image[5:15, 10:20] = 255
+    Image.fromarray(image).save(path)
+    one = BoxSplit([Picture(path, np.array([[15 / 40, .5, .25, .5, 0]], np.float32), NONE)], 1)
+    x, truth = next(box_batches(one, batch=1, width=64, height=64, letterbox=True))
+    rows, columns = np.nonzero(x[0, 0] > .75)
+    cx, cy, w, h, _ = truth[0, 0] * 64
+    assert abs(columns.min() - (cx - w / 2)) <= 1 and abs(columns.max() + 1 - (cx + w / 2)) <= 1
+    assert abs(rows.min() - (cy - h / 2)) <= 1 and abs(rows.max() + 1 - (cy + h / 2)) <= 1
+    assert x[0, 0, 0, 0] == .5
+
+
+def test_more_boxes_than_rows_are_cut(split):
+    _, truth = next(box_batches(split, batch=4, boxes=2, **SIZE))
+    np.testing.assert_array_equal(truth[3], split[3].boxes[:2])
+
+
+TRAINING = {"batch": 3, "shuffle": True, "endless": True, "seed": 5, **SIZE}
+
+
+@pytest.mark.parametrize("options", [{"workers": 0}, {"workers": 3}, {"cache_bytes": 0}, {"cache_bytes": 1000}])
+def test_neither_threads_nor_cache_change_anything(split, options):
+    with box_batches(split, **TRAINING) as one, box_batches(split, **TRAINING, **options) as other:
+        same(itertools.islice(one, 6), itertools.islice(other, 6))
+
+
+def test_start_batch_goes_on_where_another_run_stopped(split):
+    with box_batches(split, **TRAINING) as whole, box_batches(split, start_batch=4, **TRAINING) as rest:
+        same(list(itertools.islice(whole, 7))[4:], itertools.islice(rest, 3))
+
+
+def test_bad_pictures_are_replaced_in_training_and_left_out_of_evaluation(split):
+    with open(split[2].path, "wb") as file:
+        file.write(b"no image")
+    said = []
+    loader = box_batches(split, batch=4, warn=said.append, **SIZE)
+    assert sum(len(x) for x, _ in loader) == 6 and len(said) == 1 and "2.png" in said[0]
+    assert list(loader.bad) == [split[2].path]
+    with box_batches(split, batch=7, endless=True, **SIZE) as loader:
+        _, truth = next(loader)
+    assert loader.indices.tolist() == [0, 1, 3, 3, 4, 5, 6]
+    np.testing.assert_array_equal(truth[2], truth[3])
+    with pytest.raises(DataError, match=r"2\.png: this is not an image"):
+        list(box_batches(split, batch=4, on_bad="error", **SIZE))
+
+
+@pytest.mark.parametrize("change, message", [({"batch": 0}, "at least 1"), ({"on_bad": "ignore"}, "on_bad"),
+                                             ({"boxes": 0}, "at least 1")])
+def test_wrong_settings_are_refused(split, change, message):
+    with pytest.raises(RunnerError, match=message):
+        box_batches(split, **{"batch": 2, **SIZE, **change})
+    with pytest.raises(DataError, match="no images"):
+        box_batches(BoxSplit([], 3), batch=2, **SIZE)
