@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from runner import compat as compat_table
-from runner import layers
+from runner import layers, ops
 from runner.config import Report, Section, override, read
 from runner.errors import CfgError, ShapeError
 from runner.layers.base import Env, Head, Layer, Shape, shape_text
@@ -54,6 +54,8 @@ def build(sections: Sequence[Section], report: Report, *, dtype: str = "float32"
             _check_net(options, sections[0], report)
     env = Env(dtype=np.dtype(dtype), rng=np.random.default_rng(seed), compat=compat_table.find(compat),
               folder=str(folder), allocate=allocate and not report.errors)
+    if env.allocate:
+        ops.settle()
     if options is not None:
         env.time_steps, env.in_shape = options.time_steps, options.in_shape()
         env.progress.max_batches = options.max_batches

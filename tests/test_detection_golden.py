@@ -10,6 +10,8 @@ from runner.network import Network
 from tests import darknet
 from tests.test_golden import CASES
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 RUNS = [(folder, run) for folder in CASES for run in darknet.Case(folder).json.get("detections", ())]
 
 

@@ -16,6 +16,8 @@ from runner.network import Network
 from runner.optim import rate_at
 from tests import darknet
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 MORE = os.environ.get("RUNNER_GOLDEN", "").split(os.pathsep)
 FOLDERS = [Path(__file__).parent / "golden", *(Path(folder) for folder in MORE if folder)]
 CASES = sorted((path.parent for folder in FOLDERS for path in folder.glob("**/case.json")), key=lambda p: p.name)

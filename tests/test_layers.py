@@ -12,6 +12,8 @@ from runner.layers.base import LayerOptions
 from tests import checks
 from tests.samples import SAMPLES, Sample
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 KINDS = sorted(set(LAYERS.values()), key=lambda kind: kind.names)
 HELPERS = {     # files beside the layers that are no section
     "__init__", "base", "blur", "heads", "net", "recurrent", "tail", "wordtree"}

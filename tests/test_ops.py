@@ -5,6 +5,8 @@ import pytest
 from runner import ops
 from runner.ops import parallel
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 RNG = np.random.default_rng(4)
 
 

@@ -4,6 +4,8 @@ import pytest
 
 from runner import ops
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 X = np.array([-5, -1.5, -0.5, 0, 0.5, 1.5, 5])
 
 # computed with darknet's own C functions: f(X), and the gradient it uses

@@ -4,6 +4,8 @@ import pytest
 
 from runner import ops
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 # stride 2 on 4 channels of 4x4 filled with 0..63, as darknet wrote them
 REORG = [0, 2, 4, 6, 16, 18, 20, 22, 32, 34, 36, 38, 48, 50, 52, 54,
          1, 3, 5, 7, 17, 19, 21, 23, 33, 35, 37, 39, 49, 51, 53, 55,

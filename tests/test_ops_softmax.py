@@ -8,6 +8,8 @@ import pytest
 from runner import ops
 from runner.errors import ShapeError
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 
 def rows(shape: tuple[int, ...], seed: int = 1) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape) * 3

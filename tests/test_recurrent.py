@@ -7,6 +7,8 @@ from runner.compat import ALEXEYAB, PJREDDIE
 from runner.errors import ShapeError
 from runner.layers import ConvLstm, Crnn, Env, Gru, History, Layer, Lstm, Rnn, SimpleRnn
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 STREAMS = 3
 KINDS = [
     (Rnn, (5,), {"output": 3, "hidden": 4, "activation": "tanh", "shortcut": True}),

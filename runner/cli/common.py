@@ -26,7 +26,7 @@ def _at_least(low: int, text: str) -> int:
 
 
 def network_options(parser: argparse.ArgumentParser) -> None:
-    """--set, --compat, --strict, --seed, --threads."""
+    """--set, --compat, --strict, --seed, --threads, --kernels."""
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.OPTION=VALUE", dest="settings",
                         help="change the cfg for this run: net.batch=32, or a layer by its index, 5.probability=0.3")
     parser.add_argument("--compat", choices=("alexeyab", "pjreddie"),
@@ -35,6 +35,9 @@ def network_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=natural, default=0, help="of every random number (default 0)")
     parser.add_argument("--threads", type=positive, metavar="N",
                         help="cores to use (default: all; results do not depend on it)")
+    parser.add_argument("--kernels", choices=("auto", "numpy", "fast"), default="auto",
+                        help="what computes: plain NumPy, or compiled with numba (default auto: fast where numba is "
+                             "installed; see docs/speed.md)")
 
 
 def data_options(parser: argparse.ArgumentParser) -> None:
@@ -60,12 +63,23 @@ def load_network(args: Any, weights: Any = None) -> "Network":
     from runner.ops import parallel
     if args.threads:
         parallel.set_threads(args.threads)
+    choose_kernels(args.kernels)
     report = Report(args.strict)
     try:
         return runner.load(args.cfg, weights, seed=args.seed, settings=args.settings, compat=args.compat,
                            report=report)
     finally:
         console.warn(report.warnings)
+
+
+def choose_kernels(choice: str) -> None:
+    """Put the kernels of --kernels in place; a first run says what it waits for."""
+    from runner import ops
+    ops.use(choice)
+    if ops.kernels() == "fast":
+        import runner.ops.fast.compiling as compiling
+        compiling.tell = lambda: console.remark("compiling kernels, once: it takes a few seconds each where a kernel "
+                                                "is first needed")
 
 
 def load_trained(args: Any) -> tuple["Network", "RunFolder"]:

@@ -2,10 +2,16 @@
 
 Layers call them as `ops.name(...)`, never `from runner.ops import name`, so that `use` can put a faster function
 behind the same name.
+
+There are two sets of kernels: "numpy", these files, and "fast", the same names compiled with numba (runner/ops/fast).
+The choice holds for the whole process.  Nobody has to make it: the first network that is built takes "auto", which
+is "fast" where numba is installed.  `use` chooses, `kernels` tells what is in use.
 """
 import importlib
+import importlib.util
 import inspect
 
+from runner.errors import MissingExtra, UsageError
 from runner.ops.activation import ACTIVATIONS, activate, activate_backward, logistic, signs
 from runner.ops.box import BOX_GRADIENTS, box_gradient, box_rmse, ciou, diou, diounms, giou, iou
 from runner.ops.cell import lstm_cell, lstm_cell_backward
@@ -54,16 +60,66 @@ from runner.ops.softmax import (
 
 REFERENCE = {name: f for name, f in globals().items() if inspect.isfunction(f)}
 
-__all__ = ["ACTIVATIONS", "BOX_GRADIENTS", "LOSSES", "MASKED", "REFERENCE", *REFERENCE, "use"]
+KERNELS = ("auto", "numpy", "fast")
+
+__all__ = ["ACTIVATIONS", "BOX_GRADIENTS", "KERNELS", "LOSSES", "MASKED", "REFERENCE", *REFERENCE, "kernels", "settle",
+           "use"]
+
+_in_use = ""        # nobody has chosen yet
 
 
-def use(module: str | None = None) -> None:
-    """Put the functions of a module behind the same names; None: the reference ones again."""
-    globals().update(REFERENCE)
-    if module is None:
+def use(choice: str | None = None) -> None:
+    """Choose the kernels of this process.
+
+    "fast"    compiled with numba; MissingExtra tells what to install where it is missing
+    "numpy"   the readable ones; so does None
+    "auto"    "fast" where numba is installed and works, else "numpy"
+    a module  by its dotted name: its functions, wherever they have a kernel's name and signature
+    """
+    global _in_use
+    if choice == "auto":
+        try:
+            use("fast")
+        except MissingExtra:
+            use("numpy")
         return
-    for name, f in vars(importlib.import_module(module)).items():
+    globals().update(REFERENCE)
+    if choice in (None, "numpy"):
+        _in_use = "numpy"
+    elif choice == "fast":
+        _put(_compiled())
+        _in_use = "fast"
+    elif "." in str(choice) or importlib.util.find_spec(str(choice)):
+        _put(vars(importlib.import_module(str(choice))))
+        _in_use = str(choice)
+    else:
+        raise UsageError(f"kernels must be one of {', '.join(KERNELS)}, or name a module. Got {choice!r}")
+
+
+def settle() -> None:
+    """Take "auto" unless somebody has chosen; a network does it before it makes its first array."""
+    if not _in_use:
+        use("auto")
+
+
+def kernels() -> str:
+    """What is in use: "numpy", "fast" or a module's name.  "numpy" too as long as nothing is chosen."""
+    return _in_use or "numpy"
+
+
+def _compiled() -> dict:
+    try:
+        importlib.import_module("numba")
+    except ImportError as error:        # not there, or it cannot work with this NumPy and says so
+        if importlib.util.find_spec("numba") is None:
+            raise MissingExtra("numba", "kernels=fast", "requirements-fast.txt") from None
+        raise MissingExtra("numba", f"kernels=fast ({error})", "requirements-fast.txt") from error
+    return vars(importlib.import_module("runner.ops.fast"))
+
+
+def _put(functions: dict) -> None:
+    for name, f in functions.items():
         if name in REFERENCE and inspect.isfunction(f):
             if inspect.signature(f) != inspect.signature(REFERENCE[name]):
-                raise TypeError(f"{module}.{name} does not take what ops.{name} takes")
+                raise TypeError(f"{f.__module__}.{name} does not take what ops.{name} takes")
             globals()[name] = f

@@ -1,0 +1,8 @@
+"""The kernels of runner/ops compiled with numba: same names, same signatures, the same numbers but for rounding.
+
+A kernel that lacks a case (float64, a rare activation, a fork's formula) calls the reference.  What the reference
+saves for backward is what these save, so either backward takes it.
+"""
+from runner.ops.fast.activation import activate, activate_backward
+
+__all__ = ["activate", "activate_backward"]

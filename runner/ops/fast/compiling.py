@@ -1,0 +1,46 @@
+"""How a kernel is compiled: by numba at its first call, without the interpreter lock, and kept on disk.
+
+The compiled code lies in `__pycache__` beside the source, or in the user's cache folder where that cannot be written.
+It is used again as long as the kernel's file and scalar.py, which kernels of all files may call into, stay the same.
+"""
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import event
+
+SHARED = Path(__file__).with_name("scalar.py")
+
+tell: Callable[[], None] | None = None      # called once, before the first compilation of this process
+
+
+def compiled(function: Callable) -> Any:
+    """Decorator of a kernel.  Sums may be taken in another order, so that they run in vector registers, but in one
+    that is fixed once it is compiled; nan and infinity keep their meaning."""
+    settings: dict[str, Any] = dict(nogil=True, fastmath={"reassoc", "contract", "arcp", "nsz"}, error_model="numpy")
+    try:
+        kernel = numba.njit(cache=True, **settings)(function)
+    except RuntimeError:        # no folder can be written: compiled anew in every process
+        return numba.njit(**settings)(function)
+    files = (Path(function.__code__.co_filename), SHARED)
+    try:        # numba itself asks only how old the kernel's own file is
+        kernel._cache._cache_file._source_stamp = hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()
+    except (AttributeError, OSError):
+        pass
+    return kernel
+
+
+class _Listener(event.Listener):
+    def on_start(self, event: Any) -> None:
+        global tell
+        if tell is not None:
+            say, tell = tell, None
+            say()
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+event.register("numba:compile", _Listener())

@@ -1,0 +1,112 @@
+"""The compiled kernels against the reference on random shapes, and the same bits for any number of threads."""
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runner import ops
+from runner.errors import MissingExtra, UsageError
+from runner.ops import parallel
+
+if importlib.util.find_spec("numba") is None:
+    pytest.skip("the compiled kernels need numba: pip install -r requirements-fast.txt", allow_module_level=True)
+pytest.importorskip("hypothesis", reason="random shapes need hypothesis: pip install -r requirements-dev.txt")
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.ops import fast
+from runner.ops.fast.scalar import CODES
+
+ROOT = Path(__file__).parents[1]
+few = settings(max_examples=40, deadline=None)      # the first example waits for the compiler
+shapes = st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 9), st.integers(1, 40))
+seeds = st.integers(0, 2**32 - 1)
+activations = st.sampled_from(sorted(CODES))
+
+
+def normal(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 3, shape).astype("float32")
+
+
+def close(got: np.ndarray, want: np.ndarray, limit: float = 2e-6) -> None:
+    assert got.dtype == want.dtype == np.float32 and got.shape == want.shape
+    np.testing.assert_allclose(got, want, rtol=0, atol=limit * max(np.abs(want).max(initial=0), 1))
+
+
+def same_bits(compute: Callable[[], list[np.ndarray]]) -> None:
+    """Does compute() give the same for 1, 2 and 4 threads?"""
+    before, results = parallel.threads(), []
+    try:
+        for count in (1, 2, 4):
+            parallel.set_threads(count)
+            results.append(compute())
+    finally:
+        parallel.set_threads(before)
+    for other in results[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def test_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = ops.kernels()
+    try:
+        ops.use("fast")
+        assert ops.kernels() == "fast" and ops.activate is fast.activate
+        ops.use("numpy")
+        assert ops.kernels() == "numpy" and ops.activate is ops.REFERENCE["activate"]
+        with pytest.raises(UsageError, match="auto, numpy, fast"):
+            ops.use("fats")
+        assert ops.kernels() == "numpy", "a mistake changes nothing"
+        monkeypatch.setitem(sys.modules, "numba", None)
+        with pytest.raises(MissingExtra, match="pip install -r requirements-fast"):
+            ops.use("fast")
+        ops.use("auto")
+        assert ops.kernels() == "numpy"
+    finally:
+        monkeypatch.undo()
+        ops.use(before)
+
+
+def test_a_network_settles_the_choice_nobody_made() -> None:
+    code = ("import runner; from runner import ops; assert ops.kernels() == 'numpy'; runner.check('cfg/net.cfg'); "
+            "assert ops.kernels() == 'numpy'; runner.load('cfg/net.cfg'); assert ops.kernels() == 'fast'")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert not done.returncode, done.stderr
+
+
+def test_a_first_run_says_what_it_waits_for(tmp_path: Path) -> None:
+    """... and a second one, with the kernels on disk, says nothing."""
+    code = ("import sys; import numpy as np; from runner import ops; from runner.cli import common; "
+            "common.choose_kernels('fast'); ops.activate(np.ones(3, 'float32'), 'leaky')")
+    words = [subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True,
+                            env={"NUMBA_CACHE_DIR": str(tmp_path), "PATH": ""}).stderr for _ in range(2)]
+    assert words[0].startswith("compiling kernels, once") and words[0].count("\n") == 1
+    assert words[1] == ""
+
+
+@few
+@given(shapes, activations, seeds)
+def test_activations(shape: tuple, name: str, seed: int) -> None:
+    x, dy = normal(seed, *shape), normal(seed + 1, *shape)
+    want, saved = ops.REFERENCE["activate"](x, name)
+    got, kept = fast.activate(x, name)
+    close(got, want)
+    close(fast.activate_backward(dy, kept, name), ops.REFERENCE["activate_backward"](dy, saved, name), 1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(CODES))
+def test_activations_at_the_ends(name: str) -> None:
+    """Far out, at 0, and what is no number."""
+    x = np.array([-1e30, -200, -90, -1e-30, 0, 1e-30, 90, 200, 1e30, np.nan], "float32")
+    with np.errstate(all="ignore"):
+        want, got = ops.REFERENCE["activate"](x, name)[0], fast.activate(x, name)[0]
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-7)
+
+
+def test_the_bits_of_activations() -> None:
+    x = normal(1, 3, 17, 70, 130)
+    same_bits(lambda: [array for name in ("leaky", "mish", "tanh") for y, saved in [fast.activate(x, name)]
+                       for array in (y, fast.activate_backward(x, saved, name))])
