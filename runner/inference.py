@@ -9,8 +9,9 @@ from os import PathLike, fspath
 
 import numpy as np
 
+from runner.datasets import read_named
 from runner.errors import DataError, UsageError
-from runner.images import PREPARATIONS, prepare, read_image
+from runner.images import PREPARATIONS, prepare, to_float
 from runner.network import Network
 
 READERS = 4     # threads that decode
@@ -105,7 +106,7 @@ def best(probabilities: np.ndarray, names: Sequence[str], top: int) -> tuple[Pre
 
 def _prepared(net: Network, image: str | PathLike | np.ndarray, how: str) -> np.ndarray:
     channels, height, width = net.in_shape
-    pixels = image if isinstance(image, np.ndarray) else read_image(image, channels)
+    pixels = image if isinstance(image, np.ndarray) else to_float(read_named(image, channels))
     if pixels.ndim != 3 or pixels.shape[0] != channels:
         raise DataError(f"an image must be an array ({channels}, height, width). Got {pixels.shape}")
     return prepare(pixels.astype(np.float32, copy=False), width, height, how)

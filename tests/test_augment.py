@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from runner.errors import RunnerError
-from runner.images import Augment, augment, augment_batch, distort, rotate_crop
+from runner.images import Augment, augment, augment_batch, augment_of, distort, rotate_crop
 from runner.images.augment import DRAWS
+from runner.images.mix import BOTH, CUTMIX, MIXUP, MOSAIC, blur, mix, sources
+from runner.layers.net import NetOptions
 
 RNG = np.random.default_rng(5)
 
@@ -128,3 +130,73 @@ def test_wrong_settings_are_refused():
         Augment(8, 8, saturation=0)
     with pytest.raises(RunnerError, match="at least 1"):
         Augment(0, 8)
+
+
+# --- several images in one -----------------------------------------------------------------------------------
+
+def four(n, h=20, w=30):
+    """Images of one value each: k + 1 for the k-th of the parts."""
+    return np.arange(1, 5, dtype=np.float32)[:, None, None, None, None] * np.ones((1, n, 2, h, w), np.float32)
+
+
+def test_mixup_is_the_mean():
+    parts = RNG.random((2, 3, 1, 4, 5)).astype(np.float32)
+    out, shares = mix(parts, MIXUP, RNG.random((3, 5)))
+    np.testing.assert_allclose(out, parts.mean(axis=0), rtol=1e-6)
+    assert shares.tolist() == [[.5] * 3] * 2
+
+
+def test_cutmix_pastes_a_rectangle_of_the_second():
+    out, shares = mix(four(300)[:2], CUTMIX, RNG.random((300, 5)))
+    inside = out[:, 0] == 2
+    np.testing.assert_allclose(shares, [1 - inside.mean(axis=(1, 2)), inside.mean(axis=(1, 2))], atol=1e-6)
+    wide, tall = inside.any(axis=1).sum(axis=1), inside.any(axis=2).sum(axis=1)
+    np.testing.assert_array_equal(inside.sum(axis=(1, 2)), wide * tall)            # one rectangle
+    assert (wide.min(), wide.max(), tall.min(), tall.max()) == (9, 24, 6, 16)      # .3 to .8 of the sides
+    assert inside.any(axis=0)[:-1, :-1].all() and np.array_equal(out[:, 0], out[:, 1])
+
+
+def test_mosaic_shows_each_image_in_its_quarter():
+    out, shares = mix(four(300), MOSAIC, RNG.random((300, 5)))
+    for k in range(4):
+        np.testing.assert_allclose(shares[k], (out[:, 0] == k + 1).mean(axis=(1, 2)), atol=1e-6)
+    top, left = (out[:, 0, :, 0] == 1).sum(axis=1), (out[:, 0, 0] == 1).sum(axis=1)
+    assert (top.min(), top.max(), left.min(), left.max()) == (4, 16, 6, 24)        # .2 to .8 of the sides
+    assert (out[:, 0, 0, 0] == 1).all() and (out[:, 0, 0, -1] == 2).all()
+    assert (out[:, 0, -1, 0] == 3).all() and (out[:, 0, -1, -1] == 4).all()
+
+
+def test_both_is_cutmix_or_mosaic_for_each_image():
+    _, shares = mix(four(400), BOTH, RNG.random((400, 5)))
+    assert .4 < (shares[2] > 0).mean() < .6 and ((shares > 0).sum(axis=0) >= 2).all()
+
+
+def test_parts_of_a_mosaic_stay_in_their_place():
+    parts = RNG.random((4, 1, 1, 6, 8)).astype(np.float32)
+    out, _ = mix(parts, MOSAIC, RNG.random((1, 5)))
+    assert ((out == parts).any(axis=0)).all()
+
+
+@pytest.mark.parametrize("size, shape", [(3, (9, 12)), (15, (9, 12)), (15, (4, 20)), (5, (1, 1)), (4, (7, 7))])
+def test_blur_is_a_gaussian_over_the_mirrored_image(size, shape):
+    image = RNG.random((2, 3, *shape))
+    got, half = blur(image, size), size // 2
+    sigma = .3 * (half - 1) + .8
+    taps = np.exp(-np.arange(-half, half + 1) ** 2 / (2 * sigma**2))
+    kernel = np.outer(taps, taps) / taps.sum() ** 2
+    h, w = shape
+    framed = np.pad(image, ((0, 0), (0, 0), (half, half), (half, half)), "reflect" if min(shape) > 1 else "edge")
+    want = sum(kernel[i, j] * framed[..., i:i + h, j:j + w] for i in range(2 * half + 1) for j in range(2 * half + 1))
+    np.testing.assert_allclose(got, want, atol=1e-12)
+
+
+def test_the_options_of_net_say_what_to_do():
+    def of(**options):
+        return augment_of(NetOptions.make("net", width=8, height=6, channels=3, **options))
+
+    assert of() == Augment(8, 6, 8, 16)
+    assert of(min_crop=5, max_crop=9, angle=4., hue=.1, flip=False).angle == 4
+    modes = [of(**options).mix for options in ({"mixup": 1}, {"cutmix": True}, {"mosaic": True, "mixup": 1},
+                                               {"cutmix": True, "mosaic": True}, {"mixup": 2})]
+    assert modes == [MIXUP, CUTMIX, MOSAIC, BOTH, CUTMIX] and [sources(mode) for mode in modes] == [2, 2, 4, 4, 2]
+    assert (of(blur=1).blur, of(blur=7).blur, of().blur) == (15, 7, 0)

@@ -316,7 +316,7 @@ def test_mistakes_in_a_data_file(change, sentence, tmp_path):
     ("train: set/images/train\nnc: 3\nnames: [owl, cat]\n", "nc=3, and there are 2 names"),
     ("train: set/images/train\nnames: {0: owl, 2: cat}\n", "numbered 0 to 1 without gaps"),
     ("train: set/images/train\nnames: my.txt\n", "names is the file 'my.txt'"),
-    ("train: [3]\nnames: [owl, cat]\n", "must be a folder or a list file. Got 3"),
+    ("train: [3]\nnames: [owl, cat]\n", "train must be a folder, a list file"),
 ])
 def test_mistakes_in_a_description(text, sentence, tmp_path):
     path = yaml_of_folders(tmp_path)

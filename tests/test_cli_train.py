@@ -276,3 +276,52 @@ def test_weights_trained_with_other_settings(place, capsys):
     main("test", "cfg/toy.cfg", "--set", "0.filters=5", "--compat", "pjreddie")
     assert capsys.readouterr().err == (f"warning: {BEST} was trained without --compat: its numbers are meant for "
                                        "that\n")
+
+
+# --- kinds of data -------------------------------------------------------------------------------------------
+
+def test_a_share_is_kept_to_test_with_and_test_finds_it_again(place, capsys):
+    shutil.rmtree("data/toy/test")
+    main("train", "cfg/toy.cfg", "--split-share", ".34")
+    out, err = capsys.readouterr()
+    assert "8 images to train, 4 to test, 2 classes" in err and "nothing to test with" not in err
+    assert "test accuracy: " in out
+    main("test", "cfg/toy.cfg")
+    assert capsys.readouterr().out.startswith("4 images, accuracy ")
+    main("test", "cfg/toy.cfg", "--split-share", "1.5", expect=2)
+    assert "split_share must be a number, at least 0, at most 0.9. Got '1.5'" in capsys.readouterr().err
+
+
+def test_balance_is_a_word_of_train(place, capsys):
+    for name in ("3", "4", "5"):
+        Path(f"data/toy/train/dark/{name}.png").unlink()
+    trained("--balance")
+    assert yaml.safe_load(Path("weights/toy/run.yaml").read_text())["settings"] == ["net.balance=1"]
+    balanced = LAST.read_bytes()
+    trained()
+    assert LAST.read_bytes() != balanced
+    main("train", "cfg/toy.cfg", "--balance", "2", expect=2)
+    assert "balance must be a number, at least 0, at most 1. Got '2'" in capsys.readouterr().err
+
+
+def test_train_test_and_predict_from_a_file_of_many_images(place, capsys):
+    rng = np.random.default_rng(1)
+    labels = np.arange(20) % 2
+    x = (np.where(labels, 20, 180)[:, None, None] + rng.integers(0, 50, (20, 6, 6))).astype(np.uint8)
+    shutil.rmtree("data/toy")
+    np.savez("data/toy.npz", x_train=x, y_train=labels, x_test=x[:6], y_test=labels[:6], names=["bright", "dark"])
+    main("train", "cfg/toy.cfg")
+    out, err = capsys.readouterr()
+    assert "data/toy.npz: 20 images to train, 6 to test, 2 classes" in err
+    command = out.splitlines()[-1].split()
+    assert command[:3] == ["python", "run.py", "predict"] and command[-1] == "data/toy.npz:test#0"
+    main(*command[2:])
+    assert capsys.readouterr().out.startswith("data/toy.npz:test#0  bright ")
+
+
+def test_mixed_training_is_repeatable(place):
+    edit("flip=0", "flip=0\ncutmix=1\nmosaic=1\nblur=1")
+    trained()
+    first = LAST.read_bytes()
+    trained()
+    assert LAST.read_bytes() == first

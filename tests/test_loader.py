@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runner.datasets import Split, batches
+from runner.datasets import Split, batches, memory
 from runner.errors import DataError, RunnerError
 from runner.images import Augment, prepare, read_image
 
@@ -178,7 +178,7 @@ def test_threads_end_with_the_loader(split):
 
 def test_no_more_than_a_few_batches_wait(split, monkeypatch):
     read = []
-    monkeypatch.setattr("runner.datasets.loader.read_pixels", lambda path, channels: read.append(path) or
+    monkeypatch.setattr("runner.datasets.base.read_pixels", lambda path, channels: read.append(path) or
                         np.zeros((3, 6, 8), np.uint8))
     with batches(split, batch=1, endless=True, workers=2, cache_bytes=0, **SIZE) as loader:
         next(loader)
@@ -188,7 +188,7 @@ def test_no_more_than_a_few_batches_wait(split, monkeypatch):
 
 def test_a_small_set_is_decoded_once(split, monkeypatch):
     read = []
-    monkeypatch.setattr("runner.datasets.loader.read_pixels", lambda path, channels: read.append(path) or
+    monkeypatch.setattr("runner.datasets.base.read_pixels", lambda path, channels: read.append(path) or
                         np.zeros((3, 6, 8), np.uint8))
     list(batches(split, batch=4, epochs=3, workers=0, **SIZE))
     assert len(read) == 11
@@ -198,13 +198,137 @@ def test_a_small_set_is_decoded_once(split, monkeypatch):
 
 def test_waiting_is_measured(split, monkeypatch):
     ready = threading.Event()
-    monkeypatch.setattr("runner.datasets.loader.read_pixels", lambda path, channels: ready.wait() and
+    monkeypatch.setattr("runner.datasets.base.read_pixels", lambda path, channels: ready.wait() and
                         np.zeros((3, 6, 8), np.uint8))
     with batches(split, batch=1, workers=1, **SIZE) as loader:
         assert loader.waited == 0
         threading.Timer(.05, ready.set).start()
         next(loader)
         assert loader.waited > 0
+
+
+def test_the_cache_is_a_quarter_of_the_free_memory_and_is_told_when_it_is_too_small(split, monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 1 << 30)
+    said = []
+    with batches(split, batch=11, endless=True, workers=0, warn=said.append, **SIZE) as loader:
+        next(loader)
+        assert loader.cached == sum(split.read(i, 3).nbytes + 200 for i in range(11)) and not said
+    monkeypatch.setattr(memory, "available", lambda: 4000)
+    with batches(split, batch=11, endless=True, workers=0, warn=said.append, **SIZE) as loader:
+        next(loader), next(loader)
+        assert loader.cached == 0
+    assert len(said) == 1 and "the decoded images take more than 0 MB" in said[0]
+    assert memory.UNKNOWN > 0
+
+
+def test_nothing_is_kept_that_nobody_comes_back_to(split):
+    loader = batches(split, batch=4, **SIZE)
+    list(loader)
+    assert loader.cached == 0
+
+
+def test_free_memory_is_what_the_system_says(monkeypatch):
+    files = {"/proc/meminfo": ["MemTotal: 9 kB", "MemAvailable:   3000 kB"]}
+    monkeypatch.setattr(memory, "_lines", lambda path: files.get(path, []))
+    assert memory.available() == 3000 * 1024
+    files["/sys/fs/cgroup/memory.max"], files["/sys/fs/cgroup/memory.current"] = ["max"], ["1000"]
+    assert memory.available() == 3000 * 1024
+    files["/sys/fs/cgroup/memory.max"] = ["2000"]
+    assert memory.available() == 1000
+    files.clear()
+    assert memory.available() == memory.UNKNOWN
+
+
+# --- balance -------------------------------------------------------------------------------------------------
+
+def shown(split, count, **options):
+    with batches(split, batch=10, shuffle=True, endless=True, workers=0, **SIZE, **options) as loader:
+        return np.concatenate([(next(loader), loader.indices)[1] for _ in range(count)])
+
+
+def uneven():
+    """Sixty images of class 0, thirty of 1, ten of 2; no file is needed."""
+    labels = [0] * 60 + [1] * 30 + [2] * 10
+    return Split([(str(i), label) for i, label in enumerate(labels)], 3, np.zeros((100, 1, 6, 8), np.uint8))
+
+
+@pytest.mark.parametrize("balance, wanted", [(0, [60, 30, 10]), (1, [34, 33, 33]), (.5, [47, 33, 20])])
+def test_balance_decides_how_often_a_class_comes(balance, wanted):
+    split = uneven()
+    indices = shown(split, 10, balance=balance)
+    counts = np.bincount(split.labels()[indices], minlength=3)
+    assert counts.tolist() == wanted or np.abs(counts - wanted).max() <= 1
+    assert not np.array_equal(np.sort(indices), indices)
+
+
+def test_balance_forgets_no_image_and_can_be_resumed():
+    split = uneven()
+    indices = shown(split, 60, balance=1)
+    seen = np.bincount(indices, minlength=100)
+    assert (seen > 0).all() and np.ptp(seen[60:90]) <= 1 and np.ptp(seen[:60]) <= 1
+    np.testing.assert_array_equal(indices[250:], shown(split, 35, balance=1, start_batch=25))
+    with pytest.raises(RunnerError, match="needs shuffle=True"):
+        batches(split, batch=2, balance=1, **SIZE)
+
+
+# --- mixed images --------------------------------------------------------------------------------------------
+
+def colours():
+    """Images of one value each, k / 10, of class k."""
+    values = (np.arange(11) / 10).astype(np.float32)
+    return Split([(str(k), k) for k in range(11)], 11, np.broadcast_to(values[:, None, None, None], (11, 1, 6, 8)))
+
+
+@pytest.mark.parametrize("mode", [1, 2, 3, 4])
+def test_half_of_the_batches_are_mixed_and_the_label_tells_of_what(mode):
+    settings = Augment(8, 6, 8, 8, flip=False, mix=mode)
+    mixed = parts = 0
+    with batches(colours(), batch=8, channels=1, shuffle=True, endless=True, augment=settings, **SIZE) as loader:
+        for x, truth in itertools.islice(loader, 60):
+            np.testing.assert_allclose(truth.sum(axis=1), 1, rtol=1e-6)
+            # without the border, which a crop may leave dark by half a pixel
+            inner = x[:, 0, 1:-1, 1:-1]
+            if mode == 1:
+                np.testing.assert_allclose(inner.mean(axis=(1, 2)), truth @ (np.arange(11) / 10), atol=1e-5)
+            else:
+                values = np.unique(np.round(inner * 10))
+                assert set(values.astype(int)) <= set(np.flatnonzero(truth.any(axis=0)).tolist()) | {0}
+            kinds = (truth > 0).sum(axis=1)
+            mixed += bool((kinds > 1).any())
+            parts = max(parts, int(kinds.max()))
+    assert 18 <= mixed <= 42 and parts == {1: 2, 2: 2, 3: 4, 4: 4}[mode]
+
+
+@pytest.mark.parametrize("options", [{"workers": 0}, {"workers": 3}, {"cache_bytes": 0}])
+def test_mixed_batches_depend_on_the_seed_alone_and_can_be_resumed(split, options):
+    spoil(split, 2)
+    settings = {**TRAINING, "augment": Augment(8, 6, 6, 12, angle=10, mix=4, blur=5)}
+    with batches(split, **settings) as one, batches(split, start_batch=3, **settings, **options) as other:
+        same(list(itertools.islice(one, 12))[3:], list(itertools.islice(other, 9)))
+
+
+def test_large_mixed_batches_are_shared_between_threads(split):
+    big = {"batch": 5, "width": 320, "height": 320, "augment": Augment(320, 320, mix=4, blur=3), "endless": True}
+    with batches(split, workers=3, **big) as many, batches(split, workers=0, **big) as one:
+        assert many._parts == 3
+        same(list(itertools.islice(many, 4)), list(itertools.islice(one, 4)))
+
+
+def test_a_bad_partner_is_left_out_where_nothing_replaces_it(split):
+    spoil(split, 1, 4, 7)
+    with batches(split, batch=11, epochs=8, augment=Augment(8, 6, mix=3), seed=2, **SIZE) as loader:
+        for x, truth in loader:
+            assert len(x) == 8
+            np.testing.assert_allclose(truth.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_smoothed_labels_are_mixed_too():
+    settings = Augment(8, 6, 8, 8, flip=False, mix=1)
+    with batches(colours(), batch=4, channels=1, endless=True, shuffle=True, augment=settings, label_smoothing=.1,
+                 **SIZE) as loader:
+        rows = np.concatenate([truth for _, truth in itertools.islice(loader, 20)])
+    np.testing.assert_allclose(rows.sum(axis=1), 1, rtol=1e-5)
+    assert set(np.unique(np.round(rows, 4))) == {np.float32(.01), np.float32(.455), np.float32(.9)}
 
 
 @pytest.mark.parametrize("change, message", [({"batch": 0}, "at least 1"), ({"on_bad": "ignore"}, "on_bad"),

@@ -41,10 +41,25 @@ def network_options(parser: argparse.ArgumentParser) -> None:
 
 
 def data_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", metavar="PATH", help="a folder with a folder per class, a .data or a .yaml file "
-                                                      "(default: [net] data=, then data/<cfg name>)")
+    parser.add_argument("--data", metavar="PATH", help="a folder with a folder per class, MNIST or CIFAR files, a "
+                                                      ".npz, .data or .yaml file (default: [net] data=, then data/<cfg "
+                                                      "name>; see docs/data.md)")
+    parser.add_argument("--split-share", action=Setting, key="net.split_share", metavar="SHARE",
+                        help="where there are no test images: keep this share of the others to test with, 0.1 for a "
+                             "tenth. Short for --set net.split_share=")
     parser.add_argument("--on-bad", choices=("skip", "error"), default="skip",
                         help="an image that cannot be read is named and skipped, or ends the run (default skip)")
+
+
+class Setting(argparse.Action):
+    """An option that is short for `--set key=value`."""
+
+    def __init__(self, *words: Any, key: str, **rest: Any):
+        self.key = key
+        super().__init__(*words, **rest)
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
+        namespace.settings = [*(getattr(namespace, "settings", None) or []), f"{self.key}={values}"]
 
 
 def weights_option(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +107,10 @@ def load_trained(args: Any) -> tuple["Network", "RunFolder"]:
     if folder.holds(path) and how != (args.compat or "exact"):
         wanted = "without --compat" if how == "exact" else f"with --compat {how}"
         console.warn([f"{path} was trained {wanted}: its numbers are meant for that"])
+    if folder.holds(path) and not any(setting.startswith("net.split_share") for setting in args.settings):
+        # what was kept from training is what may be measured
+        args.settings = [*args.settings, *(setting for setting in folder.facts().get("settings") or []
+                                           if setting.startswith("net.split_share"))]
     try:
         return load_network(args, path), folder
     except WeightsError as error:

@@ -30,6 +30,9 @@ SAVE_EVERY = 300        # seconds a crash may cost
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cfg", help="the network")
     common.data_options(parser)
+    parser.add_argument("--balance", action=common.Setting, key="net.balance", nargs="?", const="1", metavar="B",
+                        help="show all classes equally often, however many images they have (B between 0 and 1: in "
+                             "part). Short for --set net.balance=")
     parser.add_argument("--weights", metavar="FILE", help="start from these weights instead of random ones")
     parser.add_argument("--cutoff", type=common.positive, metavar="N",
                         help="take only the layers before N from --weights")

@@ -12,7 +12,8 @@ import numpy as np
 
 from runner.datasets.boxes import BoxSplit
 from runner.datasets.decoded import Decoded
-from runner.datasets.loader import Job, Loader, Order
+from runner.datasets.loader import Job, Loader
+from runner.datasets.order import Order
 from runner.errors import DataError, UsageError
 from runner.images.boxes import fitted
 from runner.images.decode import to_float
@@ -23,7 +24,7 @@ Size = tuple[int, int]          # width, height
 def box_batches(split: BoxSplit, *, batch: int, width: int, height: int, channels: int = 3, boxes: int = 200,
                 letterbox: bool = False, shuffle: bool = False, seed: int = 0, endless: bool = False, epochs: int = 1,
                 start_batch: int = 0, on_bad: str = "skip", warn: Callable[[str], None] | None = None,
-                workers: int | None = None, cache_bytes: int = 256 << 20) -> "BoxLoader":
+                workers: int | None = None, cache_bytes: int | None = None) -> "BoxLoader":
     """An iterator of (x, truth): float32 (n, channels, height, width) in 0..1, and (n, boxes, 5) float32.
 
     truth rows are x, y, w, h, class as parts of x[i]; those that are not used are 0.

@@ -1,7 +1,7 @@
 """Darknet's .data files for classifiers: key=value lines that name list files, labels and names.
 
     classes = 10
-    train   = train.list        one image path per line
+    train   = train.list        one image path per line; or a file of many images, as MNIST's idx
     valid   = test.list
     labels  = labels.txt        a class per line: the text that marks it in an image's path
     names   = names.txt         (optional) a class per line: what to call it
@@ -9,6 +9,7 @@
 import os
 from pathlib import Path
 
+from runner.datasets.arrays import is_array_file, read_part, split_of
 from runner.datasets.base import Dataset, Split
 from runner.datasets.lists import locate, read_lines, read_list
 from runner.errors import DataError
@@ -83,10 +84,13 @@ def open_data_file(path: str | os.PathLike) -> Dataset:
     if len(names) < classes:
         raise DataError(f"{names_file}: {classes} names are needed, one per line. Got {len(names)}")
     labels, names = labels[:classes], names[:classes]
-    parts = []
+    parts: list[Split | None] = []
     for key in ("train", "valid"):
         list_file = file_of(key)
-        parts.append(labelled(list_file, labels, [folder], warnings) if list_file else None)
+        if list_file and is_array_file(list_file):
+            parts.append(split_of([read_part(list_file)], classes))
+        else:
+            parts.append(labelled(list_file, labels, [folder], warnings) if list_file else None)
     if parts == [None, None]:
         raise DataError(f"{path}: neither train= nor valid= is given, so there are no images")
     if parts[1] is None:

@@ -3,6 +3,7 @@ from typing import Protocol
 
 import numpy as np
 
+from runner.datasets.memory import Cache
 from runner.errors import DataError
 
 
@@ -21,12 +22,12 @@ class Decoded:
 
     on_bad  "skip": an image that cannot be read is replaced by the next good one if `refill`, else left out;
             "error": it is a DataError
+    cache_bytes  how much may be kept; None: a quarter of the free memory
     """
 
-    def __init__(self, split: Readable, channels: int, *, on_bad: str, refill: bool, cache_bytes: int):
+    def __init__(self, split: Readable, channels: int, *, on_bad: str, refill: bool, cache_bytes: int | None):
         self.split, self.channels, self.on_bad, self.refill = split, channels, on_bad, refill
-        self._cache: dict[int, np.ndarray] | None = {} if cache_bytes else None
-        self._room = cache_bytes
+        self.cache = Cache(cache_bytes)
         self._bad: dict[int, str] = {}
 
     def good(self, index: int, bad: list[tuple[str, str]]) -> tuple[int, np.ndarray | None]:
@@ -38,7 +39,7 @@ class Decoded:
             at = int((index + step) % len(self.split))
             if at not in self._bad:
                 try:
-                    return at, self._pixels(at)
+                    return at, self.cache.get(at, self._read)
                 except DataError as error:
                     if self.on_bad == "error":
                         raise
@@ -48,15 +49,5 @@ class Decoded:
             raise DataError(f"none of the {len(self.split)} images can be read. The last one: {bad[-1][1]}")
         return -1, None
 
-    def _pixels(self, index: int) -> np.ndarray:
-        cache = self._cache
-        if cache is not None and index in cache:
-            return cache[index]
-        pixels = self.split.read(index, self.channels)
-        if cache is not None:
-            self._room -= pixels.nbytes + 200
-            if self._room < 0:               # they do not all fit: a part would help little, so none is kept
-                self._cache = None
-            else:
-                cache[index] = pixels
-        return pixels
+    def _read(self, index: int) -> np.ndarray:
+        return self.split.read(index, self.channels)

@@ -1,9 +1,9 @@
 """Data sets described by a YAML file.
 
     path: ../birds          # where the other paths start; default: the folder of this file
-    train: images/train     # a folder with a folder per class, or a list file
-    test: images/val        # or val:
-    names: [crow, owl]      # or {0: crow, 1: owl}; may be left out when train is a folder
+    train: images/train     # a folder with a folder per class, a list file, or a file of many images (idx, CIFAR, npz)
+    test: images/val        # or val:; {images: FILE, labels: FILE} where an idx file's labels have another name
+    names: [crow, owl]      # or {0: crow, 1: owl}; may be left out when train is no list
 """
 import os
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from runner.datasets.arrays import Part, is_array_file, read_part
+from runner.datasets.arrays import split_of as split_of_parts
 from runner.datasets.base import Dataset, Split
 from runner.datasets.darknet import label_of
 from runner.datasets.folders import class_folders, split_of
@@ -53,13 +55,22 @@ def read_description(path: str | os.PathLike) -> dict[str, Any]:
     return content
 
 
-def place_of(path: str | os.PathLike, content: dict, key: str) -> Path | None:
-    """The folder or list a key names: below `path:`, beside the description, or in the current folder."""
+def place_of(path: str | os.PathLike, content: dict, key: str) -> Path | Part | None:
+    """The folder or list a key names, below `path:`, beside the description, or in the current folder; a file of many
+    images is read."""
     value = content.get(key)
     if value is None:
         return None
+    if isinstance(value, dict) and sorted(value) == ["images", "labels"]:
+        return read_part(_find(path, content, key, value["images"]), _find(path, content, key, value["labels"]))
+    found = _find(path, content, key, value)
+    return read_part(found) if is_array_file(found) else found
+
+
+def _find(path: str | os.PathLike, content: dict, key: str, value: Any) -> Path:
     if not isinstance(value, str):
-        raise DataError(f"{path}: {key} must be a folder or a list file. Got {value!r}")
+        raise DataError(f"{path}: {key} must be a folder, a list file, a file of many images, or "
+                        f"{{images: FILE, labels: FILE}}. Got {value!r}")
     here, base = Path(path).parent, str(content.get("path") or "")
     places = [here / base / value, Path(base) / value, here / value, Path(value)]
     found = next((place for place in places if place.exists()), None)
@@ -69,13 +80,15 @@ def place_of(path: str | os.PathLike, content: dict, key: str) -> Path | None:
     return found
 
 
-def _names(path: str | os.PathLike, content: dict, parts: dict[str, Path | None]) -> list[str]:
+def _names(path: str | os.PathLike, content: dict, parts: dict[str, Path | Part | None]) -> list[str]:
     names: Any = content.get("names")
     if names is None:
-        folder = next((where for where in parts.values() if where and where.is_dir()), None)
-        if folder is None:
-            raise DataError(f"{path}: names is needed when the images come from list files")
-        return class_folders(folder)
+        for where in parts.values():
+            if isinstance(where, Part):
+                return where.names or [str(i) for i in range(int(where.labels.max(initial=0)) + 1)]
+            if where and where.is_dir():
+                return class_folders(where)
+        raise DataError(f"{path}: names is needed when the images come from list files")
     if isinstance(names, dict):
         if sorted(names, key=str) != sorted(range(len(names)), key=str):
             raise DataError(f"{path}: names must be numbered 0 to {len(names) - 1} without gaps. Got "
@@ -86,8 +99,11 @@ def _names(path: str | os.PathLike, content: dict, parts: dict[str, Path | None]
     return [str(name) for name in names]
 
 
-def _split(where: Path, names: list[str], warnings: list[str]) -> Split:
-    """A folder, or a list whose paths tell the class: by the nearest folder in them, else as darknet does."""
+def _split(where: Path | Part, names: list[str], warnings: list[str]) -> Split:
+    """A file of many images, a folder, or a list whose paths tell the class: by the nearest folder in them, else as
+    darknet does."""
+    if isinstance(where, Part):
+        return split_of_parts([where], len(names))
     if where.is_dir():
         return split_of(where, names)
     number = {name: index for index, name in enumerate(names)}

@@ -5,38 +5,57 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from runner.datasets.base import Dataset
+from runner.datasets.arrays import FORMATS, is_array_file, is_stored, names_in, open_arrays, read_part, split_of
+from runner.datasets.base import Dataset, hold_out
 from runner.datasets.darknet import open_data_file
 from runner.datasets.description import open_description
-from runner.datasets.folders import images_in, open_folder
+from runner.datasets.folders import ARCHIVES, images_in, open_folder
 from runner.datasets.lists import locate, read_lines
 from runner.errors import DataError
 from runner.images.decode import SUFFIXES
 
-DESCRIPTIONS = (".yaml", ".yml", ".data")
+DESCRIPTIONS = (".yaml", ".yml", ".data", ".npz")
 LISTS = (".txt", ".list")
 
 
-def open_dataset(path: str | os.PathLike) -> Dataset:
-    """A folder with a folder per class (below train/ and test/ or not), a .data file, or a YAML description.
+def open_dataset(path: str | os.PathLike, split_share: float = 0.) -> Dataset:
+    """What a path is, by what lies there: a folder with a folder per class (below train/ and test/ or not), a folder of
+    idx files or CIFAR batches, one such file, a .npz, a .data file, or a YAML description.
 
-    Raises DataError with file and line for anything that cannot be used.
+    split_share: that share of the training images becomes the test images (see hold_out).  Raises DataError, with file
+    and line where there is one, for anything that cannot be used.
     """
-    place = Path(path)
+    data = _open(Path(path))
+    return hold_out(data, split_share) if split_share else data
+
+
+def _open(place: Path) -> Dataset:
+    if not place.exists():
+        raise DataError(f"{place}: there is no such data folder or file")
+    data = open_arrays(place)
+    if data is not None:
+        return data
     if place.is_dir():
         return open_folder(place)
-    if not place.exists():
-        raise DataError(f"{path}: there is no such data folder or file")
-    if place.suffix.lower() in (".yaml", ".yml"):
+    suffix = place.suffix.lower()
+    if suffix in (".yaml", ".yml"):
         return open_description(place)
-    if place.suffix.lower() == ".data":
+    if suffix == ".data":
         return open_data_file(place)
-    raise DataError(f"{path}: a data set is a folder, a .data file or a .yaml file. Got a file ending in "
-                    f"{place.suffix or 'nothing'!r}")
+    if is_array_file(place):
+        part = read_part(place)
+        names = part.names or [str(i) for i in range(int(part.labels.max(initial=0)) + 1)]
+        return Dataset(names, split_of([part], len(names)), None, str(place),
+                       [f"{place}: one file: everything is for training, nothing to test with"])
+    if place.name.lower().endswith(ARCHIVES):
+        raise DataError(f"{place}: this is an archive: unpack it, and name the folder that comes out of it")
+    raise DataError(f"{place}: a data set is a folder of class folders, a .data or a .yaml file, {FORMATS}. Got a file "
+                    f"ending in {place.suffix or 'nothing'!r}")
 
 
 def find_data(cfg_path: str | os.PathLike, data: str | None = None, net_data: str | None = None) -> Path:
-    """The data set of a network: --data, else [net] data=, else data/<cfg name> as .yaml, .data or a folder.
+    """The data set of a network: --data, else [net] data=, else data/<cfg name> as .yaml, .data, .npz or a
+    folder.
 
     [net] data= is relative to the current folder, the cfg's folder or the one above it; data/ is looked for
     in the current folder, then beside the cfg's folder.  Raises DataError listing the places looked at.
@@ -65,7 +84,8 @@ def find_data(cfg_path: str | os.PathLike, data: str | None = None, net_data: st
 
 
 def expand_images(arguments: Iterable[str | os.PathLike]) -> list[str]:
-    """Images, folders (all below), globs, list files (.txt, .list) and - (stdin), as one list of paths.
+    """Images, folders (all below), globs, list files (.txt, .list) and - (stdin), as one list of paths.  A file of many
+    images (idx, CIFAR, npz) gives the names of all, `file#number`; such a name stands for one.
 
     The order is that of the arguments; folders and globs are sorted.  DataError for what does not exist.
     """
@@ -80,10 +100,14 @@ def expand_images(arguments: Iterable[str | os.PathLike]) -> list[str]:
                 raise DataError(f"{argument}: there are no images in this folder")
             found += inside
         elif os.path.exists(argument):
-            if argument.lower().endswith(LISTS):
+            if is_array_file(argument):
+                found += names_in(argument)
+            elif argument.lower().endswith(LISTS):
                 found += _listed(read_lines(argument), argument, Path(argument).parent)
             else:
                 found.append(argument)
+        elif is_stored(argument):
+            found.append(argument)
         elif any(sign in argument for sign in "*?["):
             matches = sorted(name for name in glob.glob(argument, recursive=True) if os.path.isfile(name))
             if not matches:

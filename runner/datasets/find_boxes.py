@@ -126,7 +126,7 @@ def _places(path: Path, content: dict, key: str) -> list[Path]:
     value = content.get(key)
     values = value if isinstance(value, list) else [value] if value is not None else []
     found = (place_of(path, {**content, key: value}, key) for value in values)
-    return [place for place in found if place is not None]
+    return [place for place in found if isinstance(place, Path)]
 
 
 def _joined(parts: list[BoxSplit], classes: int) -> BoxSplit | None:

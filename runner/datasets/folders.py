@@ -7,6 +7,7 @@ from runner.errors import DataError, did_you_mean
 from runner.images.decode import SUFFIXES
 
 TRAIN_FOLDERS = ("train", "training")
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
 TEST_FOLDERS = ("test", "val", "valid", "validation")
 
 
@@ -57,6 +58,10 @@ def open_folder(folder: str | os.PathLike) -> Dataset:
     """
     folder = Path(folder)
     inside = {name.lower(): name for name in class_folders(folder)}
+    archive = next((entry.name for entry in folder.iterdir() if entry.name.endswith(ARCHIVES)), None)
+    if not inside and archive:
+        raise DataError(f"{folder}: there is nothing but files here. Is {archive} the data set? Unpack it, and name "
+                        "the folder that comes out of it")
     train: Path | None = next((folder / inside[name] for name in TRAIN_FOLDERS if name in inside), None)
     test = next((folder / inside[name] for name in TEST_FOLDERS if name in inside), None)
     warnings = []

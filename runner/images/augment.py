@@ -6,11 +6,13 @@ turned and stretched a little; then mirror and colours.  Without any of them (al
 window of the image scaled to fit.
 """
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from runner.errors import UsageError
 from runner.images.colour import distort
+from runner.images.mix import BOTH, CUTMIX, MOSAIC
 from runner.images.resize import resize, rotate_crop
 
 DRAWS = 12                  # random numbers that one image takes
@@ -22,7 +24,8 @@ class Augment:
 
     min_crop, max_crop: range of the short side in pixels, 0: the larger of width and height.  angle: degrees
     either way.  aspect, saturation, exposure: factors between 1/x and x.  hue: turns either way.  flip:
-    mirror half of them.
+    mirror half of them.  mix: images made of several (a number of runner.images.mix).  blur: size in pixels of
+    a blur that a quarter of them gets; these two are done when a batch is put together.
     """
 
     width: int
@@ -35,6 +38,8 @@ class Augment:
     hue: float = 0.
     saturation: float = 1.
     exposure: float = 1.
+    mix: int = 0
+    blur: int = 0
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1 or self.min_crop < 0 or self.max_crop < 0:
@@ -43,6 +48,14 @@ class Augment:
         for name in ("aspect", "saturation", "exposure"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{name} must be greater than 0. Got {getattr(self, name)}")
+
+
+def augment_of(options: Any) -> Augment:
+    """The changes that the options of a [net] section ask for."""
+    o = options
+    mode = BOTH if o.cutmix and o.mosaic else CUTMIX if o.cutmix else MOSAIC if o.mosaic else o.mixup
+    return Augment(o.width, o.height, o.min_crop, o.max_crop, o.angle, o.aspect, o.flip, o.hue, o.saturation,
+                   o.exposure, mode, 15 if o.blur == 1 else o.blur)
 
 
 def augment(image: np.ndarray, settings: Augment, rng: np.random.Generator) -> np.ndarray:

@@ -40,6 +40,20 @@ def to_float(pixels: np.ndarray) -> np.ndarray:
     return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
 
 
+def to_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
+    """(1 or 3, h, w) in any of the types above -> (channels, h, w): grey three times, or colours as grey."""
+    if channels not in (1, 3) or pixels.ndim != 3 or pixels.shape[0] not in (1, 3):
+        raise DataError(f"an image has 1 (grey) or 3 (colour) channels. Got {pixels.shape} to be read as {channels}")
+    if len(pixels) == channels:
+        return pixels
+    if channels == 3:
+        return np.repeat(pixels, 3, axis=0)
+    if pixels.dtype == np.float32:
+        return np.tensordot(np.array([77, 150, 29], np.float32) / np.float32(256), pixels, 1)[None]
+    red, green, blue = pixels.astype(np.uint32)
+    return ((77 * red + 150 * green + 29 * blue) >> 8).astype(pixels.dtype)[None]
+
+
 def read_pixels(source: Source, channels: int = 3) -> np.ndarray:
     """As read_image, in the type the file has: uint8, uint16 or float32, shape (channels, height, width).
 
@@ -115,10 +129,7 @@ def _eight_bits(image: Image.Image, channels: int) -> np.ndarray:
             image = image.convert("LA" if image.mode == "La" else "RGBA")
         image = image.convert("RGB")
     colour = np.asarray(image).transpose(2, 0, 1)
-    if channels == 3:
-        return colour
-    red, green, blue = colour.astype(np.uint16)
-    return ((77 * red + 150 * green + 29 * blue) >> 8).astype(np.uint8)[None]
+    return to_channels(colour, channels)
 
 
 def _name(source: Any) -> str:

@@ -55,6 +55,11 @@ class NetOptions(Options):
     reposition: float = opt(0.0, "character model: chance that a stream jumps to another place in the text after a "
                                  "sequence (real darknet: always 1/64, or 1/10 in AlexeyAB's)", low=0, high=1)
 
+    split_share: float = opt(0.0, "where there are no test images: the share of the training images, of each class "
+                                  "alike, that is kept to test with (real darknet ignores it)", low=0, high=0.9)
+    balance: float = opt(0.0, "0: classes come as often as they have images, 1: all equally often, 0.5: by the root "
+                              "of their number (real darknet ignores it)", low=0, high=1)
+
     learning_rate: float = opt(0.001, "step size", low=0)
     learning_rate_min: float = opt(1e-5, "lowest step size of policy sgdr", low=0)
     momentum: float = opt(0.9, "part of the last step that is taken again", low=0, high=1)
@@ -88,13 +93,14 @@ class NetOptions(Options):
     hue: float = opt(0.0, "augmentation: largest change of hue, part of the colour circle", low=0)
     flip: bool = opt(True, "augmentation: mirror half of the images")
     letter_box: bool = opt(False, "detectors: 1: keep the image's aspect ratio, with grey borders")
+    blur: int = opt(0, "augmentation: a quarter of the images is blurred over this many pixels; 1: over 15", low=0)
+    mixup: int = opt(0, "augmentation: half of the batches are mixed: 1: two images blended, 2: as cutmix, 3: as "
+                        "mosaic, 4: as cutmix or mosaic", low=0, high=4)
+    cutmix: bool = opt(False, "augmentation: in half of the batches a part of another image covers each")
+    mosaic: bool = opt(False, "augmentation: in half of the batches each image is put together from four")
     label_smooth_eps: float = opt(0.0, "part of each label that is spread over the other classes", low=0, high=1)
 
-    blur: int = ignored(0, "blur some of the images", DETECTOR)
     gaussian_noise: float = ignored(0.0, "noise added to the images", DETECTOR)
-    mixup: int = ignored(0, "blend pairs of images", DETECTOR)
-    cutmix: bool = ignored(False, "paste a part of one image into another", DETECTOR)
-    mosaic: bool = ignored(False, "put four images together", DETECTOR)
     mosaic_bound: bool = ignored(False, "clip the boxes of a mosaic to their tile", DETECTOR)
     resize_step: float = ignored(32.0, "step of multi-scale training, pixels", DETECTOR)
     dynamic_minibatch: bool = ignored(False, "larger batches at smaller sizes", DETECTOR)

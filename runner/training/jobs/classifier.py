@@ -6,7 +6,7 @@ from typing import Any
 from runner.datasets import Split, batches, find_data, open_dataset
 from runner.detection import detection_heads
 from runner.errors import DataError, UsageError
-from runner.images import Augment
+from runner.images import augment_of
 from runner.inference import batch_size
 from runner.layers.base import Head, shape_text
 from runner.network import Network
@@ -21,7 +21,8 @@ class Classifier(Job):
     def __init__(self, net: Network, asked: Asked):
         super().__init__(net, asked)
         no_detector(asked.cfg, net)
-        self.data = open_dataset(find_data(asked.cfg, asked.data, net.options.data or None))
+        where = find_data(asked.cfg, asked.data, net.options.data or None)
+        self.data = open_dataset(where, net.options.split_share)
         for sentence in self.data.warnings:
             asked.warn(sentence)
         self.source, self.classes = str(self.data.source), list(self.data.names)
@@ -36,12 +37,10 @@ class Classifier(Job):
     def batches(self) -> Batches:
         o, asked = self.net.options, self.asked
         channels, height, width = self.net.in_shape
-        augment = Augment(width, height, o.min_crop, o.max_crop, o.angle, o.aspect, o.flip, o.hue, o.saturation,
-                          o.exposure)
         return batches(self._part("train"), batch=max(o.batch // o.subdivisions, 1), width=width, height=height,
-                       channels=channels, augment=augment, shuffle=True, seed=asked.seed, endless=True,
+                       channels=channels, augment=augment_of(o), shuffle=True, seed=asked.seed, endless=True,
                        on_bad=asked.on_bad, start_batch=self.net.progress.iteration * o.subdivisions,
-                       label_smoothing=o.label_smooth_eps, warn=asked.warn)
+                       label_smoothing=o.label_smooth_eps, balance=o.balance, warn=asked.warn)
 
     def evaluate(self, split: str = "test") -> ClassMetrics:
         with self.once(split) as images:

@@ -1,0 +1,80 @@
+"""NumPy's .npz archives: x with y, or a pair for each part, and names of the classes if they like.
+
+    np.savez("birds.npz", x_train=x, y_train=y, x_test=x2, y_test=y2, names=["crow", "owl"])
+
+x is (n, h, w), (n, h, w, c) or (n, c, h, w) with 1 or 3 channels, uint8 or floats in 0..1; y the class of each image as
+a number, (n,) or (n, 1), or as rows with a single 1.
+"""
+import os
+import zipfile
+from typing import Any
+
+import numpy as np
+
+from runner.errors import DataError
+
+# the pairs of names in use, x and y, for the part they are
+TRAIN = (("x_train", "y_train"), ("train_images", "train_labels"), ("x", "y"), ("images", "labels"), ("data", "labels"))
+TEST = (("x_test", "y_test"), ("test_images", "test_labels"), ("x_val", "y_val"), ("val_images", "val_labels"))
+NAMES = ("names", "class_names", "classes")
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+def read_npz(path: str | os.PathLike) -> tuple[Pair | None, Pair | None, list[str]]:
+    """-> training part, test part, names (none: empty); a part is pixels (n, c, h, w) and labels (n,)."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            found = {key.lower(): key for key in archive.files}
+            parts = [_part(path, archive, found, choices) for choices in (TRAIN, TEST)]
+            key = next((found[name] for name in NAMES if name in found), None)
+            names = [] if key is None else [str(name) for name in archive[key].ravel().tolist()]
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file") from None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise DataError(f"{path}: this is no .npz archive of plain arrays ({error})") from None
+    if not any(parts):
+        raise DataError(f"{path}: an archive of images has x and y, or x_train, y_train, x_test, y_test. This one has "
+                        f"{', '.join(found.values()) or 'nothing'}")
+    return parts[0], parts[1], names
+
+
+def _part(path: Any, archive: Any, found: dict[str, str], choices: tuple[tuple[str, str], ...]) -> Pair | None:
+    for x, y in choices:
+        if x in found and y in found:
+            pixels = pixels_of(archive[found[x]], f"{path}: {found[x]}")
+            labels = labels_of(archive[found[y]], f"{path}: {found[y]}")
+            if len(pixels) != len(labels):
+                raise DataError(f"{path}: {found[x]} has {len(pixels)} images, and {found[y]} has {len(labels)} labels")
+            return pixels, labels
+    return None
+
+
+def pixels_of(x: np.ndarray, where: str) -> np.ndarray:
+    """Images in any of the forms above -> (n, c, h, w), uint8 or float32 in 0..1."""
+    if x.ndim == 3:
+        x = x[:, None]
+    elif x.ndim == 4 and x.shape[1] not in (1, 3):
+        x = x.transpose(0, 3, 1, 2)
+    if x.ndim != 4 or x.shape[1] not in (1, 3) or 0 in x.shape:
+        raise DataError(f"{where} must be images: (n, h, w), (n, h, w, c) or (n, c, h, w) with 1 or 3 channels. "
+                        f"Got an array of shape {x.shape}")
+    if x.dtype == np.uint8:
+        return np.ascontiguousarray(x)
+    if not np.issubdtype(x.dtype, np.floating) and x.dtype != np.bool_:
+        raise DataError(f"{where} must be of type uint8, or floats in 0..1. Got {x.dtype}")
+    x = np.ascontiguousarray(x, np.float32)
+    if not (x.min() >= 0 and x.max() <= 1):
+        raise DataError(f"{where}: pixels that are floats must lie in 0..1. Got {x.min():g} to {x.max():g}")
+    return x
+
+
+def labels_of(y: np.ndarray, where: str) -> np.ndarray:
+    """Labels in any of the forms above -> (n,) whole numbers from 0."""
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim == 2 and ((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all():
+        y = y.argmax(axis=1)
+    if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer) or (y < 0).any():
+        raise DataError(f"{where} must be class numbers from 0, (n,), or rows with a single 1. Got an array of shape "
+                        f"{y.shape}, {y.dtype}" + (f", down to {y.min()}" if y.size and y.dtype.kind in "if" else ""))
+    return y.astype(np.intp)
