@@ -1,0 +1,238 @@
+"""Random changes of pictures with boxes, for training a detector: crop, zoom, mirror, colours, blur, noise, and
+pictures made of two or four.
+
+The recipe and its numbers are darknet's (AlexeyAB, src/data.c:load_data_detection and
+src/image_opencv.cpp:image_data_augmentation, blend_truth_mosaic).  Where we differ, docs/detection-data.md says so.
+"""
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from runner.errors import UsageError
+from runner.images.boxes import corners_of, from_corners, large_enough, moved
+from runner.images.colour import distort
+from runner.images.decode import to_float
+from runner.images.gauss import gaussian_blur
+
+BACKGROUND = 17             # pixels over which the surroundings of the things are blurred
+CUT = 0.2                   # the four pictures of a mosaic meet at least so far from the edge, part of the side
+Pair = tuple[np.ndarray, np.ndarray]        # a picture and its boxes
+
+
+@dataclass(frozen=True)
+class BoxAugment:
+    """How far pictures may be changed.  The names and meanings are those of the options in [net] and in the heads.
+
+    jitter          largest shift of each edge of the picture, part of its side
+    resize          largest zoom in and out, a factor; below 1: out only
+    flip            mirror half of them
+    hue             turns either way.  saturation, exposure: factors between 1/x and x
+    letterbox       keep the aspect ratio
+    mosaic          half of them are put together from four; bound: their boxes are cut where the pictures meet
+    mixup           half of them are two pictures, blended
+    blur            1: two thirds have their background blurred; more: a third, and another third all over, by so many
+                    pixels
+    gaussian_noise  standard deviation of noise that half of them get, of 255 levels
+    """
+    jitter: float = 0.2
+    resize: float = 1.
+    flip: bool = True
+    hue: float = 0.
+    saturation: float = 1.
+    exposure: float = 1.
+    letterbox: bool = False
+    mosaic: bool = False
+    mosaic_bound: bool = False
+    mixup: bool = False
+    blur: int = 0
+    gaussian_noise: float = 0.
+
+    def __post_init__(self) -> None:
+        for name in ("resize", "saturation", "exposure"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"{name} must be greater than 0. Got {getattr(self, name)}")
+        if self.jitter < 0 or self.blur < 0 or self.gaussian_noise < 0:
+            raise UsageError("jitter, blur and gaussian_noise must be at least 0. Got "
+                             f"{self.jitter}, {self.blur}, {self.gaussian_noise}")
+
+
+class Window(NamedTuple):
+    """The part of a picture that is shown, pixels: what is cut off each side, negative where it reaches beyond."""
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+def augmented(picture: Pair, another: Callable[[], Pair], settings: BoxAugment, width: int, height: int, most: int,
+              rng: np.random.Generator) -> Pair:
+    """A changed picture (c, height, width) float32 in 0..1, and at most `most` boxes (k, 5) float32.
+
+    picture  (c, h, w) uint8, uint16 or float32, with its boxes (k, 5)
+    another  gives a further one whenever it is called, for what is made of several
+    """
+    mixed = rng.random() < 0.5
+    if settings.mosaic and mixed:
+        image, boxes = _mosaic([picture, another(), another(), another()], settings, width, height, rng)
+    else:
+        image, boxes, _ = _changed(picture, settings, width, height, rng)
+        if settings.mixup and mixed:
+            other, more, _ = _changed(another(), settings, width, height, rng)
+            image, boxes = (image + other) / 2, np.concatenate([boxes, more])
+    if len(boxes) > most:
+        boxes = boxes[np.sort(rng.permutation(len(boxes))[:most])]
+    return image, boxes
+
+
+def _changed(picture: Pair, settings: BoxAugment, width: int, height: int, rng: np.random.Generator,
+             tile: int | None = None) -> tuple[np.ndarray, np.ndarray, Window]:
+    """One picture cut, fitted, mirrored and coloured -> it, its boxes, and the window (as it is after mirroring).
+
+    tile  0 to 3: it becomes the upper left, upper right, lower left or lower right part of a mosaic
+    """
+    pixels, boxes = picture
+    h, w = pixels.shape[1:]
+    mirrored = bool(settings.flip and rng.random() < 0.5)
+    window = _window(w, h, settings, width, height, rng, tile is not None)
+    if tile is not None and rng.random() < 0.5:
+        window = _into_corner(window, tile, mirrored)
+    wide, tall = w - window.left - window.right, h - window.top - window.bottom
+    if wide < 2 or tall < 2:
+        window, wide, tall = Window(0, 0, 0, 0), w, h
+    boxes = moved(boxes, (w / wide, h / tall), (window.left / wide, window.top / tall), mirrored)
+    boxes = boxes[large_enough(boxes, width, height)]
+    image = _cut_out(pixels, window.left, window.top, wide, tall, width, height)
+    if mirrored:
+        image = np.ascontiguousarray(image[..., ::-1])
+        window = window._replace(left=window.right, right=window.left)
+    hue, saturation, exposure = settings.hue * (2 * rng.random() - 1), _factor(settings.saturation, rng), \
+        _factor(settings.exposure, rng)
+    if hue or saturation != 1 or exposure != 1:
+        image = distort(image[None], hue, saturation, exposure)[0]
+    if settings.blur:
+        image = _blurred(image, boxes, settings.blur, rng)
+    if settings.gaussian_noise and rng.random() < 0.5:
+        noise = rng.standard_normal(image.shape, np.float32) * np.float32(min(settings.gaussian_noise, 127) / 255)
+        image = np.clip(image + noise, 0, 1)
+    return image, boxes, window
+
+
+def _window(w: int, h: int, settings: BoxAugment, width: int, height: int, rng: np.random.Generator,
+            tile: bool) -> Window:
+    """Each edge moves by chance; zooming moves opposite edges against each other."""
+    u = rng.random(6)
+    edges = [int(int(side * settings.jitter) * (2 * u[k] - 1)) for k, side in enumerate((w, h, w, h))]
+    out, into = min(settings.resize, 1 / settings.resize), max(settings.resize, 1 / settings.resize)
+    for k, side in enumerate((w, h, w, h)):
+        low, high = int(side * (1 - 1 / out) / 2), int(side * (1 - 1 / into) / 2)
+        edges[k] += int(low + (0 if settings.resize < 1 else high) * u[4 + k // 2] - low * u[4 + k // 2])
+    if settings.letterbox and not tile:
+        more_h, more_w = max(0., (w * height / width - h) / 2), max(0., (h * width / height - w) / 2)
+        edges = [int(edge - more) for edge, more in zip(edges, (more_w, more_h, more_w, more_h), strict=True)]
+    return Window(*edges)
+
+
+def _into_corner(window: Window, tile: int, mirrored: bool) -> Window:
+    """Moved so that the corner of the picture which its part of the mosaic shows is in the window.
+
+    The upper left part shows the lower right of its window: see _mosaic.
+    """
+    across, down = window.left + window.right, window.top + window.bottom
+    at_left = (tile % 2 == 0) != mirrored
+    left, right = (0, across) if at_left else (across, 0)
+    top, bottom = (0, down) if tile < 2 else (down, 0)
+    return Window(left, top, right, bottom)
+
+
+def _cut_out(pixels: np.ndarray, left: int, top: int, wide: int, tall: int, width: int, height: int) -> np.ndarray:
+    """The window of `pixels` scaled to (c, height, width) float32; outside the picture is its mean colour.
+
+    Bilinear with the corners of both grids aligned, as resize does it, so that an unchanged picture is what `test` and
+    `detect` show the network.
+    """
+    channels, h, w = pixels.shape
+    framed = np.empty((channels, h + 2, w + 2), pixels.dtype)
+    framed[...] = pixels.mean(axis=(1, 2)).astype(pixels.dtype)[:, None, None]
+    framed[:, 1:-1, 1:-1] = pixels
+    low, high, part = _taps(top, tall, height, h)
+    rows = to_float(framed[:, low])
+    rows += (to_float(framed[:, high]) - rows) * part[:, None]
+    low, high, part = _taps(left, wide, width, w)
+    image = rows.take(low, axis=2)
+    image += (rows.take(high, axis=2) - image) * part
+    return image
+
+
+def _taps(first: int, size: int, new: int, old: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which two of the `old` rows (framed by one before and one after) make each of the `new`, and the second's part."""
+    at = np.clip(first + np.arange(new) * ((size - 1) / max(new - 1, 1)), -1, old)
+    low = np.minimum(np.floor(at), old - 1).astype(np.intp)
+    return low + 1, low + 2, (at - low).astype(np.float32)
+
+
+def _factor(limit: float, rng: np.random.Generator) -> float:
+    """In 1..limit, or one over that, equally likely (darknet's rand_scale)."""
+    scale, up = 1 + (limit - 1) * rng.random(), rng.random() < 0.5
+    return scale if up else 1 / scale
+
+
+def _blurred(image: np.ndarray, boxes: np.ndarray, blur: int, rng: np.random.Generator) -> np.ndarray:
+    """A third stays as it is, a third keeps only its things sharp, a third is blurred by `blur` pixels (1: as before).
+
+    Not so much that the smallest thing would vanish: an eighth of its shorter side at most.
+    """
+    mode = int(rng.integers(3))
+    if mode == 0:
+        return image
+    h, w = image.shape[1:]
+    if mode == 2 and blur > 1:
+        smallest = int(min((boxes[:, 2:4] * (w, h)).min(initial=8 * blur), 8 * blur)) // 8
+        return gaussian_blur(image, smallest // 2 * 2 + 1)
+    out = gaussian_blur(image, BACKGROUND)
+    for left, top, right, bottom in (corners_of(boxes) * (w, h, w, h)).astype(int):
+        out[:, top:bottom, left:right] = image[:, top:bottom, left:right]
+    return out
+
+
+def _mosaic(pictures: list[Pair], settings: BoxAugment, width: int, height: int, rng: np.random.Generator) -> Pair:
+    """Four pictures that meet at a point.  Each is changed as if alone; its part of the canvas shows the part of it
+    next to that point, moved by as much as its window reached beyond the picture there."""
+    cut_x, cut_y = (int(side * (CUT + (1 - 2 * CUT) * rng.random())) for side in (width, height))
+    canvas, found = np.zeros((len(pictures[0][0]), height, width), np.float32), []
+    for tile, picture in enumerate(pictures):
+        h, w = picture[0].shape[1:]
+        image, boxes, window = _changed(picture, settings, width, height, rng, tile)
+        left, right, x0, x1 = _tile(tile % 2, cut_x, width, window.left, window.right, w)
+        top, bottom, y0, y1 = _tile(tile // 2, cut_y, height, window.top, window.bottom, h)
+        canvas[:, y0:y1, x0:x1] = image[:, top:bottom, left:right]
+        found.append(_tiled(boxes, (x0 - left) / width, (y0 - top) / height,
+                            (x0 / width, y0 / height, x1 / width, y1 / height), settings.mosaic_bound, width, height))
+    return canvas, np.concatenate(found)
+
+
+def _tile(second: int, cut: int, side: int, before: int, after: int, old: int) -> tuple[int, int, int, int]:
+    """Along one axis: the part of the changed picture that is taken, from and to, and the part of the canvas it fills.
+
+    before, after  what the window cuts off the picture, pixels of it, negative where it reaches beyond
+    old            side of the picture
+    """
+    if second:
+        start = min(cut, max(0, int(-before * side / old)))
+        return start, start + side - cut, cut, side
+    stop = side - min(side - cut, max(0, int(-after * side / old)))
+    return stop - cut, stop, 0, cut
+
+
+def _tiled(boxes: np.ndarray, dx: float, dy: float, tile: tuple[float, float, float, float], bound: bool, width: int,
+           height: int) -> np.ndarray:
+    """The boxes of one picture on the canvas: shifted, cut at the edge of their part if `bound`, else at the canvas's.
+
+    Those of which nothing is to be seen in their part are dropped, and those under a pixel.
+    """
+    edges = corners_of(boxes) + (dx, dy, dx, dy)
+    seen = np.concatenate([np.maximum(edges[:, :2], tile[:2]), np.minimum(edges[:, 2:], tile[2:])], axis=1)
+    visible = large_enough(from_corners(seen, boxes[:, 4]), width, height)
+    out = from_corners(seen if bound else np.clip(edges, 0, 1), boxes[:, 4])
+    return out[visible]
