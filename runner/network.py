@@ -235,6 +235,33 @@ class Network:
             x = x.reshape(len(x), *self.in_shape)
         return np.ascontiguousarray(x, self.env.dtype)
 
+    def resize(self, width: int, height: int) -> None:
+        """Take images of that size from now on; every weight stays (darknet's resize_network).
+
+        ShapeError, and nothing is changed, where a weight depends on the size (as those of [connected] do), or outputs
+        that are joined no longer fit.
+        """
+        before, after = self.in_shape, (self.in_shape[0], height, width)
+        if len(before) != 3:
+            raise ShapeError(f"the network takes {before[0]} values, no images: it has no width and height to change")
+        if after == before:
+            return
+        try:
+            self._reshape(after)
+        except ShapeError:
+            self._reshape(before)
+            raise
+
+    def _reshape(self, in_shape: Shape) -> None:
+        self.in_shape = self.env.in_shape = in_shape
+        for index, (layer, links) in enumerate(zip(self.layers, self.links, strict=True)):
+            shapes = tuple(in_shape if link < 0 else self.layers[link].out_shape for link in links)
+            try:
+                layer.reshape(*shapes)
+            except ShapeError as error:
+                raise ShapeError(f"the network cannot take {shape_text(in_shape)}: layer {index} "
+                                 f"[{layer.names[0]}]: {error}") from None
+
     # --- recurrent layers ----------------------------------------------------------------------------
 
     @property

@@ -7,7 +7,7 @@ from PIL import Image
 
 from runner.datasets import BoxSplit, Picture, box_batches
 from runner.errors import DataError, RunnerError
-from runner.images import prepare, read_image
+from runner.images import BoxAugment, prepare, read_image
 
 SIZE = {"width": 16, "height": 12}
 NONE = np.zeros((0, 5), np.float32)
@@ -104,3 +104,30 @@ def test_wrong_settings_are_refused(split, change, message):
         box_batches(split, **{"batch": 2, **SIZE, **change})
     with pytest.raises(DataError, match="no images"):
         box_batches(BoxSplit([], 3), batch=2, **SIZE)
+
+
+CHANGES = BoxAugment(jitter=.3, resize=1.4, hue=.1, saturation=1.3, exposure=1.3, mosaic=True, mixup=True, blur=3,
+                     gaussian_noise=20)
+
+
+@pytest.mark.parametrize("options", [{"workers": 0}, {"workers": 3}, {"cache_bytes": 0}])
+def test_augmentation_depends_on_the_number_of_the_batch_alone(split, options):
+    with open(split[2].path, "wb") as file:
+        file.write(b"no image")
+    changed = {**TRAINING, "augment": CHANGES}
+    with box_batches(split, **changed) as one, box_batches(split, **changed, **options) as other, \
+            box_batches(split, start_batch=3, **changed) as rest:
+        first = list(itertools.islice(one, 6))
+        same(first, itertools.islice(other, 6))
+        same(first[3:], itertools.islice(rest, 3))
+        assert one.bad.keys() == {split[2].path}
+    with box_batches(split, **{**changed, "seed": 6}) as other:
+        assert not np.array_equal(next(other)[0], first[0][0])
+
+
+def test_the_size_may_change_from_batch_to_batch(split):
+    sizes = [(16, 12), (8, 8), (12, 4)]
+    with box_batches(split, sizes=lambda k: sizes[k % 3], augment=CHANGES, **TRAINING) as loader:
+        for width, height in sizes:
+            x, truth = next(loader)
+            assert x.shape == (3, 3, height, width) and truth.shape == (3, 200, 5)

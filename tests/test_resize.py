@@ -10,9 +10,9 @@ from runner.errors import ShapeError
 HEAD = "[net]\nwidth={}\nheight={}\nchannels=3\nbatch=2\n"
 CONV = "[convolutional]\nfilters={}\nsize=3\nstride={}\npad=1\nbatch_normalize=1\nactivation=leaky\n"
 BODY = (CONV.format(4, 2) + CONV.format(6, 2) + CONV.format(6, 1) + "[shortcut]\nfrom=-2\nactivation=linear\n"
-        "[dropout]\nprobability=.2\n[maxpool]\nsize=2\nstride=2\n[upsample]\nstride=2\n[route]\nlayers=-1,1\n"
+        "[dropout]\nprobability=.2\n[maxpool]\nsize=2\nstride=2\n[upsample]\nstride=2\n[route]\nlayers=-1,-6\n"
         "[convolutional]\nfilters=14\nactivation=linear\n[yolo]\nclasses=2\nnum=2\nanchors=6,6,12,12\n")
-RECURRENT = "[crnn]\nhidden=4\noutput=6\n[conv_lstm]\noutput=5\nsize=3\npad=1\n"
+RECURRENT = "[crnn]\nhidden=4\noutput=6\nsize=3\npad=1\n[conv_lstm]\noutput=5\nsize=3\npad=1\n"
 
 
 def network(folder: Path, width: int, height: int, body: str = BODY) -> runner.Network:
@@ -59,7 +59,7 @@ def test_an_optimizer_goes_on_with_the_same_arrays(tmp_path):
 @pytest.mark.parametrize("body, size, sentence", [
     ("[connected]\noutput=3\n[softmax]\n", (16, 16), r"layer 0 \[connected\]: the weights of \[connected\] depend on"),
     ("[crop]\ncrop_height=20\ncrop_width=20\n", (16, 32), r"layer 0 \[crop\]: a window of 20 x 20 does not fit"),
-    (BODY, (30, 32), r"layer 7 \[route\]"),
+    (BODY, (36, 36), r"layer 8 \[convolutional\]: the weights of"),
 ])
 def test_what_cannot_be_is_said_and_changes_nothing(body, size, sentence, tmp_path):
     net = network(tmp_path, 32, 32, body)

@@ -14,7 +14,7 @@ from runner.errors import UsageError
 from runner.images.boxes import corners_of, from_corners, large_enough, moved
 from runner.images.colour import distort
 from runner.images.decode import to_float
-from runner.images.gauss import gaussian_blur
+from runner.images.mix import blur as gaussian
 
 BACKGROUND = 17             # pixels over which the surroundings of the things are blurred
 CUT = 0.2                   # the four pictures of a mosaic meet at least so far from the edge, part of the side
@@ -135,10 +135,7 @@ def _window(w: int, h: int, settings: BoxAugment, width: int, height: int, rng: 
 
 
 def _into_corner(window: Window, tile: int, mirrored: bool) -> Window:
-    """Moved so that the corner of the picture which its part of the mosaic shows is in the window.
-
-    The upper left part shows the lower right of its window: see _mosaic.
-    """
+    """Moved to a corner of the picture, as darknet does: what its part of the mosaic shows is then mostly picture."""
     across, down = window.left + window.right, window.top + window.bottom
     at_left = (tile % 2 == 0) != mirrored
     left, right = (0, across) if at_left else (across, 0)
@@ -166,7 +163,7 @@ def _cut_out(pixels: np.ndarray, left: int, top: int, wide: int, tall: int, widt
 
 
 def _taps(first: int, size: int, new: int, old: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which two of the `old` rows (framed by one before and one after) make each of the `new`, and the second's part."""
+    """Which two of the `old` rows, framed by one before and one after, make each of the `new`; the second's part."""
     at = np.clip(first + np.arange(new) * ((size - 1) / max(new - 1, 1)), -1, old)
     low = np.minimum(np.floor(at), old - 1).astype(np.intp)
     return low + 1, low + 2, (at - low).astype(np.float32)
@@ -189,8 +186,8 @@ def _blurred(image: np.ndarray, boxes: np.ndarray, blur: int, rng: np.random.Gen
     h, w = image.shape[1:]
     if mode == 2 and blur > 1:
         smallest = int(min((boxes[:, 2:4] * (w, h)).min(initial=8 * blur), 8 * blur)) // 8
-        return gaussian_blur(image, smallest // 2 * 2 + 1)
-    out = gaussian_blur(image, BACKGROUND)
+        return gaussian(image[None], smallest)[0] if smallest > 1 else image
+    out = gaussian(image[None], BACKGROUND)[0]
     for left, top, right, bottom in (corners_of(boxes) * (w, h, w, h)).astype(int):
         out[:, top:bottom, left:right] = image[:, top:bottom, left:right]
     return out
@@ -231,7 +228,7 @@ def _tiled(boxes: np.ndarray, dx: float, dy: float, tile: tuple[float, float, fl
 
     Those of which nothing is to be seen in their part are dropped, and those under a pixel.
     """
-    edges = corners_of(boxes) + (dx, dy, dx, dy)
+    edges = corners_of(boxes) + np.array([dx, dy, dx, dy])
     seen = np.concatenate([np.maximum(edges[:, :2], tile[:2]), np.minimum(edges[:, 2:], tile[2:])], axis=1)
     visible = large_enough(from_corners(seen, boxes[:, 4]), width, height)
     out = from_corners(seen if bound else np.clip(edges, 0, 1), boxes[:, 4])

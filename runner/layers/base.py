@@ -179,6 +179,25 @@ class Layer(ABC):
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """-> one dx for each source; adds to self.grads."""
 
+    def reshape(self, *in_shapes: Shape) -> None:
+        """Take inputs of these shapes from now on; every array stays.  ShapeError where a weight hangs on the shape."""
+        allocate, self.env.allocate = self.env.allocate, False
+        try:
+            trial = type(self).build(self.options, in_shapes, self.env)
+            if {name: spec.shape for name, spec in trial.specs.items()} != \
+                    {name: spec.shape for name, spec in self.specs.items()}:
+                raise ShapeError(f"the weights of [{self.names[0]}] depend on the size of its input "
+                                 f"({shape_text(self.in_shapes[0])})")
+            kept, children = (self.stored, self.state), dict(self.children)
+            self.in_shapes, self.out_shape = in_shapes, in_shapes[0]
+            self.setup(*in_shapes)
+            self.stored, self.state = kept
+        finally:
+            self.env.allocate = allocate
+        for name, old in children.items():      # the new ones know the shapes, the old ones have the arrays
+            new = self.children[name]
+            new.params, new.buffers, new.grads, new.state = old.params, old.buffers, old.grads, old.state
+
     def flops(self) -> float:
         """Floating-point operations for one image, counted as darknet counts them (2 per multiply-add)."""
         return 0.0

@@ -33,7 +33,6 @@ def _epsilon(o: Any) -> float:
     return 1e-6
 
 
-DETECTOR = "only detection data is augmented so, and not by this version"
 TRACKING = "it concerns tracking through videos"
 GPU_TRAINING = "a feature of one fork's GPU training, not offered here"
 NO_GPU = "it concerns memory or streams of a GPU, and there is none here"
@@ -93,18 +92,22 @@ class NetOptions(Options):
     hue: float = opt(0.0, "augmentation: largest change of hue, part of the colour circle", low=0)
     flip: bool = opt(True, "augmentation: mirror half of the images")
     letter_box: bool = opt(False, "detectors: 1: keep the image's aspect ratio, with grey borders")
-    blur: int = opt(0, "augmentation: a quarter of the images is blurred over this many pixels; 1: over 15", low=0)
+    blur: int = opt(0, "augmentation: a quarter of the images is blurred over this many pixels; 1: over 15; for "
+                       "detectors, 1: two thirds get a blurred background, more: a third get that, a third are blurred "
+                       "over this many pixels", low=0)
     mixup: int = opt(0, "augmentation: half of the batches are mixed: 1: two images blended, 2: as cutmix, 3: as "
-                        "mosaic, 4: as cutmix or mosaic", low=0, high=4)
+                        "mosaic, 4: as cutmix or mosaic; for detectors, half of the images", low=0, high=4)
     cutmix: bool = opt(False, "augmentation: in half of the batches a part of another image covers each")
     mosaic: bool = opt(False, "augmentation: in half of the batches each image is put together from four")
     label_smooth_eps: float = opt(0.0, "part of each label that is spread over the other classes", low=0, high=1)
 
-    gaussian_noise: float = ignored(0.0, "noise added to the images", DETECTOR)
-    mosaic_bound: bool = ignored(False, "clip the boxes of a mosaic to their tile", DETECTOR)
-    resize_step: float = ignored(32.0, "step of multi-scale training, pixels", DETECTOR)
-    dynamic_minibatch: bool = ignored(False, "larger batches at smaller sizes", DETECTOR)
-    random: float = ignored(0.0, "multi-scale training", DETECTOR)
+    gaussian_noise: float = opt(0.0, "detectors: deviation of the noise that half of the images get, of 255 levels",
+                                low=0, high=127)
+    mosaic_bound: bool = opt(False, "detectors: 1: boxes are cut where the pictures of a mosaic meet")
+    resize_step: int = opt(32, "detectors with random=: step of the size of the input, pixels", low=1)
+    dynamic_minibatch: bool = ignored(False, "larger batches at smaller sizes", "an update always sees batch= images")
+    random: float = ignored(0.0, "classifiers trained at many sizes", "for detectors it is an option of the last head, "
+                                                                      "and classifiers are trained at one size")
     center: bool = ignored(False, "centre crop instead of augmentation", "leave the augmentation options out instead")
     contrastive: bool = ignored(False, "pairs of one image for [contrastive]", GPU_TRAINING)
     contrastive_jit_flip: bool = ignored(False, "augmentation of such pairs", GPU_TRAINING)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from runner.detection import detection_heads
 from runner.network import Network
 from runner.optim import Optimizer, make_optimizer, rate_at
 
@@ -26,7 +27,8 @@ def train(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]], *,
     """Yield a Step after every weight update, until [net] max_batches or the end of `batches`.
 
     batches    (x, truth) pairs: x (n, c, h, w) float32, truth (n, classes) for classifiers, (n, boxes, 5) for
-               detectors; each is one of `subdivisions` parts of an update, batch // subdivisions images
+               detectors; each is one of `subdivisions` parts of an update, batch // subdivisions images.  Where a
+               detection head says random=, the size of x may change from batch to batch
     optimizer  None: the one [net] asks for
 
     The rate follows [net] policy; dropout draws from the network's generator.  `net.progress` counts on, so a
@@ -34,6 +36,8 @@ def train(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]], *,
     """
     optimizer = optimizer or make_optimizer(net)
     progress, options, source = net.progress, net.options, iter(batches)
+    multi_scale = any(head.options.random for head in map(net.layers.__getitem__, detection_heads(net.layers)))
+    own = net.in_shape[2:0:-1]      # width, height
     while not options.max_batches or progress.iteration < options.max_batches:
         began, waited, images, loss = time.perf_counter(), 0.0, 0, 0.0
         for _ in range(options.subdivisions):
@@ -44,9 +48,13 @@ def train(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]], *,
                 break
             x, truth = part
             progress.seen += len(x)
+            if multi_scale:
+                net.resize(x.shape[3], x.shape[2])
             _, tape = net.forward(x, train=True)
             loss += net.backward(tape, truth)[0]
             images += len(x)
+        if multi_scale:
+            net.resize(*own)        # whoever looks between two updates sees the network of the cfg
         if not images:
             return
         rate = rate_at(options, progress.iteration + 1, net.env.rng)
