@@ -9,6 +9,7 @@ from runner.errors import DataError, UsageError
 from runner.layers.recurrent import Recurrent
 from runner.layers.softmax import Softmax
 from runner.network import Network
+from runner.plan import Plan
 
 SMALLEST = 1e-4     # likelihoods below are never written, as in darknet (examples/rnn.c)
 FIRST = b"\n\n"     # what darknet lets a model read before anything else
@@ -51,7 +52,7 @@ def bits_per_character(net: Network, text: np.ndarray, *, streams: int = 1, firs
     parts = text[:streams * length].reshape(streams, length).T                  # (time, streams)
     lead = np.tile(np.frombuffer(first, np.uint8)[:, None], streams)
     inputs = np.concatenate([lead, parts[:-1]])
-    kept, steps = net.state, net.env.time_steps
+    kept, steps, plan = net.state, net.env.time_steps, net.optimized()
     net.reset_state()
     try:
         likely = []
@@ -59,7 +60,7 @@ def bits_per_character(net: Network, text: np.ndarray, *, streams: int = 1, firs
             part = inputs[begin:begin + steps]
             whole = np.zeros((steps, streams), np.uint8)     # what is missing at the end is read as zeros, for nothing
             whole[:len(part)] = part
-            p = net.predict(one_hot(whole, net.in_shape[0])).reshape(steps, streams, -1)
+            p = plan.predict(one_hot(whole, net.in_shape[0])).reshape(steps, streams, -1)
             likely.append(p[:len(part)])
     finally:
         net.state = kept
@@ -85,19 +86,19 @@ def write(net: Network, seed: bytes, length: int, *, temperature: float = 0.7,
     # softmax at temperature T is the softmax at temperature S to the power of S / T, normalised again
     power = getattr(net.layers[net.last].options, "temperature", 1.0) / temperature
     net.reset_state()
-    p = np.zeros(0)
+    p, plan = np.zeros(0), net.optimized()
     for character in seed:
-        p = _next(net, character)
+        p = _next(plan, character)
     for _ in range(length):
         weights = _sharpened(p, power)
         character = int(np.searchsorted(np.cumsum(weights), rng.random(), side="right"))
         character = min(character, len(weights) - 1)
         yield character
-        p = _next(net, character)
+        p = _next(plan, character)
 
 
-def _next(net: Network, character: int) -> np.ndarray:
-    return net.predict(one_hot(np.array([character]), net.in_shape[0])).reshape(-1).astype(np.float64)
+def _next(plan: Plan, character: int) -> np.ndarray:
+    return plan.predict(one_hot(np.array([character]), plan.in_shape[0])).reshape(-1).astype(np.float64)
 
 
 def _sharpened(p: np.ndarray, power: float) -> np.ndarray:

@@ -57,6 +57,7 @@ def find(net: Network, images: Iterable[str | PathLike | np.ndarray], *, names: 
         raise UsageError("the network has no [yolo], [Gaussian_yolo], [region] or [detection]: it finds no boxes")
     keep_ratio = net.options.letter_box if letterbox is None else letterbox
     channels, height, width = net.in_shape
+    plan = net.optimized()
     for number, image in enumerate(images):
         label = str(number) if isinstance(image, np.ndarray) else str(image)
         try:
@@ -67,7 +68,7 @@ def find(net: Network, images: Iterable[str | PathLike | np.ndarray], *, names: 
             yield Scene(label, error=str(error))
             continue
         x = prepare(pixels, width, height, "letterbox" if keep_ratio else "stretch")[None]
-        result = detections(net.layers, net.head_outputs(x), (pixels.shape[2], pixels.shape[1]), thresh,
+        result = detections(net.layers, plan.head_outputs(x), (pixels.shape[2], pixels.shape[1]), thresh,
                             letterbox=keep_ratio, nms=nms)
         found = tuple(_found(row, names) for row in result.rows() if not classes or int(row[0]) in classes)
         yield Scene(label, pixels, found)

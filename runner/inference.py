@@ -13,6 +13,7 @@ from runner.datasets import read_named
 from runner.errors import DataError, UsageError
 from runner.images import PREPARATIONS, prepare, to_float
 from runner.network import Network
+from runner.plan import Plan
 
 READERS = 4     # threads that decode
 
@@ -59,7 +60,7 @@ def infer(net: Network, images: Iterable[str | PathLike | np.ndarray], *, names:
 
 def _infer(net: Network, numbered: Iterator[tuple[int, str | PathLike | np.ndarray]], names: Sequence[str], top: int,
            how: str, on_bad: str, batch: int) -> Iterator[Result]:
-    pool = ThreadPoolExecutor(READERS, "images")
+    pool, plan = ThreadPoolExecutor(READERS, "images"), net.optimized()
     ahead: deque[list[tuple[str, Future]]] = deque()
     try:
         while True:
@@ -68,12 +69,12 @@ def _infer(net: Network, numbered: Iterator[tuple[int, str | PathLike | np.ndarr
                                pool.submit(_prepared, net, image, how)) for number, image in chunk])
             if not ahead:
                 return
-            yield from _results(net, ahead.popleft(), names, top, on_bad)
+            yield from _results(plan, ahead.popleft(), names, top, on_bad)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _results(net: Network, chunk: list[tuple[str, Future]], names: Sequence[str], top: int,
+def _results(plan: Plan, chunk: list[tuple[str, Future]], names: Sequence[str], top: int,
              on_bad: str) -> list[Result]:
     results: list[Result] = []
     arrays, places = [], []
@@ -86,7 +87,7 @@ def _results(net: Network, chunk: list[tuple[str, Future]], names: Sequence[str]
             raise error
         results.append(Result(label, error="" if error is None else str(error)))
     if arrays:
-        outputs = net.predict(np.stack(arrays)).reshape(len(arrays), -1)
+        outputs = plan.predict(np.stack(arrays)).reshape(len(arrays), -1)
         for at, probabilities in zip(places, outputs, strict=True):
             results[at] = Result(results[at].image, best(probabilities, names, top), probabilities)
     return results

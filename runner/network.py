@@ -6,7 +6,7 @@ an output that several layers read.  Layers know none of it.
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from runner.errors import CfgError, ShapeError
 from runner.layers.base import Env, Head, Layer, Shape, shape_text
 from runner.layers.convolutional import NOT_SHARED
 from runner.layers.net import NetOptions
+
+if TYPE_CHECKING:
+    from runner.plan import Plan
 
 ALIASES = {name: kind.names[0] for name, kind in layers.LAYERS.items()} | {"net": "net", "network": "net"}
 
@@ -190,18 +193,23 @@ class Network:
         """x (n, c, h, w) -> the output of the last layer that is no [cost], in inference mode."""
         return self.forward(x)[0]
 
+    def optimized(self) -> "Plan":
+        """A runner.plan.Plan: this network made ready for inference, with the weights as they are now."""
+        from runner.plan import Plan
+        return Plan(self)
+
     def outputs(self, x: np.ndarray, train: bool = False) -> list[np.ndarray]:
         """Every layer's output, in order."""
-        return list(self._run(self._input(x), train, range(len(self.layers)))[2].values())
+        return list(self._run(self.as_input(x), train, range(len(self.layers)))[2].values())
 
     def head_outputs(self, x: np.ndarray) -> dict[int, np.ndarray]:
         """The outputs of the layers that are compared with the truth, by their index; all others are let go."""
-        return self._run(self._input(x), False, self.heads)[2]
+        return self._run(self.as_input(x), False, self.heads)[2]
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, list[Any]]:
         """x (n, *in_shape) -> y, tape: what backward needs.  Outside training the tape is empty and each output is
         let go after its last reader."""
-        return self._run(self._input(x), train)[:2]
+        return self._run(self.as_input(x), train)[:2]
 
     def _run(self, x: np.ndarray, train: bool,
              keep: Container[int] = ()) -> tuple[np.ndarray, list[Any], dict[int, np.ndarray]]:
@@ -226,7 +234,8 @@ class Network:
                     del outputs[link]
         return y, tape, kept
 
-    def _input(self, x: np.ndarray) -> np.ndarray:
+    def as_input(self, x: np.ndarray) -> np.ndarray:
+        """x as the first layer takes it: (n, *in_shape), contiguous, of the network's type."""
         x = np.asarray(x)
         if x.shape[1:] != self.in_shape:
             if x.ndim < 2 or x[0].size != np.prod(self.in_shape):

@@ -18,7 +18,8 @@ FLOORS = [
     {"runner.errors", "runner.files", "runner.ops"},
     {"runner.config", "runner.compat"},
     {"runner.layers"},
-    {"runner.network", "runner.weights", "runner.optim", "runner.images", "runner.datasets", "runner.detection"},
+    {"runner.network", "runner.plan", "runner.weights", "runner.optim", "runner.images", "runner.datasets",
+     "runner.detection"},
     {"runner.training", "runner.inference", "runner.finding", "runner.characters", "runner.export",
      "runner.distributed"},
     {"runner.cli"},
@@ -27,6 +28,8 @@ FLOORS = [
 SIDEWAYS = {
     ("runner.weights", "runner.network"): "a .weights file holds the arrays of a network's layers, in their order",
     ("runner.network", "runner.weights"): "load(cfg, weights) is one call of the public face; imported when called",
+    ("runner.plan", "runner.network"): "a plan is a network made ready for inference",
+    ("runner.network", "runner.plan"): "net.optimized() is where a user looks for it; imported when called",
     ("runner.optim", "runner.network"): "an optimizer steps the layers of a network",
     ("runner.training", "runner.characters"): "the job of a character model is made of its batches and its measure",
     ("runner.training", "runner.inference"): "images are measured in batches of the size `infer` takes",

@@ -15,6 +15,7 @@ from runner.detection import Detections, detections
 from runner.errors import WeightsError
 from runner.images import letterbox, read_image, resize
 from runner.network import Network
+from runner.plan import Plan
 
 SHARED = Path(__file__).parents[2] / "shared"
 RECORDED = sorted((SHARED / "golden-e2e").glob("*/detections.json"))
@@ -30,7 +31,12 @@ def network(cfg: Path, weights: Path) -> Network:
     return runner.load(cfg, weights)
 
 
-def detect(net: Network, picture: Path, *, boxed: bool, thresh: float = 0.25, nms: float = 0.45,
+@functools.cache
+def plan(net: Network) -> Plan:
+    return net.optimized()
+
+
+def detect(net: Network | Plan, picture: Path, *, boxed: bool, thresh: float = 0.25, nms: float = 0.45,
            nms_kind: str | None = None) -> Detections:
     image = read_image(picture)
     _, h, w = net.in_shape
@@ -58,13 +64,15 @@ def _recorded() -> list[Any]:
             for path in RECORDED for run in json.loads(path.read_text())["runs"]]
 
 
+@pytest.mark.parametrize("planned", [False, True], ids=["layers", "plan"])
 @pytest.mark.parametrize(("path", "run"), _recorded())
-def test_e2e_recorded(path: Path, run: dict[str, Any]) -> None:
+def test_e2e_recorded(path: Path, run: dict[str, Any], planned: bool) -> None:
     """PNG pictures, so that decoders play no part: probabilities to 2e-4, boxes to 1e-4."""
     tolerance = json.loads(path.read_text())["tolerance"]
     net = network(path.with_name("net.cfg"), path.with_name("net.weights"))
     for key, thresh in (("detections", run["thresh"]), ("detections_thresh_005", 0.05)):
-        found = detect(net, path.parent / run["image"], boxed=run["letterbox"], thresh=thresh, nms=run["nms"]).rows()
+        found = detect(plan(net) if planned else net, path.parent / run["image"],
+                       boxed=run["letterbox"], thresh=thresh, nms=run["nms"]).rows()
         want = [(d["class_id"], d["prob"], [d["x"], d["y"], d["w"], d["h"]]) for d in run[key]]
         assert_same(found, want, tolerance["prob"], 0.995, thresh)
         if key == "detections":
@@ -91,7 +99,7 @@ def test_e2e_published(path: Path, entry: dict[str, Any]) -> None:
     Darknet's JPEG decoder smooths colours between pixels in another way than Pillow's, which moves faint boxes.
     """
     net = _folder_network(path)
-    found = detect(net, SHARED / "data" / entry["filename"], boxed=False).rows()
+    found = detect(plan(net), SHARED / "data" / entry["filename"], boxed=False).rows()
     want = [(o["class_id"], o["confidence"], list(o["relative_coordinates"].values())) for o in entry["objects"]]
     assert_same(found, want, 0.015, 0.985, 0.25)
 

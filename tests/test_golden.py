@@ -104,8 +104,9 @@ def test_weight_headers(folder: Path, file: str) -> None:
             np.testing.assert_array_equal(layer.params.get(name, layer.buffers.get(name)), want, key)
 
 
+@pytest.mark.parametrize("planned", [False, True], ids=["layers", "plan"])
 @pytest.mark.parametrize("folder", NETWORKS, ids=lambda p: p.name)
-def test_exact_inference_is_darknets(folder: Path) -> None:
+def test_exact_inference_is_darknets(folder: Path, planned: bool) -> None:
     """Without compat, inference gives darknet's numbers too: published weights need no switch.
 
     Batch norm is the one difference: pjreddie's CPU code adds 1e-6 to the root, its GPU code, which trained the
@@ -122,11 +123,34 @@ def test_exact_inference_is_darknets(folder: Path) -> None:
         pytest.skip("AlexeyAB's [region] writes its output in another order; test_detection_golden holds the boxes")
     weights.load(net, folder / "net.weights")
     x = case.array("input.npy")[:case.json["hyper"]["mini_batch"]]
-    for index, got in enumerate(net.outputs(x)):
+    for index, got in enumerate(net.optimized().outputs(x) if planned else net.outputs(x)):
         if f"infer/{index}" in case.want:
             want = case.want[f"infer/{index}"]
             off = np.abs(got.reshape(want.shape) - want).max(initial=0)
             assert off <= case.limit(f"infer/{index}"), f"layer {index}"
+
+
+@pytest.mark.parametrize("folder", NETWORKS, ids=lambda p: p.name)
+def test_a_plan_gives_the_numbers_of_the_fork(folder: Path) -> None:
+    """In compat mode every recorded inference output through a plan, asked for alone: memory is used again."""
+    case = darknet.Case(folder)
+    net = darknet.load(case)
+    x = case.array("input.npy")[:case.json["hyper"]["mini_batch"]]
+    plan, compared = net.optimized(), 0
+    asked = [index for index in range(len(net.layers)) if f"infer/{index}" in case.want]
+    if not asked:
+        pytest.skip("nothing was recorded of inference")
+    plain = dict(enumerate(net.outputs(x)))
+    for index in asked:
+        want = case.want[f"infer/{index}"].reshape(plain[index].shape)
+        limit = case.limit(f"infer/{index}")
+        if not np.abs(plain[index] - want).max(initial=0) <= limit:
+            continue        # test_network tells which recorded numbers are not met, and why
+        net.reset_state()
+        got = plan.wanted(x, [index])[index]
+        assert np.abs(got - want).max(initial=0) <= limit, f"layer {index}"
+        compared += 1
+    assert compared
 
 
 def _tall_or_wide(net: Network) -> bool:

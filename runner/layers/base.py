@@ -128,6 +128,8 @@ class Layer(ABC):
     Options: ClassVar[type[LayerOptions]] = LayerOptions
     any_shape: ClassVar[bool] = False       # works alone on arrays of any shape, without being told it first
     mixes_images: ClassVar[str] = ""        # why one image's output depends on the others in training, if it does
+    rows_apart: ClassVar[bool] = True       # at inference a row of a batch does not depend on the others
+    over_input: ClassVar[bool] = False      # what `prepare` makes may write over its first input
     inexact: str = ""                       # why backward is not the derivative of forward, if it is not
 
     def __init__(self, *in_shapes: Shape, env: Env | None = None, **options: Any):
@@ -197,6 +199,27 @@ class Layer(ABC):
         for name, old in children.items():      # the new ones know the shapes, the old ones have the arrays
             new = self.children[name]
             new.params, new.buffers, new.grads, new.state = old.params, old.buffers, old.grads, old.state
+
+    # --- for the inference plan (runner/plan.py) ------------------------------------------------
+
+    def prepare(self, rows: int) -> Callable[..., Any]:
+        """-> run(*xs, out), which writes the inference output for `rows` rows of a batch into `out`.
+
+        Made once with the weights as they are; where something can be worked out beforehand, this is the place.
+        `out` is C-contiguous and (rows, *out_shape), xs are what the sources gave.  Several threads may call it.
+        """
+        def run(*arrays: np.ndarray) -> None:
+            *xs, out = arrays
+            np.copyto(out, self.forward(*xs)[0].reshape(out.shape))
+        return run
+
+    def view(self, *xs: np.ndarray) -> np.ndarray | None:
+        """The inference output where it is an input as it lies in memory, or a part of it; None: it is computed."""
+        return None
+
+    def joins(self, rows: int) -> bool:
+        """Is the output of `rows` rows nothing but the inputs, one behind the other in memory?"""
+        return False
 
     def flops(self) -> float:
         """Floating-point operations for one image, counted as darknet counts them (2 per multiply-add)."""

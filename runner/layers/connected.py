@@ -36,6 +36,11 @@ class Connected(Layer):
                                momentum=self.env.compat.connected_momentum)
         return y, (flat, kept)
 
+    def prepare(self, rows: int) -> Any:
+        weights, biases = tail.folded(self, self.params["weights"])
+        run = ops.plan_dense(weights, biases, self.options.activation, rows)
+        return run if len(self.in_shapes[0]) == 1 else lambda x, out: run(x.reshape(rows, -1), out)
+
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy (n, output) -> dx, in the shape of the input."""
         flat, kept = saved

@@ -112,6 +112,16 @@ class Convolutional(Layer):
             return blur.blur(y, o.antialiasing, (o.stride_y, o.stride_x)), (x, kept, y)
         return y, (x, kept, None)
 
+    def prepare(self, rows: int) -> Any:
+        o = self.options
+        if o.xnor or o.antialiasing:
+            return super().prepare(rows)
+        weights, biases = tail.folded(self, self._weights())
+        shape = (rows, *self.image(self.in_shapes[0]))
+        run = ops.plan_conv2d(weights, biases, o.activation, shape, stride=self.stride, padding=self.padding,
+                              dilation=self.dilation, groups=self.groups, out_size=self.sharp_shape[1:])
+        return run if shape[1:] == self.in_shapes[0] else lambda x, out: run(x.reshape(shape), out)
+
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy (n, filters, oh, ow) -> dx (n, c, h, w)."""
         (x, kept, sharp), o = saved, self.options

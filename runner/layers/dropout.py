@@ -57,6 +57,9 @@ class Dropout(Layer):
             return x, mask
         return x * mask, mask
 
+    def view(self, *xs: np.ndarray) -> np.ndarray:
+        return xs[0]
+
     def _blocks(self, x: np.ndarray, p: float) -> np.ndarray:
         """Scale and holes of DropBlock (Ghiasi et al. 2018) as src/dropout_layer_kernels.cu has it.
 

@@ -18,6 +18,8 @@ from runner.layers.connected import Connected
 
 class Recurrent(Layer):
     """Base of the layers that walk through time."""
+    rows_apart = False
+
     def split(self, rows: int, train: bool, own_steps: int = 0) -> tuple[int, int]:
         """-> steps, streams.  Outside training, rows that are no whole number of sequences are one step of each.
 

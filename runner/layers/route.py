@@ -8,6 +8,7 @@ import numpy as np
 from runner.config import ignored, opt
 from runner.errors import ShapeError
 from runner.layers.base import Layer, LayerOptions, Shape, register, shape_text
+from runner.ops import parallel
 
 
 @register("route")
@@ -50,6 +51,25 @@ class Route(Layer):
         if len(parts) == 1:
             return np.ascontiguousarray(parts[0]), None
         return np.concatenate(parts, axis=1), None
+
+    def view(self, *xs: np.ndarray) -> np.ndarray | None:
+        return self._shaped(xs[0])[:, self._part(self.in_shapes[0])] if len(xs) == 1 else None
+
+    def joins(self, rows: int) -> bool:
+        return rows == 1 and self.options.groups == 1
+
+    def prepare(self, rows: int) -> Any:
+        parts = [self._part(shape) for shape in self.in_shapes]
+
+        def run(*arrays: np.ndarray) -> None:
+            *xs, out = arrays
+            jobs, at, into = [], 0, out.reshape(rows, -1, *out.shape[2:])
+            for x, part in zip(xs, parts, strict=True):
+                jobs.append((into[:, at:at + part.stop - part.start], self._shaped(x)[:, part]))
+                at += part.stop - part.start
+            pieces = [(y[i], x[i]) for i in range(rows) for y, x in jobs]
+            parallel.for_each(lambda i: np.copyto(*pieces[i]), len(pieces))
+        return run
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy -> a dx for each input: its own slice, zero outside the part that was taken."""

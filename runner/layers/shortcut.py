@@ -20,6 +20,8 @@ class Shortcut(Layer):
     to sum to one by weights_normalization.
     """
 
+    over_input = True
+
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
         from_: tuple[int, ...] = opt(doc="the other layers: an index, or negative to count back from here", key="from")
@@ -72,6 +74,12 @@ class Shortcut(Layer):
                     y[mine] = self.options.alpha * y[mine] + self.options.beta * x[theirs]
         y, kept = ops.activate(y, self.options.activation, inplace=True)
         return y, (kept, xs if normal is not None else None, normal)
+
+    def prepare(self, rows: int) -> Any:
+        o = self.options
+        if o.weights_type != "none" or (o.alpha, o.beta) != (1, 1) or any(i != self.images[0] for i in self.images):
+            return super().prepare(rows)
+        return ops.plan_add(o.activation)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy -> a dx for each input."""

@@ -43,6 +43,21 @@ def forward(layer: Layer, z: np.ndarray, activation: str, *, train: bool, moment
     return y, (kept, normed) if train else None
 
 
+def folded(layer: Layer, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """-> weights, biases: with these the product gives at inference what batch norm would make of it."""
+    biases = layer.params["biases"]
+    if "scales" not in layer.params:
+        return weights, biases
+    compat, variance = layer.env.compat, layer.buffers["rolling_variance"].astype(np.float64)
+    if compat.batchnorm_epsilon_outside:
+        deviation = np.sqrt(variance) + compat.batchnorm_epsilon
+    else:
+        deviation = np.sqrt(variance + compat.batchnorm_epsilon)
+    factor = layer.params["scales"] / deviation
+    return ((weights * factor.reshape(-1, *[1] * (weights.ndim - 1))).astype(weights.dtype),
+            (biases - layer.buffers["rolling_mean"] * factor).astype(biases.dtype))
+
+
 def backward(layer: Layer, dy: np.ndarray, saved: Any, activation: str) -> np.ndarray:
     """dy -> dz, the gradient of the raw product; adds to the gradients of biases and scales."""
     kept, normed = saved

@@ -34,6 +34,12 @@ class Upsample(Layer):
         stride, scale = self.options.stride, self.options.scale
         return (ops.upsample(x, stride, scale) if stride > 0 else ops.downsample(x, -stride, scale)), x.shape
 
+    def prepare(self, rows: int) -> Any:
+        stride = self.options.stride
+        if stride < 0 or len(self.in_shapes[0]) != 3:
+            return super().prepare(rows)
+        return ops.plan_upsample(stride, self.options.scale)
+
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy -> dx: the sum over each block, or its spread."""
         stride, scale = self.options.stride, self.options.scale

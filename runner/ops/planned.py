@@ -1,0 +1,95 @@
+"""Operations made ready once for weights and a shape that stay: what an inference plan is made of.
+
+plan_name(weights ..., shape) -> run(x, out): writes into `out` (C-contiguous; a new array when it is None) and returns
+it.  `run` keeps nothing of a call: several threads may use it at once.  An image gets the same bits at any batch size.
+"""
+from collections.abc import Callable
+
+import numpy as np
+
+from runner.ops import memory, parallel
+from runner.ops.activation import CHANNELS, activate
+from runner.ops.conv import Pair, conv2d, conv_out
+from runner.ops.dense import dense
+
+Run = Callable[..., np.ndarray]
+
+
+def plan_conv2d(weights: np.ndarray, biases: np.ndarray | None, activation: str, in_shape: tuple[int, ...], *,
+                stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: int = 1, groups: int = 1,
+                out_size: Pair | None = None) -> Run:
+    """act(conv2d(x) + biases) for x of in_shape (n, c, h, w); weights (f, c / groups, kh, kw), biases (f,) or None."""
+    size = out_size or (conv_out(in_shape[2], weights.shape[2], stride[0], padding[0], dilation),
+                        conv_out(in_shape[3], weights.shape[3], stride[1], padding[1], dilation))
+
+    def run(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        y = conv2d(x, weights, stride=stride, padding=padding, dilation=dilation, groups=groups, out_size=size)
+        return finish(y, biases, activation, out)
+    return run
+
+
+def plan_dense(weights: np.ndarray, biases: np.ndarray | None, activation: str, rows: int) -> Run:
+    """act(x W^T + biases) for x (rows, i); weights (o, i), biases (o,) or None."""
+    def run(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        return finish(dense(x, weights, alone=True), biases, activation, out)
+    return run
+
+
+def finish(y: np.ndarray, biases: np.ndarray | None, activation: str, out: np.ndarray | None = None) -> np.ndarray:
+    """act(y + biases) into out, or into y itself; y (n, c, ...) is used up."""
+    out = y if out is None else out
+    n, c = y.shape[:2]
+    if activation in CHANNELS:      # it mixes the channels of a pixel
+        if biases is not None:
+            y += biases.reshape(-1, *[1] * (y.ndim - 2))
+        np.copyto(out, activate(y, activation)[0])
+        return out
+    flat, into = y.reshape(n * c, -1), out.reshape(n * c, -1)
+
+    def block(i: slice) -> None:
+        part = into[i]
+        if biases is None:
+            np.copyto(part, flat[i])
+        else:
+            np.add(flat[i], np.take(biases, range(i.start, i.stop), mode="wrap")[:, None], out=part)
+        active = activate(part, activation, inplace=True)[0]
+        if active is not part:
+            np.copyto(part, active)
+    parallel.for_blocks(block, n * c, flat.shape[1])
+    return out
+
+
+def plan_add(activation: str) -> Run:
+    """act(x + others) for arrays of one shape: run(x, *others, out); out may be x."""
+    def run(*arrays: np.ndarray) -> np.ndarray:
+        first, second, *more, out = (array.reshape(-1) for array in arrays)
+
+        def block(i: slice) -> None:
+            part = np.add(first[i], second[i], out=out[i])
+            for x in more:
+                part += x[i]
+            active = activate(part, activation, inplace=True)[0]
+            if active is not part:
+                np.copyto(part, active)
+        parallel.for_blocks(block, out.size, 1)
+        return arrays[-1]
+    return run
+
+
+def plan_upsample(stride: int, scale: float) -> Run:
+    """`upsample` for x (n, c, h, w)."""
+    def run(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        n, c, h, w = x.shape
+        y = memory.empty((n, c, h * stride, w * stride), x.dtype) if out is None else out
+        blocks = y.reshape(n * c, h, stride, w, stride)
+        flat = x.reshape(n * c, h, w)
+
+        def block(i: slice) -> None:
+            part = flat[i] if scale == 1 else flat[i] * x.dtype.type(scale)
+            wide = blocks[i, :, 0]
+            wide[...] = part[..., None]
+            for k in range(1, stride):
+                blocks[i, :, k] = wide
+        parallel.for_blocks(block, n * c, h * w * stride * stride)
+        return y
+    return run
