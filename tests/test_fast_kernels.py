@@ -110,3 +110,64 @@ def test_the_bits_of_activations() -> None:
     x = normal(1, 3, 17, 70, 130)
     same_bits(lambda: [array for name in ("leaky", "mish", "tanh") for y, saved in [fast.activate(x, name)]
                        for array in (y, fast.activate_backward(x, saved, name))])
+
+
+@few
+@given(shapes, activations, seeds)
+def test_batch_norm_with_its_activation(shape: tuple, name: str, seed: int) -> None:
+    x, dy = normal(seed, *shape) + 2, normal(seed + 1, *shape)
+    scales, biases = normal(seed + 2, shape[1]), normal(seed + 3, shape[1])
+    want, saved = ops.REFERENCE["batchnorm_activate"](x, scales, biases, 1e-2, name)
+    before = x.copy()
+    got, kept = fast.batchnorm_activate(x, scales, biases, 1e-2, name)
+    assert np.array_equal(x, before), "what is kept must stay as it is"
+    close(got, want, 1e-5)
+    for mine, theirs in zip(kept[:3], saved[:3], strict=True):
+        close(mine, theirs)
+    # where a slope jumps, rounding decides: let no value lie there
+    centred = (x - saved.mean[:, None, None]) * (scales * saved.inverse)[:, None, None] + biases[:, None, None]
+    dy[np.min([abs(centred - jump) for jump in (0, 6, -1, 1, -2)], axis=0) < 1e-4] = 0
+    for mine, theirs in zip(fast.batchnorm_activate_backward(dy, kept, scales, biases, name),
+                            ops.REFERENCE["batchnorm_activate_backward"](dy, saved, scales, biases, name), strict=True):
+        close(mine, theirs, 2e-5)
+
+
+@few
+@given(shapes, activations, seeds)
+def test_bias_with_its_activation(shape: tuple, name: str, seed: int) -> None:
+    x, dy, biases = normal(seed, *shape), normal(seed + 1, *shape), normal(seed + 2, shape[1])
+    want, saved = ops.REFERENCE["bias_activate"](x.copy(), biases, name)
+    got, kept = fast.bias_activate(x.copy(), biases, name)
+    close(got, want)
+    for mine, theirs in zip(fast.bias_activate_backward(dy, kept, name),
+                            ops.REFERENCE["bias_activate_backward"](dy, saved, name), strict=True):
+        close(mine, theirs, 1e-5)
+
+
+def test_the_bits_of_fused_kernels() -> None:
+    x, dy, v = normal(1, 5, 30, 40, 51), normal(2, 5, 30, 40, 51), normal(3, 30)
+
+    def compute() -> list[np.ndarray]:
+        results = []
+        for name in ("leaky", "mish"):
+            for functions in (vars(fast), ops.REFERENCE):
+                y, saved = functions["batchnorm_activate"](x, v, v, 1e-5, name)
+                results += [y, *functions["batchnorm_activate_backward"](dy, saved, v, v, name)]
+                y, saved = functions["bias_activate"](x.copy(), v, name)
+                results += [y, *functions["bias_activate_backward"](dy, saved, name)]
+        return results
+    same_bits(compute)
+
+
+def test_one_pass_or_one_step_after_the_other() -> None:
+    """The fused reference is batch norm, then the activation, and their derivatives."""
+    x, dy, v = (normal(len(shape), *shape).astype("float64") for shape in ((3, 4, 5, 6), (3, 4, 5, 6), (4,)))
+    for name in ("leaky", "mish", "linear"):
+        y, saved = ops.REFERENCE["batchnorm_activate"](x, v, v, 1e-5, name)
+        z, normed = ops.batchnorm_train(x, v, v, 1e-5)
+        want, kept = ops.activate(z, name)
+        np.testing.assert_allclose(y, want, atol=1e-12)
+        dz = ops.activate_backward(dy, kept, name)
+        for mine, theirs in zip(ops.REFERENCE["batchnorm_activate_backward"](dy, saved, v, v, name),
+                                ops.batchnorm_backward(dz, normed, v, rule="exact"), strict=True):
+            np.testing.assert_allclose(mine, theirs, atol=1e-10)

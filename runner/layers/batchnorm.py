@@ -26,7 +26,7 @@ class Batchnorm(Layer):
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
         """x (n, c, h, w) -> y of the same shape, saved."""
-        return tail.forward(self, x.copy(), "linear", train=train, momentum=self.env.compat.batchnorm_momentum)
+        return tail.forward(self, x, "linear", train=train, momentum=self.env.compat.batchnorm_momentum)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy -> dx through the statistics of the batch."""

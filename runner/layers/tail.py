@@ -26,19 +26,23 @@ def forward(layer: Layer, z: np.ndarray, activation: str, *, train: bool, moment
 
     momentum is the share of this batch in the rolling statistics.
     """
-    compat, normed = layer.env.compat, None
-    if "scales" in layer.params:
-        scales, biases = layer.params["scales"], layer.params["biases"]
-        if train and not layer.frozen:
-            z, normed = ops.batchnorm_train(z, scales, biases, compat.batchnorm_epsilon,
-                                            compat.batchnorm_epsilon_outside)
+    compat, biases = layer.env.compat, layer.params["biases"]
+    if "scales" not in layer.params:
+        y, kept = ops.bias_activate(z, biases, activation)
+        return y, (kept, None) if train else None
+    scales = layer.params["scales"]
+    if train and not layer.frozen:
+        if _fused(layer, activation):
+            y, normed = ops.batchnorm_activate(z, scales, biases, compat.batchnorm_epsilon, activation)
             roll(layer, normed[0], normed[1], momentum)
-        else:
-            z = ops.batchnorm_inference(z, scales, biases, layer.buffers["rolling_mean"],
-                                        layer.buffers["rolling_variance"], compat.batchnorm_epsilon,
-                                        compat.batchnorm_epsilon_outside)
+            return y, (None, normed)
+        z, normed = ops.batchnorm_train(z, scales, biases, compat.batchnorm_epsilon, compat.batchnorm_epsilon_outside)
+        roll(layer, normed[0], normed[1], momentum)
     else:
-        z = ops.add_bias(z, layer.params["biases"])
+        normed = None
+        z = ops.batchnorm_inference(z, scales, biases, layer.buffers["rolling_mean"],
+                                    layer.buffers["rolling_variance"], compat.batchnorm_epsilon,
+                                    compat.batchnorm_epsilon_outside)
     y, kept = ops.activate(z, activation, inplace=True)
     return y, (kept, normed) if train else None
 
@@ -60,17 +64,26 @@ def folded(layer: Layer, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def backward(layer: Layer, dy: np.ndarray, saved: Any, activation: str) -> np.ndarray:
     """dy -> dz, the gradient of the raw product; adds to the gradients of biases and scales."""
-    kept, normed = saved
-    dz = ops.activate_backward(dy, kept, activation, layer.env.compat.gradients)
-    if normed is not None:
-        dz, dscales, dbiases = ops.batchnorm_backward(dz, normed, layer.params["scales"],
-                                                      rule=layer.env.compat.batchnorm_rule)
-        layer.add_grad("scales", dscales)
+    (kept, normed), compat = saved, layer.env.compat
+    if normed is None:
+        dz, dbiases = ops.bias_activate_backward(dy, kept, activation, compat.gradients)
     else:
-        dbiases = ops.bias_gradient(dz)
+        scales = layer.params["scales"]
+        if _fused(layer, activation):
+            dz, dscales, dbiases = ops.batchnorm_activate_backward(dy, normed, scales, layer.params["biases"],
+                                                                   activation)
+        else:
+            dz = ops.activate_backward(dy, kept, activation, compat.gradients)
+            dz, dscales, dbiases = ops.batchnorm_backward(dz, normed, scales, rule=compat.batchnorm_rule)
+        layer.add_grad("scales", dscales)
     layer.add_grad("biases", dbiases)
     layer.show("delta", dz)
     return dz
+
+
+def _fused(layer: Layer, activation: str) -> bool:
+    """Can batch norm and activation go in one?  Not with a fork's gradients, nor with channels that are mixed."""
+    return layer.env.compat.gradients == layer.env.compat.batchnorm_rule == "exact" and activation not in ops.CHANNELS
 
 
 def roll(layer: Layer, mean: np.ndarray, variance: np.ndarray, momentum: float) -> None:

@@ -4,5 +4,12 @@ A kernel that lacks a case (float64, a rare activation, a fork's formula) calls 
 saves for backward is what these save, so either backward takes it.
 """
 from runner.ops.fast.activation import activate, activate_backward
+from runner.ops.fast.fused import (
+    batchnorm_activate,
+    batchnorm_activate_backward,
+    bias_activate,
+    bias_activate_backward,
+)
 
-__all__ = ["activate", "activate_backward"]
+__all__ = ["activate", "activate_backward", "batchnorm_activate", "batchnorm_activate_backward", "bias_activate",
+           "bias_activate_backward"]

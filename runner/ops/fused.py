@@ -1,0 +1,103 @@
+"""Batch norm or a bias together with the activation behind it, forward and backward.
+
+Elementwise steps cost what it takes to fetch the values from memory, so here all of them touch a few channels while
+those are in the cache.  Only what cannot be computed again is saved: x and the statistics.  These are the true
+derivatives; a fork's formulas are in norm.py and activation.py, one step after the other.
+"""
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from runner.ops import parallel
+from runner.ops.activation import CHANNELS, FROM_INPUT, activate, activate_backward
+
+Array = np.ndarray
+
+
+class Statistics(NamedTuple):
+    """What the backward pass needs: the input, and per channel (c,) its mean, variance and 1 / deviation."""
+    mean: Array
+    variance: Array
+    inverse: Array
+    x: Array
+
+
+def batchnorm_activate(x: Array, scales: Array, biases: Array, epsilon: float, activation: str) -> tuple[Array, Any]:
+    """x (n, c, ...) -> y = act(scales (x - mean) / sqrt(variance + epsilon) + biases), saved, which begins with the
+    batch's mean and variance (c,).  x is kept, and must stay as it is; the variance is divided by N - 1.
+    """
+    y, count = np.empty_like(x), x.size // x.shape[1]
+    mean, variance, inverse = (np.empty_like(scales) for _ in range(3))
+
+    def block(k: slice) -> None:
+        mean[k] = _sums(x[:, k]) / count
+        centred = x[:, k] - _along(mean[k], x)
+        variance[k] = _sums(centred * centred) / max(count - 1, 1)
+        inverse[k] = 1 / np.sqrt(variance[k] + x.dtype.type(epsilon))
+        centred *= _along(scales[k] * inverse[k], x)
+        centred += _along(biases[k], x)
+        y[:, k] = activate(centred, activation, inplace=True)[0]
+    parallel.for_blocks(block, x.shape[1], count)
+    return y, Statistics(mean, variance, inverse, x)
+
+
+def batchnorm_activate_backward(dy: Array, saved: Any, scales: Array, biases: Array,
+                                activation: str) -> tuple[Array, Array, Array]:
+    """-> dx, dscales (c,), dbiases (c,); scales and biases are those of the forward pass."""
+    mean, _, inverse, x = saved
+    dx, count = np.empty_like(x), x.size // x.shape[1]
+    dscales, dbiases = np.empty_like(scales), np.empty_like(scales)
+
+    def block(k: slice) -> None:
+        factor = scales[k] * inverse[k]
+        centred = x[:, k] - _along(mean[k], x)
+        z = centred * _along(factor, x)
+        z += _along(biases[k], x)
+        dz = activate_backward(dy[:, k], activate(z, activation, inplace=True)[1], activation)
+        dbiases[k] = _sums(dz)
+        dscales[k] = _sums(dz * centred) * inverse[k]
+        # through the mean, and through the variance
+        centred *= _along(inverse[k] * dscales[k] / max(count - 1, 1), x)
+        centred += _along(dbiases[k] / count, x)
+        dx[:, k] = (dz - centred) * _along(factor, x)
+    parallel.for_blocks(block, x.shape[1], count)
+    return dx, dscales, dbiases
+
+
+def bias_activate(x: Array, biases: Array, activation: str) -> tuple[Array, Any]:
+    """x (n, c, ...), used up -> y = act(x + biases), saved as activate saves it."""
+    keeps_x = activation in FROM_INPUT or activation in CHANNELS
+    y = np.empty_like(x) if keeps_x else x
+
+    def block(i: slice) -> None:
+        part = x[i]
+        part += _along(biases, x)
+        if activation != "linear":
+            y[i] = activate(part, activation, inplace=not keeps_x)[0]
+    parallel.for_blocks(block, len(x), x[:1].size)
+    return y, (x, y) if keeps_x else None if activation == "linear" else y
+
+
+def bias_activate_backward(dy: Array, saved: Any, activation: str, rule: str = "exact") -> tuple[Array, Array]:
+    """-> dx, dbiases (c,); rule as in activate_backward.  dx of a linear layer is dy itself."""
+    dx = dy if activation == "linear" else np.empty_like(dy)
+    parts = np.empty(dy.shape[:2], dy.dtype)
+
+    def block(i: slice) -> None:
+        part = dy[i]
+        if activation != "linear":
+            kept = tuple(a[i] for a in saved) if isinstance(saved, tuple) else saved[i]
+            part = dx[i] = activate_backward(part, kept, activation, rule)
+        parts[i] = part.sum(axis=tuple(range(2, dy.ndim)))
+    parallel.for_blocks(block, len(dy), dy[:1].size)
+    return dx, parts.sum(axis=0)
+
+
+def _sums(a: Array) -> Array:
+    """(n, c, ...) -> (c,): each image's sum, then those of the images in order."""
+    return (a.sum(axis=tuple(range(2, a.ndim))) if a.ndim > 2 else a).sum(axis=0)
+
+
+def _along(v: Array, x: Array) -> Array:
+    """(c,) shaped to be combined with x."""
+    return v.reshape(1, -1, *[1] * (x.ndim - 2))
