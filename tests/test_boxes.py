@@ -402,3 +402,30 @@ def test_what_is_no_data_set(name, sentence, tmp_path):
     picture(tmp_path / "a.png")
     with pytest.raises(DataError, match=sentence):
         open_boxes(tmp_path / name)
+
+
+def test_a_share_is_kept_to_test_with(tmp_path):
+    for k in range(10):
+        picture(tmp_path / f"{k}.png")
+        write(tmp_path / f"{k}.txt", "0 .5 .5 .1 .1\n")
+    data, again = (open_boxes(tmp_path, split_share=.3) for _ in range(2))
+    assert len(data.train) == 7 and len(data.test) == 3 and not any("nothing to test" in w for w in data.warnings)
+    assert not {p.path for p in data.train} & {p.path for p in data.test}
+    assert [p.path for p in data.test] == [p.path for p in again.test]
+    with pytest.raises(DataError, match="leaves none to test with"):
+        open_boxes(tmp_path, split_share=.01)
+    with pytest.raises(DataError, match="test pictures already"):
+        open_boxes(darknet(tmp_path / "d"), split_share=.3)
+
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.mark.parametrize("name, train, test, boxes", [("bccd", 205, 87, 2804), ("coco60", 48, 12, 432)])
+def test_published_sets_e2e(name, train, test, boxes):
+    folder = SHARED / "data" / name
+    if not folder.exists():
+        pytest.skip(f"{folder} is not there")
+    data = open_boxes(folder)
+    assert (len(data.train), len(data.test), len(data.train.boxes())) == (train, test, boxes)
+    assert data.warnings == []

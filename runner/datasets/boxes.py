@@ -5,7 +5,7 @@ Every label is read and checked when the set is opened, so that mistakes are kno
 are read when they are needed.
 """
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,6 +75,24 @@ class BoxDataset:
     source: str = ""
     warnings: list[str] = field(default_factory=list)
     problems: "list[Problem]" = field(default_factory=list)
+
+
+def hold_out_pictures(data: BoxDataset, share: float) -> BoxDataset:
+    """A share of the pictures to train on becomes those to test with; which, depends on their number alone.
+
+    DataError where there are some to test with already, or too few to share.
+    """
+    if data.test is not None or data.train is None:
+        raise DataError(f"{data.source}: split_share={share:g} takes test pictures from those for training, and here "
+                        "are " + ("test pictures already" if data.train else "none for training"))
+    count = len(data.train)
+    chosen = np.random.default_rng(0).permutation(count)[:round(count * share)]
+    rest = np.setdiff1d(np.arange(count), chosen)
+    if not len(chosen) or not len(rest):
+        raise DataError(f"{data.source}: split_share={share:g} of {count} pictures leaves none to "
+                        + ("train on" if len(chosen) else "test with"))
+    return replace(data, train=data.train.take(rest), test=data.train.take(np.sort(chosen)),
+                   warnings=[text for text in data.warnings if "nothing to test with" not in text])
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.datasets import coco, voc
-from runner.datasets.boxes import BoxDataset, BoxSplit, Report
+from runner.datasets.boxes import BoxDataset, BoxSplit, Report, hold_out_pictures
 from runner.datasets.darknet import read_data_file
 from runner.datasets.description import place_of, read_description
 from runner.datasets.folders import TEST_FOLDERS, TRAIN_FOLDERS, images_in
@@ -28,12 +28,18 @@ FORMS = ("a .data file, a .yaml file, a COCO .json file, or a folder (of Pascal 
          "labels)")
 
 
-def open_boxes(path: str | os.PathLike, *, on_bad: str = "skip") -> BoxDataset:
+def open_boxes(path: str | os.PathLike, *, on_bad: str = "skip", split_share: float = 0.) -> BoxDataset:
     """The detection data set at `path`; its warnings tell the mistakes in its labels.
 
-    on_bad  "skip": bad labels are left out; "error": they are a DataError that names them
+    on_bad       "skip": bad labels are left out; "error": they are a DataError that names them
+    split_share  this share of the pictures to train on is kept to test with; 0: as the data set has it
     Raises DataError, with file and line, for anything that cannot be used.
     """
+    data = _open(path, on_bad)
+    return hold_out_pictures(data, split_share) if split_share else data
+
+
+def _open(path: str | os.PathLike, on_bad: str) -> BoxDataset:
     place, report = Path(path), Report()
     if place.is_dir():
         return _open_folder(place, report, on_bad)
@@ -164,7 +170,7 @@ def _open_folder(folder: Path, report: Report, on_bad: str) -> BoxDataset:
     described = [folder / name for name in ("data.yaml", "dataset.yaml") if (folder / name).is_file()]
     described = described[:1] or sorted(p for p in folder.iterdir() if p.suffix.lower() in (".yaml", ".yml", ".data"))
     if len(described) == 1:
-        return open_boxes(described[0], on_bad=on_bad)
+        return _open(described[0], on_bad)
     names = names_in(folder)
     if (folder / "Annotations").is_dir():
         return _finish(*voc.open_voc(folder, names, report), str(folder), report, on_bad)

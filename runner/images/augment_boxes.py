@@ -13,12 +13,12 @@ import numpy as np
 from runner.errors import UsageError
 from runner.images.boxes import corners_of, from_corners, large_enough, moved
 from runner.images.colour import distort
-from runner.images.decode import to_float
 from runner.images.mix import blur as gaussian
 
 BACKGROUND = 17             # pixels over which the surroundings of the things are blurred
 CUT = 0.2                   # the four pictures of a mosaic meet at least so far from the edge, part of the side
 Pair = tuple[np.ndarray, np.ndarray]        # a picture and its boxes
+Part = tuple[int, int, int, int]            # of a picture, pixels: left, top, right, bottom
 
 
 @dataclass(frozen=True)
@@ -77,38 +77,48 @@ def augmented(picture: Pair, another: Callable[[], Pair], settings: BoxAugment, 
     if settings.mosaic and mixed:
         image, boxes = _mosaic([picture, another(), another(), another()], settings, width, height, rng)
     else:
-        image, boxes, _ = _changed(picture, settings, width, height, rng)
+        image, boxes = _changed(picture, settings, width, height, rng)
         if settings.mixup and mixed:
-            other, more, _ = _changed(another(), settings, width, height, rng)
+            other, more = _changed(another(), settings, width, height, rng)
             image, boxes = (image + other) / 2, np.concatenate([boxes, more])
     if len(boxes) > most:
         boxes = boxes[np.sort(rng.permutation(len(boxes))[:most])]
     return image, boxes
 
 
-def _changed(picture: Pair, settings: BoxAugment, width: int, height: int, rng: np.random.Generator,
-             tile: int | None = None) -> tuple[np.ndarray, np.ndarray, Window]:
-    """One picture cut, fitted, mirrored and coloured -> it, its boxes, and the window (as it is after mirroring).
-
-    tile  0 to 3: it becomes the upper left, upper right, lower left or lower right part of a mosaic
-    """
-    pixels, boxes = picture
-    h, w = pixels.shape[1:]
+def _changed(picture: Pair, settings: BoxAugment, width: int, height: int, rng: np.random.Generator) -> Pair:
+    """One picture cut, fitted, mirrored and coloured, with its boxes."""
+    h, w = picture[0].shape[1:]
     mirrored = bool(settings.flip and rng.random() < 0.5)
-    window = _window(w, h, settings, width, height, rng, tile is not None)
-    if tile is not None and rng.random() < 0.5:
-        window = _into_corner(window, tile, mirrored)
+    window = _window(w, h, settings, width, height, rng)
+    boxes = _boxes_in(picture, window, mirrored, width, height)
+    image = _painted(picture[0], window, mirrored, (0, 0, width, height), width, height)
+    return _coloured(image, boxes, settings, rng), boxes
+
+
+def _boxes_in(picture: Pair, window: Window, mirrored: bool, width: int, height: int) -> np.ndarray:
+    """The boxes of a picture as parts of its window; only those that can be seen."""
+    h, w = picture[0].shape[1:]
     wide, tall = w - window.left - window.right, h - window.top - window.bottom
-    if wide < 2 or tall < 2:
-        window, wide, tall = Window(0, 0, 0, 0), w, h
-    boxes = moved(boxes, (w / wide, h / tall), (window.left / wide, window.top / tall), mirrored)
-    boxes = boxes[large_enough(boxes, width, height)]
-    image = _cut_out(pixels, window.left, window.top, wide, tall, width, height)
+    boxes = moved(picture[1], (w / wide, h / tall), (window.left / wide, window.top / tall), mirrored)
+    return boxes[large_enough(boxes, width, height)]
+
+
+def _painted(pixels: np.ndarray, window: Window, mirrored: bool, part: Part, width: int, height: int) -> np.ndarray:
+    """A part of the window of a picture, the whole of it scaled to width x height."""
+    h, w = pixels.shape[1:]
+    x0, y0, x1, y1 = part
     if mirrored:
-        image = np.ascontiguousarray(image[..., ::-1])
-        window = window._replace(left=window.right, right=window.left)
-    hue, saturation, exposure = settings.hue * (2 * rng.random() - 1), _factor(settings.saturation, rng), \
-        _factor(settings.exposure, rng)
+        x0, x1 = width - x1, width - x0
+    image = _cut_out(pixels, window.left, window.top, w - window.left - window.right, h - window.top - window.bottom,
+                     width, height, (x0, y0, x1, y1))
+    return np.ascontiguousarray(image[..., ::-1]) if mirrored else image
+
+
+def _coloured(image: np.ndarray, boxes: np.ndarray, settings: BoxAugment, rng: np.random.Generator) -> np.ndarray:
+    """Colours, blur and noise.  boxes (k, 5) as parts of the image: what is to stay sharp."""
+    hue = settings.hue * (2 * rng.random() - 1)
+    saturation, exposure = _factor(settings.saturation, rng), _factor(settings.exposure, rng)
     if hue or saturation != 1 or exposure != 1:
         image = distort(image[None], hue, saturation, exposure)[0]
     if settings.blur:
@@ -116,22 +126,29 @@ def _changed(picture: Pair, settings: BoxAugment, width: int, height: int, rng: 
     if settings.gaussian_noise and rng.random() < 0.5:
         noise = rng.standard_normal(image.shape, np.float32) * np.float32(min(settings.gaussian_noise, 127) / 255)
         image = np.clip(image + noise, 0, 1)
-    return image, boxes, window
+    return image
 
 
 def _window(w: int, h: int, settings: BoxAugment, width: int, height: int, rng: np.random.Generator,
-            tile: bool) -> Window:
-    """Each edge moves by chance; zooming moves opposite edges against each other."""
+            tile: int | None = None, mirrored: bool = False) -> Window:
+    """Each edge moves by chance; zooming moves opposite edges against each other.
+
+    tile  0 to 3: the picture becomes the upper left, upper right, lower left or lower right part of a mosaic
+    """
     u = rng.random(6)
     edges = [int(int(side * settings.jitter) * (2 * u[k] - 1)) for k, side in enumerate((w, h, w, h))]
     out, into = min(settings.resize, 1 / settings.resize), max(settings.resize, 1 / settings.resize)
     for k, side in enumerate((w, h, w, h)):
         low, high = int(side * (1 - 1 / out) / 2), int(side * (1 - 1 / into) / 2)
         edges[k] += int(low + (0 if settings.resize < 1 else high) * u[4 + k // 2] - low * u[4 + k // 2])
-    if settings.letterbox and not tile:
+    if settings.letterbox and tile is None:
         more_h, more_w = max(0., (w * height / width - h) / 2), max(0., (h * width / height - w) / 2)
         edges = [int(edge - more) for edge, more in zip(edges, (more_w, more_h, more_w, more_h), strict=True)]
-    return Window(*edges)
+    window = Window(*edges)
+    if tile is not None and rng.random() < 0.5:
+        window = _into_corner(window, tile, mirrored)
+    there = w - window.left - window.right > 1 and h - window.top - window.bottom > 1
+    return window if there else Window(0, 0, 0, 0)
 
 
 def _into_corner(window: Window, tile: int, mirrored: bool) -> Window:
@@ -143,30 +160,44 @@ def _into_corner(window: Window, tile: int, mirrored: bool) -> Window:
     return Window(left, top, right, bottom)
 
 
-def _cut_out(pixels: np.ndarray, left: int, top: int, wide: int, tall: int, width: int, height: int) -> np.ndarray:
-    """The window of `pixels` scaled to (c, height, width) float32; outside the picture is its mean colour.
+def _cut_out(pixels: np.ndarray, left: int, top: int, wide: int, tall: int, width: int, height: int,
+             part: Part) -> np.ndarray:
+    """The window of `pixels` scaled to width x height, and `part` of that (c, h, w) float32; outside the picture is
+    its mean colour.
 
     Bilinear with the corners of both grids aligned, as resize does it, so that an unchanged picture is what `test` and
     `detect` show the network.
     """
+    x0, y0, x1, y1 = part
     channels, h, w = pixels.shape
     framed = np.empty((channels, h + 2, w + 2), pixels.dtype)
-    framed[...] = pixels.mean(axis=(1, 2)).astype(pixels.dtype)[:, None, None]
+    mean = pixels.mean(axis=(1, 2)).astype(pixels.dtype)[:, None]
+    framed[:, 0], framed[:, -1], framed[:, :, 0], framed[:, :, -1] = mean, mean, mean, mean
     framed[:, 1:-1, 1:-1] = pixels
-    low, high, part = _taps(top, tall, height, h)
-    rows = to_float(framed[:, low])
-    rows += (to_float(framed[:, high]) - rows) * part[:, None]
-    low, high, part = _taps(left, wide, width, w)
-    image = rows.take(low, axis=2)
-    image += (rows.take(high, axis=2) - image) * part
+    image = _between(framed, 2, *_taps(left, wide, width, w, x0, x1))
+    image = _between(image, 1, *_taps(top, tall, height, h, y0, y1))
+    if pixels.dtype != np.float32:
+        image *= np.float32(1 / np.iinfo(pixels.dtype).max)
     return image
 
 
-def _taps(first: int, size: int, new: int, old: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which two of the `old` rows, framed by one before and one after, make each of the `new`; the second's part."""
-    at = np.clip(first + np.arange(new) * ((size - 1) / max(new - 1, 1)), -1, old)
+def _taps(first: int, size: int, new: int, old: int, start: int, stop: int) -> tuple[np.ndarray, ...]:
+    """Which two of the `old` rows, framed by one before and one after, make each of the `new`; the second's share.
+
+    Only for start..stop of the new ones.
+    """
+    at = np.clip(first + np.arange(start, stop) * ((size - 1) / max(new - 1, 1)), -1, old)
     low = np.minimum(np.floor(at), old - 1).astype(np.intp)
     return low + 1, low + 2, (at - low).astype(np.float32)
+
+
+def _between(values: np.ndarray, axis: int, low: np.ndarray, high: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Along an axis, between the values at `low` and at `high`."""
+    out, other = (values.take(at, axis, mode="clip").astype(np.float32, copy=False) for at in (low, high))
+    other -= out
+    other *= share if axis == 2 else share[:, None]
+    out += other
+    return out
 
 
 def _factor(limit: float, rng: np.random.Generator) -> float:
@@ -185,7 +216,7 @@ def _blurred(image: np.ndarray, boxes: np.ndarray, blur: int, rng: np.random.Gen
         return image
     h, w = image.shape[1:]
     if mode == 2 and blur > 1:
-        smallest = int(min((boxes[:, 2:4] * (w, h)).min(initial=8 * blur), 8 * blur)) // 8
+        smallest = int(min((boxes[boxes[:, 2] > 0, 2:4] * (w, h)).min(initial=8 * blur), 8 * blur)) // 8
         return gaussian(image[None], smallest)[0] if smallest > 1 else image
     out = gaussian(image[None], BACKGROUND)[0]
     for left, top, right, bottom in (corners_of(boxes) * (w, h, w, h)).astype(int):
@@ -200,10 +231,16 @@ def _mosaic(pictures: list[Pair], settings: BoxAugment, width: int, height: int,
     canvas, found = np.zeros((len(pictures[0][0]), height, width), np.float32), []
     for tile, picture in enumerate(pictures):
         h, w = picture[0].shape[1:]
-        image, boxes, window = _changed(picture, settings, width, height, rng, tile)
-        left, right, x0, x1 = _tile(tile % 2, cut_x, width, window.left, window.right, w)
+        mirrored = bool(settings.flip and rng.random() < 0.5)
+        window = _window(w, h, settings, width, height, rng, tile, mirrored)
+        before, after = (window.right, window.left) if mirrored else (window.left, window.right)
+        left, right, x0, x1 = _tile(tile % 2, cut_x, width, before, after, w)
         top, bottom, y0, y1 = _tile(tile // 2, cut_y, height, window.top, window.bottom, h)
-        canvas[:, y0:y1, x0:x1] = image[:, top:bottom, left:right]
+        boxes = _boxes_in(picture, window, mirrored, width, height)
+        image = _painted(picture[0], window, mirrored, (left, top, right, bottom), width, height)
+        inside = moved(boxes, (width / (right - left), height / (bottom - top)),
+                       (left / (right - left), top / (bottom - top)), False)
+        canvas[:, y0:y1, x0:x1] = _coloured(image, inside, settings, rng)
         found.append(_tiled(boxes, (x0 - left) / width, (y0 - top) / height,
                             (x0 / width, y0 / height, x1 / width, y1 / height), settings.mosaic_bound, width, height))
     return canvas, np.concatenate(found)

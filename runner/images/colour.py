@@ -29,7 +29,8 @@ def distort(images: np.ndarray, hue: np.ndarray | float = 0., saturation: np.nda
         spread *= saturation
         out = np.empty_like(images)
         for channel, offset in enumerate((5, 3, 1)):
-            k = np.mod(sixths + offset, 6)
+            k = sixths + offset
+            k -= 6 * np.floor(k / 6)
             np.subtract(value, spread * np.clip(np.minimum(k, 4 - k), 0, 1), out=out[:, channel])
     out *= exposure[:, None]
     return np.clip(out, 0, 1, out=out)
