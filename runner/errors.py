@@ -5,6 +5,8 @@ RunnerError
   ShapeError    a layer cannot take the shape it is given
   WeightsError  a .weights file does not fit the network
   DataError     an image, a label or a list file cannot be used
+  StateError    the state of a run is damaged, or another run's
+  Diverged      training came to a number that is none
   UsageError    a command line, or a call from Python, asks for something that does not exist
   MissingExtra  an optional package is wanted and not installed
 
@@ -37,6 +39,14 @@ class WeightsError(RunnerError):
 
 class DataError(RunnerError):
     """Images, labels or lists that cannot be used."""
+
+
+class StateError(RunnerError):
+    """A run cannot go on from this state."""
+
+
+class Diverged(RunnerError):
+    """A loss or a gradient is not a number; the network's weights are those before the update."""
 
 
 class UsageError(RunnerError):

@@ -67,7 +67,9 @@ def build(sections: Sequence[Section], report: Report, *, dtype: str = "float32"
         report.error(f"{sections[0].where()} there is no layer after it")
     report.raise_errors()
     assert options is not None
-    return Network(options, [layer for layer, _ in stack if layer is not None], [links for _, links in stack], env)
+    net = Network(options, [layer for layer, _ in stack if layer is not None], [links for _, links in stack], env)
+    net.sections = list(sections)
+    return net
 
 
 def _check_net(options: NetOptions, section: Section, report: Report) -> None:
@@ -168,6 +170,7 @@ class Network:
     options   the [net] section
     progress  updates and images seen so far
     losses    layer -> loss, of the last backward
+    sections  of the cfg, settings applied; empty for a network put together by hand
     """
 
     def __init__(self, options: NetOptions, layers: list[Layer], links: list[tuple[int, ...]], env: Env):
@@ -175,6 +178,7 @@ class Network:
         self.in_shape = env.in_shape
         self.progress = env.progress
         self.losses: dict[int, float] = {}
+        self.sections: list[Section] = []
         self.last = max((i for i, layer in enumerate(layers) if layer.names[0] != "cost"), default=len(layers) - 1)
         self._last_reader = {link: i for i, reads in enumerate(links) for link in reads}
 

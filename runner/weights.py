@@ -4,6 +4,7 @@ A file is a header and then float32 values, little endian, without a marker: lay
 the order it declares in `stored`.  Which values belong to whom only the cfg knows, so sizes are checked before
 anything is read.  Source: src/parser.c:load_weights_upto, save_weights_upto.
 """
+import difflib
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -88,6 +89,26 @@ def save(net: Network, path: str | Path, *, cutoff: int | None = None) -> None:
             if getattr(layer.options, "flipped", False) and name == "weights":
                 array = array.reshape(len(array), -1).T
             file.write(np.ascontiguousarray(array, "<f4").tobytes())
+
+
+def transfer(net: Network, source: Network) -> set[int]:
+    """Copy the arrays of the layers that are alike in both networks -> their indices in `net`.
+
+    Layers are alike when they have the same section and arrays of the same shapes.  They are matched in order, so that
+    a layer put in or left out does not stop those behind it.
+    """
+    ours, theirs = ([(i, layer) for i, layer in enumerate(each.layers) if layer.stored] for each in (net, source))
+
+    def forms(layers: list[tuple[int, Layer]]) -> list[tuple]:
+        return [(layer.names[0], *((name, _array(layer, name).shape) for name in layer.stored)) for _, layer in layers]
+    taken = set()
+    for match in difflib.SequenceMatcher(None, forms(theirs), forms(ours), autojunk=False).get_matching_blocks():
+        for k in range(match.size):
+            (_, old), (index, new) = theirs[match.a + k], ours[match.b + k]
+            for name in new.stored:
+                _array(new, name)[...] = _array(old, name)
+            taken.add(index)
+    return taken
 
 
 def _plan(net: Network, cutoff: int | None, saving: bool = False) -> Iterator[tuple[int, Layer, str]]:

@@ -11,6 +11,7 @@ import yaml
 import runner
 from runner import cli
 from runner.cli import train as verb
+from runner.training import run
 from tests import toy
 
 BEST, LAST = Path("weights/toy/best.weights"), Path("weights/toy/last.weights")
@@ -54,7 +55,8 @@ def test_train_says_what_it_does_and_what_to_type_next(place, capsys):
     facts = yaml.safe_load(Path("weights/toy/run.yaml").read_text())
     assert facts["classes"] == ["bright", "dark"] and facts["seed"] == 0 and facts["updates"] == 30
     assert facts["best"] == {"update": 30, "score": 1.0} and facts["data"] == "data/toy"
-    assert sorted(p.name for p in Path("weights/toy").iterdir()) == ["best.weights", "last.weights", "run.yaml"]
+    assert sorted(p.name for p in Path("weights/toy").iterdir()) == [
+        "best.weights", "last.weights", "log.csv", "run.yaml", "state-before.npz", "state.npz", "toy.cfg"]
 
 
 def test_quiet_leaves_only_the_results(place, capsys):
@@ -80,12 +82,12 @@ def test_ctrl_c_saves_and_one_can_go_on_as_if_nothing_had_been(place, capsys, mo
     whole = LAST.read_bytes()
     shutil.rmtree("weights")
 
-    def pressed(net, batches, *, original=runner.train):
-        for step in original(net, batches):
+    def pressed(net, batches, optimizer, *, original=run.train):
+        for step in original(net, batches, optimizer=optimizer):
             if step.number == 12:
                 signal.raise_signal(signal.SIGINT)
             yield step
-    monkeypatch.setattr(runner, "train", pressed)
+    monkeypatch.setattr(run, "train", pressed)
     capsys.readouterr()
     before = signal.getsignal(signal.SIGINT)
     main("train", "cfg/toy.cfg", "--quiet")
@@ -93,7 +95,7 @@ def test_ctrl_c_saves_and_one_can_go_on_as_if_nothing_had_been(place, capsys, mo
     out, err = capsys.readouterr()
     assert "stopping after this update" in err
     assert out.splitlines()[0].startswith("stopped after update 12 of 30, ")
-    assert f"go on:   python run.py train cfg/toy.cfg --weights {LAST}" in out.splitlines()
+    assert "go on:   python run.py train cfg/toy.cfg --resume" in out.splitlines()
     assert LAST.exists() and not BEST.exists()
     main("predict", "cfg/toy.cfg", "data/toy/test/dark/0.png")       # takes last.weights
     monkeypatch.undo()
@@ -103,13 +105,13 @@ def test_ctrl_c_saves_and_one_can_go_on_as_if_nothing_had_been(place, capsys, mo
 
 
 def test_a_second_ctrl_c_stops_at_once(place, capsys, monkeypatch):
-    def pressed(net, batches, *, original=runner.train):
-        for step in original(net, batches):
+    def pressed(net, batches, optimizer, *, original=run.train):
+        for step in original(net, batches, optimizer=optimizer):
             if step.number == 5:
                 signal.raise_signal(signal.SIGINT)
                 signal.raise_signal(signal.SIGINT)
             yield step
-    monkeypatch.setattr(runner, "train", pressed)
+    monkeypatch.setattr(run, "train", pressed)
     main("train", "cfg/toy.cfg", "--quiet", expect=130)
     assert not LAST.exists() and capsys.readouterr().err.endswith("run.py: interrupted\n")
 
@@ -150,7 +152,8 @@ def test_cutoff_keeps_the_first_layers_only(place):
 def test_a_loss_that_is_no_number_ends_the_run(place, capsys):
     main("train", "cfg/toy.cfg", "--quiet", "--set", "net.learning_rate=1e30", expect=2)
     err = capsys.readouterr().err
-    assert "is not a number: the learning rate is too high" in err and "--set net.learning_rate=1e+29" in err
+    assert "the loss of update 2 is not a number: it began in layer 1 [connected], whose output overflows. The" in err
+    assert f"{LAST} is from before that" in err and "--set net.learning_rate=1e+29" in err
 
 
 @pytest.mark.parametrize(("old", "new", "answer"), [

@@ -51,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not getattr(args, "run", None):
         parser.print_help()
         return 2
+    args.words = argv
     try:
         status = args.run(args) or 0
         sys.stdout.flush()      # here, so that a reader who has left is noticed here

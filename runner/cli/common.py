@@ -25,6 +25,27 @@ def _at_least(low: int, text: str) -> int:
     return int(text)
 
 
+UNITS = {"h": 3600, "m": 60, "s": 1}
+
+
+def minutes(text: str) -> float:
+    """A time as an argument, in seconds: 90 (minutes), 1h30m, 45s."""
+    if text.isdecimal() and int(text):
+        return 60.0 * int(text)
+    return period(text)
+
+
+def period(text: str) -> float:
+    """A time with its units, in seconds: 1h30m, 10m, 45s."""
+    import re
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    seconds = sum(int(part) * unit for part, unit in zip(found.groups(), UNITS.values(), strict=True) if part) \
+        if found else 0
+    if not seconds:
+        raise argparse.ArgumentTypeError(f"must be a time such as 1h30m, 10m or 45s. Got {text!r}")
+    return float(seconds)
+
+
 def network_options(parser: argparse.ArgumentParser) -> None:
     """--set, --compat, --strict, --seed, --threads, --kernels."""
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.OPTION=VALUE", dest="settings",
@@ -67,7 +88,7 @@ def weights_option(parser: argparse.ArgumentParser) -> None:
                         help="default: what training left, weights/<cfg name>/best.weights or last.weights")
 
 
-def json_option(parser: argparse.ArgumentParser) -> None:
+def json_option(parser: Any) -> None:
     parser.add_argument("--json", metavar="FILE", help="write the results for a program to read; - is stdout")
 
 
@@ -101,7 +122,7 @@ def load_trained(args: Any) -> tuple["Network", "RunFolder"]:
     """The network with the weights asked for, or those training left."""
     from runner.errors import WeightsError
     from runner.training import RunFolder
-    folder = RunFolder(args.cfg)
+    folder = RunFolder(args.cfg, getattr(args, "name", None))
     path = folder.weights(args.weights)
     how = folder.facts().get("compat", "exact")
     if folder.holds(path) and how != (args.compat or "exact"):

@@ -5,6 +5,7 @@ answers: blanks around names and values do not count, `#` and `;` start a commen
 first of repeated keys wins and the others are reported, a line that is no `key=value` is a mistake.
 """
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,6 +96,12 @@ def _option(line: str, place: str, sections: list[Section], report: Report) -> N
                     f"{key}={first.value}")
     else:
         section.lines[key] = Line(place, value)
+
+
+def write(sections: Sequence[Section]) -> str:
+    """The text of a file with these sections: what `read` takes, without comments."""
+    return "\n".join(f"[{section.name}]\n" + "".join(f"{key}={line.value}\n" for key, line in section.lines.items())
+                     for section in sections)
 
 
 def number(kind: type, text: str) -> int | float:

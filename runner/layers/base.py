@@ -78,10 +78,11 @@ class LayerOptions(Options):
     dontload: bool = opt(False, "1: keep the initial values when a .weights file is read; it holds nothing for it")
     dontsave: bool = opt(False, "1: leave the layer out when a .weights file is written")
     dontloadscales: bool = opt(False, "1: the .weights file holds no batch-norm values for this layer")
+    clip: float = opt(0.0, "after an update the weights (not biases) are put between -clip and clip; 0: any size",
+                      low=0)
     dont_update: int = ignored(0, "updates before the layer begins to learn", GPU_ONLY)
     burnin_update: int = ignored(0, "burn-in periods before the layer begins to learn", GPU_ONLY)
     train_only_bn: int = ignored(0, "only the rolling statistics of this layer and those before it move", GPU_ONLY)
-    clip: float = ignored(0.0, "weights kept between -clip and clip", GPU_ONLY)
     truth: bool = ignored(False, "the output replaces the truth for the layers after it", "an experiment of pjreddie's")
     smooth: float = ignored(0.0, "labels smoothed in this layer", "give label_smooth_eps in [net]")
 

@@ -82,6 +82,15 @@ class NetOptions(Options):
     gamma: float = opt(1.0, "policy exp: factor of every update; policy sigmoid: steepness")
     sgdr_cycle: int = opt(_cycle, "policy sgdr: updates of the first cycle", low=0)
     sgdr_mult: int = opt(2, "policy sgdr: each cycle is this many times longer", low=1)
+    ema_alpha: float = opt(0.0, "part of the moving average of the weights that an update keeps, .9998 for instance; "
+                                "from half of max_batches on; it is what is measured and saved; 0: none",
+                           low=0, high=1)
+    max_grad_norm: float = opt(0.0, "longest the gradient of an update may be, the mean over its images; a longer one "
+                                    "is scaled down; 0: any (real darknet does not know this line)", low=0)
+    clip: float = opt(0.0, "clip of the layers that have none of their own: weights are kept between -clip and clip",
+                      low=0)
+    backup_every: int = opt(0, "updates between two numbered copies of the weights; 0: none (real darknet does not "
+                               "know this line)", low=0)
 
     min_crop: int = opt(_width, "augmentation: shortest side the image is scaled to, pixels", low=0)
     max_crop: int = opt(_max_crop, "augmentation: longest that side can be, pixels", low=0)
@@ -117,12 +126,10 @@ class NetOptions(Options):
     augment_speed: int = ignored(2, "frames skipped at most", TRACKING)
     sequential_subdivisions: int = ignored(0, "subdivisions that follow one another in time", TRACKING)
     seq_scales: tuple[float, ...] = ignored((), "their factors at each of steps", TRACKING)
-    ema_alpha: float = ignored(0.0, "moving average of the weights", GPU_TRAINING)
     weights_reject_freq: int = ignored(0, "updates between two resets of similar filters", GPU_TRAINING)
     equidistant_point: int = ignored(0, "update from which bad labels are sought", GPU_TRAINING)
     badlabels_rejection_percentage: float = ignored(0.0, "share of labels taken for bad", GPU_TRAINING)
     num_sigmas_reject_badlabels: float = ignored(0.0, "deviation that makes a label bad", GPU_TRAINING)
-    clip: float = ignored(0.0, "weights kept between -clip and clip", GPU_TRAINING)
     max_ratio: float = ignored(0.0, "max_crop as a factor of the width", "give max_crop instead")
     min_ratio: float = ignored(0.0, "min_crop as a factor of the width", "give min_crop instead")
     max_epochs: int = ignored(0, "epochs of training", "darknet never reads it; use max_batches")

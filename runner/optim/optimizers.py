@@ -3,6 +3,7 @@
 g is the gradient summed over the N images of a whole batch (all subdivisions), r the learning rate times the layer's
 own `learning_rate`.  Decay acts on weights, not on biases and scales, as in darknet.
 """
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
@@ -23,11 +24,28 @@ class Optimizer(ABC):
         self.state: dict[str, dict[Key, np.ndarray]] = {}       # name -> (layer, parameter) -> array
 
     def step(self, rate: float, images: int) -> None:
-        """Use up the gradients of `images` images: they are zero afterwards."""
+        """Use up the gradients of `images` images: they are zero afterwards.
+
+        [net] max_grad_norm shortens them first; `clip` of a layer, or of [net], bounds its weights after it.
+        """
         self.updates += 1
+        limit = self.net.options.max_grad_norm
+        if limit:
+            norm = self.grad_norm() / images
+            if norm > limit:
+                for _, _, _, g in self._learning():
+                    g *= limit / norm
         for key, layer, w, g in self._learning():
-            self.update(key, w, g, rate * layer.options.learning_rate, images, layer.specs[key[1]].decay)
+            decays = layer.specs[key[1]].decay
+            self.update(key, w, g, rate * layer.options.learning_rate, images, decays)
+            clip = layer.options.clip or self.net.options.clip
+            if clip and decays:
+                np.clip(w, -clip, clip, out=w)
         self.net.zero_grads()
+
+    def grad_norm(self) -> float:
+        """The length of the gradient of everything that learns, summed over the images as the layers have it."""
+        return math.sqrt(sum(float(np.square(g).sum(dtype=np.float64)) for _, _, _, g in self._learning()))
 
     @abstractmethod
     def update(self, key: Key, w: np.ndarray, g: np.ndarray, rate: float, images: int, decays: bool) -> None:

@@ -1,9 +1,10 @@
 """Training: the loop, the kinds of job it serves, and what is kept of a run."""
+from runner.training.control import Control
 from runner.training.evaluate import ClassMetrics, evaluate
 from runner.training.jobs import Asked, Job, Metrics, Table, open_job
 from runner.training.loop import Step, train
-from runner.training.run import Run
+from runner.training.run import Run, Update
 from runner.training.run_folder import RunFolder
 
-__all__ = ["Asked", "ClassMetrics", "Job", "Metrics", "Run", "RunFolder", "Step", "Table", "evaluate", "open_job",
-           "train"]
+__all__ = ["Asked", "ClassMetrics", "Control", "Job", "Metrics", "Run", "RunFolder", "Step", "Table", "Update",
+           "evaluate", "open_job", "train"]

@@ -49,6 +49,9 @@ class ClassMetrics(Metrics):
         return {"images": self.images, "top1": self.top1, "top5": self.top5, "loss": self.loss,
                 "per_class": dict(zip(names, self.per_class(), strict=True)), "confusion": self.confusion.tolist()}
 
+    def numbers(self) -> dict[str, float]:
+        return {"top5": self.top5, "test_loss": self.loss}
+
     def _names(self) -> list[str]:
         return list(self.names) or [str(i) for i in range(len(self.confusion))]
 

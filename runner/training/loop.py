@@ -1,4 +1,5 @@
 """The training loop.  It computes and reports; whoever iterates it prints, saves and stops."""
+import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -6,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from runner.detection import detection_heads
+from runner.errors import Diverged
 from runner.network import Network
 from runner.optim import Optimizer, make_optimizer, rate_at
 
@@ -33,6 +35,9 @@ def train(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]], *,
 
     The rate follows [net] policy; dropout draws from the network's generator.  `net.progress` counts on, so a
     network that was loaded from a .weights file goes on where it stopped.
+
+    Diverged is raised before an update that would spoil the weights: a loss or a gradient that is not a number; it
+    names the layer where that began.
     """
     optimizer = optimizer or make_optimizer(net)
     progress, options, source = net.progress, net.options, iter(batches)
@@ -53,11 +58,41 @@ def train(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]], *,
             _, tape = net.forward(x, train=True)
             loss += net.backward(tape, truth)[0]
             images += len(x)
+            if not math.isfinite(loss):
+                _diverged(net, x, images, f"the loss of update {progress.iteration + 1} is not a number")
         if multi_scale:
             net.resize(*own)        # whoever looks between two updates sees the network of the cfg
         if not images:
             return
+        for index, layer in enumerate(net.layers):
+            if not all(math.isfinite(g.sum()) for g in layer.grads.values()):
+                _diverged(net, x, images, f"the gradient of layer {index} [{layer.names[0]}] is not a number in update "
+                                          f"{progress.iteration + 1}")
         rate = rate_at(options, progress.iteration + 1, net.env.rng)
         optimizer.step(rate, images)
         progress.iteration += 1
         yield Step(progress.iteration, progress.seen, images, loss / images, rate, time.perf_counter() - began, waited)
+
+
+def _diverged(net: Network, x: np.ndarray, images: int, what: str) -> None:
+    """Undo what the update has left so far, and raise Diverged with the layer where the trouble began."""
+    net.progress.seen -= images
+    net.zero_grads()
+    raise Diverged(what + _origin(net, x))
+
+
+def _origin(net: Network, x: np.ndarray) -> str:
+    """Where the first number appears that is none: in a layer's weights, in the input, in a layer's output."""
+    for index, layer in enumerate(net.layers):
+        for name, array in layer.params.items():
+            if not np.isfinite(array).all():
+                return f": it began in layer {index} [{layer.names[0]}], whose {name} no longer are numbers"
+    if not np.isfinite(x).all():
+        return ": it began in the input; the data holds values that are not numbers"
+    if x.shape[1:] != net.in_shape:     # it was trained at another size than its own
+        return ""
+    with np.errstate(all="ignore"):
+        for index, y in enumerate(net.outputs(x)):
+            if not np.isfinite(y).all():
+                return f": it began in layer {index} [{net.layers[index].names[0]}], whose output overflows"
+    return ""

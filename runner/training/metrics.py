@@ -29,3 +29,7 @@ class Metrics(ABC):
     @abstractmethod
     def as_json(self) -> dict[str, Any]:
         """Everything, for a program to read."""
+
+    def numbers(self) -> dict[str, float]:
+        """Further numbers for the log, by the names in the job's `numbers`."""
+        return {}

@@ -1,4 +1,15 @@
-"""What a training run leaves behind: weights/<cfg name>/ with best.weights, last.weights and run.yaml."""
+"""What a training run leaves behind: a folder, weights/<name>/.
+
+  last.weights   after the latest update      best.weights   those with the best score so far
+  <name>_1000.weights                         numbered copies, where they are asked for
+  <name>.cfg     the cfg with the settings of the run applied; with it, test and predict need no --set
+  run.yaml       how it came about: command, versions, seed, data, settings, results
+  log.csv        every update, and every measurement
+  state.npz, state-before.npz                 what --resume needs
+  report.html    all of it to look at
+  before/        the run that was in the folder before this one
+"""
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -6,17 +17,28 @@ from typing import Any
 import yaml
 
 from runner import weights
-from runner.errors import WeightsError
+from runner.errors import UsageError, WeightsError
 from runner.files import atomic_write
 from runner.network import Network
 
+BEFORE = "before"
+
 
 class RunFolder:
-    """The folder of a cfg's runs.  run.yaml says how the weights came about and names their classes."""
+    """The folder of a cfg's run.
 
-    def __init__(self, cfg: str | Path, base: str | Path = "weights"):
-        self.cfg = Path(cfg)
-        self.path = Path(base) / self.cfg.stem
+    cfg   its path.  One that lies in a run's folder, beside run.yaml, belongs to that run
+    name  of the folder below `base`; None: like the cfg
+    """
+
+    def __init__(self, cfg: str | Path, name: str | None = None, base: str | Path = "weights"):
+        self.cfg, base = Path(cfg), Path(base)
+        if name is None and (self.cfg.parent / "run.yaml").exists():
+            self.path = self.cfg.parent
+        else:
+            self.path = base / (name or self.cfg.stem)
+        if base.resolve() not in self.path.resolve().parents and name is not None:
+            raise UsageError(f"--name is the name of a folder below {base}/. Got {name!r}")
 
     @property
     def best(self) -> Path:
@@ -26,6 +48,37 @@ class RunFolder:
     def last(self) -> Path:
         return self.path / "last.weights"
 
+    @property
+    def state(self) -> Path:
+        return self.path / "state.npz"
+
+    @property
+    def state_before(self) -> Path:
+        return self.path / "state-before.npz"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.csv"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def resolved(self) -> Path:
+        """The cfg with the settings of the run."""
+        return self.path / f"{self.path.name}.cfg"
+
+    def backup(self, update: int) -> Path:
+        return self.path / f"{self.path.name}_{update}.weights"
+
+    def backups(self) -> list[Path]:
+        """The numbered copies, oldest first."""
+        start = f"{self.path.name}_"
+        found = [path for path in self.path.glob("*.weights")
+                 if path.stem.startswith(start) and path.stem.removeprefix(start).isdecimal()]
+        return sorted(found, key=lambda path: int(path.stem.removeprefix(start)))
+
     def save(self, net: Network, which: Path) -> None:
         weights.save(net, which)
 
@@ -33,8 +86,37 @@ class RunFolder:
         """Is the file one of this folder's?"""
         return path is not None and Path(path).resolve().parent == self.path.resolve()
 
-    def describe(self, **facts: Any) -> None:
-        """Write run.yaml: cfg, data, seed, classes, results."""
+    @staticmethod
+    def cfg_beside(weights: str | Path) -> Path | None:
+        """The cfg of the run a weights file belongs to; None where it lies in no run's folder."""
+        folder = Path(weights).parent
+        cfg = folder / f"{folder.resolve().name}.cfg"
+        return cfg if cfg.exists() and (folder / "run.yaml").exists() else None
+
+    def set_aside(self) -> Path | None:
+        """Move the run that is here to before/ -> that folder; None when there is no run.
+
+        Of the run here and the one in before/, the one with more updates is kept.
+        """
+        own = (self.best, self.last, *self.backups(), self.resolved, self.path / "run.yaml", self.log, self.state,
+               self.state_before, self.report)
+        files = [path for path in own if path.exists()]
+        if not files:
+            return None
+        there = self.path / BEFORE
+        here, older = self.facts().get("updates", 0), self._read(there / "run.yaml").get("updates", 0)
+        if here >= older:
+            shutil.rmtree(there, ignore_errors=True)
+            there.mkdir()
+        for path in files:
+            if here >= older:
+                path.rename(there / path.name)
+            else:
+                path.unlink()
+        return there
+
+    def describe(self, facts: dict[str, Any]) -> None:
+        """Write run.yaml."""
         with atomic_write(self.path / "run.yaml", "w") as file:
             yaml.safe_dump(facts, file, sort_keys=False, allow_unicode=True)
 
@@ -46,7 +128,7 @@ class RunFolder:
     def _read(path: Path) -> dict[str, Any]:
         try:
             found = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, yaml.YAMLError):
+        except (FileNotFoundError, NotADirectoryError, yaml.YAMLError):
             return {}
         return found if isinstance(found, dict) else {}
 

@@ -38,6 +38,7 @@ class Job(ABC):
     score_name  what a score is: "test accuracy"
     loss_name   what the number beside the progress bar is: "loss"
     thing       what is counted while it learns: "images"
+    numbers     names of what its metrics give to the log besides the score
     source      where the data is, as text
     classes     names of the classes; empty where there are none
     trains      whether there is data to train on; tests: whether there is any to measure on
@@ -47,6 +48,7 @@ class Job(ABC):
     score_name: ClassVar[str]
     loss_name: ClassVar[str] = "loss"
     thing: ClassVar[str] = "images"
+    numbers: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, net: Network, asked: Asked):
         self.net, self.asked = net, asked

@@ -1,7 +1,10 @@
 """The job of a classifier: images of classes, measured by accuracy."""
 import hashlib
 import math
+import os
 from typing import Any
+
+import numpy as np
 
 from runner.datasets import Split, batches, find_data, open_dataset
 from runner.detection import detection_heads
@@ -16,7 +19,7 @@ from runner.training.jobs.base import Asked, Batches, Job
 
 class Classifier(Job):
     """data: the data set that was opened."""
-    score_name = "test accuracy"
+    score_name, numbers = "test accuracy", ("top5", "test_loss")
 
     def __init__(self, net: Network, asked: Asked):
         super().__init__(net, asked)
@@ -56,8 +59,14 @@ class Classifier(Job):
         return f"{100 * score:.2f} %"
 
     def fingerprint(self) -> str:
-        lines = "".join(f"{path}\t{kind}\n" for path, kind in self.data.train or ())
-        return hashlib.sha256(lines.encode()).hexdigest()
+        """Of the images' names, classes and sizes on disk, and of those that are in memory anyway."""
+        images, sum_ = self._part("train"), hashlib.blake2b(digest_size=16)
+        for path, kind in images:
+            size = os.path.getsize(path) if os.path.exists(path) else 0
+            sum_.update(f"{path}\t{kind}\t{size}\n".encode())
+        if images.pixels is not None:
+            sum_.update(np.ascontiguousarray(images.pixels).data)
+        return sum_.hexdigest()
 
     def next_commands(self) -> list[str]:
         example = self.data.test or self.data.train

@@ -1,0 +1,144 @@
+"""The state of a run between two updates, in one file: all that a run needs to go on to the same bits.
+
+state.npz holds weights and kept statistics (`params/3/weights`, `buffers/...`), what recurrent layers carry
+(`state/...`), the optimizer's arrays (`optimizer/velocity/3/weights`), the moving average (`average/...`), and `facts`,
+JSON: the update, the random generator, the cfg, a fingerprint of the data, what was best.  `digest` is a checksum of
+everything else.  The file takes its name when it is whole, and the one before it is kept as state-before.npz.
+"""
+import hashlib
+import json
+import os
+import platform
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runner import ops
+from runner.config import Report, parse
+from runner.errors import StateError
+from runner.files import atomic_write
+from runner.network import Network
+from runner.optim import Average, Optimizer
+
+FORMAT = 1
+Arrays = dict[str, np.ndarray]
+
+
+def write(path: Path, before: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+    """Put a state at `path`; what stood there goes to `before`.  Killed at any moment, one of them is whole."""
+    text = np.frombuffer(json.dumps({"format": FORMAT, **facts}).encode(), np.uint8)
+    members = {**arrays, "facts": text}
+    fresh = path.with_name(path.name + ".new")
+    with atomic_write(fresh) as file:
+        np.savez(file, digest=np.frombuffer(_digest(members), np.uint8), **members)     # type: ignore[arg-type]
+    if path.exists():
+        os.replace(path, before)
+    os.replace(fresh, path)
+
+
+def read(path: Path) -> tuple[Arrays, dict[str, Any]]:
+    """-> arrays, facts.  StateError when there is no such file, or it is not whole."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            members = {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise StateError(f"{path}: there is no such file") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError,
+            RuntimeError) as error:
+        raise StateError(f"{path}: this is no whole state of a run ({error})") from None
+    digest = members.pop("digest", np.zeros(0, np.uint8)).tobytes()
+    if "facts" not in members or digest != _digest(members):
+        raise StateError(f"{path}: its checksum is wrong: the file is damaged")
+    facts = json.loads(members.pop("facts").tobytes())
+    if facts["format"] != FORMAT:
+        raise StateError(f"{path}: it was written by another version (format {facts['format']}, here {FORMAT})")
+    return members, facts
+
+
+def _digest(members: Mapping[str, np.ndarray]) -> bytes:
+    sum_ = hashlib.blake2b(digest_size=32)
+    for name in sorted(members):
+        array = np.ascontiguousarray(members[name])
+        sum_.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        sum_.update(array.reshape(-1).view(np.uint8).data)
+    return sum_.digest()
+
+
+def capture(net: Network, optimizer: Optimizer, average: Average) -> tuple[Arrays, dict[str, Any]]:
+    """The arrays of a training network and the facts that go with them; arrays are not copied."""
+    arrays = dict(_own(net))
+    arrays |= {f"state/{i}/{name}": array for i, layer in enumerate(net.layers) for name, array in layer.state.items()}
+    arrays |= {f"optimizer/{slot}/{i}/{name}": array for slot, slots in optimizer.state.items()
+               for (i, name), array in slots.items()}
+    arrays |= {f"average/{i}/{name}": array for (i, name), array in average.arrays.items()}
+    facts = {"update": net.progress.iteration, "seen": net.progress.seen, "optimizer_updates": optimizer.updates,
+             "random": net.env.rng.bit_generator.state, "computed_by": computed_by()}
+    return arrays, facts
+
+
+def restore(net: Network, optimizer: Optimizer, average: Average, arrays: Arrays, facts: Mapping[str, Any]) -> None:
+    """The opposite of capture.  StateError when the arrays are not those of this network; nothing is changed then."""
+    own = dict(_own(net))
+    kept = {name for name in arrays if name.startswith(("params/", "buffers/"))}
+    if set(own) != kept:
+        raise StateError(f"the state has no {min(set(own) ^ kept)}, or too much of it: it is another network's")
+    for name, array in own.items():
+        if array.shape != arrays[name].shape or array.dtype != arrays[name].dtype:
+            raise StateError(f"{name} has shape {arrays[name].shape} in the state and {array.shape} in the network")
+    for name, array in own.items():
+        array[...] = arrays[name]
+    states: list[dict[str, np.ndarray]] = [{} for _ in net.layers]
+    optimizer.state, average.arrays = {}, {}
+    for name, array in arrays.items():
+        kind, *path = name.split("/")
+        if kind == "state":
+            states[int(path[0])]["/".join(path[1:])] = array
+        elif kind == "optimizer":
+            optimizer.state.setdefault(path[0], {})[int(path[1]), "/".join(path[2:])] = array
+        elif kind == "average":
+            average.arrays[int(path[0]), "/".join(path[1:])] = array
+    net.state = states
+    net.progress.iteration, net.progress.seen = facts["update"], facts["seen"]
+    optimizer.updates = facts["optimizer_updates"]
+    net.env.rng.bit_generator.state = facts["random"]
+
+
+def _own(net: Network) -> Iterator[tuple[str, np.ndarray]]:
+    for i, layer in enumerate(net.layers):
+        yield from ((f"params/{i}/{name}", array) for name, array in layer.params.items())
+        yield from ((f"buffers/{i}/{name}", array) for name, array in layer.buffers.items())
+
+
+def computed_by() -> dict[str, str]:
+    """What the bits of a result depend on besides cfg, data and seed.  The number of threads is not among it."""
+    return {"kernels": ops.kernels(), "numpy": np.__version__, "blas": _blas(), "processor": platform.machine()}
+
+
+def _blas() -> str:
+    """The matrix library and, where that can be told, the kind of core it computes for."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})   # type: ignore[union-attr]
+        return str(blas.get("name", "unknown"))
+    found = {f"{library['internal_api']} {library.get('architecture', '')}".strip() for library in threadpool_info()
+             if library["user_api"] == "blas"}
+    return ", ".join(sorted(found)) or "unknown"
+
+
+def differences(before: str, now: str) -> list[str]:
+    """What differs between two cfgs, given as text, in words: "[net] batch was 4, now 8"."""
+    old, new = (parse(text, "", Report()) for text in (before, now))
+    if [section.name for section in old] != [section.name for section in new]:
+        return ["the cfg has other layers"]
+    found = []
+    for a, b in zip(old, new, strict=True):
+        name = f"[{a.name}]" if a.index < 0 else f"layer {a.index} [{a.name}]"
+        for key in {**a.lines, **b.lines}:
+            was, is_ = (section.lines[key].value if key in section.lines else "not set" for section in (a, b))
+            if was != is_:
+                found.append(f"{name} {key} was {was}, now {is_}")
+    return found

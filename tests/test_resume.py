@@ -1,0 +1,292 @@
+"""--resume: whatever stops a run, it ends with the bits it would have had."""
+import random
+import signal
+import subprocess
+import sys
+import time
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from runner import cli
+from runner.cli import train as verb
+from runner.errors import StateError
+from runner.training import run as run_module
+from runner.training import state
+from runner.training.log import read_rows
+from runner.training.loop import train as original
+from tests import toy
+
+HERE = Path("weights/toy")
+# all that has to be remembered: momentum, dropout, rolling statistics, a drawn rate, an average, augmentation
+CFG = toy.CFG.replace("momentum=0", "momentum=0.9\nsubdivisions=2\npolicy=random\npower=1\nema_alpha=0.9\nangle=9\n"
+                      "exposure=1.5\nmax_grad_norm=1\nbackup_every=15").replace("flip=0", "flip=1").replace(
+    "[connected]", "[dropout]\nprobability=.3\n[connected]").replace("filters=3", "filters=3\nbatch_normalize=1")
+WORDS = ("train", "cfg/toy.cfg", "--quiet", "--validate-every", "8", "--save-every", "5")
+FILES = ("last.weights", "best.weights", "toy_15.weights", "toy_30.weights")
+
+
+@pytest.fixture
+def whole(tmp_path, monkeypatch):
+    """Files of a run that was never interrupted; we are where another can be started."""
+    monkeypatch.chdir(tmp_path)
+    toy.make(tmp_path)
+    Path("cfg/toy.cfg").write_text(CFG)
+    assert cli.main(WORDS) == 0
+    found = {name: (HERE / name).read_bytes() for name in FILES}, curve()
+    assert len({*found[0].values()}) > 1
+    HERE.rename("whole")
+    return found
+
+
+def curve():
+    return [{key: row[key] for key in ("update", "loss", "rate", "score", "test_loss")} for row in
+            read_rows(HERE / "log.csv")]
+
+
+def same_as(whole):
+    files, log = whole
+    assert {name: (HERE / name).read_bytes() for name in FILES} == files
+    assert curve() == log
+
+
+def resume(*words, expect=0):
+    assert cli.main(["train", "cfg/toy.cfg", "--quiet", "--resume", *words]) == expect
+
+
+class Crash(Exception):
+    pass
+
+
+def crash_after(monkeypatch, update):
+    def breaking(net, batches, optimizer):
+        for step in original(net, batches, optimizer=optimizer):
+            yield step
+            if step.number == update:
+                raise Crash
+    monkeypatch.setattr(run_module, "train", breaking)
+
+
+@pytest.mark.parametrize("update", [1, 4, 5, 8, 14, 15, 29])
+def test_a_crash_after_any_update(whole, monkeypatch, update):
+    crash_after(monkeypatch, update)
+    with pytest.raises(Crash):
+        cli.main(WORDS)
+    monkeypatch.setattr(run_module, "train", original)
+    resume("--threads", "1")
+    same_as(whole)
+
+
+@pytest.mark.parametrize("update", [7, 8, 15, 30])
+def test_ctrl_c_after_any_update(whole, monkeypatch, update):
+    """Also where it falls on a measurement (8) or a numbered copy (15) that was due."""
+    def pressed(net, batches, optimizer):
+        for step in original(net, batches, optimizer=optimizer):
+            if step.number == update:
+                signal.raise_signal(signal.SIGINT)
+            yield step
+    monkeypatch.setattr(run_module, "train", pressed)
+    assert cli.main(WORDS) == 0
+    monkeypatch.setattr(run_module, "train", original)
+    resume()
+    same_as(whole)
+
+
+@pytest.mark.parametrize("optimizer", ["adam=1", "optimizer=adamw", "optimizer=adadelta"])
+def test_the_optimizer_remembers(tmp_path, monkeypatch, optimizer):
+    monkeypatch.chdir(tmp_path)
+    toy.make(tmp_path)
+    Path("cfg/toy.cfg").write_text(CFG.replace("momentum=0.9", optimizer))
+    assert cli.main(WORDS) == 0
+    whole = {name: (HERE / name).read_bytes() for name in FILES}, curve()
+    crash_after(monkeypatch, 18)
+    with pytest.raises(Crash):
+        cli.main(WORDS)
+    monkeypatch.setattr(run_module, "train", original)
+    resume()
+    same_as(whole)
+
+
+@pytest.mark.parametrize("moment", ["atomic_write", "os.replace", "describe", "folder.save"])
+def test_a_crash_while_it_saves(whole, monkeypatch, moment):
+    calls = []
+
+    def breaking(*args, real, at, **kwargs):
+        calls.append(1)
+        if len(calls) == at:
+            raise Crash
+        return real(*args, **kwargs)
+    for at in (6, 7, 8, 9, 11) if moment == "os.replace" else (2, 3, 4, 6):      # before the first state there is nothing
+        calls.clear()
+        with monkeypatch.context() as patch:
+            place, name = {"atomic_write": (state, "atomic_write"), "os.replace": (state.os, "replace"),
+                           "describe": (run_module.RunFolder, "describe"),
+                           "folder.save": (run_module.RunFolder, "save")}[moment]
+            real = getattr(place, name)
+            patch.setattr(place, name, lambda *a, real=real, at=at, **k: breaking(*a, real=real, at=at, **k))
+            with pytest.raises(Crash):
+                cli.main(WORDS)
+        resume()
+        same_as(whole)
+
+
+def test_a_character_model_remembers_where_it_was_reading(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("novel.txt").write_text("to be or not to be, that is the question. " * 40)
+    Path("toy.cfg").write_text("[net]\ninputs=256\nbatch=4\ntime_steps=5\nmax_batches=12\nadam=1\nreposition=.2\n"
+                               "learning_rate=.01\n[lstm]\noutput=6\nbatch_normalize=1\n[connected]\noutput=256\n"
+                               "[softmax]\n")
+    words = ("train", "toy.cfg", "--data", "novel.txt", "--quiet", "--save-every", "3")
+    assert cli.main(words) == 0
+    files = [(HERE / name).read_bytes() for name in ("last.weights", "best.weights")]
+    crash_after(monkeypatch, 8)
+    with pytest.raises(Crash):
+        cli.main(words)
+    monkeypatch.setattr(run_module, "train", original)
+    assert cli.main(["train", "toy.cfg", "--resume", "--quiet"]) == 0
+    assert [(HERE / name).read_bytes() for name in ("last.weights", "best.weights")] == files
+
+
+def test_what_is_damaged_is_refused_and_the_one_before_it_used(whole, monkeypatch, capsys):
+    crash_after(monkeypatch, 17)
+    with pytest.raises(Crash):
+        cli.main(WORDS)
+    monkeypatch.setattr(run_module, "train", original)
+    good, before = (HERE / "state.npz").read_bytes(), (HERE / "state-before.npz").read_bytes()
+    rng = random.Random(1)
+    for damage in ("half", "empty", "zeros", *["flip"] * 6):
+        at = rng.randrange(200, len(good) - 200)
+        bad = {"half": good[:len(good) // 2], "empty": b"", "zeros": good[:3000] + bytes(len(good) - 3000),
+               "flip": good[:at] + bytes([good[at] ^ 255]) + good[at + 1:]}[damage]
+        (HERE / "state.npz").write_bytes(bad)
+        (HERE / "state-before.npz").write_bytes(before)
+        capsys.readouterr()
+        resume()
+        err = capsys.readouterr().err
+        if damage != "flip" or err:         # a byte of the container nobody reads may be flipped
+            assert f"{HERE}/state.npz: " in err and "; the one before it is used" in err
+        same_as(whole)
+    for name in ("state.npz", "state-before.npz"):
+        (HERE / name).write_bytes(good[:500])
+    capsys.readouterr()
+    resume(expect=2)
+    assert capsys.readouterr().err.count("this is no whole state of a run") == 2
+
+
+def test_every_number_of_a_state_is_under_its_checksum(whole):
+    arrays, facts = state.read(Path("whole/state.npz"))
+    with np.load("whole/state.npz") as file:
+        members = dict(file)
+    assert facts["update"] == 30 and {name.split("/")[0] for name in arrays} == {"params", "buffers", "optimizer",
+                                                                                 "average"}
+    for name in members:
+        if name == "digest":
+            continue
+        changed = {key: value.copy() for key, value in members.items()}
+        changed[name].reshape(-1).view(np.uint8)[-1] ^= 1
+        np.savez("changed.npz", **changed)
+        with pytest.raises(StateError, match="checksum is wrong"):
+            state.read(Path("changed.npz"))
+
+
+def test_another_run_is_refused_with_what_differs(whole, capsys):
+    assert cli.main([*WORDS, "--time-limit", "1s"]) == 0
+    capsys.readouterr()
+    for words, answer in (
+            (("--set", "net.learning_rate=.2"), "[net] learning_rate was 0.1, now .2"),
+            (("--set", "1.probability=.4"), "layer 1 [dropout] probability was .3, now .4"),
+            (("--seed", "4"), "the seed was 0, now 4"),
+            (("--data", "data/toy/test"), "the training data is not what it was")):
+        resume(*words, expect=2)
+        err = capsys.readouterr().err
+        assert answer in err and f"--weights {HERE / 'last.weights'} starts a new one" in err
+    Path("cfg/toy.cfg").write_text(CFG.replace("[softmax]", "[softmax]\n[cost]"))
+    resume(expect=2)
+    assert "the cfg has other layers" in capsys.readouterr().err
+    resume("--weights", "x", expect=2)
+    resume("--name", "other", expect=2)
+    assert "weights/other: there is no run to go on with" in capsys.readouterr().err
+
+
+def test_a_longer_run_and_other_kernels_are_said(whole, capsys, monkeypatch):
+    assert cli.main(WORDS) == 0
+    monkeypatch.setattr(state, "computed_by", lambda: {"kernels": "other"})
+    capsys.readouterr()
+    resume("--set", "net.max_batches=33")
+    err = capsys.readouterr().err
+    assert "[net] max_batches was 30, now 33: the plan of the rate may change with it" in err
+    assert "computed by another set of kernels or libraries: kernels " in err and "not to the same bits" in err
+    assert yaml.safe_load((HERE / "run.yaml").read_text())["updates"] == 33
+
+
+def test_a_finished_run_has_nothing_left_to_do(whole, capsys):
+    assert cli.main(WORDS) == 0
+    resume()
+    same_as(whole)
+    assert "30 updates, " in capsys.readouterr().out
+
+
+def test_options_of_the_run_are_taken_over(whole, monkeypatch):
+    crash_after(monkeypatch, 12)
+    with pytest.raises(Crash):
+        cli.main([*WORDS, "--seed", "3", "--set", "net.decay=.01", "--name", "other", "--patience", "99"])
+    monkeypatch.setattr(run_module, "train", original)
+    seen = []
+    monkeypatch.setattr(verb, "_finish", lambda args, run: seen.append((args, run)))
+    resume("--name", "other")
+    (args, run), = seen
+    assert (args.seed, args.settings, args.validate_every, args.patience) == (3, ["net.decay=.01"], 8, 99)
+    assert run.control.save_updates == 5 and run.folder.path == Path("weights/other")
+
+
+def kill_and_resume(kills, updates, words, seed=0, longest=1.5):
+    """Start a run, kill it at random moments, each time going on -> how often it was killed while it worked."""
+    rng, done, killed = random.Random(seed), False, 0
+    command = [sys.executable, str(Path(verb.__file__).parents[2] / "run.py"), *words]
+    while not done:
+        process = subprocess.Popen([*command, *(["--resume"] if killed else [])], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
+        began = time.monotonic()
+        while killed < kills and not (HERE / "state.npz").exists():     # it is still loading
+            assert process.poll() is None and time.monotonic() - began < 60, process.communicate()
+            time.sleep(0.01)
+        if killed < kills:
+            time.sleep(rng.uniform(0, longest))
+            process.kill()
+        _, err = process.communicate()
+        done = process.returncode == 0
+        assert done or process.returncode == -signal.SIGKILL, err.decode()
+        killed += not done
+    return killed
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    toy.make(tmp_path)
+    Path("cfg/toy.cfg").write_text(CFG.replace("max_batches=30", "max_batches=1500").replace("backup_every=15", ""))
+    words = ["train", "cfg/toy.cfg", "--validate-every", "40", "--save-every", "11", "--quiet", "--kernels", "numpy"]
+    assert cli.main(words) == 0
+    files = [(HERE / name).read_bytes() for name in ("last.weights", "best.weights")]
+    log = curve()
+    HERE.rename("whole")
+    assert kill_and_resume(4, 1500, words) >= 1
+    assert [(HERE / name).read_bytes() for name in ("last.weights", "best.weights")] == files
+    assert curve() == log
+
+
+def test_batches_are_drawn_no_further_than_needed(whole):
+    """islice of a run's updates leaves a folder that can be gone on with."""
+    import runner
+    from runner.training import Asked, Run, RunFolder, open_job
+    net = runner.load("cfg/toy.cfg")
+    run = Run(open_job(net, Asked("cfg/toy.cfg")), RunFolder("cfg/toy.cfg"))
+    run.begin()
+    assert [update.step.number for update in islice(run.updates(), 3)] == [1, 2, 3]
+    run.stop("enough")
+    run.finish()
+    resume("--validate-every", "8")
+    same_as(whole)
