@@ -119,7 +119,7 @@ def test_a_crash_while_it_saves(whole, monkeypatch, moment):
         if len(calls) == at:
             raise Crash
         return real(*args, **kwargs)
-    for at in (6, 7, 8, 9, 11) if moment == "os.replace" else (2, 3, 4, 6):      # before the first state there is nothing
+    for at in (6, 7, 8, 9, 11) if moment == "os.replace" else (2, 3, 4, 6):     # the first state is there by then
         calls.clear()
         with monkeypatch.context() as patch:
             place, name = {"atomic_write": (state, "atomic_write"), "os.replace": (state.os, "replace"),
