@@ -31,6 +31,7 @@ CLASSICS = {
     "yolov3-tiny": (8_858_734, 5.571),      # yolov3-tiny.weights: 35,434,956 bytes
     "yolov4": (64_429_405, 128.459),        # yolov4.weights: 257,717,640 bytes
     "yolov4-tiny": (6_062_814, 6.910),      # yolov4-tiny.weights: 24,251,276 bytes
+    "yolo-fastest": (346_062, 0.252),       # yolo-fastest-1.1.weights: 1,384,268 bytes
     "rnn": (8_950_016, 0), "gru": (16_851_200, 0), "lstm": (22_380_800, 0),
 }
 # the same network in the corpus, whose table a real darknet printed
