@@ -7,6 +7,7 @@ import runner
 from bench.networks import Case, batches, build, images, without_chance
 from bench.peer import Missing, Ready
 from runner import ops
+from runner.errors import MissingExtra
 from runner.ops import parallel
 
 
@@ -14,7 +15,10 @@ def prepare(case: Case, task: str, count: int, threads: int, kernels: str,
             settings: tuple[str, ...] = ()) -> Ready:
     """kernels: "numpy" or "fast"."""
     parallel.set_threads(threads)
-    use(kernels)
+    try:
+        ops.use(kernels)
+    except MissingExtra as error:
+        raise Missing(str(error)) from None
     net = build(case, count, settings)
     if task == "train":
         steps = runner.train(net, batches(net, count))
@@ -24,18 +28,10 @@ def prepare(case: Case, task: str, count: int, threads: int, kernels: str,
             return [np.array([step.loss for step in islice(runner.train(calm, batches(calm, count)), 2)])]
         return Ready(lambda: next(steps), losses, "all")
     x = images(net, count)
-    plan = net.optimized() if hasattr(net, "optimized") else net
+    plan = net.optimized()
 
     def outputs() -> list[np.ndarray]:
         net.reset_state()
         every = net.outputs(x)
         return [every[i] for i in net.heads] + [every[net.links[i][0]] for i in net.heads]
     return Ready(lambda: plan.predict(x), outputs, "all")
-
-
-def use(kernels: str) -> None:
-    if kernels == "fast":
-        try:
-            ops.use("runner.ops.fast")
-        except ImportError as error:
-            raise Missing(f"{error}: pip install -r requirements-fast.txt") from None

@@ -9,8 +9,8 @@ import numpy as np
 import runner
 from runner.config import Report, override, read
 from runner.layers import Dropout
-from runner.layers.heads import DetectionHead
 from runner.network import ALIASES, Network
+from runner.profiling import example
 
 ROOT = Path(__file__).parents[1]
 SEED = 7
@@ -71,27 +71,17 @@ def without_chance(net: Network) -> Network:
 
 def images(net: Network, count: int) -> np.ndarray:
     """(rows, *in_shape): `count` images, or sequences of time_steps characters."""
-    rng, rows = np.random.default_rng(SEED), count * net.env.time_steps
-    if len(net.in_shape) == 3:
-        return rng.random((rows, *net.in_shape), np.float32)
-    return np.eye(net.in_shape[0], dtype=np.float32)[rng.integers(0, net.in_shape[0], rows)]
+    return example(net, count, np.random.default_rng(SEED))[0]
 
 
 def truth(net: Network, count: int) -> np.ndarray:
     """Three boxes an image for detectors, else one class a row."""
-    rng, head = np.random.default_rng(SEED + 1), net.layers[net.heads[-1]]
-    rows = count * net.env.time_steps
-    if not isinstance(head, DetectionHead):
-        return np.eye(net.out_shape[0], dtype=np.float32)[rng.integers(0, net.out_shape[0], rows)]
-    boxes = rng.uniform(0.2, 0.6, (rows, 3, 5)).astype(np.float32)
-    boxes[:, :, 2:4] *= 0.5
-    boxes[:, :, 4] = rng.integers(0, head.options.classes, (rows, 3))
-    return boxes
+    return example(net, count, np.random.default_rng(SEED))[1]
 
 
 def batches(net: Network, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The same batch for ever."""
-    return repeat((images(net, count), truth(net, count)))
+    return repeat(example(net, count, np.random.default_rng(SEED)))
 
 
 def write_cfg(case: Case, path: Path, batch: int, settings: tuple[str, ...] = ()) -> None:

@@ -20,7 +20,7 @@ FLOORS = [
     {"runner.layers"},
     {"runner.network", "runner.plan", "runner.weights", "runner.optim", "runner.images", "runner.datasets",
      "runner.detection"},
-    {"runner.training", "runner.inference", "runner.finding", "runner.characters", "runner.export",
+    {"runner.training", "runner.inference", "runner.finding", "runner.characters", "runner.profiling", "runner.export",
      "runner.distributed"},
     {"runner.cli"},
 ]

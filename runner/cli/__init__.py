@@ -22,6 +22,7 @@ VERBS = {
     "generate": "let a trained character model write",
     "check": "find every mistake in cfg files",
     "summary": "show a network layer by layer: shapes, parameters, BFLOPs, memory",
+    "profile": "time every layer of a network, and say how near it is to what the machine can do",
     "explain": "list the sections of a cfg, or what one of them takes",
     "picture": "draw what one layer does to a photo",
 }

@@ -100,7 +100,7 @@ def for_each(function: Callable[[int], None], count: int) -> None:
     work.  Inside a worker, or with one thread, the calls run one after another in the caller.
     """
     hold_blas()
-    if count < 2 or threads() == 1 or getattr(_inside, "worker", False):
+    if count < 2 or threads() == 1 or inside_worker():
         for i in range(count):
             function(i)
         return
@@ -117,6 +117,11 @@ def for_each(function: Callable[[int], None], count: int) -> None:
     job.function = None     # late workers hold on to the job, not to the arrays
     if job.errors:
         raise min(job.errors, key=lambda pair: pair[0])[1]
+
+
+def inside_worker() -> bool:
+    """Is this code a piece of work that for_each hands out?"""
+    return getattr(_inside, "worker", False)
 
 
 def _hire(count: int) -> None:
