@@ -28,10 +28,10 @@ def prepare(case: Case, task: str, count: int, threads: int, kernels: str,
             return [np.array([step.loss for step in islice(runner.train(calm, batches(calm, count)), 2)])]
         return Ready(lambda: next(steps), losses, "all")
     x = images(net, count)
-    plan = net.optimized()
+    plan, read = net.optimized(), [net.links[i][0] for i in net.heads]
 
     def outputs() -> list[np.ndarray]:
         net.reset_state()
-        every = net.outputs(x)
-        return [every[i] for i in net.heads] + [every[net.links[i][0]] for i in net.heads]
-    return Ready(lambda: plan.predict(x), outputs, "all")
+        every = plan.wanted(x, sorted({*net.heads, *read}))
+        return [every[i] for i in (*net.heads, *read)]
+    return Ready(lambda: plan.head_outputs(x), outputs, "all")

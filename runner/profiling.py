@@ -146,8 +146,8 @@ def _best(work: Callable[[int], None], workers: int) -> float:
 
 def _inference(net: Network, count: int) -> Callable[[], Any]:
     x = np.random.default_rng(0).random((count * net.env.time_steps, *net.in_shape), np.float32)
-    plan = net.optimized()
-    return lambda: plan.predict(x)
+    plan, wanted = net.optimized(), sorted({net.last, *net.heads})      # a detector has several heads
+    return lambda: plan.wanted(x, wanted)
 
 
 def _training_step(net: Network, count: int, watch: "_Watch") -> Callable[[], Any]:
