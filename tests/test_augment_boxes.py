@@ -206,3 +206,10 @@ def test_grey_and_deep_pictures():
 def test_wrong_settings_are_refused(change):
     with pytest.raises(UsageError, match=next(iter(change))):
         BoxAugment(**change)
+
+
+def test_a_network_of_a_few_pixels():
+    changes = BoxAugment(jitter=.3, resize=1.5, mosaic=True, mixup=True, blur=1, letterbox=True)
+    for seed in range(40):
+        image, boxes = augmented(scene(), scene, changes, 3, 2, 9, np.random.default_rng(seed))
+        assert image.shape == (3, 2, 3) and np.isfinite(image).all() and np.isfinite(boxes).all()

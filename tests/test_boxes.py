@@ -9,7 +9,9 @@ from PIL import Image
 from runner.datasets import open_boxes
 from runner.datasets.boxes import label_places
 from runner.datasets.find_boxes import names_in
+from runner.datasets.picture_size import size_of
 from runner.errors import DataError
+from runner.images import read_image
 
 W, H = 40, 20
 # a.png: two things; b.png: nothing; c.png: one.  Corners in pixels: left, top, right, bottom.
@@ -402,6 +404,16 @@ def test_what_is_no_data_set(name, sentence, tmp_path):
     picture(tmp_path / "a.png")
     with pytest.raises(DataError, match=sentence):
         open_boxes(tmp_path / name)
+
+
+def test_a_picture_that_lies_on_its_side_has_the_size_it_is_read_with(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.zeros((H, W, 3), np.uint8)).save(tmp_path / "a.jpg", exif=exif)
+    assert size_of(tmp_path / "a.jpg") == read_image(tmp_path / "a.jpg").shape[:0:-1] == (H, W)
+    (tmp_path / "b.jpg").write_text("no image")
+    with pytest.raises(DataError, match=r"b\.jpg: its size cannot be read"):
+        size_of(tmp_path / "b.jpg")
 
 
 def test_a_share_is_kept_to_test_with(tmp_path):

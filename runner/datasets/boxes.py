@@ -4,9 +4,10 @@ A box is (x, y, w, h, class): centre and size as parts of the picture, 0 to 1, w
 Every label is read and checked when the set is opened, so that mistakes are known before hours of training; pictures
 are read when they are needed.
 """
+import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -163,7 +164,7 @@ def check_box(values: Sequence[float], kind: int, where: str, report: Report) ->
     What reaches over the edge is cut there, as darknet does; what lies outside altogether is no box.
     """
     x, y, w, h = values
-    if not all(np.isfinite(values)):
+    if not all(map(math.isfinite, values)):
         report.add("boxes that are not numbers, left out", where, f"x, y, w, h must be numbers. Got {_row(values)}")
         return None
     if w <= 0 or h <= 0:
@@ -222,8 +223,8 @@ def label_places(path: str, suffix: str = ".txt") -> list[str]:
     A folder `images` or `JPEGImages` in its path, the last first, stands for one called `labels`; else they lie
     beside the picture.  (darknet: src/utils.c:replace_image_to_label, src/data.c:fill_truth_detection.)
     """
-    stem = Path(path.replace("\\", "/")).with_suffix(suffix)
-    parts = stem.parts
-    found = [str(Path(*parts[:at], "labels", *parts[at + 1:])) for at in reversed(range(len(parts) - 1))
+    beside = os.path.splitext(path.replace("\\", "/"))[0] + suffix
+    parts = beside.split("/")
+    found = ["/".join([*parts[:at], "labels", *parts[at + 1:]]) for at in reversed(range(len(parts) - 1))
              if parts[at] in ("images", "JPEGImages")]
-    return [*found, str(stem)]
+    return [*found, beside]

@@ -61,7 +61,7 @@ def _finish(names: list[str], train: BoxSplit | None, test: BoxSplit | None, sou
     warnings = report.finish(source, on_bad)
     if train is not None and test is None:
         warnings.append(f"{source}: there are no pictures apart from those for training: nothing to test with")
-    shared = {os.path.realpath(p.path) for p in train or ()} & {os.path.realpath(p.path) for p in test or ()}
+    shared = {os.path.abspath(p.path) for p in train or ()} & {os.path.abspath(p.path) for p in test or ()}
     if shared:
         warnings.append(f"{source}: {len(shared)} pictures are both for training and for testing, {min(shared)} for "
                         "one: what is measured with them says little")

@@ -5,11 +5,14 @@ from PIL import Image, UnidentifiedImageError
 
 from runner.errors import DataError
 
+SIDEWAYS = (5, 6, 7, 8)         # EXIF orientations of pictures that lie on their side
+
 
 def size_of(path: str | os.PathLike) -> tuple[int, int]:
-    """(width, height) in pixels, before any turn its EXIF data asks for.  DataError when it is no image."""
+    """(width, height) in pixels, turned as its EXIF data asks, as it is read.  DataError when it is no image."""
     try:
         with Image.open(path) as image:
-            return image.size
+            width, height = image.size
+            return (height, width) if image.getexif().get(0x0112, 1) in SIDEWAYS else (width, height)
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: its size cannot be read ({error})") from None

@@ -227,7 +227,7 @@ def _blurred(image: np.ndarray, boxes: np.ndarray, blur: int, rng: np.random.Gen
 def _mosaic(pictures: list[Pair], settings: BoxAugment, width: int, height: int, rng: np.random.Generator) -> Pair:
     """Four pictures that meet at a point.  Each is changed as if alone; its part of the canvas shows the part of it
     next to that point, moved by as much as its window reached beyond the picture there."""
-    cut_x, cut_y = (int(side * (CUT + (1 - 2 * CUT) * rng.random())) for side in (width, height))
+    cut_x, cut_y = (max(1, int(side * (CUT + (1 - 2 * CUT) * rng.random()))) for side in (width, height))
     canvas, found = np.zeros((len(pictures[0][0]), height, width), np.float32), []
     for tile, picture in enumerate(pictures):
         h, w = picture[0].shape[1:]
