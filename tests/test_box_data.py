@@ -123,6 +123,19 @@ def test_training_at_many_sizes(tmp_path, split):
     assert len(seen) == 80 and len(set(seen)) >= 2
 
 
+def test_training_that_breaks_off_leaves_the_size_of_the_cfg(tmp_path, split):
+    net = network(tmp_path, "max_batches=1000", "random=1")
+    with training_boxes(net, split) as batches:
+        def broken():
+            x, truth = next(batches)
+            assert x.shape[1:] != net.in_shape
+            yield x, truth
+            raise KeyboardInterrupt
+        with pytest.raises(KeyboardInterrupt):
+            next(runner.train(net, broken()))
+    assert net.in_shape == (3, 32, 64)
+
+
 def test_no_head_no_boxes(tmp_path, split):
     (tmp_path / "b.cfg").write_text("[net]\nwidth=8\nheight=8\nchannels=3\n[connected]\noutput=2\n[softmax]\n")
     with pytest.raises(UsageError, match="it finds no boxes"):

@@ -45,23 +45,25 @@ def train(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]], *,
     own = net.in_shape[2:0:-1]      # width, height
     while not options.max_batches or progress.iteration < options.max_batches:
         began, waited, images, loss = time.perf_counter(), 0.0, 0, 0.0
-        for _ in range(options.subdivisions):
-            asked = time.perf_counter()
-            part = next(source, None)
-            waited += time.perf_counter() - asked
-            if part is None:
-                break
-            x, truth = part
-            progress.seen += len(x)
+        try:
+            for _ in range(options.subdivisions):
+                asked = time.perf_counter()
+                part = next(source, None)
+                waited += time.perf_counter() - asked
+                if part is None:
+                    break
+                x, truth = part
+                progress.seen += len(x)
+                if multi_scale:
+                    net.resize(x.shape[3], x.shape[2])
+                _, tape = net.forward(x, train=True)
+                loss += net.backward(tape, truth)[0]
+                images += len(x)
+                if not math.isfinite(loss):
+                    _diverged(net, x, images, f"the loss of update {progress.iteration + 1} is not a number")
+        finally:
             if multi_scale:
-                net.resize(x.shape[3], x.shape[2])
-            _, tape = net.forward(x, train=True)
-            loss += net.backward(tape, truth)[0]
-            images += len(x)
-            if not math.isfinite(loss):
-                _diverged(net, x, images, f"the loss of update {progress.iteration + 1} is not a number")
-        if multi_scale:
-            net.resize(*own)        # whoever looks between two updates sees the network of the cfg
+                net.resize(*own)    # whoever looks between two updates sees the network of the cfg
         if not images:
             return
         for index, layer in enumerate(net.layers):
