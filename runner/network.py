@@ -197,6 +197,16 @@ class Network:
         """x (n, c, h, w) -> the output of the last layer that is no [cost], in inference mode."""
         return self.forward(x)[0]
 
+    def sample(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """As predict, with [dropout] at work as in training, drawn from `rng`; batch norm and all else stay
+        in inference mode.  Many samples of one image tell how sure the network is (Gal and Ghahramani, ICML 2016)."""
+        before = self.env.rng
+        self.env.rng, self.env.sampling = rng, True
+        try:
+            return self.predict(x)
+        finally:
+            self.env.rng, self.env.sampling = before, False
+
     def optimized(self) -> "Plan":
         """A runner.plan.Plan: this network made ready for inference, with the weights as they are now."""
         from runner.plan import Plan

@@ -24,7 +24,10 @@ VERBS = {
     "summary": "show a network layer by layer: shapes, parameters, BFLOPs, memory",
     "profile": "time every layer of a network, and say how near it is to what the machine can do",
     "explain": "list the sections of a cfg, or what one of them takes",
+    "download": "bring a public data set: MNIST, CIFAR-10 and others",
+    "data": "describe a data set: counts, sizes, balance, unreadable and repeated images",
     "picture": "draw what one layer does to a photo",
+    "augment": "draw a sheet of the images a network sees while it learns",
 }
 EXAMPLES = """examples:
   python run.py train cfg/net.cfg

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 from runner.cli import console
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from runner.network import Network
     from runner.training import Asked, RunFolder
 
@@ -92,8 +94,33 @@ def json_option(parser: Any) -> None:
     parser.add_argument("--json", metavar="FILE", help="write the results for a program to read; - is stdout")
 
 
-def load_network(args: Any, weights: Any = None) -> "Network":
-    """The network of args.cfg; its warnings go to stderr."""
+def picture_file(path: str) -> None:
+    """UsageError unless the ending of `path` names a format images can be written in."""
+    from pathlib import Path
+
+    from runner.errors import UsageError
+    if Path(path).suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"):
+        raise UsageError(f"--save needs a name that ends in .png, .jpg, .webp, .bmp, .gif or .tif. Got {path!r}")
+
+
+def save_picture(picture: "Image.Image", path: str) -> None:
+    """Write a picture in the format its ending names."""
+    import errno
+    import os
+    from pathlib import Path
+
+    from PIL import Image
+
+    from runner.files import atomic_write
+    if not Path(path).absolute().parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    kind = Image.registered_extensions()[Path(path).suffix.lower()]
+    with atomic_write(path) as file:
+        picture.save(file, kind)
+
+
+def load_network(args: Any, weights: Any = None, allocate: bool = True) -> "Network":
+    """The network of args.cfg; its warnings go to stderr.  allocate False: shapes alone, without weights."""
     import runner
     from runner.config import Report
     from runner.ops import parallel
@@ -103,7 +130,7 @@ def load_network(args: Any, weights: Any = None) -> "Network":
     report = Report(args.strict)
     try:
         return runner.load(args.cfg, weights, seed=args.seed, settings=args.settings, compat=args.compat,
-                           report=report)
+                           allocate=allocate, report=report)
     finally:
         console.warn(report.warnings)
 

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
     from runner.images import read_image, resize
     from runner.images.sheet import Panel, sheet
-    kind_of_file(args.save)
+    common.picture_file(args.save)
     photo = read_image(args.photo, 1 if args.grey else 3)
     if photo.shape[2] > args.size:
         photo = resize(photo, args.size, max(1, photo.shape[1] * args.size // photo.shape[2]))
@@ -53,21 +53,9 @@ def run(args: argparse.Namespace) -> int:
                Panel("gradient that goes out", _image(np.zeros_like(x) if dx is None else dx.reshape(x.shape)))]
     heading = " ".join((f"[{layer.names[0]}]", *args.settings))
     page = sheet(heading, panels, args.size)
-    try:
-        page.save(args.save)
-    except (OSError, ValueError) as error:
-        raise OSError(f"{args.save}: {getattr(error, 'strerror', None) or error}") from error
+    common.save_picture(page, args.save)
     console.say(f"{args.save}: {', '.join(panel.title for panel in panels)}, {page.width} x {page.height} pixels")
     return 0
-
-
-def kind_of_file(path: str) -> None:
-    """UsageError unless the ending of `path` names a format images can be written in."""
-    from pathlib import Path
-
-    from runner.errors import UsageError
-    if Path(path).suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"):
-        raise UsageError(f"--save needs a name that ends in .png, .jpg, .webp, .bmp, .gif or .tif. Got {path!r}")
 
 
 def alone(name: str, settings: Sequence[str], shape: tuple[int, ...], rng: Any) -> tuple["Layer", int]:

@@ -2,6 +2,7 @@
 
   python run.py predict cfg/net.cfg data/digits/test/7
   python run.py predict cfg/net.cfg a.png 'photos/*.jpg' --top 3 --json result.json
+  python run.py predict cfg/net.cfg a.png --samples 20      20 times with [dropout] at work: mean and spread
 """
 import argparse
 import math
@@ -20,6 +21,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     common.weights_option(parser)
     parser.add_argument("--top", type=common.positive, default=0, metavar="K",
                         help="classes to name for each image (default: 3 in the table, 5 in --json)")
+    parser.add_argument("--samples", type=common.positive, default=0, metavar="N",
+                        help="compute each image N times with [dropout] switching values off as in training, and tell "
+                             "mean and standard deviation: how sure is the network? (repeatable by --seed)")
     parser.add_argument("--names", metavar="FILE",
                         help="names of the classes, a line each (default: those of training)")
     parser.add_argument("--on-bad", choices=("skip", "error"), default="skip",
@@ -41,17 +45,21 @@ def run(args: argparse.Namespace) -> int:
     results, bad = [], 0
     top = args.top or (5 if args.json else 3)
     width = max(map(len, images), default=0)
-    for result in infer(net, images, names=names, top=top, on_bad=args.on_bad):
+    for result in infer(net, images, names=names, top=top, on_bad=args.on_bad, samples=args.samples,
+                        seed=args.seed):
         if result.error:
             bad += 1
             console.warn([result.error])
             continue
         if args.json:
             results.append({"image": result.image, "predictions": [
-                {"class": p.name, "index": p.index, "probability": p.probability} for p in result.predictions]})
+                {"class": p.name, "index": p.index, "probability": p.probability}
+                | ({} if p.spread is None else {"spread": p.spread}) for p in result.predictions]}
+                | ({"samples": args.samples} if args.samples else {}))
         if args.json != "-":
             console.say(f"{result.image:{width}}  " + "   ".join(
-                f"{console.paint(p.name, 'bold') if not i else p.name} {100 * p.probability:5.1f} %"
+                f"{console.paint(p.name, 'bold') if not i else p.name} {100 * p.probability:5.1f}"
+                + (" %" if p.spread is None else f" ± {100 * p.spread:4.1f} %")
                 for i, p in enumerate(result.predictions[:args.top or 3])))
     if args.json:
         console.write_json(args.json, results)

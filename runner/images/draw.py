@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-Box = tuple[str, int, float, Sequence[float]]     # name, class, probability, (left, top, right, bottom) in pixels
+# name, class, probability (None: it is the truth), (left, top, right, bottom) in pixels
+Box = tuple[str, int, float | None, Sequence[float]]
 
 
 def colour(kind: int) -> tuple[int, int, int]:
@@ -21,11 +22,11 @@ def draw_boxes(image: np.ndarray, boxes: Sequence[Box]) -> Image.Image:
     draw = ImageDraw.Draw(picture)
     short = min(picture.size)
     line, font = max(1, round(short / 200)), ImageFont.load_default(max(10, round(short / 30)))
-    for name, kind, probability, corners in sorted(boxes, key=lambda box: box[2]):
+    for name, kind, probability, corners in sorted(boxes, key=lambda box: 1 if box[2] is None else box[2]):
         left, top, right, bottom = _inside(corners, picture.size)
         fill = colour(kind)
         draw.rectangle((left, top, right, bottom), outline=fill, width=line)
-        label = f"{name} {100 * probability:.0f} %"
+        label = name if probability is None else f"{name} {100 * probability:.0f} %"
         x0, y0, x1, y1 = draw.textbbox((0, 0), label, font)
         wide, tall = x1 - x0 + 2 * line + 2, y1 - y0 + 2 * line + 2
         x = min(max(0, left), max(0, picture.width - wide))

@@ -63,6 +63,7 @@ class Env:
     time_steps: int = 1                 # rows of a batch are time major: row t * streams + stream
     in_shape: Shape = ()                # of the network, (c, h, w): anchors are measured in its pixels
     folder: str = "."                   # of the cfg: where the files it names are looked for too
+    sampling: bool = False              # [dropout] works outside training too (see Network.sample)
     allocate: bool = True               # False: shapes and counts only, no arrays (check, summary)
     progress: Progress = field(default_factory=Progress)
     observe: Callable[["Layer", str, np.ndarray], None] | None = None   # called with arrays from inside a layer

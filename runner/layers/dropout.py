@@ -1,7 +1,7 @@
 """[dropout]: switch a random share of the inputs off while training (Srivastava et al., JMLR 15, 2014).
 
     training     y = m x / (1 - p),  m = 0 with probability p, else 1, drawn anew for every value and every forward
-    inference    y = x
+    inference    y = x, unless samples are asked for (Network.sample): then as in training
     backward     dx = m dy / (1 - p), with the same m
 
 Because what survives is scaled up in training, nothing has to be scaled at inference ("inverted" dropout), and the
@@ -42,7 +42,7 @@ class Dropout(Layer):
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
         """x (n, ...) -> y of the same shape, saved: the mask with the scale in it, 0 or 1 / (1 - p)."""
         p = self.probability
-        if not train or p == 0:
+        if not (train or self.env.sampling) or p == 0:
             return x, None
         # darknet's CPU code knows no blocks: its formula there is the plain one
         if self.options.dropblock and x.ndim == 4 and self.env.compat.name == "exact":

@@ -15,13 +15,16 @@ WIDE = 30       # more classes than this make a confusion matrix wider than any 
 @dataclass(frozen=True)
 class ClassMetrics(Metrics):
     """images: how many; top1, top5: fractions whose class is the best, or among the best five; loss: per image;
-    confusion[i, j]: images of class i taken for class j; names: of the classes, their numbers where none are known."""
+    confusion[i, j]: images of class i taken for class j; names: of the classes, their numbers where none are known;
+    tops: k -> the fraction whose class is among the best k, for the k asked for; how: how the images were looked at."""
     images: int
     top1: float
     top5: float
     loss: float
     confusion: np.ndarray
     names: Sequence[str] = field(default_factory=list)
+    tops: dict[int, float] = field(default_factory=dict)
+    how: str = ""
 
     @property
     def score(self) -> float:
@@ -29,8 +32,10 @@ class ClassMetrics(Metrics):
 
     def headline(self) -> str:
         wrong = self.images - round(self.top1 * self.images)
-        return (f"{self.images} images, accuracy {100 * self.top1:.2f} % ({wrong} wrong), top 5 {100 * self.top5:.2f} "
-                f"%, loss {self.loss:.4f}")
+        tops = "".join(f"top {k} {100 * share:.2f} %, " for k, share in (self.tops or {5: self.top5}).items())
+        how = f" {self.how}" if self.how else ""
+        return (f"{self.images} images{how}, accuracy {100 * self.top1:.2f} % ({wrong} wrong), {tops}"
+                f"loss {self.loss:.4f}")
 
     def tables(self) -> list[Table]:
         names = self._names()
@@ -46,7 +51,9 @@ class ClassMetrics(Metrics):
     def as_json(self) -> dict[str, Any]:
         names = self._names()
         names = [name if names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(names)]
-        return {"images": self.images, "top1": self.top1, "top5": self.top5, "loss": self.loss,
+        more: dict[str, Any] = {"top_k": {str(k): share for k, share in self.tops.items()}} if self.tops else {}
+        more |= {"how": self.how} if self.how else {}
+        return {"images": self.images, "top1": self.top1, "top5": self.top5, **more, "loss": self.loss,
                 "per_class": dict(zip(names, self.per_class(), strict=True)), "confusion": self.confusion.tolist()}
 
     def numbers(self) -> dict[str, float]:
@@ -66,22 +73,30 @@ class ClassMetrics(Metrics):
         return rows
 
 
-def evaluate(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]],
-             names: Sequence[str] = ()) -> ClassMetrics:
+def evaluate(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]], names: Sequence[str] = (),
+             tops: Sequence[int] = ()) -> ClassMetrics:
     """ClassMetrics over (x, truth) pairs: x (n, c, h, w), truth (n, classes), its largest value naming the class."""
+    plan = net.optimized()
+    return measure(net, ((plan.predict(x), truth) for x, truth in batches), names, tops)
+
+
+def measure(net: Network, outputs: Iterable[tuple[np.ndarray, np.ndarray]], names: Sequence[str] = (),
+            tops: Sequence[int] = (), how: str = "") -> ClassMetrics:
+    """ClassMetrics over (output, truth) pairs, the outputs being the network's, (n, classes)."""
     classes = int(np.prod(net.out_shape))
-    confusion = np.zeros((classes, classes), int)
-    images, among, loss, plan = 0, 0, 0.0, net.optimized()
-    for x, truth in batches:
-        p = plan.predict(x).reshape(len(x), -1)
+    confusion, places = np.zeros((classes, classes), int), np.zeros(classes, int)
+    images, loss = 0, 0.0
+    for output, truth in outputs:
+        p = output.reshape(len(output), -1)
         actual = truth.argmax(axis=1)
-        order = np.argsort(-p, axis=1, kind="stable")[:, :5]
+        order = np.argsort(-p, axis=1, kind="stable")
         np.add.at(confusion, (actual, order[:, 0]), 1)
-        among += int((order == actual[:, None]).any(axis=1).sum())
-        images += len(x)
+        places += np.bincount((order == actual[:, None]).argmax(axis=1), minlength=classes)
+        images += len(p)
         loss += _loss(net, p, truth)
-    return ClassMetrics(images, float(np.trace(confusion)) / max(images, 1), among / max(images, 1),
-                        loss / max(images, 1), confusion, list(names))
+    among = places.cumsum() / max(images, 1)        # [k - 1]: whose class is among the best k
+    return ClassMetrics(images, float(among[0]), float(among[:5][-1]), loss / max(images, 1), confusion, list(names),
+                        {k: float(among[:k][-1]) for k in tops}, how)
 
 
 def _loss(net: Network, p: np.ndarray, truth: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 import hashlib
 import math
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,16 @@ from runner.images import augment_of
 from runner.inference import batch_size
 from runner.layers.base import Head, shape_text
 from runner.network import Network
-from runner.training.evaluate import ClassMetrics, evaluate
+from runner.training.evaluate import ClassMetrics, evaluate, measure
 from runner.training.jobs.base import Asked, Batches, Job
+from runner.training.views import seen
 
 
 class Classifier(Job):
-    """data: the data set that was opened."""
+    """data: the data set that was opened.
+
+    How the test images are looked at: tops: the k of top-k accuracies to tell; ten, sizes: see runner.training.views.
+    """
     score_name, numbers = "test accuracy", ("top5", "test_loss")
 
     def __init__(self, net: Network, asked: Asked):
@@ -30,6 +35,8 @@ class Classifier(Job):
             asked.warn(sentence)
         self.source, self.classes = str(self.data.source), list(self.data.names)
         check_classes(asked.cfg, net, len(self.classes), self.source)
+        self.tops: Sequence[int] = ()
+        self.ten, self.sizes = False, tuple[int, ...]()
         self.trains, self.tests = self.data.train is not None, self.data.test is not None
 
     def content(self) -> str:
@@ -46,8 +53,15 @@ class Classifier(Job):
                        label_smoothing=o.label_smooth_eps, balance=o.balance, warn=asked.warn)
 
     def evaluate(self, split: str = "test") -> ClassMetrics:
-        with self.once(split) as images:
-            return evaluate(self.net, images, self.classes)
+        if not self.ten and not self.sizes:
+            with self.once(split) as images:
+                return evaluate(self.net, images, self.classes, self.tops)
+        found = seen(self.net, self._part(split), ten=self.ten, sizes=self.sizes, on_bad=self.asked.on_bad,
+                     warn=self.asked.warn)
+        how = [f"at {', '.join(map(str, self.sizes))} pixels"] if self.sizes else []
+        flip = self.net.options.flip
+        how += [f"in {'ten' if flip else 'five'} crops"] if self.ten else ["mirrored or not"] if flip else []
+        return measure(self.net, [found], self.classes, self.tops, " ".join(how))
 
     def once(self, split: str) -> Any:
         """The images of a part once, in order, prepared as `predict` prepares them."""

@@ -1,0 +1,107 @@
+"""Draw a sheet of what a network sees while it learns: the images of its first batches, changed as [net] says, and
+their labels.
+
+Each row shows the first images of one batch; half of the batches are mixed where mixup=, cutmix= or mosaic= ask for it.
+With --of it is one image again and again.
+
+  python run.py augment cfg/net.cfg --save sheet.png
+  python run.py augment cfg/net.cfg --save sheet.png --set net.angle=30 --set net.cutmix=1
+  python run.py augment cfg/net.cfg --save sheet.png --of 17          the image of that number (from 0), or a path
+"""
+import argparse
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from runner.cli import common, console
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from runner.images.contact import Tile
+    from runner.training import Job
+
+SHOWN = ("min_crop", "max_crop", "angle", "aspect", "flip", "hue", "saturation", "exposure", "blur", "mixup", "cutmix",
+         "mosaic", "label_smooth_eps")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("cfg", help="the network")
+    parser.add_argument("--save", metavar="FILE", required=True,
+                        help="where the sheet goes; its ending names the format")
+    common.data_options(parser)
+    parser.add_argument("--of", metavar="IMAGE", help="only this one: its number in the training images, or its path")
+    parser.add_argument("--rows", type=common.positive, default=6, metavar="N", help="batches (default 6)")
+    parser.add_argument("--columns", type=common.positive, default=8, metavar="N", help="images of each (default 8)")
+    parser.add_argument("--size", type=common.positive, default=112, metavar="PIXELS",
+                        help="of a picture on the sheet (default 112)")
+    common.network_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from runner.errors import DataError
+    from runner.images.contact import contact_sheet
+    from runner.training import open_job
+    if args.of:         # mixed with itself it would look like nothing
+        args.settings = [*args.settings, "net.mixup=0", "net.cutmix=0", "net.mosaic=0"]
+    common.picture_file(args.save)
+    net = common.load_network(args, allocate=False)
+    job = open_job(net, common.asked(args))
+    if not job.trains:
+        raise DataError(f"{job.source} has no training {job.thing}")
+    rows = [("before", [_only(job, args.of)])] if args.of else []
+    with job.batches() as batches:
+        for number, (x, truth) in enumerate(itertools.islice(batches, args.rows), 1):
+            tiles = [_tile(image, row, job.classes) for image, row in zip(x, truth, strict=True)][:args.columns]
+            rows.append((f"batch {number}", tiles))
+    o = net.options
+    options = "  ".join(f"{name}={_plain(getattr(o, name))}" for name in SHOWN)
+    heading = [f"{args.cfg} sees {job.source}", f"{o.width} x {o.height} x {o.channels}  {options}"]
+    page = contact_sheet(heading, rows, args.size)
+    common.save_picture(page, args.save)
+    console.say(f"{args.save}: {sum(len(tiles) for _, tiles in rows)} images, {page.width} x {page.height} pixels")
+    return 0
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(int(value))
+
+
+def _only(job: "Job", which: str) -> "Tile":
+    """Let the job train on one image alone -> how it looks in its file."""
+    import dataclasses
+
+    from runner.errors import DataError, UsageError
+    from runner.images.contact import picture_of
+    data: Any = getattr(job, "data", None)
+    if data is None:
+        raise UsageError("--of is for images")
+    paths = [item[0] for item in data.train]
+    if not (which.isdecimal() and int(which) < len(paths)) and which not in paths:
+        raise DataError(f"--of: {job.source} has {len(paths)} training images, 0 to {len(paths) - 1}, and none of them "
+                        f"is {which!r}")
+    index = int(which) if which.isdecimal() else paths.index(which)
+    job.data = dataclasses.replace(data, train=data.train.take([index]))    # type: ignore[attr-defined]
+    channels = job.net.in_shape[0]
+    from runner.images import to_float
+    return picture_of(to_float(data.train.read(index, channels))), paths[index].rpartition("/")[2]
+
+
+def _tile(image: "np.ndarray", truth: "np.ndarray", names: list[str]) -> "Tile":
+    """An image with its label below, or with its boxes."""
+    from runner.images.contact import picture_of
+    from runner.images.draw import draw_boxes
+    if truth.ndim == 1:
+        return picture_of(image), label_text(truth, names)
+    h, w = image.shape[1:]
+    boxes = [(names[int(kind)] if int(kind) < len(names) else str(int(kind)), int(kind), None,
+              ((x - wide / 2) * w, (y - tall / 2) * h, (x + wide / 2) * w, (y + tall / 2) * h))
+             for x, y, wide, tall, kind in truth[:, :5].tolist() if wide > 0]
+    return draw_boxes(image, boxes), f"{len(boxes)} box{'es' if len(boxes) != 1 else ''}"
+
+
+def label_text(truth: "np.ndarray", names: list[str]) -> str:
+    """(classes,) -> "7", or a line for each part of a mixed image, without what smoothing gives to all classes."""
+    best = [int(i) for i in (-truth).argsort(kind="stable") if truth[i] > truth.min() + 1e-3] or [int(truth.argmax())]
+    if len(best) == 1 and truth[best[0]] > 0.999:
+        return names[best[0]]
+    return "\n".join(f"{names[i]} {100 * truth[i]:.0f} %" for i in best)

@@ -1,0 +1,160 @@
+"""Downloading: files that are resumed, checked and whole, or not there.
+
+A file grows as `name.part`; when a connection breaks, or the program is stopped, the next try goes on from there where
+the server can (HTTP Range), else from the start.  Only a file whose checksum is right gets its name.
+"""
+import hashlib
+import http.client
+import os
+import re
+import shutil
+import tarfile
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from runner import __version__
+from runner.errors import DataError
+from runner.files import atomic_write
+
+BLOCK = 1 << 16
+TRIES, PAUSE, TIMEOUT = 4, 1.0, 30.0       # of one address; seconds between them, seconds of silence that are too many
+Progress = Callable[[str, int, int], None]      # file, bytes so far, bytes in all or 0 where unknown
+
+
+class Broken(Exception):
+    """A try that failed: why, and whether another may succeed."""
+
+    def __init__(self, why: str, again: bool):
+        super().__init__(why)
+        self.again = again
+
+
+def fetch(addresses: Iterable[str], target: Path, md5: str = "", progress: Progress = lambda *_: None) -> None:
+    """Bring a file from the first address that gives it whole.  DataError tells what each of them answered.
+
+    What an interrupted fetch left is used.  md5 "": the server's word on the length is all that is checked.
+    """
+    if target.exists() and (not md5 or digest(target) == md5):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part, answers = target.with_name(target.name + ".part"), []
+    for address in addresses:
+        for attempt in range(TRIES):
+            try:
+                _try(address, part, progress)
+                found = digest(part) if md5 else ""
+                if found != md5:
+                    part.unlink()       # wrong from some byte on: nothing of it can be trusted
+                    raise Broken(f"the file is not what it should be: its md5 is {found}, and {md5} is published",
+                                 attempt == 0)
+                os.replace(part, target)
+                return
+            except Broken as broken:
+                if not broken.again or attempt == TRIES - 1:
+                    answers.append(f"{address}: {broken}")
+                    break
+                time.sleep(PAUSE * 2**attempt)
+    kept = f"\n{part.stat().st_size:,} bytes are kept: the same command goes on from there" if part.exists() else ""
+    raise DataError("\n".join([f"{target.name} cannot be downloaded:", *answers]) + kept)
+
+
+def _try(address: str, part: Path, progress: Progress) -> None:
+    """One connection: append to `part` what is missing, or all of it."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(address, headers={"User-Agent": f"cfgrunner/{__version__}"})
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+            start, total = _place(answer, have)
+            with open(part, "r+b" if start else "wb") as file:
+                file.seek(start)
+                file.truncate()
+                _copy(answer, file, start, total, lambda done: progress(part.name.removesuffix(".part"), done, total))
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 416 and have:      # there is nothing after what we have: it is all, or it is another file
+            if error.headers.get("Content-Range", "").endswith(f"/{have}"):
+                return
+            part.unlink()
+            raise Broken("the part that was there is longer than the file", True) from None
+        raise Broken(f"the server answers {error.code} {error.reason}", error.code >= 500) from None
+    except urllib.error.URLError as error:
+        raise Broken(f"no connection ({error.reason})", True) from None
+    except (OSError, http.client.HTTPException) as error:       # a file that cannot be written has a name
+        if getattr(error, "filename", None):
+            raise
+        raise Broken(f"the connection broke ({error or type(error).__name__})", True) from None
+
+
+def _place(answer: Any, have: int) -> tuple[int, int]:
+    """-> where the answer's bytes belong in the file, and the length of the whole; 0 when nobody says."""
+    if answer.status == 206:
+        match = re.match(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
+        if not match or int(match[1]) != have:
+            raise Broken("the server sends another part than the one asked for", False)
+        return have, int(match[2])
+    length = answer.headers.get("Content-Length", "")
+    return 0, int(length) if length.isdecimal() else 0
+
+
+def _copy(answer: Any, file: IO[bytes], done: int, total: int, progress: Callable[[int], None]) -> None:
+    while block := answer.read(BLOCK):
+        file.write(block)
+        done += len(block)
+        progress(done)
+    file.flush()
+    os.fsync(file.fileno())
+    if done < total:
+        raise Broken(f"the connection ended after {done:,} of {total:,} bytes", True)
+
+
+def digest(path: Path) -> str:
+    """The md5 of a file: a check against accidents, as the authors publish it."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def unpack(archive: Path, into: Path) -> None:
+    """The files of a .tar.gz or .zip, without the folder that holds them all.  DataError for a damaged archive, or one
+    that would write outside."""
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as packed:
+                members = {info.filename: info for info in packed.infolist() if not info.is_dir()}
+                for name, path in _inside(archive, members, into).items():
+                    with packed.open(members[name]) as source:
+                        _write(source, path)
+        else:
+            with tarfile.open(archive, "r:gz") as tar:
+                files = {info.name: info for info in tar if info.isfile()}
+                for name, path in _inside(archive, files, into).items():
+                    content = tar.extractfile(files[name])
+                    assert content is not None
+                    _write(content, path)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+        if isinstance(error, OSError) and error.filename and str(error.filename) != str(archive):
+            raise
+        raise DataError(f"{archive}: the archive is damaged ({error}). Delete it, and download again") from None
+
+
+def _inside(archive: Path, names: Iterable[str], into: Path) -> dict[str, Path]:
+    """Where each file of an archive goes."""
+    parts = {name: PurePosixPath(name).parts for name in names}
+    for name, where in parts.items():
+        if name.startswith(("/", "\\")) or ".." in where or ":" in name:
+            raise DataError(f"{archive}: the archive would write outside of its folder ({name!r}): it is not unpacked")
+    first = {where[0] for where in parts.values()}
+    shared = len(first) == 1 and all(len(where) > 1 for where in parts.values())
+    return {name: into.joinpath(*where[shared:]) for name, where in parts.items()
+            if where[-1] not in (".DS_Store",) and "__MACOSX" not in where}
+
+
+def _write(source: IO[bytes], path: Path) -> None:
+    with atomic_write(path) as file:
+        shutil.copyfileobj(source, file, BLOCK)

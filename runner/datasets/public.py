@@ -1,0 +1,61 @@
+"""Where public data sets are, and the checksums their authors give.  The only addresses of the outside world here."""
+from dataclasses import dataclass, field
+
+MNIST_FILES = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz",
+               "t10k-labels-idx1-ubyte.gz")
+KRIZ = ("https://www.cs.toronto.edu/~kriz/",)
+COCO_NAMES = """person,bicycle,car,motorcycle,airplane,bus,train,truck,boat,traffic light,fire hydrant,stop sign,
+parking meter,bench,bird,cat,dog,horse,sheep,cow,elephant,bear,zebra,giraffe,backpack,umbrella,handbag,tie,suitcase,
+frisbee,skis,snowboard,sports ball,kite,baseball bat,baseball glove,skateboard,surfboard,tennis racket,bottle,
+wine glass,cup,fork,knife,spoon,bowl,banana,apple,sandwich,orange,broccoli,carrot,hot dog,pizza,donut,cake,
+chair,couch,potted plant,bed,dining table,toilet,tv,laptop,mouse,remote,keyboard,cell phone,microwave,oven,
+toaster,sink,refrigerator,book,clock,vase,scissors,teddy bear,hair drier,toothbrush""".replace("\n", "")
+CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+
+
+@dataclass(frozen=True)
+class PublicSet:
+    """A data set that can be downloaded.
+
+    about    what it is and whose, in a line
+    mirrors  addresses that a file's name is appended to, tried in this order
+    files    name -> md5 as published, "" where nobody publishes one
+    size     of all files, bytes, about
+    texts    files to write beside them: name -> content
+    """
+
+    about: str
+    mirrors: tuple[str, ...]
+    files: dict[str, str]
+    size: int
+    texts: dict[str, str] = field(default_factory=dict)
+
+
+SETS = {
+    "mnist": PublicSet(
+        "60,000 + 10,000 handwritten digits, 28 x 28 grey (LeCun, Cortes, Burges)",
+        ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
+        dict(zip(MNIST_FILES, ("f68b3c2dcbeaaa9fbdd348bbdeb94873", "d53e105ee54ea40749a09fcbcd1e9432",
+                               "9fb629c4189551a2d022fa330f9573f3", "ec29112dd5afa0611ce80d1b7f02629c"), strict=True)),
+        11_594_722),
+    "fashion-mnist": PublicSet(
+        "60,000 + 10,000 pieces of clothing, 28 x 28 grey (Xiao, Rasul, Vollgraf 2017; MIT)",
+        ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/"),
+        dict(zip(MNIST_FILES, ("8d4fb7e6c68d591d4c3dfef9ec88bf0d", "25c81989df183df01b3e8a0aad5dffbe",
+                               "bef4ecab320f06d8554ea6380940ec79", "bb300cfdad3c16e7a12a480ee83cd310"), strict=True)),
+        30_878_645, {"names.txt": "\n".join(CLOTHES) + "\n"}),
+    "cifar10": PublicSet(
+        "50,000 + 10,000 pictures of ten kinds, 32 x 32 colour (Krizhevsky 2009)",
+        KRIZ, {"cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530"}, 170_052_171),
+    "cifar100": PublicSet(
+        "50,000 + 10,000 pictures of a hundred kinds, 32 x 32 colour (Krizhevsky 2009)",
+        KRIZ, {"cifar-100-binary.tar.gz": "03b5dce01913d631647c71ecec9e9cb8"}, 168_513_733),
+    "coco128": PublicSet(
+        "the first 128 pictures of COCO train2017, with boxes (annotations CC BY 4.0; pictures: their owners' terms)",
+        ("https://github.com/ultralytics/assets/releases/download/v0.0.0/",
+         "https://github.com/ultralytics/yolov5/releases/download/v1.0/"),
+        {"coco128.zip": ""}, 7_000_000,
+        {"coco128.yaml": "# 128 pictures: to try things with; what is measured on those it learned from says little\n"
+                         f"train: images/train2017\nval: images/train2017\nnames: [{COCO_NAMES}]\n"}),
+}

@@ -1,0 +1,166 @@
+"""`data`: what is counted, what is found wrong, and how it is said."""
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from runner.cli import main
+from runner.datasets import open_dataset
+from runner.datasets.survey import survey, twins
+
+RNG = np.random.default_rng(8)
+
+
+def save(path: str, pixels: np.ndarray) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def birds(tmp_path, monkeypatch):
+    """Six crows and two owls to learn from, two crows to test; nothing wrong with them."""
+    monkeypatch.chdir(tmp_path)
+    for i in range(6):
+        save(f"birds/train/crow/{i}.png", RNG.integers(0, 256, (4, 5 + i % 2, 3), dtype=np.uint8))
+    for i in range(2):
+        save(f"birds/train/owl/{i}.png", RNG.integers(0, 256, (4, 5), dtype=np.uint8))
+        save(f"birds/test/crow/{i}.png", RNG.integers(0, 256, (4, 5, 3), dtype=np.uint8))
+    return tmp_path
+
+
+def described(*words: str, status: int = 0) -> dict:
+    assert main(["data", "birds", "--json", "out.json", *words]) == status
+    return json.loads(Path("out.json").read_text())
+
+
+def test_what_people_read(birds, capsys):
+    assert main(["data", "birds"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "birds: 8 images to train, 2 images to test, 2 classes"
+    assert lines[3].split() == ["crow", "6", "2", "75.0", "%", "100.0", "%"]
+    assert lines[4].split() == ["owl", "2", "0", "25.0", "%", "0.0", "%"]
+    assert "train: 5 of 5 x 4, 3 of 6 x 4 pixels; 6 colour, 2 grey; 0.4 KB decoded" in lines
+    assert "  largest class crow (6), smallest owl (2): 3.0 times" in lines
+    assert "  nothing of 1 classes: owl" in lines
+    assert lines[-1] == "every image can be read, and none is there twice"
+
+
+def test_everything_for_a_program(birds, capsys):
+    found = described()
+    assert found["classes"] == ["crow", "owl"] and found["train"]["counts"] == [6, 2]
+    assert found["train"]["sizes"] == [{"width": 5, "height": 4, "images": 5}, {"width": 6, "height": 4, "images": 3}]
+    assert found["train"]["kinds"] == {"colour": 6, "grey": 2}
+    assert found["train"]["decoded_bytes"] == (3 * 20 + 3 * 24) * 3 + 2 * 20
+    assert found["test"]["unreadable"] == found["repeated"] == [] and found["test"]["images"] == 2
+
+
+def test_unreadable_images_are_named(birds, capsys):
+    Path("birds/train/owl/1.png").write_bytes(b"no image")
+    Path("birds/test/crow/0.png").write_bytes(Path("birds/test/crow/0.png").read_bytes()[:60])
+    found = described(status=1)
+    out = capsys.readouterr().out
+    assert "2 images cannot be read\n  birds/train/owl/1.png: this is not an image in any known format\n" in out
+    assert len(found["train"]["unreadable"]) == 1 and "truncated" in found["test"]["unreadable"][0]
+
+
+def test_the_same_picture_in_both_parts(birds, capsys):
+    pixels = np.asarray(Image.open("birds/train/crow/3.png"))
+    save("birds/test/crow/again.bmp", pixels)         # another format, another name, the same pixels
+    found = described(status=1)
+    assert found["repeated"] == [{"across_parts": True, "several_classes": False,
+                                  "images": ["birds/train/crow/3.png", "birds/test/crow/again.bmp"]}]
+    assert ("1 pictures are both for training and for testing: what is measured with them says little\n"
+            "  birds/train/crow/3.png = birds/test/crow/again.bmp") in capsys.readouterr().out
+
+
+def test_the_same_picture_with_two_classes_or_simply_twice(birds, capsys):
+    pixels = np.asarray(Image.open("birds/train/owl/0.png"))
+    save("birds/train/owl/twice.png", pixels)
+    found = described(status=0)
+    assert [(twin["across_parts"], twin["several_classes"]) for twin in found["repeated"]] == [(False, False)]
+    assert "1 pictures are there more than once" in capsys.readouterr().out
+    save("birds/train/crow/an owl.png", np.repeat(pixels[:, :, None], 3, 2))      # grey, written in colours
+    found = described(status=1)
+    assert found["repeated"][0]["several_classes"] and len(found["repeated"][0]["images"]) == 3
+    out = capsys.readouterr().out
+    assert "1 pictures have more than one class" in out and "birds/train/crow/an owl.png (crow)" in out
+
+
+def test_a_turned_or_changed_picture_is_another(birds):
+    pixels = np.asarray(Image.open("birds/train/crow/0.png")).copy()
+    save("birds/train/crow/mirrored.png", pixels[:, ::-1])
+    pixels[0, 0, 0] ^= 1
+    save("birds/train/crow/changed.png", pixels)
+    assert described()["repeated"] == []
+
+
+def test_shape_belongs_to_a_picture(birds):
+    save("birds/train/crow/wide.png", np.zeros((2, 6), np.uint8))
+    save("birds/train/crow/tall.png", np.zeros((6, 2), np.uint8))
+    assert described()["repeated"] == []
+
+
+def test_files_of_many_images(birds, capsys):
+    x = RNG.integers(0, 256, (30, 3, 3), dtype=np.uint8)
+    np.savez("a.npz", x_train=x, y_train=np.arange(30) % 3, x_test=x[:1], y_test=[0])
+    assert main(["data", "a.npz"]) == 1
+    out = capsys.readouterr().out
+    assert "train: all 3 x 3 pixels; all grey" in out and "  each class has 10" in out
+    assert "  a.npz:train#0 = a.npz:test#0" in out
+
+
+def test_the_data_of_a_cfg(birds, capsys):
+    Path("cfg").mkdir()
+    Path("cfg/a.cfg").write_text("[net]\nwidth=4\nheight=4\nchannels=1\ndata=birds\n[softmax]\n")
+    assert main(["data", "cfg/a.cfg"]) == 0
+    assert capsys.readouterr().out.startswith("birds: 8 images to train")
+
+
+def test_the_sheet(birds, capsys):
+    assert main(["data", "birds", "--save", "s.png", "--columns", "3"]) == 0
+    assert capsys.readouterr().out.endswith("s.png: some images of each class\n")
+    page = np.asarray(Image.open("s.png"))
+    assert page.shape[1] == 12 + 3 * (112 + 12)
+    first = np.asarray(Image.open("birds/train/crow/0.png"))
+    assert (page == first[0, 0]).all(axis=2).sum() >= 22 * 22        # 5 x 4 pixels, enlarged 22 times
+
+
+def test_boxes(birds, capsys):
+    for i in range(3):
+        save(f"set/images/{i}.png", RNG.integers(0, 256, (40, 60, 3), dtype=np.uint8))
+        Path("set/labels").mkdir(exist_ok=True)
+        Path(f"set/labels/{i}.txt").write_text("0 .5 .5 .4 .4\n1 .2 .2 .1 .1\n" if i else "")
+    Path("set/list.txt").write_text("".join(f"images/{i}.png\n" for i in range(3)))
+    Path("set/set.data").write_text("classes=2\ntrain=list.txt\nnames=set.names\n")
+    Path("set/set.names").write_text("cat\ndog\n")
+    assert main(["data", "set/set.data", "--save", "s.png", "--json", "o.json"]) == 0
+    out = capsys.readouterr().out
+    assert "cat              2          50.0 %" in out and "  4 boxes, 1.3 an image; side of a box" in out
+    assert "  1 images have none" in out
+    found = json.loads(Path("o.json").read_text())
+    assert found["train"]["boxes"] == 4 and found["train"]["without_boxes"] == 1
+    Path("set/labels/1.txt").write_text("7 .5 .5 .4 .4\n0 .5 .5 .4 .4\n")
+    assert main(["data", "set/set.data", "--json", "o.json"]) == 1
+    assert "classes that do not exist" in capsys.readouterr().out
+    assert json.loads(Path("o.json").read_text())["label_problems"][0]["where"].endswith("1.txt:1")
+
+
+@pytest.mark.parametrize("words, answer", [
+    (["nowhere"], "nowhere: there is no such data folder or file"),
+    (["birds", "--save", "a.txt"], "--save needs a name"),
+    (["notes.txt"], "Got a file ending in '.txt'"), (["empty"], "This one holds no folder at all")])
+def test_mistakes(birds, capsys, words, answer):
+    Path("notes.txt").write_text("hello")
+    Path("empty").mkdir()
+    assert main(["data", *words]) == 2
+    assert answer in capsys.readouterr().err
+
+
+def test_twins_of_a_survey(birds):
+    data = open_dataset("birds")
+    done = []
+    found = survey(data.train, done.append)
+    assert done[-1] == 8 and sum(map(len, found.prints.values())) == 8 and not found.bad
+    assert twins({"train": (data.train, found), "test": (data.train, found)})[0].across
