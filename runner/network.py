@@ -318,36 +318,58 @@ class Network:
         pending: dict[int, np.ndarray] = {} if dy is None else {self.last: dy}
         self.losses = {}
         for index in reversed(range(len(self.layers))):
-            layer, saved = self.layers[index], tape.pop()
+            layer = self.layers[index]
             if index <= stop:
                 pending.pop(index, None)
+                tape.pop()
                 continue
-            dxs = self._back(index, layer, saved, truth, pending)
+            dxs = self._back(index, layer, tape, truth, pending)
             if layer.options.onlyforward or dxs is None:
                 continue
-            for link, dx in zip(self.links[index], dxs, strict=True):
-                if dx is not None:
-                    pending[link] = pending[link] + dx if link in pending else dx
+            self._add(pending, self.links[index], list(dxs), dy)
+            del dxs
         loss = sum(self.losses.values()) / len(self.losses) if self.losses else 0.0
         return loss, pending.get(-1)
 
-    def _back(self, index: int, layer: Layer, saved: Any, truth: np.ndarray | None,
+    @staticmethod
+    def _add(pending: dict[int, np.ndarray], links: tuple[int, ...], dxs: list[np.ndarray | None],
+             given: np.ndarray | None) -> None:
+        """Add up the gradients of outputs that several layers read: into the sum there is, unless somebody else's
+        gradient lies in the same memory (a layer may hand on what it was given, to several inputs too)."""
+        for k, link in enumerate(links):
+            dx, dxs[k] = dxs[k], None
+            if dx is None or link not in pending:
+                if dx is not None:
+                    pending[link] = dx
+                continue
+            total = pending[link]
+            others = [array for i, array in pending.items() if i != link] + [given, *dxs]
+            shared = any(other is not None and np.may_share_memory(total, other) for other in others)
+            pending[link] = total + dx if shared else np.add(total, dx, out=total)
+
+    def _back(self, index: int, layer: Layer, tape: list[Any], truth: np.ndarray | None,
               pending: dict[int, np.ndarray]) -> tuple[np.ndarray | None, ...] | None:
+        """-> the gradients of a layer's inputs.  What it saved and was given is handed over, not held here: it can go
+        as soon as the layer has used it."""
         dy = pending.pop(index, None)
         if dy is not None and dy.shape[1:] != layer.out_shape:
             dy = dy.reshape(len(dy), *layer.out_shape)
         own = None
         if isinstance(layer, Head) and truth is not None:
-            self.losses[index], own = layer.loss(saved, truth)
-        if layer.options.onlyforward:
+            self.losses[index], own = layer.loss(tape[-1], truth)
+        if layer.options.onlyforward or (own is None and dy is None):
+            tape.pop()
             return None
         if own is not None:
+            saved = tape.pop()
             total = own if dy is None else own + layer.backward(dy, saved)[0]
             layer.show("delta_in", total)
             return (total,)
-        if dy is not None:
-            layer.show("delta_in", dy)
-        return None if dy is None else layer.backward(dy, saved)
+        assert dy is not None
+        layer.show("delta_in", dy)
+        pending[index] = dy
+        del dy
+        return layer.backward(pending.pop(index), tape.pop())
 
     def _freeze(self) -> None:
         """Tell each layer whether it learns: stopbackward freezes a layer and all before it."""

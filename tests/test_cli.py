@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runner import __version__
+import runner
+from runner import __version__, footprint
 from runner.cli import VERBS, console, main
 from tests import toy
 
@@ -180,8 +181,10 @@ def test_summary_counts_what_is_alive_at_once(place, capsys):
     found = json.loads(capsys.readouterr().out)
     assert [layer["reads"] for layer in found["layers"]] == [[-1], [0], [0, 1], [2]]
     assert found["parameters"] == (3 * 2 + 2) + (2 * 4 + 4)
-    # the moment of [route]: both of its sources and its own output, 2 + 4 + 6 maps of 64
-    assert found["inference_bytes"] == 4 * (12 * 64 + 20)
+    # what a plan needs for one image: the two outputs lie in the joined one, 6 maps of 64
+    net, _ = runner.check("fork.cfg")
+    need = footprint.inference(net)
+    assert need.activations == 4 * (6 * 64 + 6 + 6) and found["inference_bytes"] == need.total
 
 
 def test_explain_lists_the_sections(capsys):

@@ -1,13 +1,13 @@
 """Show a network layer by layer: what goes in and out, parameters, BFLOPs and memory.
 
-BFLOPs are counted as darknet prints them (2 per multiply-add, per image).  Memory is that of the layer's output for
-one image in float32.  Nothing is allocated.
+BFLOPs are counted as darknet prints them (2 per multiply-add, per image).  In the table, memory is that of the layer's
+output for one image.  Below it stands what the network will take as a whole, without Python and its packages (some
+100 MB).  Nothing is allocated.
 
   python run.py summary cfg/net.cfg
   python run.py summary cfg/net.cfg --set net.width=64 --set net.height=64
 """
 import argparse
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -40,31 +40,21 @@ def run(args: argparse.Namespace) -> int:
     console.say(f"\n{sums['parameters']:,} parameters ({console.size(4 * sums['parameters'])}), "
                 f"{_bflops(sums['bflops'])} BFLOPs an image")
     console.say(f"memory, about: {console.size(sums['inference_bytes'])} for one image at inference; "
-                f"{console.size(sums['training_bytes'])} to train on {sums['training_images']} at a time "
-                "(outputs, their gradients, weights)")
+                f"{console.size(sums['training_bytes'])} to train on {sums['training_images']} at a time")
+    parts = (f"{name} {console.size(count)}" for name, count in sums["training_memory"].items() if count)
+    console.say(f"              {', '.join(parts)}")
     return 0
 
 
 def totals(net: "Network") -> dict[str, Any]:
-    """Sums over the layers.  inference_bytes: weights, and the most that is alive at once for one image;
-    training_bytes: every output and its gradient for batch / subdivisions images, weights, gradients and momentum."""
-    rows, weights = net.rows(), 4 * net.param_count
-    images = max(net.options.batch // net.options.subdivisions, 1) * net.options.time_steps
+    """Sums over the layers; the memory of one image at inference, and of a training step with its parts."""
+    from runner import footprint
+    rows, need = net.rows(), footprint.training(net)
+    names = ("weights", "gradients", "optimizer", "activations", "inputs", "scratch")
+    parts = {name: getattr(need, name) for name in names}
     return {"parameters": net.param_count, "bflops": sum(row.bflops for row in rows),
-            "inference_bytes": 4 * most_alive(rows, math.prod(net.in_shape)) + weights,
-            "training_images": images,
-            "training_bytes": 2 * images * 4 * sum(row.out_values for row in rows) + 3 * weights}
-
-
-def most_alive(rows: Sequence["Row"], inputs: int) -> int:
-    """The largest number of values alive at once, when every output is let go after its last reader."""
-    last_reader = {link: row.index for row in rows for link in row.reads}
-    alive, most = {-1: inputs}, inputs
-    for row in rows:
-        alive[row.index] = row.out_values
-        most = max(most, sum(alive.values()))
-        alive = {link: size for link, size in alive.items() if last_reader.get(link, -1) > row.index}
-    return most
+            "inference_bytes": footprint.inference(net).total, "training_images": need.images,
+            "training_bytes": need.total, "training_memory": parts}
 
 
 def _table(rows: Sequence["Row"]) -> str:

@@ -76,6 +76,7 @@ def _save_every(text: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     from runner.errors import DataError, Diverged, RunnerError, UsageError
+    from runner.footprint import check_fits
     from runner.training import Run, RunFolder, open_job
     folder = RunFolder(args.cfg, args.name)
     if args.resume:
@@ -83,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     if args.freeze:
         args.settings = [*args.settings, f"{args.freeze - 1}.stopbackward=1"]
     net = common.load_network(args)
+    check_fits(net)
     start = args.weights
     if args.weights:
         _start_from(args, net)

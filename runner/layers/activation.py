@@ -6,7 +6,7 @@ import numpy as np
 
 from runner import ops
 from runner.config import opt
-from runner.layers.base import Layer, LayerOptions, register
+from runner.layers.base import Kept, Layer, LayerOptions, register
 
 
 @register("activation", "activate")
@@ -21,6 +21,10 @@ class Activation(Layer):
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
         """x (n, ...) -> y of the same shape, saved."""
         return ops.activate(x, self.options.activation)
+
+    def keeps(self) -> Kept:
+        name = self.options.activation
+        return Kept(name in ops.FROM_INPUT or name in ops.CHANNELS, name != "linear")
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy -> dx = dy f'(x)."""

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 
 from runner import ops
-from runner.layers.base import Layer, Shape, register
+from runner.layers.base import Kept, Layer, Shape, register
 
 
 @register("avgpool", "avg")
@@ -18,6 +18,9 @@ class Avgpool(Layer):
         """x (n, c, h, w) -> y (n, c, 1, 1), saved."""
         x = x.reshape(len(x), *self.image(self.in_shapes[0]))
         return ops.avgpool(x).reshape(len(x), *self.out_shape), x.shape
+
+    def keeps(self) -> Kept:
+        return Kept(inputs=False, output=False)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy -> dx: every pixel gets an equal share."""

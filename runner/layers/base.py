@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -113,6 +113,13 @@ def uniform(bound: float) -> Callable[[np.random.Generator, Shape], np.ndarray]:
 def normal(deviation: float) -> Callable[[np.random.Generator, Shape], np.ndarray]:
     """Drawn from a normal distribution with mean 0."""
     return lambda rng, shape: rng.standard_normal(shape, np.float32) * np.float32(deviation)
+
+
+class Kept(NamedTuple):
+    """What a training forward leaves for the backward pass: its inputs, its output, and further bytes a row."""
+    inputs: bool = True
+    output: bool = True
+    more: int = 0
 
 
 class Layer(ABC):
@@ -222,6 +229,16 @@ class Layer(ABC):
     def joins(self, rows: int) -> bool:
         """Is the output of `rows` rows nothing but the inputs, one behind the other in memory?"""
         return False
+
+    # --- for the prediction of memory (runner/footprint.py) ---------------------------------------
+
+    def keeps(self) -> Kept:
+        """What `saved` holds after a training forward; at most, where it depends on the values."""
+        return Kept(more=self.bytes_of(self.out_shape))
+
+    def bytes_of(self, shape: Shape) -> int:
+        """Memory of one row of that shape."""
+        return math.prod(shape) * self.env.dtype.itemsize
 
     def flops(self) -> float:
         """Floating-point operations for one image, counted as darknet counts them (2 per multiply-add)."""

@@ -8,7 +8,7 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.layers import tail
-from runner.layers.base import Layer, LayerOptions, Shape, register, uniform
+from runner.layers.base import Kept, Layer, LayerOptions, Shape, register, uniform
 
 
 @register("connected", "conn")
@@ -40,6 +40,9 @@ class Connected(Layer):
         weights, biases = tail.folded(self, self.params["weights"])
         run = ops.plan_dense(weights, biases, self.options.activation, rows)
         return run if len(self.in_shapes[0]) == 1 else lambda x, out: run(x.reshape(rows, -1), out)
+
+    def keeps(self) -> Kept:
+        return tail.keeps(self, self.bytes_of(self.out_shape), self.options.activation)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy (n, output) -> dx, in the shape of the input."""

@@ -9,7 +9,7 @@ from runner import ops
 from runner.config import ignored, opt
 from runner.errors import ShapeError
 from runner.layers import blur, tail
-from runner.layers.base import Layer, LayerOptions, Shape, normal, register
+from runner.layers.base import Kept, Layer, LayerOptions, Shape, normal, register
 
 NOT_SHARED = -10**9     # darknet's word for "none"
 BINARY = "the sign of weights and inputs has no slope: their gradients go straight through it"
@@ -122,12 +122,18 @@ class Convolutional(Layer):
                               dilation=self.dilation, groups=self.groups, out_size=self.sharp_shape[1:])
         return run if shape[1:] == self.in_shapes[0] else lambda x, out: run(x.reshape(shape), out)
 
+    def keeps(self) -> Kept:
+        sharp = self.bytes_of(self.sharp_shape)
+        kept = tail.keeps(self, sharp, self.options.activation)
+        return Kept(True, False, kept.more + sharp) if self.options.antialiasing else kept
+
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy (n, filters, oh, ow) -> dx (n, c, h, w)."""
         (x, kept, sharp), o = saved, self.options
         if o.antialiasing:
             dy = blur.blur_backward(dy, sharp, o.antialiasing, (o.stride_y, o.stride_x))
         dz = tail.backward(self, dy, kept, self.options.activation)
+        del dy, saved, kept, sharp      # what is large and not needed below can go
         dx, dweights = ops.conv2d_backward(dz, x, self._weights(), stride=self.stride, padding=self.padding,
                                            dilation=self.dilation, groups=self.groups,
                                            need_dx=self.wants_dx)

@@ -6,7 +6,7 @@ import numpy as np
 
 from runner import ops
 from runner.config import ignored, opt
-from runner.layers.base import Head, LayerOptions, register
+from runner.layers.base import Head, Kept, LayerOptions, register
 
 
 @register("cost")
@@ -31,6 +31,9 @@ class Cost(Head):
 
     def view(self, *xs: np.ndarray) -> np.ndarray:
         return xs[0]
+
+    def keeps(self) -> Kept:
+        return Kept(output=False)
 
     def loss(self, saved: Any, truth: np.ndarray) -> tuple[float, np.ndarray]:
         """truth of the shape of x.  sse prints the squared difference and learns from half its gradient."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from runner.config import ignored, opt
 from runner.errors import ShapeError
-from runner.layers.base import Layer, LayerOptions, Shape, register
+from runner.layers.base import Kept, Layer, LayerOptions, Shape, register
 
 GPU_ONLY = "darknet's CPU code does not do it; give it in [net], where it augments every image"
 
@@ -48,6 +48,9 @@ class Crop(Layer):
         if mirror:
             y = y[..., ::-1]
         return (np.ascontiguousarray(y) if self.options.noadjust else y * 2 - 1), None
+
+    def keeps(self) -> Kept:
+        return Kept(inputs=False, output=False)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """No gradient goes further down."""

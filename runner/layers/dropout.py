@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from runner.config import opt
-from runner.layers.base import Layer, LayerOptions, register
+from runner.layers.base import Kept, Layer, LayerOptions, register
 
 
 def _half(o: Any) -> None:
@@ -83,6 +83,9 @@ class Dropout(Layer):
         kept = ~(inside & hit[..., None, None])
         share = kept.mean(axis=(1, 2, 3), keepdims=True)
         return (kept / np.maximum(share, 1e-6)).astype(x.dtype)
+
+    def keeps(self) -> Kept:
+        return Kept(False, False, self.bytes_of(self.out_shape))
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy -> dx: through the same holes, by the same scale."""

@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.layers.base import Layer, register
+from runner.layers.base import Kept, Layer, register
 
 
 @register("empty", "silence")
@@ -17,6 +17,9 @@ class Empty(Layer):
 
     def view(self, *xs: np.ndarray) -> np.ndarray:
         return xs[0]
+
+    def keeps(self) -> Kept:
+        return Kept(inputs=False, output=False)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy -> dy."""

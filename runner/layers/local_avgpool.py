@@ -7,7 +7,7 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.errors import ShapeError
-from runner.layers.base import Layer, LayerOptions, Shape, register
+from runner.layers.base import Kept, Layer, LayerOptions, Shape, register
 
 
 def _stride(o: Any) -> int:
@@ -50,6 +50,9 @@ class LocalAvgpool(Layer):
         """x (n, c, h, w) -> y (n, c, oh, ow), saved."""
         x, o = x.reshape(len(x), *self.image(self.in_shapes[0])), self.options
         return ops.local_avgpool2d(x, o.size, self.stride, o.padding), x.shape
+
+    def keeps(self) -> Kept:
+        return Kept(inputs=False, output=False)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy -> dx: equal shares to the pixels of each window."""

@@ -1,4 +1,5 @@
 """[maxpool]: the largest value of each window."""
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ from runner import ops
 from runner.config import ignored, opt
 from runner.errors import ShapeError
 from runner.layers import blur
-from runner.layers.base import Layer, LayerOptions, Shape, register
+from runner.layers.base import Kept, Layer, LayerOptions, Shape, register
 
 
 def _stride(o: Any) -> int:
@@ -75,6 +76,13 @@ class Maxpool(Layer):
         if o.antialiasing:
             return blur.blur(sharp, o.antialiasing, (o.stride_y, o.stride_x)), (index, x.shape, sharp)
         return sharp, (index, x.shape, None)
+
+    def keeps(self) -> Kept:
+        o = self.options
+        if o.maxpool_depth:
+            return Kept(False, False, 8 * math.prod(self.out_shape))
+        index = math.prod(self.sharp_shape) * (1 if o.size < 16 else 2)
+        return Kept(False, False, index + (self.bytes_of(self.sharp_shape) if o.antialiasing else 0))
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy -> dx: each value of dy goes to the pixel that won."""

@@ -8,7 +8,7 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.errors import ShapeError
-from runner.layers.base import Layer, LayerOptions, Shape, register
+from runner.layers.base import Kept, Layer, LayerOptions, Shape, register
 
 
 @register("reorg")
@@ -47,6 +47,9 @@ class Reorg(Layer):
         if o.flatten:
             return self._turned(image, o.reverse).reshape(n, *self.out_shape), None
         return (ops.depth_to_space(image, o.stride) if o.reverse else ops.reorg(image, o.stride)), None
+
+    def keeps(self) -> Kept:
+        return Kept(inputs=False, output=False)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy -> dx: every value back to where it came from."""

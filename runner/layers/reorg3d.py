@@ -7,7 +7,7 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.errors import ShapeError
-from runner.layers.base import Layer, LayerOptions, Shape, register
+from runner.layers.base import Kept, Layer, LayerOptions, Shape, register
 
 
 @register("reorg3d")
@@ -37,6 +37,9 @@ class Reorg3d(Layer):
         """x (n, c, h, w) -> y, None."""
         x, s = x.reshape(len(x), *self.image(self.in_shapes[0])), self.options.stride
         return (ops.reorg_inverse(x, s) if self.options.reverse else ops.space_to_depth(x, s)), None
+
+    def keeps(self) -> Kept:
+        return Kept(inputs=False, output=False)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy -> dx: every value back to where it came from."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from runner.config import ignored, opt
 from runner.errors import ShapeError
-from runner.layers.base import Layer, LayerOptions, Shape, register, shape_text
+from runner.layers.base import Kept, Layer, LayerOptions, Shape, register, shape_text
 from runner.ops import parallel
 
 
@@ -70,6 +70,9 @@ class Route(Layer):
             pieces = [(y[i], x[i]) for i in range(rows) for y, x in jobs]
             parallel.for_each(lambda i: np.copyto(*pieces[i]), len(pieces))
         return run
+
+    def keeps(self) -> Kept:
+        return Kept(inputs=False, output=False)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy -> a dx for each input: its own slice, zero outside the part that was taken."""

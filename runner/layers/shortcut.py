@@ -7,7 +7,7 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.errors import ShapeError
-from runner.layers.base import Layer, LayerOptions, Shape, constant, register, shape_text
+from runner.layers.base import Kept, Layer, LayerOptions, Shape, constant, register, shape_text
 
 
 @register("shortcut")
@@ -80,6 +80,11 @@ class Shortcut(Layer):
         if o.weights_type != "none" or (o.alpha, o.beta) != (1, 1) or any(i != self.images[0] for i in self.images):
             return super().prepare(rows)
         return ops.plan_add(o.activation)
+
+    def keeps(self) -> Kept:
+        name = self.options.activation
+        more = self.bytes_of(self.out_shape) if name in ops.FROM_INPUT or name in ops.CHANNELS else 0
+        return Kept("weights" in self.specs, name != "linear", more)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy -> a dx for each input."""

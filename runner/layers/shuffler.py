@@ -7,7 +7,7 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.errors import ShapeError
-from runner.layers.base import Layer, LayerOptions, Shape, register
+from runner.layers.base import Kept, Layer, LayerOptions, Shape, register
 
 
 @register("shuffler")
@@ -30,6 +30,9 @@ class Shuffler(Layer):
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
         """x (n, c, h, w) -> y, None."""
         return ops.depth_to_space(x.reshape(len(x), *self.image(self.in_shapes[0])), self.options.scale), None
+
+    def keeps(self) -> Kept:
+        return Kept(inputs=False, output=False)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy -> dx: every value back to where it came from."""

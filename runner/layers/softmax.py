@@ -8,7 +8,7 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.errors import ShapeError
-from runner.layers.base import Head, LayerOptions, Shape, register
+from runner.layers.base import Head, Kept, LayerOptions, Shape, register
 from runner.layers.wordtree import read_tree
 
 
@@ -49,6 +49,9 @@ class Softmax(Head):
         else:
             p = ops.softmax(x.reshape(len(x), -1), o.groups, o.temperature)
         return p, p
+
+    def keeps(self) -> Kept:
+        return Kept(inputs=False)
 
     def loss(self, saved: Any, truth: np.ndarray) -> tuple[float, np.ndarray]:
         """truth (n, k).  The gradient is p - truth whatever the temperature, as in darknet."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from runner import ops
-from runner.layers.base import Layer, constant
+from runner.layers.base import Kept, Layer, constant
 
 
 def declare(layer: Layer, features: int, batch_normalize: bool) -> None:
@@ -60,6 +60,16 @@ def folded(layer: Layer, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     factor = layer.params["scales"] / deviation
     return ((weights * factor.reshape(-1, *[1] * (weights.ndim - 1))).astype(weights.dtype),
             (biases - layer.buffers["rolling_mean"] * factor).astype(biases.dtype))
+
+
+def keeps(layer: Layer, values: int, activation: str) -> Kept:
+    """What a layer keeps that ends here, its raw product having `values` bytes a row."""
+    product = activation in ops.FROM_INPUT or activation in ops.CHANNELS
+    if "scales" not in layer.specs:
+        return Kept(True, activation != "linear", values if product else 0)
+    if _fused(layer, activation):
+        return Kept(True, False, values)
+    return Kept(True, activation != "linear", values * (2 if product else 1))
 
 
 def backward(layer: Layer, dy: np.ndarray, saved: Any, activation: str) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.errors import ShapeError
-from runner.layers.base import Layer, LayerOptions, Shape, register
+from runner.layers.base import Kept, Layer, LayerOptions, Shape, register
 
 
 @register("upsample")
@@ -39,6 +39,9 @@ class Upsample(Layer):
         if stride < 0 or len(self.in_shapes[0]) != 3:
             return super().prepare(rows)
         return ops.plan_upsample(stride, self.options.scale)
+
+    def keeps(self) -> Kept:
+        return Kept(inputs=False, output=False)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy -> dx: the sum over each block, or its spread."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from runner.ops import parallel
+from runner.ops import memory, parallel
 from runner.ops.activation import CHANNELS, FROM_INPUT, activate, activate_backward
 
 Array = np.ndarray
@@ -26,7 +26,7 @@ def batchnorm_activate(x: Array, scales: Array, biases: Array, epsilon: float, a
     """x (n, c, ...) -> y = act(scales (x - mean) / sqrt(variance + epsilon) + biases), saved, which begins with the
     batch's mean and variance (c,).  x is kept, and must stay as it is; the variance is divided by N - 1.
     """
-    y, count = np.empty_like(x), x.size // x.shape[1]
+    y, count = memory.empty_like(x), x.size // x.shape[1]
     mean, variance, inverse = (np.empty_like(scales) for _ in range(3))
 
     def block(k: slice) -> None:
@@ -45,7 +45,7 @@ def batchnorm_activate_backward(dy: Array, saved: Any, scales: Array, biases: Ar
                                 activation: str) -> tuple[Array, Array, Array]:
     """-> dx, dscales (c,), dbiases (c,); scales and biases are those of the forward pass."""
     mean, _, inverse, x = saved
-    dx, count = np.empty_like(x), x.size // x.shape[1]
+    dx, count = memory.empty_like(x), x.size // x.shape[1]
     dscales, dbiases = np.empty_like(scales), np.empty_like(scales)
 
     def block(k: slice) -> None:
@@ -67,7 +67,7 @@ def batchnorm_activate_backward(dy: Array, saved: Any, scales: Array, biases: Ar
 def bias_activate(x: Array, biases: Array, activation: str) -> tuple[Array, Any]:
     """x (n, c, ...), used up -> y = act(x + biases), saved as activate saves it."""
     keeps_x = activation in FROM_INPUT or activation in CHANNELS
-    y = np.empty_like(x) if keeps_x else x
+    y = memory.empty_like(x) if keeps_x else x
 
     def block(i: slice) -> None:
         part = x[i]
@@ -80,7 +80,7 @@ def bias_activate(x: Array, biases: Array, activation: str) -> tuple[Array, Any]
 
 def bias_activate_backward(dy: Array, saved: Any, activation: str, rule: str = "exact") -> tuple[Array, Array]:
     """-> dx, dbiases (c,); rule as in activate_backward.  dx of a linear layer is dy itself."""
-    dx = dy if activation == "linear" else np.empty_like(dy)
+    dx = dy if activation == "linear" else memory.empty_like(dy)
     parts = np.empty(dy.shape[:2], dy.dtype)
 
     def block(i: slice) -> None:

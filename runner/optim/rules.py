@@ -128,3 +128,9 @@ def make_optimizer(net: Network) -> Optimizer:
     if o.optimizer == "sgd":
         return Sgd(net, o.momentum, o.decay)
     return RULES[o.optimizer](net, o)
+
+
+def state_arrays(options: NetOptions) -> int:
+    """How many arrays the optimizer keeps for each array of weights; the moving average's is one of them."""
+    own = 2 if options.adam or options.optimizer in ("adadelta", "adam", "adamax", "adamw") else 1
+    return own + (options.ema_alpha > 0)
