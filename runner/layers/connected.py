@@ -38,7 +38,7 @@ class Connected(Layer):
 
     def prepare(self, rows: int) -> Any:
         weights, biases = tail.folded(self, self.params["weights"])
-        run = ops.plan_dense(weights, biases, self.options.activation, rows)
+        run = ops.plan_dense(weights, biases, self.options.activation)
         return run if len(self.in_shapes[0]) == 1 else lambda x, out: run(x.reshape(rows, -1), out)
 
     def keeps(self) -> Kept:

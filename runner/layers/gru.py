@@ -38,13 +38,22 @@ class Gru(Recurrent):
             gate(self, "w" + letter, self.options.output)
         self.stored = self.store(STORED[self.env.compat.gate_order])
 
-    def _products(self) -> tuple[Gates, Gates, Gates]:
-        return Gates(self.parts(("uz", "ur", "uh"))), Gates(self.parts(("wz", "wr"))), Gates(self.parts(("wh",)))
+    def _products(self, planned: bool = False) -> tuple[Gates, Gates, Gates]:
+        on_input, on_state, on_reset = (Gates(self.parts(names), planned)
+                                        for names in (("uz", "ur", "uh"), ("wz", "wr"), ("wh",)))
+        return on_input, on_state, on_reset
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
         """x (steps * streams, ...) -> y (steps * streams, output), saved."""
-        steps, streams = self.split(len(x), train)
-        on_input, on_state, on_reset = self._products()
+        return self._walk(x, self._products(), train)
+
+    def prepare(self, rows: int) -> Any:
+        products = self._products(planned=True)
+        return lambda x, out: np.copyto(out, self._walk(x, products, train=False)[0])
+
+    def _walk(self, x: np.ndarray, products: tuple[Gates, Gates, Gates], train: bool) -> tuple[np.ndarray, Any]:
+        """Through the steps of a batch."""
+        (steps, streams), (on_input, on_state, on_reset) = self.split(len(x), train), products
         u, kept_input = on_input.over_time(x.reshape(len(x), -1), steps, train)
         u = u.reshape(steps, streams, *u.shape[1:])
         h = self.carried("h", (streams, *self.out_shape))

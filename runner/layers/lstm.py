@@ -40,8 +40,20 @@ class Lstm(Recurrent):
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
         """x (steps * streams, ...) -> y (steps * streams, output), saved."""
-        steps, streams = self.split(len(x), train)
-        on_input, on_state = (Gates(self.parts(kind + letter for letter in GATES)) for kind in "uw")
+        return self._walk(x, self._gates(), train)
+
+    def prepare(self, rows: int) -> Any:
+        gates = self._gates(planned=True)
+        return lambda x, out: np.copyto(out, self._walk(x, gates, train=False)[0])
+
+    def _gates(self, planned: bool = False) -> tuple[Gates, Gates]:
+        """The four products of the input as one, and those of the state."""
+        on_input, on_state = (Gates(self.parts(kind + letter for letter in GATES), planned) for kind in "uw")
+        return on_input, on_state
+
+    def _walk(self, x: np.ndarray, gates: tuple[Gates, Gates], train: bool) -> tuple[np.ndarray, Any]:
+        """Through the steps of a batch."""
+        (steps, streams), (on_input, on_state) = self.split(len(x), train), gates
         z, kept_input = on_input.over_time(x.reshape(len(x), -1), steps, train)
         z = z.reshape(steps, streams, *z.shape[1:])
         h, c = (self.carried(name, (streams, *self.out_shape)) for name in "hc")
@@ -58,7 +70,7 @@ class Lstm(Recurrent):
         """dy (steps * streams, output) -> dx: back through all steps of the batch, not into the one before."""
         self.require_grads()
         kept_input, kept = saved
-        on_input, on_state = (Gates(self.parts(kind + letter for letter in GATES)) for kind in "uw")
+        on_input, on_state = self._gates()
         dh = dy.reshape(len(kept), -1, *self.out_shape).copy()
         dz = np.empty((*dh.shape[:2], len(GATES), *self.out_shape), dy.dtype)
         dc = np.zeros_like(dh[0])

@@ -77,6 +77,12 @@ class Maxpool(Layer):
             return blur.blur(sharp, o.antialiasing, (o.stride_y, o.stride_x)), (index, x.shape, sharp)
         return sharp, (index, x.shape, None)
 
+    def prepare(self, rows: int) -> Any:
+        o = self.options
+        if o.maxpool_depth or o.antialiasing or len(self.in_shapes[0]) != 3:
+            return super().prepare(rows)
+        return ops.plan_maxpool2d(o.size, self.stride, o.padding)
+
     def keeps(self) -> Kept:
         o = self.options
         if o.maxpool_depth:

@@ -81,10 +81,11 @@ def over_time_backward(layer: Layer, dy: np.ndarray, saved: list[Any]) -> np.nda
 class Gates:
     """Linear [connected] layers that read the same rows, as one product: z (n, gates, outputs).
 
-    Made anew for every pass.  In the backward pass the weights' gradient is one product too, at `finish`.
+    Made anew for every pass of training, once for a plan.  In the backward pass the weights' gradient is one product
+    too, at `finish`.
     """
 
-    def __init__(self, layers: Sequence[Layer]):
+    def __init__(self, layers: Sequence[Layer], planned: bool = False):
         self.layers = layers
         self.outputs = layers[0].out_shape[0]
         self.fused = not any(map(normed, layers))
@@ -92,12 +93,16 @@ class Gates:
         if self.fused:
             self.weights = np.concatenate([layer.params["weights"] for layer in layers])
             self.biases = np.concatenate([layer.params["biases"] for layer in layers])
+            self.product = ops.plan_dense(self.weights, self.biases, "linear") if planned else None
 
     def forward(self, x: np.ndarray, train: bool) -> tuple[np.ndarray, Any]:
         """x (n, inputs) of one step -> z (n, gates, outputs), saved."""
         if self.fused:
-            z = ops.dense(x, self.weights)
-            z += self.biases
+            if self.product is not None:
+                z = self.product(x)
+            else:
+                z = ops.dense(x, self.weights)
+                z += self.biases
             return z.reshape(len(x), len(self.layers), self.outputs), x
         pairs = [layer.forward(x, train=train) for layer in self.layers]
         return np.stack([z for z, _ in pairs], axis=1), [saved for _, saved in pairs]

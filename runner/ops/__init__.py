@@ -28,7 +28,7 @@ from runner.ops.norm import (
     lrn,
     lrn_backward,
 )
-from runner.ops.planned import plan_add, plan_conv2d, plan_dense, plan_upsample
+from runner.ops.planned import plan_add, plan_conv2d, plan_dense, plan_maxpool2d, plan_upsample
 from runner.ops.pool import (
     avgpool,
     avgpool_backward,

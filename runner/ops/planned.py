@@ -10,7 +10,7 @@ import numpy as np
 from runner.ops import memory, parallel
 from runner.ops.activation import CHANNELS, activate
 from runner.ops.conv import Pair, conv2d, conv_out
-from runner.ops.dense import dense
+from runner.ops.pool import maxpool2d
 
 Run = Callable[..., np.ndarray]
 
@@ -28,10 +28,35 @@ def plan_conv2d(weights: np.ndarray, biases: np.ndarray | None, activation: str,
     return run
 
 
-def plan_dense(weights: np.ndarray, biases: np.ndarray | None, activation: str, rows: int) -> Run:
-    """act(x W^T + biases) for x (rows, i); weights (o, i), biases (o,) or None."""
+def plan_dense(weights: np.ndarray, biases: np.ndarray | None, activation: str) -> Run:
+    """act(x W^T + biases) for x (n, i); weights (o, i), biases (o,) or None.
+
+    Several rows are one product: the bits of a row then depend on their number.
+    """
+    parallel.hold_blas()
+
     def run(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        return finish(dense(x, weights, alone=True), biases, activation, out)
+        y = np.empty((len(x), len(weights)), x.dtype) if out is None else out
+
+        def block(i: slice) -> None:
+            if len(x) == 1:
+                np.matmul(weights[i], x[0], out=y[0, i])
+            else:
+                y[:, i] = x @ weights[i].T
+        parallel.for_blocks(block, len(weights), x.size)
+        return finish(y, biases, activation, y)
+    return run
+
+
+def plan_maxpool2d(size: int, stride: Pair, padding: int) -> Run:
+    """The maxima of `maxpool2d` for x (n, c, h, w)."""
+    def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+        planes, into = x.reshape(-1, 1, *x.shape[2:]), out.reshape(-1, 1, *out.shape[2:])
+
+        def block(i: slice) -> None:
+            np.copyto(into[i], maxpool2d(planes[i], size, stride, padding, need_index=False)[0])
+        parallel.for_blocks(block, len(planes), planes[0].size)
+        return out
     return run
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 
 from runner.ops import activation as reference
-from runner.ops import parallel
+from runner.ops import memory, parallel
 from runner.ops.fast.compiling import compiled
 from runner.ops.fast.scalar import CODES, SWISH, activate_run, f4, slope_run
 
@@ -16,7 +16,7 @@ def activate(x: Array, name: str, inplace: bool = False) -> tuple[Array, Any]:
     if name == "linear" or name not in CODES or x.dtype != f4 or not x.flags.c_contiguous:
         return reference.activate(x, name, inplace)
     code, low, high = coded(name)
-    y = x if inplace and code < SWISH else np.empty_like(x)
+    y = x if inplace and code < SWISH else memory.empty_like(x)
     flat, out = x.reshape(-1), y.reshape(-1)
     if y is x:
         parallel.for_blocks(lambda i: _in_place(code, low, high, flat[i]), flat.size, 1)
@@ -31,7 +31,7 @@ def activate_backward(dy: Array, saved: Any, name: str, rule: str = "exact") -> 
         return reference.activate_backward(dy, saved, name, rule)
     code, low, high = coded(name)
     at = saved if code < SWISH else saved[0]
-    dx = np.empty_like(dy)
+    dx = memory.empty_like(dy)
     at, flat, out = at.reshape(-1), dy.reshape(-1), dx.reshape(-1)
     parallel.for_blocks(lambda i: slope_run(code, low, high, at[i], flat[i], out[i]), flat.size, 1)
     return dx

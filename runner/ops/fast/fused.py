@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from runner.ops import fused as reference
-from runner.ops import parallel
+from runner.ops import memory, parallel
 from runner.ops.fast.activation import RUN, coded
 from runner.ops.fast.compiling import compiled
 from runner.ops.fast.scalar import CODES, SLOPE, SWISH, activate_run, f4, slope_run
@@ -21,7 +21,7 @@ Array = np.ndarray
 def batchnorm_activate(x: Array, scales: Array, biases: Array, epsilon: float, activation: str) -> tuple[Array, Any]:
     if not _fits(x, activation):
         return reference.batchnorm_activate(x, scales, biases, epsilon, activation)
-    y, (mean, variance, inverse) = np.empty_like(x), np.empty((3, len(scales)), f4)
+    y, (mean, variance, inverse) = memory.empty_like(x), np.empty((3, len(scales)), f4)
     flat, out = _flat(x), _flat(y)
     parallel.for_blocks(lambda k: _forward(flat, out, scales, biases, f4(epsilon), *coded(activation), mean, variance,
                                            inverse, k.start, k.stop), x.shape[1], x.size // x.shape[1])
@@ -33,7 +33,7 @@ def batchnorm_activate_backward(dy: Array, saved: Any, scales: Array, biases: Ar
     mean, _, inverse, x = saved
     if not (_fits(dy, activation) and x.flags.c_contiguous):
         return reference.batchnorm_activate_backward(dy, saved, scales, biases, activation)
-    dx, (dscales, dbiases) = np.empty_like(x), np.empty((2, len(scales)), f4)
+    dx, (dscales, dbiases) = memory.empty_like(x), np.empty((2, len(scales)), f4)
     flat, grad, out = _flat(x), _flat(dy), _flat(dx)
     parallel.for_blocks(lambda k: _backward(flat, grad, out, mean, inverse, scales, biases, *coded(activation),
                                             dscales, dbiases, k.start, k.stop), x.shape[1], x.size // x.shape[1])
@@ -44,7 +44,7 @@ def bias_activate(x: Array, biases: Array, activation: str) -> tuple[Array, Any]
     if not _fits(x, activation):
         return reference.bias_activate(x, biases, activation)
     code, low, high = coded(activation)
-    y = x if code < SWISH else np.empty_like(x)
+    y = x if code < SWISH else memory.empty_like(x)
     flat, out = _flat(x), _flat(y)
     parallel.for_blocks(lambda i: _bias(flat[i], out[i], biases, code, low, high), len(x), x[:1].size)
     return y, None if activation == "linear" else y if code < SWISH else (x, y)
@@ -54,7 +54,7 @@ def bias_activate_backward(dy: Array, saved: Any, activation: str, rule: str = "
     if not _fits(dy, activation) or (activation == "gelu" and rule == "darknet"):
         return reference.bias_activate_backward(dy, saved, activation, rule)
     linear = activation == "linear"
-    dx, dbiases = dy if linear else np.empty_like(dy), np.empty(dy.shape[1], f4)
+    dx, dbiases = dy if linear else memory.empty_like(dy), np.empty(dy.shape[1], f4)
     at = dy if linear else saved[0] if isinstance(saved, tuple) else saved
     flat, grad, out = _flat(at), _flat(dy), _flat(dx)
     parallel.for_blocks(lambda k: _bias_backward(flat, grad, out, linear, *coded(activation), dbiases, k.start, k.stop),
