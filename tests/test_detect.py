@@ -95,17 +95,32 @@ def test_mistakes(model: Path, capsys: pytest.CaptureFixture) -> None:
     assert "filters=7" in capsys.readouterr().err, "the number that would be right"
 
 
-@pytest.mark.parametrize("verb", ["train", "test", "predict"])
-def test_other_verbs_send_a_detector_here(model: Path, verb: str, capsys: pytest.CaptureFixture) -> None:
-    more = [str(model / "wide.png")] if verb == "predict" else ["--data", str(model)]
-    (model / "train" / "cat").mkdir(parents=True)
-    (model / "test" / "cat").mkdir(parents=True)
-    for split in ("train", "test"):
-        Image.new("RGB", (8, 8)).save(model / split / "cat" / "a.png")
-    assert main([verb, str(model / "a.cfg"), *more, "--weights", str(model / "a.weights")]) == 2
+def test_predict_sends_a_detector_here(model: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["predict", str(model / "a.cfg"), str(model / "wide.png"), "--weights", str(model / "a.weights")]) == 2
     assert "layer 1 [yolo] finds boxes, no classes of whole images: python run.py detect" in capsys.readouterr().err
 
 
 def test_labels_stay_on_the_picture() -> None:
     picture = draw_boxes(np.zeros((3, 30, 50), np.float32), [("a long name", 0, 1.0, (-20, -20, 70, 60))])
     assert picture.size == (50, 30) and np.asarray(picture).any()
+
+
+def test_images_of_one_name_keep_their_own_results(model: Path) -> None:
+    (model / "more").mkdir()
+    for place in ("more/wide.png", "more/wide.bmp", "wide-2.png"):
+        Image.new("RGB", (64, 40), "white").save(model / place)
+    out = model / "out"
+    images = [str(model / name) for name in ("wide.png", "more", "wide-2.png")]
+    assert main(["detect", str(model / "a.cfg"), *images, "--weights", str(model / "a.weights"), "--save", str(out),
+                 "--txt", str(out)]) == 0
+    assert {path.stem for path in out.glob("*.png")} == {path.stem for path in out.glob("*.txt")} == {
+        "wide", "wide-2", "wide-3", "wide-2-2"}
+
+
+def test_labels_do_not_cover_one_another() -> None:
+    """Two boxes in one place: both labels can be read, that is, both colours fill a label's area."""
+    grey = np.full((3, 120, 160), .5, "f4")
+    both = np.asarray(draw_boxes(grey, [("cat", 0, .9, (20, 40, 90, 100)), ("dog", 1, .8, (20, 40, 90, 100))]))
+    areas = [int((both == colour(kind)).all(axis=-1).sum()) for kind in (0, 1)]
+    alone = np.asarray(draw_boxes(grey, [("cat", 0, .9, (20, 40, 90, 100))]))
+    assert min(areas) > .6 * (alone == colour(0)).all(axis=-1).sum()

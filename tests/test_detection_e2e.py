@@ -11,11 +11,15 @@ import pytest
 
 import runner
 from runner import ops
+from runner.datasets import BoxSplit, open_boxes
 from runner.detection import Detections, detections
 from runner.errors import WeightsError
 from runner.images import letterbox, read_image, resize
 from runner.network import Network
 from runner.plan import Plan
+from runner.training.box_data import evaluation_boxes
+from runner.training.boxes import evaluate_boxes, found_in, measure
+from tests import pycoco
 
 SHARED = Path(__file__).parents[2] / "shared"
 RECORDED = sorted((SHARED / "golden-e2e").glob("*/detections.json"))
@@ -120,6 +124,41 @@ def test_e2e_as_pjreddie_prints(path: Path, picture: str, lines: str) -> None:
     assert len(want) == len(ours), f"{ours} against {want}"
     for (name, percent), (our_name, our_percent) in zip(want, ours, strict=True):
         assert name == our_name and abs(our_percent - percent) <= 1.5
+
+
+def _coco60(folder: Path) -> BoxSplit:
+    names = (SHARED / "data/coco60/coco60.names").read_text().splitlines()
+    (folder / "all.yaml").write_text(
+        f"path: {SHARED}/data/coco60\nval: [train.txt, valid.txt]\nnc: {len(names)}\n")
+    split = open_boxes(folder / "all.yaml").test
+    assert split and len(split) == 60
+    return split
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "recorded"), [("yolo-fastest-1.1", .2574), ("yolov3-tiny", .2137),
+                                                 ("yololite-coco-trial6", .0960)])
+def test_e2e_average_precision(model: str, recorded: float, tmp_path: Path) -> None:
+    """As AlexeyAB's `detector map` printed it, to .0005 (its JPEG decoder is another one), and as pycocotools has it of
+    the same boxes."""
+    split, net = _coco60(tmp_path), _folder_network(SHARED / "data/weights" / model / "reference-alexeyab.json")
+    names = [str(k) for k in range(split.classes)]
+    loader, found, shown = evaluation_boxes(net, split), [], []
+    with loader:
+        for x, _ in loader:
+            found += found_in(net, x, loader.sizes)
+            shown += [int(index) for index in loader.indices]
+    assert shown == list(range(60))
+    truths, crowds = [picture.boxes for picture in split], [picture.crowd for picture in split]
+    metrics = measure(found, truths, crowds, names)
+    assert metrics.at.mean == pytest.approx(recorded, abs=.0005)
+    again = evaluation_boxes(net, split)
+    with again:
+        assert evaluate_boxes(net, again, split, names).as_json() == metrics.as_json()
+    # COCO takes the surest 100 of a picture and class; areas are in pixels there
+    scale = [np.array([1, 1, *[1000.] * 4]), np.array([1000.] * 4 + [1])]
+    mean, half = pycoco.stats([rows * scale[0] for rows in found], [rows * scale[1] for rows in truths], split.classes)
+    assert metrics.coco.mean == pytest.approx(mean, abs=2e-4) and metrics.coco.at_half == pytest.approx(half, abs=2e-4)
 
 
 def test_e2e_short_file_is_refused() -> None:

@@ -10,14 +10,18 @@ from runner.errors import DataError
 from runner.training import Asked, Job, open_job
 from runner.training.jobs.characters import Characters
 from runner.training.jobs.classifier import Classifier
-from tests import toy
+from runner.training.jobs.detector import Detector
+from tests import toy, toy_boxes
 
 TEXT = "[net]\ninputs=256\nbatch=3\ntime_steps=5\n[gru]\noutput=4\n[connected]\noutput=256\n[softmax]\n"
 
 
-@pytest.fixture(params=["classifier", "characters"])
+@pytest.fixture(params=["classifier", "characters", "detector"])
 def job(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     monkeypatch.chdir(tmp_path)
+    if request.param == "detector":
+        toy_boxes.make(tmp_path)
+        return open_job(runner.load("cfg/squares.cfg"), Asked("cfg/squares.cfg", seed=3))
     toy.make(tmp_path)
     Path("cfg/text.cfg").write_text(TEXT)
     Path("novel.txt").write_text("to be or not to be " * 40)
@@ -26,8 +30,9 @@ def job(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_the_kind_is_seen_from_the_network(job: Job) -> None:
-    assert type(job) is (Classifier if "toy" in job.asked.cfg else Characters)
-    assert job.trains and job.tests and job.source in ("data/toy", "novel.txt")
+    kinds = {"cfg/toy.cfg": Classifier, "cfg/text.cfg": Characters, "cfg/squares.cfg": Detector}
+    assert type(job) is kinds[job.asked.cfg]
+    assert job.trains and job.tests and job.source in ("data/toy", "novel.txt", "data/squares")
 
 
 def test_batches_go_on_where_the_network_stands(job: Job) -> None:
@@ -54,10 +59,11 @@ def test_metrics_answer_in_every_form_and_measuring_leaves_no_trace(job: Job) ->
 
 
 def test_better_networks_have_higher_scores(job: Job) -> None:
-    job.net.options = job.net.options.__class__(**{**vars(job.net.options), "learning_rate": 0.5})
+    rate, updates = (0.01, 120) if isinstance(job, Detector) else (0.5, 25)
+    job.net.options = job.net.options.__class__(**{**vars(job.net.options), "learning_rate": rate})
     before = job.evaluate().score
     with job.batches() as batches:
-        for _ in islice(runner.train(job.net, batches), 25):
+        for _ in islice(runner.train(job.net, batches), updates):
             pass
     assert job.evaluate().score > before
 
@@ -68,7 +74,8 @@ def test_the_fingerprint_is_that_of_the_training_data(job: Job) -> None:
     before = job.fingerprint()
     assert again() == before
     Path("novel.txt").write_text("or not to be " * 60)
-    Path("data/toy/train/dark/0.png").unlink()
+    for path in (Path("data/toy/train/dark/0.png"), Path("data/squares/labels/train/3.txt")):
+        path.unlink(missing_ok=True)
     assert again() != before
 
 

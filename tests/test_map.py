@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from runner.detection import coco_precision, darknet_precision
+from tests import pycoco
 
 A, B = [.2, .2, .2, .2], [.7, .7, .2, .2]
 
@@ -80,9 +81,8 @@ def test_pictures_do_not_share_truths_and_their_order_does_not_matter() -> None:
     assert one.mean == other.mean and one.true_positives == 2
 
 
-def test_as_pycocotools() -> None:
-    coco_eval = pytest.importorskip("pycocotools.cocoeval")
-    coco = pytest.importorskip("pycocotools.coco")
+@pytest.mark.parametrize("crowded", [False, True])
+def test_as_pycocotools(crowded: bool) -> None:
     rng = np.random.default_rng(0)
     rows = [np.concatenate([rng.uniform(20, 80, (n, 2)), rng.uniform(5, 40, (n, 2)), rng.integers(0, 3, (n, 1))], 1)
             for n in rng.integers(0, 6, 12)]
@@ -91,20 +91,24 @@ def test_as_pycocotools() -> None:
         again = np.repeat(each, 3, axis=0)
         again[:, :4] += rng.normal(0, 1.5, (len(again), 4)).clip(-4, 4)
         boxes.append(np.concatenate([again[:, 4:], rng.uniform(0, 1, (len(again), 1)), again[:, :4]], axis=1))
-    ours = coco_precision(boxes, rows, 3)
+    crowds = [each[:1] * [1, 1, 1.5, 1.5, 1] for each in rows] if crowded else []
+    if crowded:     # every picture's first thing is a crowd, larger than the boxes that lie in it
+        rows = [each[1:] for each in rows]
+    ours = coco_precision(boxes, rows, 3, crowds)
+    mean, half = pycoco.stats(boxes, rows, 3, crowds)
+    assert ours.mean == pytest.approx(mean, abs=1e-9) and ours.at_half == pytest.approx(half, abs=1e-9)
 
-    def corner(x: float, y: float, w: float, h: float) -> list[float]:
-        return [float(x - w / 2), float(y - h / 2), float(w), float(h)]
-    truths = coco.COCO()
-    truths.dataset = {"images": [{"id": i} for i in range(len(rows))], "categories": [{"id": c} for c in range(3)],
-                      "annotations": [{"id": 1 + 100 * i + k, "image_id": i, "category_id": int(r[4]), "iscrowd": 0,
-                                       "bbox": corner(*r[:4]), "area": float(r[2] * r[3])}
-                                      for i, each in enumerate(rows) for k, r in enumerate(each)]}
-    truths.createIndex()
-    answers = truths.loadRes([{"image_id": i, "category_id": int(r[0]), "score": float(r[1]), "bbox": corner(*r[2:])}
-                              for i, each in enumerate(boxes) for r in each])
-    run = coco_eval.COCOeval(truths, answers, "bbox")
-    run.evaluate()
-    run.accumulate()
-    run.summarize()
-    assert ours.mean == pytest.approx(run.stats[0], abs=1e-9) and ours.at_half == pytest.approx(run.stats[1], abs=1e-9)
+
+def test_what_lies_in_a_crowd_is_not_counted() -> None:
+    """A box on nothing but a crowd is neither right nor wrong; one on a truth is right, crowd or not."""
+    far = [.5, .1, .1, .1]
+    boxes, rows = found((0, .9, far), (0, .8, A)), truth((A, 0))
+    wrong, left_out = darknet_precision([boxes], [rows], 1), darknet_precision([boxes], [rows], 1,
+                                                                               crowds=[truth((far, 0), (A, 0))])
+    assert (wrong.mean, wrong.false_positives) == (.5, 1)
+    assert (left_out.mean, left_out.true_positives, left_out.false_positives) == (1, 1, 0)
+    assert darknet_precision([boxes], [rows], 2, crowds=[truth((far, 1))]).false_positives == 1, "of another class"
+    assert coco_precision([boxes], [rows], 1).at_half == pytest.approx(.5)
+    # COCO: a crowd may be much larger than the box that lies in it
+    assert coco_precision([boxes], [rows], 1, [truth(([.5, .2, .6, .4], 0))]).at_half == 1
+    assert coco_precision([boxes], [rows], 1, [truth(([.6, .1, .1, .1], 0))]).at_half == pytest.approx(.5)

@@ -19,6 +19,7 @@ VERBS = {
     "test": "measure a trained network: accuracy, per class, confusion",
     "predict": "say what is on images",
     "detect": "find things on images with a trained detector",
+    "anchors": "find anchors that suit a detection data set",
     "generate": "let a trained character model write",
     "check": "find every mistake in cfg files",
     "summary": "show a network layer by layer: shapes, parameters, BFLOPs, memory",

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from runner.network import Network
-    from runner.training import Asked, RunFolder
+    from runner.training import Asked, BoxRules, RunFolder
 
 
 def positive(text: str) -> int:
@@ -46,6 +46,25 @@ def period(text: str) -> float:
     if not seconds:
         raise argparse.ArgumentTypeError(f"must be a time such as 1h30m, 10m or 45s. Got {text!r}")
     return float(seconds)
+
+
+def share(text: str) -> float:
+    """An argument from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1. Got {text!r}")
+    return value
+
+
+def letterbox_options(parser: argparse._ActionsContainer) -> None:
+    """--letterbox, --stretch."""
+    fit = parser.add_mutually_exclusive_group()
+    fit.add_argument("--letterbox", action="store_true", default=None, help="keep the aspect ratio of the images")
+    fit.add_argument("--stretch", action="store_false", dest="letterbox", help="stretch them to the network's input "
+                                                                              "(default: as letter_box= in [net] says)")
 
 
 def network_options(parser: argparse.ArgumentParser) -> None:
@@ -169,7 +188,8 @@ def load_trained(args: Any) -> tuple["Network", "RunFolder"]:
         raise WeightsError(f"{error}. They were trained with {options}: say the same here") from None
 
 
-def asked(args: Any) -> "Asked":
+def asked(args: Any, boxes: "BoxRules | None" = None) -> "Asked":
     """The data options of a verb, for the job of its network."""
-    from runner.training import Asked
-    return Asked(args.cfg, args.data, args.seed, args.on_bad, lambda sentence: console.warn([sentence]))
+    from runner.training import Asked, BoxRules
+    return Asked(args.cfg, args.data, args.seed, args.on_bad, lambda sentence: console.warn([sentence]),
+                 boxes or BoxRules())

@@ -7,6 +7,7 @@ The images are any mix of images, folders, globs and list files.  --json has the
   python run.py detect my.cfg --weights my.weights dog.jpg --names my.names --thresh .4 --json out.json
 """
 import argparse
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,31 +17,18 @@ if TYPE_CHECKING:
     from runner.finding import Scene
 
 
-def share(text: str) -> float:
-    """An argument from 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1. Got {text!r}")
-    return value
-
-
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cfg", help="the network; its last layers are [yolo], [region] or [detection]")
     parser.add_argument("images", nargs="+", help="images, folders, globs, list files, -")
     common.weights_option(parser)
     parser.add_argument("--names", metavar="FILE",
                         help="names of the classes, a line each (default: the only .names file beside the cfg)")
-    parser.add_argument("--thresh", type=share, default=0.25, help="lowest confidence (default .25)")
-    parser.add_argument("--nms", type=share, default=0.45, help="largest overlap of two boxes of a class (default .45)")
+    parser.add_argument("--thresh", type=common.share, default=0.25, help="lowest confidence (default .25)")
+    parser.add_argument("--nms", type=common.share, default=0.45,
+                        help="largest overlap of two boxes of a class (default .45)")
     parser.add_argument("--class", action="append", default=[], dest="classes", metavar="NAME",
                         help="only things of this class, by name or number; may be repeated")
-    fit = parser.add_mutually_exclusive_group()
-    fit.add_argument("--letterbox", action="store_true", default=None, help="keep the aspect ratio of the images")
-    fit.add_argument("--stretch", action="store_false", dest="letterbox", help="stretch them to the network's input "
-                                                                              "(default: as letter_box= in [net] says)")
+    common.letterbox_options(parser)
     parser.add_argument("--save", metavar="FOLDER", help="write the images with their boxes")
     parser.add_argument("--txt", metavar="FOLDER", help="write YOLO labels: class x y w h, parts of the image")
     parser.add_argument("--csv", metavar="FILE", help="write a table: image, class, confidence, box in pixels")
@@ -56,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     images = expand_images(args.images)
     net, folder = common.load_trained(args)
     names = class_names(args, list(folder.names()))
-    scenes, bad = [], 0
+    scenes, bad, stems = [], 0, set[str]()
     for scene in find(net, images, names=names, thresh=args.thresh, nms=args.nms, letterbox=args.letterbox,
                       classes=[number(word, names) for word in args.classes], on_bad=args.on_bad):
         if scene.error:
@@ -65,10 +53,11 @@ def run(args: argparse.Namespace) -> int:
             continue
         if args.json != "-":
             tell(scene)
+        stem = own_stem(scene.image, stems)
         if args.save:
-            draw(scene, Path(args.save))
+            draw(scene, Path(args.save) / f"{stem}.png")
         if args.txt:
-            write_labels(scene, Path(args.txt))
+            write_labels(scene, Path(args.txt) / f"{stem}.txt")
         if args.json or args.csv:
             scenes.append(rows(scene))
     if args.json:
@@ -109,18 +98,28 @@ def tell(scene: "Scene") -> None:
                     f"left {left}, top {top}, {right - left} x {bottom - top} pixels")
 
 
-def draw(scene: "Scene", folder: Path) -> None:
+def own_stem(image: str, taken: set[str]) -> str:
+    """What the files about an image are called, without suffix: as the image is, `dog`, and with a number, `dog-2`,
+    where two images have one name (dog.jpg and dog.png, or of two folders)."""
+    stem = Path(image).stem
+    names = (stem if n == 1 else f"{stem}-{n}" for n in itertools.count(1))
+    name = next(name for name in names if name.casefold() not in taken)
+    taken.add(name.casefold())
+    return name
+
+
+def draw(scene: "Scene", target: Path) -> None:
     from runner.images.draw import draw_boxes
     assert scene.pixels is not None
     _, height, width = scene.pixels.shape
-    folder.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     boxes = [(thing.name, thing.index, thing.confidence, thing.corners(width, height)) for thing in scene.found]
-    draw_boxes(scene.pixels, boxes).save(folder / f"{Path(scene.image).stem}.png")
+    draw_boxes(scene.pixels, boxes).save(target)
 
 
-def write_labels(scene: "Scene", folder: Path) -> None:
+def write_labels(scene: "Scene", target: Path) -> None:
     from runner.files import atomic_write
-    with atomic_write(folder / f"{Path(scene.image).stem}.txt", "w") as file:
+    with atomic_write(target, "w") as file:
         for thing in scene.found:
             file.write(f"{thing.index} {' '.join(f'{value:.6f}' for value in thing.box)}\n")
 

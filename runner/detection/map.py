@@ -3,6 +3,8 @@
 Both take lists with an entry for each picture:
   found   (m, 6) rows class, probability, x, y, w, h          (Detections.rows())
   truth   (k, 5) rows x, y, w, h, class                       (as labels are)
+  crowds  like truth: what is neither to be found nor wrong to find (darknet's difficult, COCO's iscrowd); may be
+          left out
 in any one unit of length, centre coordinates.
 """
 from collections.abc import Iterator, Sequence
@@ -59,27 +61,31 @@ class CocoPrecision:
 
 
 def darknet_precision(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], classes: int, *, overlap: float = 0.5,
-                      confidence: float = 0.25, points: int = 0) -> AveragePrecision:
+                      confidence: float = 0.25, points: int = 0,
+                      crowds: Sequence[np.ndarray] = ()) -> AveragePrecision:
     """As src/detector.c:validate_detector_map.
 
     A box goes to the truth of its class that it overlaps most, if by more than `overlap`; the surest box of a truth
-    is right, the others are wrong.  points: 0 the area under the curve, 11 or 101 the mean at that many recalls.
+    is right, the others are wrong.  One that fits no truth is not counted if it overlaps a crowd.
+    points: 0 the area under the curve, 11 or 101 the mean at that many recalls.
     """
     kinds, scores, right, overlaps = [np.zeros(0, int)], [np.zeros(0)], [np.zeros(0, bool)], [np.zeros(0)]
     truths = np.zeros(classes, int)
-    for boxes, rows in zip(found, truth, strict=True):
+    for boxes, rows, crowd in zip(found, truth, _crowds(crowds, found), strict=True):
         truths += np.bincount(rows[:, 4].astype(int), minlength=classes)[:classes]
-        for kind, score, table in _of_each_class(boxes, rows):
+        for kind, mine, theirs, many in _of_each_class(boxes, rows, crowd):
+            table, score = _overlaps(mine, theirs), mine[:, 1]
             hit, best = np.zeros(len(score), bool), np.zeros(len(score))
             if table.shape[1]:
                 goal, best = table.argmax(axis=1), table.max(axis=1)
                 close = best > overlap
                 first = np.unique(goal[close], return_index=True)[1]
                 hit[np.flatnonzero(close)[first]] = True
-            kinds.append(np.full(len(score), kind))
-            scores.append(score)
-            right.append(hit)
-            overlaps.append(best)
+            counts = (best > overlap) | ~(_overlaps(mine, many) > overlap).any(axis=1)
+            kinds.append(np.full(int(counts.sum()), kind))
+            scores.append(score[counts])
+            right.append(hit[counts])
+            overlaps.append(best[counts])
     k, p, hits, close_by = (np.concatenate(each) for each in (kinds, scores, right, overlaps))
     order = np.argsort(-p, kind="stable")
     k, p, hits, close_by = k[order], p[order], hits[order], close_by[order]
@@ -91,35 +97,61 @@ def darknet_precision(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], 
                             _best_threshold(p, hits, int(truths.sum())))
 
 
-def coco_precision(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], classes: int) -> CocoPrecision:
-    """As COCO's evaluation of boxes of all areas, without crowds (pycocotools, cocoeval.py)."""
+def coco_precision(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], classes: int,
+                   crowds: Sequence[np.ndarray] = ()) -> CocoPrecision:
+    """As COCO's evaluation of boxes of all areas (pycocotools, cocoeval.py).
+
+    A box that takes no truth and lies in a crowd, by as much of its own area, is not counted.
+    """
     scores: list[list[np.ndarray]] = [[] for _ in range(classes)]
     right: list[list[np.ndarray]] = [[] for _ in range(classes)]
+    counted: list[list[np.ndarray]] = [[] for _ in range(classes)]
     truths = np.zeros(classes, int)
-    for boxes, rows in zip(found, truth, strict=True):
+    for boxes, rows, crowd in zip(found, truth, _crowds(crowds, found), strict=True):
         truths += np.bincount(rows[:, 4].astype(int), minlength=classes)[:classes]
-        for kind, score, table in _of_each_class(boxes, rows):
+        for kind, mine, theirs, many in _of_each_class(boxes, rows, crowd):
             if kind < classes:
-                scores[kind].append(score[:COCO_MOST])
-                right[kind].append(_matched(table[:COCO_MOST]))
+                mine = mine[:COCO_MOST]
+                hit = _matched(_overlaps(mine, theirs))
+                inside = _inside(mine, many).max(axis=1, initial=0) >= COCO_OVERLAPS[:, None]
+                scores[kind].append(mine[:, 1])
+                right[kind].append(hit)
+                counted[kind].append(hit | ~inside)
     per_class = np.full((classes, len(COCO_OVERLAPS)), np.nan)
     for kind in np.flatnonzero(truths).tolist():
         per_class[kind] = 0
         if scores[kind]:
             order = np.argsort(-np.concatenate(scores[kind]), kind="stable")
             hits = np.concatenate(right[kind], axis=1)[:, order]
-            per_class[kind] = [_at_recalls(each, truths[kind]) for each in hits]
+            counts = np.concatenate(counted[kind], axis=1)[:, order]
+            per_class[kind] = [_at_recalls(each[counts[t]], truths[kind]) for t, each in enumerate(hits)]
     return CocoPrecision(per_class)
 
 
-def _of_each_class(boxes: np.ndarray, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """For each class that was found in a picture: it, the probabilities, the surest first, and the IoU with every truth
-    of the class (boxes, truths)."""
+def _crowds(crowds: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    return crowds if len(crowds) else [np.zeros((0, 5))] * len(found)
+
+
+def _of_each_class(boxes: np.ndarray, rows: np.ndarray,
+                   crowd: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+    """For each class that was found in a picture: it, its boxes, the surest first, its truths and its crowds."""
     for kind in np.unique(boxes[:, 0]).astype(int):
         mine = boxes[boxes[:, 0] == kind]
-        mine = mine[np.argsort(-mine[:, 1], kind="stable")]
-        theirs = rows[rows[:, 4] == kind]
-        yield kind, mine[:, 1], ops.iou(mine[:, None, 2:6].astype(float), theirs[None, :, :4].astype(float))
+        yield (int(kind), mine[np.argsort(-mine[:, 1], kind="stable")], rows[rows[:, 4] == kind],
+               crowd[crowd[:, 4] == kind])
+
+
+def _overlaps(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """IoU of every box with every truth (boxes, truths)."""
+    return ops.iou(mine[:, None, 2:6].astype(float), theirs[None, :, :4].astype(float))
+
+
+def _inside(mine: np.ndarray, crowd: np.ndarray) -> np.ndarray:
+    """How much of each box lies in each crowd (boxes, crowds), 0 to 1."""
+    a, b = mine[:, None, 2:6].astype(float), crowd[None, :, :4].astype(float)
+    low, high = (np.maximum(a[..., :2] - a[..., 2:] / 2, b[..., :2] - b[..., 2:] / 2),
+                 np.minimum(a[..., :2] + a[..., 2:] / 2, b[..., :2] + b[..., 2:] / 2))
+    return np.maximum(high - low, 0).prod(axis=-1) / np.maximum(a[..., 2:].prod(axis=-1), 1e-30)
 
 
 def _matched(table: np.ndarray) -> np.ndarray:

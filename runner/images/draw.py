@@ -1,4 +1,4 @@
-"""Boxes drawn on pictures: a colour for each class, labels that can be read on anything."""
+"""Boxes drawn on pictures: a colour for each class, labels that can be read on anything.  And boxes as a cloud."""
 import colorsys
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 # name, class, probability (None: it is the truth), (left, top, right, bottom) in pixels
 Box = tuple[str, int, float | None, Sequence[float]]
+Corners = tuple[float, float, float, float]
 
 
 def colour(kind: int) -> tuple[int, int, int]:
@@ -16,28 +17,94 @@ def colour(kind: int) -> tuple[int, int, int]:
 
 
 def draw_boxes(image: np.ndarray, boxes: Sequence[Box]) -> Image.Image:
-    """image (c, h, w) in 0..1 -> the picture with its boxes, the surest drawn last."""
-    levels = np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
-    picture = Image.fromarray(np.ascontiguousarray(levels.transpose(1, 2, 0).squeeze())).convert("RGB")
+    """image (c, h, w) in 0..1 -> the picture with its boxes, the surest drawn last.
+
+    Labels lie over all boxes, each where it covers no other as far as there is such a place; letters and lines grow
+    with the picture.
+    """
+    picture = _picture(image)
     draw = ImageDraw.Draw(picture)
     short = min(picture.size)
     line, font = max(1, round(short / 200)), ImageFont.load_default(max(10, round(short / 30)))
-    for name, kind, probability, corners in sorted(boxes, key=lambda box: 1 if box[2] is None else box[2]):
-        left, top, right, bottom = _inside(corners, picture.size)
-        fill = colour(kind)
-        draw.rectangle((left, top, right, bottom), outline=fill, width=line)
+    ordered = sorted(boxes, key=lambda box: 1 if box[2] is None else box[2])
+    for _, kind, _, corners in ordered:
+        draw.rectangle(_inside(corners, picture.size), outline=colour(kind), width=line)
+    taken: list[Corners] = []
+    labels = []
+    for name, kind, probability, corners in reversed(ordered):      # the surest choose their places first
         label = name if probability is None else f"{name} {100 * probability:.0f} %"
         x0, y0, x1, y1 = draw.textbbox((0, 0), label, font)
-        wide, tall = x1 - x0 + 2 * line + 2, y1 - y0 + 2 * line + 2
-        x = min(max(0, left), max(0, picture.width - wide))
-        y = top - tall if top >= tall else top      # above the box, or inside where there is no room
-        draw.rectangle((x, y, x + wide, y + tall), fill=fill)
-        ink = "black" if sum(fill) > 380 else "white"
-        draw.text((x + line + 1 - x0, y + line + 1 - y0), label, ink, font)
+        place = _free_place(_inside(corners, picture.size), (x1 - x0 + 2 * line + 2, y1 - y0 + 2 * line + 2),
+                            picture.size, taken)
+        taken.append(place)
+        labels.append((place, kind, label, (place[0] + line + 1 - x0, place[1] + line + 1 - y0)))
+    for place, kind, label, at in reversed(labels):
+        fill = colour(kind)
+        draw.rectangle(place, fill=fill)
+        draw.text(at, label, _ink(fill), font)
     return picture
 
 
-def _inside(corners: Sequence[float], size: tuple[int, int]) -> tuple[float, float, float, float]:
+def draw_cloud(boxes: np.ndarray, members: np.ndarray, anchors: np.ndarray, side: int = 600) -> Image.Image:
+    """boxes (n, 2) and anchors (k, 2), widths and heights: a dot for each box in the colour of its anchor
+    (members (n,)), each anchor a rectangle from the corner that they all have in common."""
+    largest = float(max(boxes.max(), anchors.max()))
+    margin, font = 30, ImageFont.load_default(13)
+    scale = (side - 2 * margin) / largest
+    picture = Image.new("RGB", (side, side), "white")
+    draw = ImageDraw.Draw(picture)
+
+    def at(width: float, height: float) -> tuple[float, float]:
+        return margin + width * scale, side - margin - height * scale
+
+    for (width, height), member in zip(boxes, members, strict=True):
+        x, y = at(width, height)
+        draw.ellipse((x - 2, y - 2, x + 2, y + 2), fill=colour(int(member)))
+    for i, (width, height) in enumerate(anchors):
+        x, y = at(width, height)
+        draw.rectangle((margin, y, x, side - margin), outline=colour(i), width=2)
+    for i, (width, height) in enumerate(anchors):
+        x, y = at(width, height)
+        label = f"{i}: {width:g} x {height:g}"
+        draw.text((x + 4, y - 14), label, "black", font, stroke_width=2, stroke_fill="white")
+    draw.line((margin, margin, margin, side - margin, side - margin, side - margin), fill="black")
+    draw.text((margin, side - margin + 6), "0", "black", font)
+    draw.text((side - 2 * margin, side - margin + 6), f"width {largest:.0f}", "black", font, anchor="ma")
+    draw.text((margin, 8), f"height {largest:.0f}", "black", font)
+    return picture
+
+
+def _picture(image: np.ndarray) -> Image.Image:
+    levels = np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
+    return Image.fromarray(np.ascontiguousarray(levels.transpose(1, 2, 0).squeeze())).convert("RGB")
+
+
+def _ink(fill: tuple[int, int, int]) -> str:
+    """Black or white, whichever stands out more (ITU-R 601 luma)."""
+    return "black" if 0.299 * fill[0] + 0.587 * fill[1] + 0.114 * fill[2] > 128 else "white"
+
+
+def _free_place(box: Corners, label: tuple[float, float], size: tuple[int, int], taken: Sequence[Corners]) -> Corners:
+    """Above the box, else inside it, else below, to the right or left: the first place within the picture that covers
+    no label, or the one that covers least."""
+    (left, top, right, bottom), (wide, tall) = box, label
+    starts = [(left, top - tall), (left, top), (right - wide, top - tall), (left, bottom),
+              (right - wide, bottom - tall), (right, top), (left - wide, top), (left, bottom - tall)]
+    places = []
+    for x, y in starts:
+        x, y = min(max(x, 0), max(size[0] - wide, 0)), min(max(y, 0), max(size[1] - tall, 0))
+        places.append((x, y, x + wide, y + tall))
+    if top < tall:          # no room above: what was pushed down there would lie over the box's edge
+        places = places[1:]
+    return min(places, key=lambda place: sum(_common(place, other) for other in taken))
+
+
+def _common(a: Corners, b: Corners) -> float:
+    """The area two rectangles share."""
+    return max(min(a[2], b[2]) - max(a[0], b[0]), 0) * max(min(a[3], b[3]) - max(a[1], b[1]), 0)
+
+
+def _inside(corners: Sequence[float], size: tuple[int, int]) -> Corners:
     left, top, right, bottom = corners
     left, right = max(0.0, min(left, size[0] - 1)), max(0.0, min(right, size[0] - 1))
     top, bottom = max(0.0, min(top, size[1] - 1)), max(0.0, min(bottom, size[1] - 1))

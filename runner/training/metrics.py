@@ -26,6 +26,10 @@ class Metrics(ABC):
     def tables(self) -> list[Table]:
         """The details, as far as a terminal can show them."""
 
+    def notes(self) -> dict[str, Any]:
+        """What run.yaml keeps of it beside the score, when it is the best so far."""
+        return {}
+
     @abstractmethod
     def as_json(self) -> dict[str, Any]:
         """Everything, for a program to read."""

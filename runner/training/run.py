@@ -50,7 +50,7 @@ class Run:
     """Keeps last.weights, best.weights (those with the highest score so far), the log and the state.
 
     latest   what was measured last; None before, and where there is no test part
-    best     {"update", "score"} of best.weights; None before
+    best     {"update", "score", and the metrics' notes} of best.weights; None before
     stale    measurements since the best one
     ended    why `updates` came to its end: "finished", "patience", "time", or the word given to `stop`
     seconds  of work, those before a resume included
@@ -229,7 +229,7 @@ class Run:
             score = self.latest.score if self.latest else 0.0
             if self.best is None or not self.latest or score >= self.best["score"]:
                 self.stale = self.stale + 1 if self.best and score == self.best["score"] else 0
-                self.best = {"update": update, "score": float(score)} if self.latest else None
+                self.best = {"update": update, "score": float(score), **self.latest.notes()} if self.latest else None
                 self.folder.save(self.net, self.folder.best)
             else:
                 self.stale += 1

@@ -10,11 +10,13 @@ from runner.network import Network
 from runner.training.jobs.base import Asked, Job
 from runner.training.jobs.characters import Characters
 from runner.training.jobs.classifier import Classifier
+from runner.training.jobs.detector import Detector, is_detector
 from runner.training.metrics import Metrics, Table
 
 # which networks are whose; the first that says yes has it
 KINDS: list[tuple[Callable[[Network], bool], type[Job]]] = [
     (is_character_model, Characters),
+    (is_detector, Detector),
     (lambda net: True, Classifier),
 ]
 

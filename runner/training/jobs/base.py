@@ -2,13 +2,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
 from runner.errors import DataError
 from runner.network import Network
+from runner.training.boxes import BoxRules
 from runner.training.loop import Step
 from runner.training.metrics import Metrics
 
@@ -24,12 +25,14 @@ class Asked:
     seed    of the order of the data and of its augmentation
     on_bad  "skip" or "error": what cannot be read is named and skipped, or ends the work
     warn    is called with what is worth saying
+    boxes   how a detector's boxes are judged
     """
     cfg: str
     data: str | None = None
     seed: int = 0
     on_bad: str = "skip"
     warn: Callable[[str], None] = lambda sentence: None
+    boxes: BoxRules = field(default_factory=BoxRules)
 
 
 class Job(ABC):

@@ -28,7 +28,6 @@ class Classifier(Job):
 
     def __init__(self, net: Network, asked: Asked):
         super().__init__(net, asked)
-        no_detector(asked.cfg, net)
         where = find_data(asked.cfg, asked.data, net.options.data or None)
         self.data = open_dataset(where, net.options.split_share)
         for sentence in self.data.warnings:
@@ -99,8 +98,7 @@ def no_detector(cfg: str, net: Network) -> None:
     heads = detection_heads(net.layers)
     if heads:
         raise UsageError(f"{cfg}: layer {heads[0]} [{net.layers[heads[0]].names[0]}] finds boxes, no classes of whole "
-                         f"images: python run.py detect {cfg} IMAGES runs it. Detectors are trained from Python "
-                         "(runner.train), not by a verb yet")
+                         f"images: python run.py detect {cfg} IMAGES runs it")
 
 
 def check_classes(cfg: str, net: Network, classes: int, source: str) -> None:

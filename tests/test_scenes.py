@@ -1,0 +1,40 @@
+"""data/scenes is what tools/make_scenes.py makes of data/digits."""
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from runner.datasets import open_boxes
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_tool_makes_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = importlib.util.spec_from_file_location("make_scenes", ROOT / "tools" / "make_scenes.py")
+    assert spec and spec.loader
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    monkeypatch.setattr(tool, "SCENES", {"train": 40, "test": 20})      # the first of each part
+    tool.main(tmp_path)
+    made = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.*"))
+    assert len(made) == 2 * 60
+    for path in made:
+        mine, kept = tmp_path / path, ROOT / "data" / "scenes" / path
+        if path.suffix == ".txt":
+            assert mine.read_text() == kept.read_text()
+        else:
+            np.testing.assert_array_equal(np.asarray(Image.open(mine)), np.asarray(Image.open(kept)))
+
+
+def test_what_it_holds() -> None:
+    data = open_boxes(ROOT / "data" / "scenes.yaml")
+    assert data.train and data.test and not data.warnings
+    assert len(data.train) == 600 and len(data.test) == 120
+    for split in (data.train, data.test):
+        assert split.counts().min() > len(split) / 4
+        assert any(not len(picture.boxes) for picture in split) and max(len(picture.boxes) for picture in split) == 6
+    heights = 96 * data.train.boxes()[:, 3]
+    assert heights.min() >= 12 and heights.max() <= 56
+    assert np.percentile(heights, 10) < 18 < 36 < np.percentile(heights, 90)
