@@ -95,7 +95,7 @@ def conv2d_transpose(x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1
 
     It is the data gradient of a convolution from y to x.
     """
-    shape = _transposed_shape(x, weights, stride, padding)
+    shape = transposed_shape(x, weights, stride, padding)
     y, _ = conv2d_backward(x, np.zeros(shape, x.dtype), weights, stride=stride, padding=padding)
     assert y is not None
     return y
@@ -109,7 +109,7 @@ def conv2d_transpose_backward(dy: np.ndarray, x: np.ndarray, weights: np.ndarray
     return dx, dweights
 
 
-def _transposed_shape(x: np.ndarray, weights: np.ndarray, stride: Pair, padding: Pair) -> tuple[int, ...]:
+def transposed_shape(x: np.ndarray, weights: np.ndarray, stride: Pair, padding: Pair) -> tuple[int, ...]:
     n, _, h, w = x.shape
     _, f, kh, kw = weights.shape
     return n, f, (h - 1) * stride[0] + kh - 2 * padding[0], (w - 1) * stride[1] + kw - 2 * padding[1]

@@ -4,6 +4,8 @@ A kernel that lacks a case (float64, a rare activation, a fork's formula) calls 
 saves for backward is what these save, so either backward takes it.
 """
 from runner.ops.fast.activation import activate, activate_backward
+from runner.ops.fast.conv import conv2d, conv2d_backward, conv2d_transpose, conv2d_transpose_backward
+from runner.ops.fast.conv_plan import plan_conv2d
 from runner.ops.fast.fused import (
     batchnorm_activate,
     batchnorm_activate_backward,
@@ -12,4 +14,5 @@ from runner.ops.fast.fused import (
 )
 
 __all__ = ["activate", "activate_backward", "batchnorm_activate", "batchnorm_activate_backward", "bias_activate",
-           "bias_activate_backward"]
+           "bias_activate_backward", "conv2d", "conv2d_backward", "conv2d_transpose",
+           "conv2d_transpose_backward", "plan_conv2d"]

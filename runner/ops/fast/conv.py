@@ -1,0 +1,114 @@
+"""Convolution and its gradients, compiled: which algorithm takes which shape.
+
+`conv_product` takes every shape of float32 arrays; what is not float32 or not contiguous goes to the reference.
+"""
+import numpy as np
+
+from runner.ops import conv as reference
+from runner.ops import memory
+from runner.ops.conv import Pair, conv_out
+from runner.ops.fast import conv_product
+
+Array = np.ndarray
+
+
+def conv2d(x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: int = 1,
+           groups: int = 1, out_size: Pair | None = None) -> np.ndarray:
+    if not fits(x, weights) or is_depthwise(weights, groups, x.shape[1]):
+        return reference.conv2d(x, weights, stride=stride, padding=padding, dilation=dilation, groups=groups,
+                                out_size=out_size)
+    n, _, h, w = x.shape
+    f, _, kh, kw = weights.shape
+    oh, ow = out_size or (conv_out(h, kh, stride[0], padding[0], dilation),
+                          conv_out(w, kw, stride[1], padding[1], dilation))
+    y = memory.empty((n, f, oh, ow), x.dtype)
+    packed = [conv_product.pack(part) for part in weights.reshape(groups, f // groups, -1)]
+    forward(x, packed, y, (kh, kw), stride, padding, dilation)
+    return y
+
+
+def conv2d_backward(dy: np.ndarray, x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1),
+                    padding: Pair = (0, 0), dilation: int = 1, groups: int = 1,
+                    need_dx: bool = True) -> tuple[np.ndarray | None, np.ndarray]:
+    if not fits(dy, x, weights) or is_depthwise(weights, groups, x.shape[1]):
+        return reference.conv2d_backward(dy, x, weights, stride=stride, padding=padding, dilation=dilation,
+                                         groups=groups, need_dx=need_dx)
+    dx = data_gradient(dy, x.shape, weights, stride, padding, dilation, groups) if need_dx else None
+    size = weights.shape[2:]
+    if is_plain(size, stride, padding) and dy.shape[2:] == x.shape[2:]:
+        dy, x = flat(dy), flat(x)
+    dweights = conv_product.weight_gradient(dy, x, taps(size, padding, dilation), stride, groups)
+    return dx, dweights.reshape(weights.shape)
+
+
+def conv2d_transpose(x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1),
+                     padding: Pair = (0, 0)) -> np.ndarray:
+    if not fits(x, weights):
+        return reference.conv2d_transpose(x, weights, stride=stride, padding=padding)
+    return data_gradient(x, reference.transposed_shape(x, weights, stride, padding), weights, stride, padding, 1, 1)
+
+
+def conv2d_transpose_backward(dy: np.ndarray, x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1),
+                              padding: Pair = (0, 0), need_dx: bool = True) -> tuple[np.ndarray | None, np.ndarray]:
+    dx = conv2d(dy, weights, stride=stride, padding=padding, out_size=x.shape[2:]) if need_dx else None
+    _, dweights = conv2d_backward(x, dy, weights, stride=stride, padding=padding, need_dx=False)
+    return dx, dweights
+
+
+def fits(*arrays: Array) -> bool:
+    return all(a.dtype == np.float32 and a.flags.c_contiguous and a.size for a in arrays)
+
+
+def forward(x: Array, packed: list[Array], y: Array, size: Pair, stride: Pair, padding: Pair, dilation: int,
+            finish: conv_product.Finish = conv_product.NOTHING) -> None:
+    """y = act(conv(x) + biases) with the packed weights of each group."""
+    if is_plain(size, stride, padding) and x.shape[2:] == y.shape[2:]:
+        x, y = flat(x), flat(y)
+    conv_product.product(x, taps(size, padding, dilation), stride, y.shape[2:], packed, y, finish=finish)
+
+
+def data_gradient(dy: Array, shape: tuple[int, ...], weights: Array, stride: Pair, padding: Pair, dilation: int,
+                  groups: int) -> Array:
+    """dx: a product for each phase of the stride."""
+    _, c, h, w = shape
+    f, _, kh, kw = weights.shape
+    dx = memory.empty(shape, dy.dtype)
+    turned = weights.reshape(groups, f // groups, c // groups, kh, kw).swapaxes(1, 2)
+    if is_plain((kh, kw), stride, padding) and dy.shape[2:] == (h, w):
+        packed = [conv_product.pack(part.reshape(c // groups, -1)) for part in turned]
+        conv_product.product(flat(dy), taps((1, 1), padding, 1), stride, (1, h * w), packed, flat(dx))
+        return dx
+    for a in range(min(stride[0], h)):
+        rows = [i for i in range(kh) if (a + padding[0] - i * dilation) % stride[0] == 0]
+        for b in range(min(stride[1], w)):
+            columns = [j for j in range(kw) if (b + padding[1] - j * dilation) % stride[1] == 0]
+            if not rows or not columns:
+                dx[:, :, a::stride[0], b::stride[1]] = 0
+                continue
+            down = [(a + padding[0] - i * dilation) // stride[0] for i in rows]
+            across = [(b + padding[1] - j * dilation) // stride[1] for j in columns]
+            seen = np.array([(i, j) for i in down for j in across])
+            part = turned if (len(rows), len(columns)) == (kh, kw) else turned[:, :, :, rows][..., columns]
+            packed = [conv_product.pack(one.reshape(c // groups, -1)) for one in part]
+            grid = (-(-(h - a) // stride[0]), -(-(w - b) // stride[1]))
+            conv_product.product(dy, seen, (1, 1), grid, packed, dx, stride, (a, b))
+    return dx
+
+
+def taps(size: Pair, padding: Pair, dilation: int) -> Array:
+    """Where each tap of a kernel looks, from the first point of a window on."""
+    return np.array([(i * dilation - padding[0], j * dilation - padding[1])
+                     for i in range(size[0]) for j in range(size[1])])
+
+
+def is_plain(size: Pair, stride: Pair, padding: Pair) -> bool:
+    """1 x 1 at stride 1: an image may be taken as one long row."""
+    return tuple(size) == stride == (1, 1) and padding == (0, 0)
+
+
+def flat(x: Array) -> Array:
+    return x.reshape(*x.shape[:2], 1, -1)
+
+
+def is_depthwise(weights: Array, groups: int, channels: int) -> bool:
+    return groups == channels > 1

@@ -1,0 +1,162 @@
+"""The innermost loops of matrix products, written for the vector registers.
+
+A compiler keeps a tile of results in registers only when it is told so: here the instructions are put together one by
+one (LLVM's intermediate language, by way of numba's `intrinsic`), ROWS x 3 vectors of results at once, one
+multiplication-addition each per step.  That runs at the processor's peak, and every result is the sum of its terms in
+their order, wherever in a matrix it lies and whoever computes it.
+"""
+import platform
+from typing import Any
+
+from llvmlite import binding, ir
+from numba import types
+from numba.extending import intrinsic
+
+FEATURES = binding.get_host_cpu_features()
+WIDE = bool(FEATURES.get("avx512f"))
+LANES = 16 if WIDE else 8               # floats in a vector
+ROWS = 8 if WIDE or platform.machine() in ("arm64", "aarch64") else 4     # of a tile: ROWS x 3 vectors have registers
+DOT_ROWS, DOT_COLUMNS = (4, 6) if WIDE else (3, 3)
+FUSED = WIDE or bool(FEATURES.get("fma")) or platform.machine() in ("arm64", "aarch64")
+
+FLOAT, INDEX, SHORT = ir.FloatType(), ir.IntType(64), ir.IntType(32)
+VECTOR = ir.VectorType(FLOAT, LANES)
+ZERO = ir.Constant(VECTOR, [0.0] * LANES)
+UNDEFINED = ir.Constant(VECTOR, ir.Undefined)
+
+
+class _Writer:
+    """Writes instructions at the place a builder stands."""
+
+    def __init__(self, context: Any, builder: Any):
+        self.context, self.builder = context, builder
+
+    def pointer(self, array_type: Any, array: Any, start: Any) -> Any:
+        return self.builder.gep(self.context.make_array(array_type)(self.context, self.builder, array).data, [start])
+
+    def at(self, base: Any, index: Any, factor: int = 1, extra: int = 0) -> Any:
+        """index * factor + extra, added to base if there is one."""
+        b = self.builder
+        value = b.add(b.mul(index, INDEX(factor)), INDEX(extra))
+        return value if base is None else b.add(base, value)
+
+    def _vector(self, pointer: Any, offset: Any) -> Any:
+        return self.builder.bitcast(self.builder.gep(pointer, [offset]), VECTOR.as_pointer())
+
+    def load(self, pointer: Any, offset: Any) -> Any:
+        value = self.builder.load(self._vector(pointer, offset))
+        value.align = 4
+        return value
+
+    def store(self, value: Any, pointer: Any, offset: Any) -> None:
+        self.builder.store(value, self._vector(pointer, offset)).align = 4
+
+    def spread(self, pointer: Any, offset: Any) -> Any:
+        """One float in all lanes."""
+        b = self.builder
+        one = b.insert_element(UNDEFINED, b.load(b.gep(pointer, [offset])), SHORT(0))
+        return b.shuffle_vector(one, UNDEFINED, ir.Constant(ir.VectorType(SHORT, LANES), [0] * LANES))
+
+    def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
+        """a b + c"""
+        if not FUSED:
+            return self.builder.fadd(self.builder.fmul(a, b), c)
+        module, name = self.builder.module, f"llvm.fma.v{LANES}f32"
+        function = module.globals.get(name) or ir.Function(module, ir.FunctionType(VECTOR, [VECTOR] * 3), name)
+        return self.builder.call(function, [a, b, c])
+
+    def total(self, value: Any) -> Any:
+        """The sum of all lanes: halves are added until one is left."""
+        b, lanes = self.builder, LANES
+        while lanes > 1:
+            lanes //= 2
+            halves = [b.shuffle_vector(value, value, ir.Constant(ir.VectorType(SHORT, lanes),
+                                                                 list(range(first, first + lanes))))
+                      for first in (0, lanes)]
+            value = b.fadd(*halves)
+        return b.extract_element(value, SHORT(0))
+
+    def loop(self, steps: Any, count: int, step: Any) -> list[Any]:
+        """`count` vectors from zero, given a new value `steps` times (at least once) by step(i, vectors)."""
+        b, before = self.builder, self.builder.block
+        body, after = b.append_basic_block("steps"), b.append_basic_block("after")
+        b.branch(body)
+        b.position_at_end(body)
+        i, sums = b.phi(INDEX), [b.phi(VECTOR) for _ in range(count)]
+        news = step(i, sums)
+        following = b.add(i, INDEX(1))
+        for phi, first, new in [(i, INDEX(0), following), *((s, ZERO, n) for s, n in zip(sums, news, strict=True))]:
+            phi.add_incoming(first, before)
+            phi.add_incoming(new, body)
+        b.cbranch(b.icmp_signed("<", following, steps), body, after)
+        b.position_at_end(after)
+        return news
+
+
+def _make_tile(vectors: int) -> Any:
+    @intrinsic
+    def tile(typing: Any, a: Any, a0: Any, b: Any, b0: Any, ldb: Any, k: Any, c: Any, c0: Any, ldc: Any,
+             add: Any) -> Any:
+        """c (ROWS, vectors LANES) = or, if add, += sum over k of a[k, row] b[k, column].
+
+        a (k, ROWS), b and c are flat arrays from a0, b0, c0 on; ldb, ldc: from one row to the next.
+        """
+        i = types.intp
+        signature = types.void(a, i, b, i, i, i, c, i, i, i)
+
+        def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            w, kinds = _Writer(context, builder), signature.args
+            _, a0, _, b0, ldb, k, _, c0, ldc, add = args
+            a, b, c = (w.pointer(kinds[at], args[at], start) for at, start in ((0, a0), (2, b0), (6, c0)))
+
+            def step(i: Any, sums: list[Any]) -> list[Any]:
+                row = builder.mul(i, ldb)
+                values = [w.load(b, builder.add(row, INDEX(v * LANES))) for v in range(vectors)]
+                news = []
+                for m in range(ROWS):
+                    factor = w.spread(a, w.at(None, i, ROWS, m))
+                    news += [w.multiply_add(factor, values[v], sums[m * vectors + v]) for v in range(vectors)]
+                return news
+            sums = w.loop(k, ROWS * vectors, step)
+            places = [w.at(INDEX(v * LANES), ldc, m) for m in range(ROWS) for v in range(vectors)]
+            with builder.if_else(builder.icmp_signed("!=", add, INDEX(0))) as (more, first):
+                with more:
+                    for value, place in zip(sums, places, strict=True):
+                        w.store(builder.fadd(w.load(c, place), value), c, place)
+                with first:
+                    for value, place in zip(sums, places, strict=True):
+                        w.store(value, c, place)
+            return context.get_dummy_value()
+        return signature, write
+    return tile
+
+
+@intrinsic
+def dots(typing: Any, a: Any, a0: Any, lda: Any, b: Any, b0: Any, ldb: Any, k: Any, c: Any, c0: Any, ldc: Any) -> Any:
+    """c (DOT_ROWS, DOT_COLUMNS) += a b^T over k vectors: a's rows times b's rows, each pair summed up."""
+    i = types.intp
+    signature = types.void(a, i, i, b, i, i, i, c, i, i)
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        w, kinds = _Writer(context, builder), signature.args
+        _, a0, lda, _, b0, ldb, k, _, c0, ldc = args
+        a, b, c = w.pointer(kinds[0], args[0], a0), w.pointer(kinds[3], args[3], b0), w.pointer(kinds[7], args[7], c0)
+
+        def step(i: Any, sums: list[Any]) -> list[Any]:
+            along = builder.mul(i, INDEX(LANES))
+            left = [w.load(a, w.at(along, lda, m)) for m in range(DOT_ROWS)]
+            news = []
+            for v in range(DOT_COLUMNS):
+                right = w.load(b, w.at(along, ldb, v))
+                news += [w.multiply_add(left[m], right, sums[v * DOT_ROWS + m]) for m in range(DOT_ROWS)]
+            return news
+        sums = w.loop(k, DOT_ROWS * DOT_COLUMNS, step)
+        for v in range(DOT_COLUMNS):
+            for m in range(DOT_ROWS):
+                place = builder.gep(c, [w.at(INDEX(v), ldc, m)])
+                builder.store(builder.fadd(builder.load(place), w.total(sums[v * DOT_ROWS + m])), place)
+        return context.get_dummy_value()
+    return signature, write
+
+
+tile1, tile2, tile3 = _make_tile(1), _make_tile(2), _make_tile(3)
