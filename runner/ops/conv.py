@@ -21,8 +21,12 @@ def conv_out(length: int, size: int, stride: int, padding: int, dilation: int = 
 
 
 def conv2d(x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: int = 1,
-           groups: int = 1, out_size: Pair | None = None) -> np.ndarray:
-    """-> y (n, f, oh, ow) = sum over c, i, j of weights[f, c, i, j] x[c, y sy + i d - py, x sx + j d - px]."""
+           groups: int = 1, out_size: Pair | None = None, alone: bool = False) -> np.ndarray:
+    """-> y (n, f, oh, ow) = sum over c, i, j of weights[f, c, i, j] x[c, y sy + i d - py, x sx + j d - px].
+
+    alone: an image gets the same bits in any batch.  Here it always does; a faster kernel may let the images of a
+    batch share products where that is not asked for.
+    """
     n, c, h, w = x.shape
     f, _, kh, kw = weights.shape
     oh, ow = out_size or (conv_out(h, kh, stride[0], padding[0], dilation),

@@ -1,27 +1,31 @@
 """Convolution and its gradients, compiled: which algorithm takes which shape.
 
-`conv_product` takes every shape of float32 arrays; what is not float32 or not contiguous goes to the reference.
+`winograd` takes 3 x 3 at stride 1 where images are large enough, `conv_product` every other shape of float32 arrays;
+what is not float32 or not contiguous goes to the reference.
 """
 import numpy as np
 
 from runner.ops import conv as reference
 from runner.ops import memory
 from runner.ops.conv import Pair, conv_out
-from runner.ops.fast import conv_product
+from runner.ops.fast import conv_product, winograd
 
 Array = np.ndarray
 
 
 def conv2d(x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: int = 1,
-           groups: int = 1, out_size: Pair | None = None) -> np.ndarray:
+           groups: int = 1, out_size: Pair | None = None, alone: bool = False) -> np.ndarray:
     if not fits(x, weights) or is_depthwise(weights, groups, x.shape[1]):
         return reference.conv2d(x, weights, stride=stride, padding=padding, dilation=dilation, groups=groups,
-                                out_size=out_size)
+                                out_size=out_size, alone=alone)
     n, _, h, w = x.shape
     f, _, kh, kw = weights.shape
     oh, ow = out_size or (conv_out(h, kh, stride[0], padding[0], dilation),
                           conv_out(w, kw, stride[1], padding[1], dilation))
     y = memory.empty((n, f, oh, ow), x.dtype)
+    if winograd.fits(x.shape, weights.shape, (oh, ow), stride, padding, dilation, groups, alone):
+        winograd.conv(x, winograd.transformed(weights, turned=True), y, padding, alone=alone)
+        return y
     packed = [conv_product.pack(part) for part in weights.reshape(groups, f // groups, -1)]
     forward(x, packed, y, (kh, kw), stride, padding, dilation)
     return y
@@ -33,6 +37,8 @@ def conv2d_backward(dy: np.ndarray, x: np.ndarray, weights: np.ndarray, *, strid
     if not fits(dy, x, weights) or is_depthwise(weights, groups, x.shape[1]):
         return reference.conv2d_backward(dy, x, weights, stride=stride, padding=padding, dilation=dilation,
                                          groups=groups, need_dx=need_dx)
+    if winograd.fits(x.shape, weights.shape, dy.shape[2:], stride, padding, dilation, groups):
+        return winograd.backward(dy, x, winograd.transformed(weights), padding, need_dx)
     dx = data_gradient(dy, x.shape, weights, stride, padding, dilation, groups) if need_dx else None
     size = weights.shape[2:]
     if is_plain(size, stride, padding) and dy.shape[2:] == x.shape[2:]:

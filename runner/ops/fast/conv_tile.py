@@ -25,7 +25,7 @@ ZERO = ir.Constant(VECTOR, [0.0] * LANES)
 UNDEFINED = ir.Constant(VECTOR, ir.Undefined)
 
 
-class _Writer:
+class Writer:
     """Writes instructions at the place a builder stands."""
 
     def __init__(self, context: Any, builder: Any):
@@ -105,7 +105,7 @@ def _make_tile(vectors: int) -> Any:
         signature = types.void(a, i, b, i, i, i, c, i, i, i)
 
         def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            w, kinds = _Writer(context, builder), signature.args
+            w, kinds = Writer(context, builder), signature.args
             _, a0, _, b0, ldb, k, _, c0, ldc, add = args
             a, b, c = (w.pointer(kinds[at], args[at], start) for at, start in ((0, a0), (2, b0), (6, c0)))
 
@@ -138,7 +138,7 @@ def dots(typing: Any, a: Any, a0: Any, lda: Any, b: Any, b0: Any, ldb: Any, k: A
     signature = types.void(a, i, i, b, i, i, i, c, i, i)
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        w, kinds = _Writer(context, builder), signature.args
+        w, kinds = Writer(context, builder), signature.args
         _, a0, lda, _, b0, ldb, k, _, c0, ldc = args
         a, b, c = w.pointer(kinds[0], args[0], a0), w.pointer(kinds[3], args[3], b0), w.pointer(kinds[7], args[7], c0)
 
