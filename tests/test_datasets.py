@@ -210,6 +210,9 @@ def test_find_data_order(tmp_path, monkeypatch):
         find_data(cfg, data="nowhere")
     with pytest.raises(DataError, match="data=nowhere does not exist"):
         find_data(cfg, net_data="nowhere")
+    for hint in (lambda: find_data(cfg, net_data="data/mnist"), lambda: find_data("cfg/mnist.cfg")):
+        with pytest.raises(DataError, match=r"`python run\.py download mnist` brings it to data/mnist"):
+            hint()
 
 
 def test_expand_images(tmp_path, monkeypatch):

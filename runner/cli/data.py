@@ -84,7 +84,7 @@ def open_any(path: str) -> "Dataset | BoxDataset":
         try:
             return open_dataset(path)
         except DataError as no_classes:
-            if Path(path).is_dir() or str(no_classes) == str(no_boxes):
+            if Path(path).suffix.lower() not in (".data", ".yaml", ".yml") or str(no_classes) == str(no_boxes):
                 raise
             raise DataError(f"{no_classes}\n(as data with boxes: {no_boxes})") from None
 
@@ -140,7 +140,7 @@ def _part_lines(name: str, found: "PartSurvey", names: list[str]) -> list[str]:
         low, middle, high = (100 * float(np.quantile(areas, q)) for q in (.05, .5, .95))
         lines.append(f"  {len(found.boxes):,} boxes, {len(found.boxes) / max(1, found.images):.1f} an image; side of "
                      f"a box as part of the image: {middle:.0f} % (from {low:.0f} to {high:.0f} %)")
-        lines.append(f"  {found.empty:,} images have none")
+        lines.append(f"  {found.empty:,} images have none" if found.empty else "  every image has at least one")
     return lines
 
 

@@ -11,6 +11,7 @@ from runner.datasets.darknet import open_data_file
 from runner.datasets.description import open_description
 from runner.datasets.folders import ARCHIVES, images_in, open_folder
 from runner.datasets.lists import locate, read_lines
+from runner.datasets.public import SETS
 from runner.errors import DataError
 from runner.images.decode import SUFFIXES
 
@@ -70,7 +71,7 @@ def find_data(cfg_path: str | os.PathLike, data: str | None = None, net_data: st
         found = locate(net_data, [cfg.parent, above])
         if found is None:
             raise DataError(f"{cfg}: [net] data={net_data} does not exist. Looked in the current folder, "
-                            f"{cfg.parent} and {above}")
+                            f"{cfg.parent} and {above}" + _download(net_data))
         return Path(found)
     bases = [Path("data")]
     if (above / "data").resolve() != bases[0].resolve():
@@ -80,7 +81,13 @@ def find_data(cfg_path: str | os.PathLike, data: str | None = None, net_data: st
         if place.is_dir() if place.name == cfg.stem else place.is_file():
             return place
     raise DataError(f"{cfg}: no data to be found. Name it by --data, or by data= in [net], or put it at one "
-                    f"of {', '.join(str(place) for place in places)}")
+                    f"of {', '.join(str(place) for place in places)}" + _download(cfg.stem))
+
+
+def _download(path: str) -> str:
+    """How to get a public data set that is not there."""
+    name = Path(path).name
+    return f". `python run.py download {name}` brings it to data/{name}" if name in SETS else ""
 
 
 def expand_images(arguments: Iterable[str | os.PathLike]) -> list[str]:

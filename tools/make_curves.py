@@ -1,0 +1,59 @@
+"""Draw the curves of training runs over each other: the test score, and the losses it came with.
+
+    python tools/make_curves.py OUT.png "heading" LABEL=weights/a LABEL=weights/b ...
+"""
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from runner.errors import MissingExtra
+from runner.training.log import read_rows
+
+SMOOTH = 0.98       # of the training loss, from update to update
+
+
+def column(rows: list[dict[str, str]], name: str) -> tuple[list[int], list[float]]:
+    """Updates and values of the lines that have one."""
+    found = [(int(row["update"]), float(row[name])) for row in rows if row.get(name)]
+    return [update for update, _ in found], [value for _, value in found]
+
+
+def smoothed(values: list[float]) -> list[float]:
+    out, mean, weight = [], 0.0, 0.0
+    for value in values:
+        mean, weight = SMOOTH * mean + (1 - SMOOTH) * value, SMOOTH * weight + (1 - SMOOTH)
+        out.append(mean / weight)
+    return out
+
+
+def main(target: str, heading: str, *runs: str) -> None:
+    try:
+        import matplotlib
+    except ImportError:
+        raise MissingExtra("matplotlib", "drawing curves", "requirements-plots.txt") from None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), constrained_layout=True)
+    for number, run in enumerate(runs):
+        label, _, folder = run.partition("=")
+        rows, colour = read_rows(Path(folder) / "log.csv"), f"C{number}"
+        updates, scores = column(rows, "score")
+        left.plot(updates, [100 * (1 - score) for score in scores], color=colour, marker=".", label=label)
+        updates, losses = column(rows, "loss")
+        right.plot(updates, smoothed(losses), color=colour, linestyle=":", label=f"{label}: while training")
+        updates, losses = column(rows, "test_loss")
+        right.plot(updates, losses, color=colour, label=f"{label}: on test images")
+    left.set(title="wrong of the test images, %", xlabel="update", yscale="log")
+    left.yaxis.set_major_formatter("{x:g}")
+    left.yaxis.set_minor_formatter("{x:g}")
+    right.set(title="loss", xlabel="update", yscale="log")
+    for panel in (left, right):
+        panel.grid(alpha=.3, which="both")
+        panel.legend(fontsize=8)
+    figure.suptitle(heading)
+    figure.savefig(target, dpi=90)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
