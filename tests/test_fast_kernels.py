@@ -171,3 +171,81 @@ def test_one_pass_or_one_step_after_the_other() -> None:
         for mine, theirs in zip(ops.REFERENCE["batchnorm_activate_backward"](dy, saved, v, v, name),
                                 ops.batchnorm_backward(dz, normed, v, rule="exact"), strict=True):
             np.testing.assert_allclose(mine, theirs, atol=1e-10)
+
+
+@few
+@given(shapes, st.integers(1, 5), st.integers(1, 3), st.integers(1, 3), st.integers(0, 4), st.booleans(), seeds)
+def test_maxpool(shape: tuple, size: int, down: int, across: int, padding: int, ties: bool, seed: int) -> None:
+    x = np.round(normal(seed, *shape)) if ties else normal(seed, *shape)
+    sides = [(side + padding - size) // s + 1 for side, s in zip(shape[2:], (down, across), strict=True)]
+    before = padding // 2
+    if min(sides) < 1 or before >= size or any(
+            (out - 1) * s - before >= side for out, s, side in zip(sides, (down, across), shape[2:], strict=True)):
+        return      # a window with no pixel in it: [maxpool] does not take it
+    want, index = ops.REFERENCE["maxpool2d"](x, size, (down, across), padding)
+    got, won = fast.maxpool2d(x, size, (down, across), padding)
+    assert np.array_equal(got, want) and np.array_equal(won, index)
+    assert np.array_equal(fast.maxpool2d(x, size, (down, across), padding, need_index=False)[0], want)
+    dy = normal(seed + 1, *want.shape)
+    close(fast.maxpool2d_backward(dy, won, x.shape, size, (down, across), padding),
+          ops.REFERENCE["maxpool2d_backward"](dy, index, x.shape, size, (down, across), padding))
+
+
+def test_a_maximum_that_is_no_number_stays_one() -> None:
+    x = np.full((1, 1, 2, 4), np.nan, "float32")
+    assert np.isnan(fast.maxpool2d(x, 2, (2, 2), 0)[0]).all() and np.isnan(fast.maxpool2d(x, 2, (1, 1), 1)[0]).all()
+
+
+@few
+@given(shapes, seeds)
+def test_averages(shape: tuple, seed: int) -> None:
+    x, dy = normal(seed, *shape), normal(seed, *shape[:2])
+    close(fast.avgpool(x), ops.REFERENCE["avgpool"](x))
+    close(fast.avgpool_backward(dy, shape), ops.REFERENCE["avgpool_backward"](dy, shape))
+
+
+@few
+@given(shapes, st.integers(1, 4), st.sampled_from([1., .5]), seeds)
+def test_upsample(shape: tuple, stride: int, scale: float, seed: int) -> None:
+    x = normal(seed, *shape)
+    y = fast.upsample(x, stride, scale)
+    close(y, ops.REFERENCE["upsample"](x, stride, scale))
+    close(fast.upsample_backward(y, stride, scale), ops.REFERENCE["upsample_backward"](y, stride, scale))
+    close(fast.downsample(x, stride, scale), ops.REFERENCE["downsample"](x, stride, scale))
+
+
+@few
+@given(shapes, st.integers(2, 3), activations, seeds)
+def test_sums(shape: tuple, count: int, name: str, seed: int) -> None:
+    xs = [normal(seed + k, *shape) for k in range(count)]
+    want, saved = ops.REFERENCE["sum_activate"](xs, name)
+    got, kept = fast.sum_activate(xs, name)
+    close(got, want)
+    np.testing.assert_allclose(want, ops.REFERENCE["activate"](np.sum(xs, axis=0), name)[0], atol=1e-5)
+    close(fast.activate_backward(xs[0], kept, name), ops.REFERENCE["activate_backward"](xs[0], saved, name), 1e-5)
+
+
+@few
+@given(st.integers(1, 3000), st.sampled_from([0., .01]), seeds)
+def test_updates(size: int, decay: float, seed: int) -> None:
+    w, g, m, v = (normal(seed + k, size) for k in range(4))
+    for name, state, numbers in (("sgd_update", [m], (.9, decay, .1)),
+                                 ("adam_update", [m, abs(v)], (.9, .99, decay, .1, .5, 1e-3))):
+        mine, theirs = ([w.copy(), g.copy(), *(s.copy() for s in state)] for _ in range(2))
+        getattr(fast, name)(*mine, *numbers)
+        ops.REFERENCE[name](*theirs, *numbers)
+        for a, b in zip(mine, theirs, strict=True):
+            close(a, b)
+        assert not mine[1].any() and not theirs[1].any(), "the gradient is used up"
+
+
+def test_the_bits_of_pooling_and_updates() -> None:
+    x, w = normal(1, 3, 40, 64, 50), normal(2, 300_000)
+
+    def compute() -> list[np.ndarray]:
+        y, index = fast.maxpool2d(x, 3, (2, 2), 2)
+        moved, grad, state = w.copy(), w[::-1].copy(), w.copy()
+        fast.sgd_update(moved, grad, state, .9, .01, .1)
+        return [y, index, fast.maxpool2d_backward(y, index, x.shape, 3, (2, 2), 2), fast.avgpool(x),
+                fast.upsample(x, 2), fast.downsample(x, 2), fast.sum_activate((x, x), "mish")[0], moved, state]
+    same_bits(compute)

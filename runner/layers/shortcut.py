@@ -57,6 +57,9 @@ class Shortcut(Layer):
     def forward(self, *xs: np.ndarray, train: bool = False) -> tuple[np.ndarray, Any]:
         """xs (n, c_i, h_i, w_i) -> y (n, c, h, w), saved."""
         xs = tuple(x.reshape(len(x), *image) for x, image in zip(xs, self.images, strict=True))
+        if self._plain():
+            y, kept = ops.sum_activate(xs, self.options.activation)
+            return y, (kept, None, None)
         if "weights" in self.params:
             effective, normal = self._effective()
             y = xs[0] * effective[0, :, None, None]
@@ -76,10 +79,12 @@ class Shortcut(Layer):
         return y, (kept, xs if normal is not None else None, normal)
 
     def prepare(self, rows: int) -> Any:
+        return ops.plan_add(self.options.activation) if self._plain() else super().prepare(rows)
+
+    def _plain(self) -> bool:
+        """Is it the sum of images of one shape?"""
         o = self.options
-        if o.weights_type != "none" or (o.alpha, o.beta) != (1, 1) or any(i != self.images[0] for i in self.images):
-            return super().prepare(rows)
-        return ops.plan_add(o.activation)
+        return o.weights_type == "none" and (o.alpha, o.beta) == (1, 1) and len(set(self.images)) == 1
 
     def keeps(self) -> Kept:
         name = self.options.activation

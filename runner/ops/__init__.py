@@ -17,7 +17,13 @@ from runner.ops.box import BOX_GRADIENTS, box_gradient, box_rmse, ciou, diou, di
 from runner.ops.cell import lstm_cell, lstm_cell_backward
 from runner.ops.conv import conv2d, conv2d_backward, conv2d_transpose, conv2d_transpose_backward
 from runner.ops.dense import dense, dense_backward
-from runner.ops.fused import batchnorm_activate, batchnorm_activate_backward, bias_activate, bias_activate_backward
+from runner.ops.fused import (
+    batchnorm_activate,
+    batchnorm_activate_backward,
+    bias_activate,
+    bias_activate_backward,
+    sum_activate,
+)
 from runner.ops.loss import LOSSES, MASKED, loss, objective
 from runner.ops.norm import (
     add_bias,
@@ -59,6 +65,7 @@ from runner.ops.softmax import (
     softmax_spatial,
     softmax_tree,
 )
+from runner.ops.update import adam_update, sgd_update
 
 REFERENCE = {name: f for name, f in globals().items() if inspect.isfunction(f)}
 

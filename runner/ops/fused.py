@@ -4,6 +4,7 @@ Elementwise steps cost what it takes to fetch the values from memory, so here al
 those are in the cache.  Only what cannot be computed again is saved: x and the statistics.  These are the true
 derivatives; a fork's formulas are in norm.py and activation.py, one step after the other.
 """
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,6 +92,23 @@ def bias_activate_backward(dy: Array, saved: Any, activation: str, rule: str = "
         parts[i] = part.sum(axis=tuple(range(2, dy.ndim)))
     parallel.for_blocks(block, len(dy), dy[:1].size)
     return dx, parts.sum(axis=0)
+
+
+def sum_activate(arrays: Sequence[Array], activation: str = "linear") -> tuple[Array, Any]:
+    """Arrays of one shape (n, ...) -> y = act(their sum), saved as activate saves it; they stay as they are."""
+    first, second, *more = (np.ascontiguousarray(array) for array in arrays)
+    y = memory.empty_like(first)
+    keeps_x = activation in FROM_INPUT or activation in CHANNELS
+    sums = memory.empty_like(first) if keeps_x else y
+
+    def block(i: slice) -> None:
+        part = np.add(first[i], second[i], out=sums[i])
+        for array in more:
+            part += array[i]
+        if activation != "linear":
+            y[i] = activate(part, activation, inplace=not keeps_x)[0]
+    parallel.for_blocks(block, len(y), y[:1].size)
+    return y, (sums, y) if keeps_x else None if activation == "linear" else y
 
 
 def _sums(a: Array) -> Array:

@@ -6,9 +6,11 @@ own `learning_rate`.  Decay acts on weights, not on biases and scales, as in dar
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
 
+from runner import ops
 from runner.layers.base import Layer
 from runner.network import Network
 
@@ -16,7 +18,11 @@ Key = tuple[int, str]
 
 
 class Optimizer(ABC):
-    """Base: walks over the parameters of the layers that learn; a shared array is updated once, by its owner."""
+    """Base: walks over the parameters of the layers that learn; a shared array is updated once, by its owner.
+
+    clears  `update` leaves the gradient zero: the step need not go over all of them again
+    """
+    clears: ClassVar[bool] = False
 
     def __init__(self, net: Network):
         self.net = net
@@ -41,7 +47,10 @@ class Optimizer(ABC):
             clip = layer.options.clip or self.net.options.clip
             if clip and decays:
                 np.clip(w, -clip, clip, out=w)
-        self.net.zero_grads()
+        for layer in self.net.layers:
+            if layer.frozen or not self.clears:
+                for g in layer.grads.values():
+                    g[...] = 0
 
     def grad_norm(self) -> float:
         """The length of the gradient of everything that learns, summed over the images as the layers have it."""
@@ -71,20 +80,15 @@ class Optimizer(ABC):
 
 class Sgd(Optimizer):
     """darknet's rule: v = momentum v + g + decay N w;  w -= r / N v  (reference: every update_*_layer)."""
+    clears = True
 
     def __init__(self, net: Network, momentum: float, decay: float):
         super().__init__(net)
         self.momentum, self.decay = momentum, decay
 
     def update(self, key: Key, w: np.ndarray, g: np.ndarray, rate: float, images: int, decays: bool) -> None:
-        v = self.slot("velocity", key, w)
-        v *= self.momentum
-        v += g
-        if decays and self.decay:
-            np.multiply(w, self.decay * images, out=g)
-            v += g
-        np.multiply(v, rate / images, out=g)
-        w -= g
+        decay = self.decay * images if decays else 0.
+        ops.sgd_update(w, g, self.slot("velocity", key, w), self.momentum, decay, rate / images)
 
 
 class Adam(Optimizer):
@@ -93,6 +97,7 @@ class Adam(Optimizer):
     d = g + decay N w;  m = B1 m + (1 - B1) d;  v = B2 v + (1 - B2) d^2
     w -= r (m / (1 - B1^t)) / (sqrt(v / (1 - B2^t)) + eps),  t the number of the update from 1
     """
+    clears = True
 
     def __init__(self, net: Network, B1: float, B2: float, eps: float, decay: float):
         super().__init__(net)
@@ -100,7 +105,5 @@ class Adam(Optimizer):
 
     def update(self, key: Key, w: np.ndarray, g: np.ndarray, rate: float, images: int, decays: bool) -> None:
         m, v, t = self.slot("mean", key, w), self.slot("square", key, w), self.updates
-        d = g + self.decay * images * w
-        m += (1 - self.B1) * (d - m)
-        v += (1 - self.B2) * (d * d - v)
-        w -= rate * (m / (1 - self.B1 ** t)) / (np.sqrt(v / (1 - self.B2 ** t)) + self.eps)
+        ops.adam_update(w, g, m, v, self.B1, self.B2, self.decay * images, rate / (1 - self.B1 ** t), 1 - self.B2 ** t,
+                        self.eps)

@@ -11,8 +11,13 @@ from runner.ops.fast.fused import (
     batchnorm_activate_backward,
     bias_activate,
     bias_activate_backward,
+    sum_activate,
 )
+from runner.ops.fast.pool import avgpool, avgpool_backward, maxpool2d, maxpool2d_backward
+from runner.ops.fast.resample import downsample, upsample, upsample_backward
+from runner.ops.fast.update import adam_update, sgd_update
 
-__all__ = ["activate", "activate_backward", "batchnorm_activate", "batchnorm_activate_backward", "bias_activate",
-           "bias_activate_backward", "conv2d", "conv2d_backward", "conv2d_transpose",
-           "conv2d_transpose_backward", "plan_conv2d"]
+__all__ = ["activate", "activate_backward", "adam_update", "avgpool", "avgpool_backward", "batchnorm_activate",
+           "batchnorm_activate_backward", "bias_activate", "bias_activate_backward", "conv2d", "conv2d_backward",
+           "conv2d_transpose", "conv2d_transpose_backward", "downsample", "maxpool2d", "maxpool2d_backward",
+           "plan_conv2d", "sgd_update", "sum_activate", "upsample", "upsample_backward"]

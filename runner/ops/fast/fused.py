@@ -4,6 +4,7 @@ A channel of all images is small enough to stay in the cache from its first pass
 written), so memory is read once and written once.  A channel belongs to one thread, so its sums have one order: runs
 of RUN values in float32, in vector registers, and the runs in float64.
 """
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,17 @@ def bias_activate_backward(dy: Array, saved: Any, activation: str, rule: str = "
     parallel.for_blocks(lambda k: _bias_backward(flat, grad, out, linear, *coded(activation), dbiases, k.start, k.stop),
                         dy.shape[1], dy.size // dy.shape[1])
     return dx, dbiases
+
+
+def sum_activate(arrays: Sequence[Array], activation: str = "linear") -> tuple[Array, Any]:
+    if len(arrays) != 2 or not all(_fits(a, activation) for a in arrays):
+        return reference.sum_activate(arrays, activation)
+    code, low, high = coded(activation)
+    y = memory.empty_like(arrays[0])
+    sums = memory.empty_like(y) if code >= SWISH else y
+    a, b, total, out = (array.reshape(-1) for array in (*arrays, sums, y))
+    parallel.for_blocks(lambda i: _sum(a[i], b[i], total[i], out[i], code, low, high), y.size, 1)
+    return y, None if activation == "linear" else y if code < SWISH else (sums, y)
 
 
 def _fits(x: Array, activation: str) -> bool:
@@ -174,6 +186,24 @@ def _bias(x, y, biases, code, low, high):
                     if code >= SWISH:
                         run[:] = z
                     activate_run(code, low, high, z, y[i, k, at:at + RUN])
+
+
+@compiled
+def _sum(a, b, total, y, code, low, high):
+    buffer = np.empty(RUN, f4)
+    for at in range(0, a.size, RUN):
+        first, second, out = a[at:at + RUN], b[at:at + RUN], y[at:at + RUN]
+        if code == SLOPE:
+            for j in range(out.size):
+                z = first[j] + second[j]
+                out[j] = z if z > 0 else z * low
+        else:
+            z = buffer[:out.size]
+            for j in range(out.size):
+                z[j] = first[j] + second[j]
+            if code >= SWISH:
+                total[at:at + RUN] = z
+            activate_run(code, low, high, z, out)
 
 
 @compiled

@@ -1,0 +1,46 @@
+"""How the two update rules of darknet change an array of weights, in place; the gradient is zero afterwards.
+
+w weights, g gradient, v and m the optimizer's own arrays: all of one shape and contiguous.  A block of all of them is
+in the cache while it is worked on.
+"""
+import numpy as np
+
+from runner.ops import parallel
+
+Array = np.ndarray
+
+
+def sgd_update(w: Array, g: Array, v: Array, momentum: float, decay: float, rate: float) -> None:
+    """v = momentum v + g + decay w;  w -= rate v."""
+    flat = w.reshape(-1), g.reshape(-1), v.reshape(-1)
+
+    def block(i: slice) -> None:
+        w, g, v = (array[i] for array in flat)
+        v *= momentum
+        v += g
+        if decay:
+            np.multiply(w, decay, out=g)
+            v += g
+        np.multiply(v, rate, out=g)
+        w -= g
+        g.fill(0)
+    parallel.for_blocks(block, w.size, 1)
+
+
+def adam_update(w: Array, g: Array, m: Array, v: Array, b1: float, b2: float, decay: float, rate: float,
+                correction: float, epsilon: float) -> None:
+    """d = g + decay w;  m += (1 - b1) (d - m);  v += (1 - b2) (d^2 - v);  w -= rate m / (sqrt(v / correction) + eps).
+
+    rate is already divided by 1 - b1^t, and correction is 1 - b2^t.
+    """
+    flat = w.reshape(-1), g.reshape(-1), m.reshape(-1), v.reshape(-1)
+
+    def block(i: slice) -> None:
+        w, g, m, v = (array[i] for array in flat)
+        if decay:
+            g += decay * w
+        m += (1 - b1) * (g - m)
+        v += (1 - b2) * (g * g - v)
+        w -= rate * m / (np.sqrt(v / correction) + epsilon)
+        g.fill(0)
+    parallel.for_blocks(block, w.size, 1)
