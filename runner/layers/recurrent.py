@@ -118,7 +118,7 @@ class Gates:
         if self.fused:
             flat = dz.reshape(len(dz), -1)
             self._pending.append((flat, saved))
-            return flat @ self.weights if need_dx else None
+            return ops.dense_input_gradient(flat, self.weights) if need_dx else None
         return added(layer.backward(np.ascontiguousarray(dz[:, k]), saved[k])[0] for k, layer in enumerate(self.layers))
 
     def over_time_backward(self, dz: np.ndarray, saved: list[Any], need_dx: bool = True) -> np.ndarray | None:

@@ -1,7 +1,17 @@
-"""The matrix product of fully connected layers."""
+"""The matrix product of fully connected layers.
+
+Large products are split into fixed blocks of their outputs, so that all cores work and the bits do not depend on how
+many there are.
+"""
+from collections.abc import Callable
+
 import numpy as np
 
-from runner.ops import parallel
+from runner.ops import memory, parallel
+
+FEW = 32                # rows up to which W x^T is faster than x W^T: the large matrix is then read as it lies
+BLOCK = 256             # outputs computed together
+LARGE = 1 << 20         # multiplications worth splitting
 
 
 def dense(x: np.ndarray, weights: np.ndarray, alone: bool = False) -> np.ndarray:
@@ -10,20 +20,44 @@ def dense(x: np.ndarray, weights: np.ndarray, alone: bool = False) -> np.ndarray
     alone: each image is a product of its own.  BLAS sums in an order that depends on the size of a product and the
     place in it; so computed, an image gets the same bits in any batch.  Slower for many images, hence not in training.
     """
-    parallel.hold_blas()        # one thread sums in one order, whatever the machine
-    if not alone:
-        return x @ weights.T
-    y = np.empty((len(x), len(weights)), x.dtype)
+    if alone:
+        y = np.empty((len(x), len(weights)), x.dtype)
 
-    def block(i: slice) -> None:
-        for k in range(i.start, i.stop):
-            np.matmul(weights, x[k], out=y[k])
-    parallel.for_blocks(block, len(x), weights.size)
-    return y
+        def block(i: slice) -> None:
+            for k in range(i.start, i.stop):
+                np.matmul(weights, x[k], out=y[k])
+        parallel.for_blocks(block, len(x), weights.size)
+        return y
+    size = len(x) * weights.size
+    if len(x) > FEW:
+        y = memory.empty((len(x), len(weights)), x.dtype)
+        _split(lambda i: np.matmul(x, weights[i].T, out=y[:, i]), len(weights), size)
+        return y
+    turned = np.empty((len(weights), len(x)), x.dtype)
+    _split(lambda i: np.matmul(weights[i], x.T, out=turned[i]), len(weights), size)
+    return np.ascontiguousarray(turned.T)
 
 
 def dense_backward(dy: np.ndarray, x: np.ndarray, weights: np.ndarray,
                    need_dx: bool = True) -> tuple[np.ndarray | None, np.ndarray]:
     """dy (n, o) -> dx (n, i) or None, dweights (o, i)."""
-    parallel.hold_blas()
-    return dy @ weights if need_dx else None, dy.T @ x
+    dweights = memory.empty_like(weights)
+    _split(lambda i: np.matmul(dy[:, i].T, x, out=dweights[i]), len(weights), len(dy) * weights.size)
+    return dense_input_gradient(dy, weights) if need_dx else None, dweights
+
+
+def dense_input_gradient(dy: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """dy (n, o) -> dx (n, i) = dy W."""
+    dx = np.empty((len(dy), weights.shape[1]), dy.dtype)
+    _split(lambda i: np.matmul(dy, weights[:, i], out=dx[:, i]), weights.shape[1], len(dy) * weights.size)
+    return dx
+
+
+def _split(function: Callable[[slice], object], outputs: int, multiplications: int) -> None:
+    """function(slice) for blocks of outputs, or for all of them at once where there is little to do."""
+    parallel.hold_blas()        # one thread sums in one order, whatever the machine
+    each = BLOCK if multiplications >= LARGE else max(outputs, 1)
+
+    def block(k: int) -> None:
+        function(slice(k * each, min((k + 1) * each, outputs)))
+    parallel.for_each(block, -(-outputs // each))
