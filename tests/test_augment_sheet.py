@@ -8,7 +8,7 @@ from PIL import Image
 from runner.cli import augment as verb
 from runner.cli import main
 from runner.images import contact
-from tests import toy
+from tests import toy, toy_boxes
 
 
 @pytest.fixture
@@ -73,6 +73,23 @@ def test_boxes_are_drawn_where_the_truth_has_them():
     assert caption == "1 box"
     pixels = np.asarray(picture)
     assert pixels[40, 20].any() and pixels[60, 40].any() and not pixels[50, 50].any() and not pixels[70].any()
+
+
+def test_a_detector_s_sheet(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    toy_boxes.make(tmp_path)
+    seen = []
+    monkeypatch.setattr(contact, "contact_sheet", lambda heading, rows, size: seen.append((heading, rows, size)) or
+                        Image.new("RGB", (5, 5)))
+    assert main(["augment", "cfg/squares.cfg", "--save", "a.png", "--set", "net.mosaic=1"]) == 0
+    (heading, rows, size), = seen
+    assert heading[1].startswith("32 x 32 x 1  letter_box=0  flip=1") and "mosaic=1" in heading[1]
+    assert heading[2] == "[yolo]  jitter=0.1  resize=1  random=0" and size == 256
+    assert [len(tiles) for _, tiles in rows] == [4] * 4
+    captions = {caption for _, tiles in rows for _, caption in tiles}
+    assert captions <= {f"{n} box{'es' * (n != 1)}" for n in range(9)} and len(captions) > 1
+    assert main(["augment", "cfg/squares.cfg", "--save", "a.png", "--of", "3", "--rows", "1", "--columns", "2"]) == 0
+    assert [len(tiles) for _, tiles in seen[1][1]] == [1, 2]
 
 
 def test_a_contact_sheet_keeps_its_pictures_apart_and_its_pixels_square():

@@ -2,6 +2,7 @@
 their labels.
 
 Each row shows the first images of one batch; half of the batches are mixed where mixup=, cutmix= or mosaic= ask for it.
+A detector's images have their boxes, and half of them are mixed.
 With --of it is one image again and again.
 
   python run.py augment cfg/net.cfg --save sheet.png
@@ -18,10 +19,15 @@ if TYPE_CHECKING:
     import numpy as np
 
     from runner.images.contact import Tile
+    from runner.network import Network
     from runner.training import Job
 
 SHOWN = ("min_crop", "max_crop", "angle", "aspect", "flip", "hue", "saturation", "exposure", "blur", "mixup", "cutmix",
          "mosaic", "label_smooth_eps")
+# of a detector: options of [net], and of its last head
+SHOWN_BOXES = ("letter_box", "flip", "hue", "saturation", "exposure", "blur", "gaussian_noise", "mixup", "mosaic",
+               "mosaic_bound")
+SHOWN_HEAD = ("jitter", "resize", "random")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,14 +36,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help="where the sheet goes; its ending names the format")
     common.data_options(parser)
     parser.add_argument("--of", metavar="IMAGE", help="only this one: its number in the training images, or its path")
-    parser.add_argument("--rows", type=common.positive, default=6, metavar="N", help="batches (default 6)")
-    parser.add_argument("--columns", type=common.positive, default=8, metavar="N", help="images of each (default 8)")
-    parser.add_argument("--size", type=common.positive, default=112, metavar="PIXELS",
-                        help="of a picture on the sheet (default 112)")
+    parser.add_argument("--rows", type=common.positive, metavar="N", help="batches (default 6; with boxes 4)")
+    parser.add_argument("--columns", type=common.positive, metavar="N", help="images of each (default 8; with boxes 4)")
+    parser.add_argument("--size", type=common.positive, metavar="PIXELS",
+                        help="of a picture on the sheet (default 112; with boxes 256)")
     common.network_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from runner.detection import detection_heads
     from runner.errors import DataError
     from runner.images.contact import contact_sheet
     from runner.training import open_job
@@ -48,18 +55,29 @@ def run(args: argparse.Namespace) -> int:
     job = open_job(net, common.asked(args))
     if not job.trains:
         raise DataError(f"{job.source} has no training {job.thing}")
+    down, across, size = (4, 4, 256) if detection_heads(net.layers) else (6, 8, 112)
     rows = [("before", [_only(job, args.of)])] if args.of else []
     with job.batches() as batches:
-        for number, (x, truth) in enumerate(itertools.islice(batches, args.rows), 1):
-            tiles = [_tile(image, row, job.classes) for image, row in zip(x, truth, strict=True)][:args.columns]
-            rows.append((f"batch {number}", tiles))
-    o = net.options
-    options = "  ".join(f"{name}={_plain(getattr(o, name))}" for name in SHOWN)
-    heading = [f"{args.cfg} sees {job.source}", f"{o.width} x {o.height} x {o.channels}  {options}"]
-    page = contact_sheet(heading, rows, args.size)
+        for number, (x, truth) in enumerate(itertools.islice(batches, args.rows or down), 1):
+            tiles = [_tile(image, row, job.classes) for image, row in zip(x, truth, strict=True)]
+            rows.append((f"batch {number}", tiles[:args.columns or across]))
+    page = contact_sheet([f"{args.cfg} sees {job.source}", *_settings(net)], rows, args.size or size)
     common.save_picture(page, args.save)
     console.say(f"{args.save}: {sum(len(tiles) for _, tiles in rows)} images, {page.width} x {page.height} pixels")
     return 0
+
+
+def _settings(net: "Network") -> list[str]:
+    """What the augmentation is told, for the heading."""
+    from runner.detection import detection_heads
+    o, heads = net.options, detection_heads(net.layers)
+    told = [(name, getattr(o, name)) for name in (SHOWN_BOXES if heads else SHOWN)]
+    lines = [f"{o.width} x {o.height} x {o.channels}  " + "  ".join(f"{name}={_plain(v)}" for name, v in told)]
+    if heads:
+        head = net.layers[heads[-1]]
+        lines.append(f"[{head.names[0]}]  " + "  ".join(f"{name}={_plain(getattr(head.options, name))}"
+                                                        for name in SHOWN_HEAD))
+    return lines
 
 
 def _plain(value: Any) -> str:
