@@ -9,7 +9,9 @@ import runner
 from runner.datasets import BoxSplit, Picture
 from runner.errors import ShapeError, UsageError
 from runner.images import BoxAugment
+from runner.training import Asked, open_job
 from runner.training.box_data import augment_of, evaluation_boxes, most_boxes, scales, training_boxes, without_effect
+from tests import toy_boxes
 
 NET = "[net]\nwidth=64\nheight=32\nchannels=3\nbatch=4\nsubdivisions=2\nlearning_rate=0.001\n{}\n"
 BODY = ("[convolutional]\nfilters=4\nsize=3\nstride=2\npad=1\nactivation=leaky\n[maxpool]\nsize=2\nstride=2\n"
@@ -134,6 +136,14 @@ def test_training_that_breaks_off_leaves_the_size_of_the_cfg(tmp_path, split):
         with pytest.raises(KeyboardInterrupt):
             next(runner.train(net, broken()))
     assert net.in_shape == (3, 32, 64)
+
+
+def test_a_share_of_the_pictures_is_kept_to_test_with(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    toy_boxes.make(tmp_path)
+    job = open_job(runner.load("cfg/squares.cfg", settings=["net.split_share=0.25"]),
+                   Asked("cfg/squares.cfg", data="data/squares/images/train"))
+    assert job.content() == "18 images with 33 boxes to train, 6 to test, 2 classes" and job.tests
 
 
 def test_no_head_no_boxes(tmp_path, split):

@@ -26,7 +26,8 @@ class Detector(Job):
         if len(net.in_shape) != 3:
             raise DataError(f"{asked.cfg}: the network takes {net.in_shape[0]} values, no images: [net] needs width, "
                             "height and channels")
-        self.data = open_boxes(find_data(asked.cfg, asked.data, net.options.data or None), on_bad=asked.on_bad)
+        self.data = open_boxes(find_data(asked.cfg, asked.data, net.options.data or None), on_bad=asked.on_bad,
+                               split_share=net.options.split_share)
         for sentence in self.data.warnings:
             asked.warn(sentence)
         self.source, self.classes = str(self.data.source), list(self.data.names)
