@@ -8,14 +8,14 @@ import numpy as np
 from runner.ops import conv as reference
 from runner.ops import memory
 from runner.ops.conv import Pair, conv_out
-from runner.ops.fast import conv_product, winograd
+from runner.ops.fast import conv_depthwise, conv_product, winograd
 
 Array = np.ndarray
 
 
 def conv2d(x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: int = 1,
            groups: int = 1, out_size: Pair | None = None, alone: bool = False) -> np.ndarray:
-    if not fits(x, weights) or is_depthwise(weights, groups, x.shape[1]):
+    if not fits(x, weights):
         return reference.conv2d(x, weights, stride=stride, padding=padding, dilation=dilation, groups=groups,
                                 out_size=out_size, alone=alone)
     n, _, h, w = x.shape
@@ -26,21 +26,23 @@ def conv2d(x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1), padding
     if winograd.fits(x.shape, weights.shape, (oh, ow), stride, padding, dilation, groups, alone):
         winograd.conv(x, winograd.transformed(weights, turned=True), y, padding, alone=alone)
         return y
-    packed = [conv_product.pack(part) for part in weights.reshape(groups, f // groups, -1)]
-    forward(x, packed, y, (kh, kw), stride, padding, dilation)
+    forward(x, packed(weights, groups), y, (kh, kw), stride, padding, dilation)
     return y
 
 
 def conv2d_backward(dy: np.ndarray, x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1),
                     padding: Pair = (0, 0), dilation: int = 1, groups: int = 1,
                     need_dx: bool = True) -> tuple[np.ndarray | None, np.ndarray]:
-    if not fits(dy, x, weights) or is_depthwise(weights, groups, x.shape[1]):
+    if not fits(dy, x, weights):
         return reference.conv2d_backward(dy, x, weights, stride=stride, padding=padding, dilation=dilation,
                                          groups=groups, need_dx=need_dx)
     if winograd.fits(x.shape, weights.shape, dy.shape[2:], stride, padding, dilation, groups):
         return winograd.backward(dy, x, winograd.transformed(weights), padding, need_dx)
     dx = data_gradient(dy, x.shape, weights, stride, padding, dilation, groups) if need_dx else None
     size = weights.shape[2:]
+    if groups == x.shape[1] > 1:
+        dweights = conv_depthwise.weight_gradient(dy, x, taps(size, padding, dilation), stride)
+        return dx, dweights.reshape(weights.shape)
     if is_plain(size, stride, padding) and dy.shape[2:] == x.shape[2:]:
         dy, x = flat(dy), flat(x)
     dweights = conv_product.weight_gradient(dy, x, taps(size, padding, dilation), stride, groups)
@@ -65,9 +67,19 @@ def fits(*arrays: Array) -> bool:
     return all(a.dtype == np.float32 and a.flags.c_contiguous and a.size for a in arrays)
 
 
+def packed(weights: Array, groups: int) -> list[Array]:
+    """The weights as `forward` takes them: of each group, or as they are where a group is one channel."""
+    if groups > 1 == weights.shape[1]:
+        return [weights.reshape(len(weights), -1)]
+    return [conv_product.pack(part) for part in weights.reshape(groups, len(weights) // groups, -1)]
+
+
 def forward(x: Array, packed: list[Array], y: Array, size: Pair, stride: Pair, padding: Pair, dilation: int,
             finish: conv_product.Finish = conv_product.NOTHING) -> None:
-    """y = act(conv(x) + biases) with the packed weights of each group."""
+    """y = act(conv(x) + biases) with weights as `packed` gives them."""
+    if packed[0].ndim == 2:
+        conv_depthwise.depthwise(x, taps(size, padding, dilation), stride, y.shape[2:], packed[0], y, finish=finish)
+        return
     if is_plain(size, stride, padding) and x.shape[2:] == y.shape[2:]:
         x, y = flat(x), flat(y)
     conv_product.product(x, taps(size, padding, dilation), stride, y.shape[2:], packed, y, finish=finish)
@@ -95,8 +107,12 @@ def data_gradient(dy: Array, shape: tuple[int, ...], weights: Array, stride: Pai
             across = [(b + padding[1] - j * dilation) // stride[1] for j in columns]
             seen = np.array([(i, j) for i in down for j in across])
             part = turned if (len(rows), len(columns)) == (kh, kw) else turned[:, :, :, rows][..., columns]
-            packed = [conv_product.pack(one.reshape(c // groups, -1)) for one in part]
             grid = (-(-(h - a) // stride[0]), -(-(w - b) // stride[1]))
+            if groups == c > 1:
+                chosen = np.ascontiguousarray(weights[:, 0][:, rows][:, :, columns]).reshape(f, -1)
+                conv_depthwise.depthwise(dy, seen, (1, 1), grid, chosen, dx, stride, (a, b))
+                continue
+            packed = [conv_product.pack(one.reshape(c // groups, -1)) for one in part]
             conv_product.product(dy, seen, (1, 1), grid, packed, dx, stride, (a, b))
     return dx
 
@@ -114,7 +130,3 @@ def is_plain(size: Pair, stride: Pair, padding: Pair) -> bool:
 
 def flat(x: Array) -> Array:
     return x.reshape(*x.shape[:2], 1, -1)
-
-
-def is_depthwise(weights: Array, groups: int, channels: int) -> bool:
-    return groups == channels > 1

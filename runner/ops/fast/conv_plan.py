@@ -17,7 +17,7 @@ def plan_conv2d(weights: np.ndarray, biases: np.ndarray | None, activation: str,
                 stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: int = 1, groups: int = 1,
                 out_size: Pair | None = None) -> Run:
     f, _, kh, kw = weights.shape
-    if not conv.fits(weights) or activation not in CODES or conv.is_depthwise(weights, groups, in_shape[1]):
+    if not conv.fits(weights) or activation not in CODES:
         return reference.plan_conv2d(weights, biases, activation, in_shape, stride=stride, padding=padding,
                                      dilation=dilation, groups=groups, out_size=out_size)
     oh, ow = out_size or (conv_out(in_shape[2], kh, stride[0], padding[0], dilation),
@@ -31,9 +31,11 @@ def plan_conv2d(weights: np.ndarray, biases: np.ndarray | None, activation: str,
             winograd.conv(x, u, y, padding, finish, alone=True)
             return y
         return through_tiles
-    packed = [conv_product.pack(part) for part in weights.reshape(groups, f // groups, -1)]
+    packed = conv.packed(weights.copy(), groups)
 
     def run(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        if not conv.fits(x):
+            x = np.ascontiguousarray(x, "float32")
         y = memory.empty((len(x), f, oh, ow), x.dtype) if out is None else out
         conv.forward(x, packed, y, (kh, kw), stride, padding, dilation, finish)
         return y

@@ -14,13 +14,13 @@ import numpy as np
 
 from runner.ops import parallel
 from runner.ops.fast.compiling import compiled
-from runner.ops.fast.conv_tile import DOT_COLUMNS, DOT_ROWS, LANES, ROWS, dots, tile1, tile2, tile3
+from runner.ops.fast.conv_tile import DOT_COLUMNS, DOT_ROWS, LANES, ROWS, dots, move, tile1, tile2, tile3
 from runner.ops.fast.scalar import activate_run, f4
 
 Array = np.ndarray
 DEPTH = 256         # rows of columns gathered at a time
 COLUMNS = 192       # columns of a block
-FILTERS = 256       # filters a block is multiplied with before it is gathered anew
+FILTERS = 512       # filters a block is multiplied with before it is gathered anew
 LONG = 768          # columns of a block where the sum is over pixels
 DEEP = 96           # and its rows
 SHARES = 8          # pieces the weight gradient is cut into at least
@@ -80,7 +80,7 @@ def product(x: Array, taps: Array, step: tuple[int, int], grid: tuple[int, int],
         first, last = share * each, min((share + 1) * each, panels)
         _product(x, group * channels, channels, taps, *step, *grid, block * columns, min((block + 1) * columns, points),
                  columns, rows, weights[group], first, last, filters, group * filters, *finish, y, *ostep, *origin,
-                 scratch((rows + each * ROWS + 1) * columns))
+                 scratch((rows + each * ROWS) * columns + 2 * LANES))
     parallel.for_each(work, groups * blocks * shares)
 
 
@@ -103,7 +103,7 @@ def weight_gradient(dy: Array, x: Array, taps: Array, step: tuple[int, int], gro
         start, stop = blocks * stretch // stretches * long, min(blocks * (stretch + 1) // stretches * long, points)
         rows, wide = -(-each * depth // DOT_COLUMNS) * DOT_COLUMNS, -(-filters // DOT_ROWS) * DOT_ROWS
         _weights(dy, x, group * filters, filters, group * channels, first, last, taps, *step, start, stop, long,
-                 parts[stretch], scratch((rows + wide) * long + rows * wide))
+                 parts[stretch], scratch((rows + wide) * long + rows * wide + LANES))
     parallel.for_each(work, stretches * groups * shares)
     return parts.sum(axis=0) if stretches > 1 else parts[0]
 
@@ -135,8 +135,8 @@ def multiply(a, a0, lda, panels, k, b, b0, columns, ldb, c, c0, ldc, add):
 
 @compiled
 def _runs(gh, gw, q0, q1):
-    """The points q0 ... q1 of all images as runs along rows: image, y, x, length of each."""
-    runs = np.empty(((q1 - q0) // gw + 2, 4), np.int64)
+    """The points q0 ... q1 of all images as runs along rows: image, y, x, length of each, and a place for its lines."""
+    runs = np.empty(((q1 - q0) // gw + (q1 - q0) // (gh * gw) + 3, 5), np.int64)
     count, q = 0, q0
     while q < q1:
         image, point = q // (gh * gw), q % (gh * gw)
@@ -148,40 +148,101 @@ def _runs(gh, gw, q0, q1):
 
 
 @compiled
-def gather(x, first, last, taps, sy, sx, runs, b, ldb):
-    """b[c t, point] = x[image, first + c, sy y + tap, sx x + tap], zero outside the image and after the last point."""
+def gather(x, first, last, taps, sy, sx, gw, runs, b, ldb, lines):
+    """b[c t, point] = x[image, first + c, sy y + tap, sx x + tap], zero outside the image.
+
+    Zeros fill the last vector of a row.  The lines of the image that a block of points sees are copied once for each
+    channel, zeros around them and their pixels sorted by what remains when x is divided by sx.  So every tap sees a
+    run of points as neighbours, and whole vectors are moved: what is too much is overwritten by the next run.
+    """
     h, w = x.shape[2:]
-    row = 0
+    depth, y0, x0 = len(taps), taps[:, 0].min(), taps[:, 1].min()
+    span = taps[:, 0].max() - y0 + 1
+    from_x, across = (0, gw) if len(runs) > 1 else (runs[0, 2], runs[0, 3])
+    pitch = across + (taps[:, 1].max() - x0) // sx          # points of one remainder in a line
+    low = from_x * sx + x0                                  # column of the image where a line begins
+    total = 0
+    for r in range(len(runs)):
+        total += runs[r, 3]
+    row, ready = 0, -(-total // LANES) * LANES
+    simple = depth == 1 and sx == 1
     for c in range(first, last):
-        for t in range(len(taps)):
-            at, end = row * ldb, (row + 1) * ldb
+        line, y, image = 0, -1, -1              # the next free one; where and in which image the last run was
+        for r in range(len(runs) if not simple else 0):
+            fresh = 0                           # of the lines this run sees, how many are there already
+            if runs[r, 0] == image and runs[r, 1] == y + 1 and sy < span:
+                fresh = span - sy
+            image, y = runs[r, 0], runs[r, 1]
+            for k in range(fresh, span):
+                at, source = line * pitch * sx, y * sy + y0 + k
+                if source < 0 or source >= h:
+                    lines[at:at + pitch * sx] = f4(0)
+                else:
+                    for phase in range(sx):
+                        start = low + phase
+                        left = min(pitch, max(0, (-start + sx - 1) // sx))
+                        right = max(left, min(pitch, (w - start + sx - 1) // sx))
+                        _line(x[image, c, source], start + left * sx, sx, lines, at + phase * pitch, left, right, pitch)
+                line += 1
+            runs[r, 4] = line - span
+        for t in range(depth):
+            at, dy, dx = row * ldb, taps[t, 0] - y0, taps[t, 1] - x0
+            shift = (dx % sx) * pitch + dx // sx - from_x
             for r in range(len(runs)):
-                length, line = runs[r, 3], runs[r, 1] * sy + taps[t, 0]
-                left = runs[r, 2] * sx + taps[t, 1]
-                low, high = 0, 0
-                if 0 <= line < h:
-                    low = min(length, (-left + sx - 1) // sx if left < 0 else 0)
-                    high = max(low, min(length, (w - left + sx - 1) // sx if left < w else 0))
-                for i in range(low):
-                    b[at + i] = f4(0)
-                if high > low:
-                    source, into = x[runs[r, 0], c, line], b[at + low:at + high]
-                    start = left + low * sx
-                    if sx == 1:
-                        for i in range(high - low):
-                            into[i] = source[start + i]
-                    elif sx == 2:
-                        for i in range(high - low):
-                            into[i] = source[start + 2 * i]
-                    else:
-                        for i in range(high - low):
-                            into[i] = source[start + sx * i]
-                for i in range(high, length):
-                    b[at + i] = f4(0)
-                at += length
-            for i in range(at, end):
+                if simple:
+                    _straight(x, runs[r], c, taps[0, 0], taps[0, 1], sy, b, at)
+                else:
+                    move(lines, (runs[r, 4] + dy) * pitch * sx + shift + runs[r, 2], b, at, -(-runs[r, 3] // LANES))
+                at += runs[r, 3]
+            for i in range(at, row * ldb + ready):
                 b[i] = f4(0)
             row += 1
+
+
+@compiled
+def _line(source, start, sx, lines, at, left, right, pitch):
+    """lines[at:] = zeros up to left, every sx-th pixel from start on up to right, zeros up to pitch."""
+    for i in range(left):
+        lines[at + i] = f4(0)
+    into = lines[at + left:at + right]
+    if sx == 1:
+        for i in range(right - left):
+            into[i] = source[start + i]
+    elif sx == 2:
+        for i in range(right - left):
+            into[i] = source[start + 2 * i]
+    else:
+        for i in range(right - left):
+            into[i] = source[start + sx * i]
+    for i in range(right, pitch):
+        lines[at + i] = f4(0)
+
+
+@compiled
+def _straight(x, run, c, dy, dx, sy, b, at):
+    """What a single tap sees of a run, at stride 1 across."""
+    h, w = x.shape[2:]
+    line, start, length = run[1] * sy + dy, run[2] + dx, run[3]
+    left = min(length, max(0, -start))
+    right = max(left, min(length, w - start))
+    if line < 0 or line >= h:
+        left = right = length
+    for i in range(left):
+        b[at + i] = f4(0)
+    if right > left:
+        source, into = x[run[0], c, line, start + left:start + right], b[at + left:at + right]
+        for i in range(right - left):
+            into[i] = source[i]
+    for i in range(right, length):
+        b[at + i] = f4(0)
+
+
+@compiled
+def lines_size(taps, sy, sx, gw, runs):
+    """Floats `gather` needs for the lines of the image."""
+    span = taps[:, 0].max() - taps[:, 0].min() + 1
+    across = gw if len(runs) > 1 else runs[0, 3]
+    return len(runs) * max(span, sy) * (across + (taps[:, 1].max() - taps[:, 1].min()) // sx + 1) * sx + 2 * LANES
 
 
 @compiled
@@ -189,11 +250,12 @@ def _product(x, c0, channels, taps, sy, sx, gh, gw, q0, q1, ldb, rows, a, first,
              high, y, oy, ox, y0, x0, buffer):
     """Panels first ... last of one group, for the points q0 ... q1."""
     runs, depth, flat = _runs(gh, gw, q0, q1), len(taps), a.reshape(-1)
-    b, c = buffer[:rows * ldb], buffer[rows * ldb:]
+    b, c = buffer[:rows * ldb + LANES], buffer[rows * ldb + LANES:]
     each = rows // depth
+    lines = np.empty(lines_size(taps, sy, sx, gw, runs), f4)
     for k in range(0, channels, each):
         end = min(k + each, channels)
-        gather(x, c0 + k, c0 + end, taps, sy, sx, runs, b, ldb)
+        gather(x, c0 + k, c0 + end, taps, sy, sx, gw, runs, b, ldb, lines)
         multiply(flat, (first * a.shape[1] + k * depth) * ROWS, a.shape[1] * ROWS, last - first, (end - k) * depth,
                  b, 0, q1 - q0, ldb, c, 0, ldb, 1 if k else 0)
     spare = b[:q1 - q0]
@@ -222,7 +284,8 @@ def _weights(dy, x, f0, filters, c0, first, last, taps, sy, sx, start, stop, lon
     gh, gw, depth = dy.shape[2], dy.shape[3], len(taps)
     width = (last - first) * depth
     rows, wide = -(-width // DOT_COLUMNS) * DOT_COLUMNS, -(-filters // DOT_ROWS) * DOT_ROWS
-    b, a, sums = buffer[:rows * long], buffer[rows * long:(rows + wide) * long], buffer[(rows + wide) * long:]
+    after = rows * long + LANES         # what is moved too much must not meet what is kept
+    b, a, sums = buffer[:after], buffer[after:after + wide * long], buffer[after + wide * long:]
     here = np.zeros((1, 2), np.int64)
     sums[:rows * wide] = 0
     b[width * long:] = 0
@@ -230,8 +293,9 @@ def _weights(dy, x, f0, filters, c0, first, last, taps, sy, sx, start, stop, lon
     for q in range(start, stop, long):
         end = min(q + long, stop)
         runs = _runs(gh, gw, q, end)
-        gather(x, c0 + first, c0 + last, taps, sy, sx, runs, b, long)
-        gather(dy, f0, f0 + filters, here, 1, 1, runs, a, long)
+        lines = np.empty(lines_size(taps, sy, sx, gw, runs), f4)
+        gather(dy, f0, f0 + filters, here, 1, 1, gw, runs, a, long, lines)
+        gather(x, c0 + first, c0 + last, taps, sy, sx, gw, runs, b, long, lines)
         steps = -(-(end - q) // LANES)
         for f in range(0, filters, DOT_ROWS):
             for k in range(0, width, DOT_COLUMNS):

@@ -17,6 +17,7 @@ WIDE = bool(FEATURES.get("avx512f"))
 LANES = 16 if WIDE else 8               # floats in a vector
 ROWS = 8 if WIDE or platform.machine() in ("arm64", "aarch64") else 4     # of a tile: ROWS x 3 vectors have registers
 DOT_ROWS, DOT_COLUMNS = (4, 6) if WIDE else (3, 3)
+WINDOW = 4      # vectors of results `window` has in registers
 FUSED = WIDE or bool(FEATURES.get("fma")) or platform.machine() in ("arm64", "aarch64")
 
 FLOAT, INDEX, SHORT = ir.FloatType(), ir.IntType(64), ir.IntType(32)
@@ -160,3 +161,43 @@ def dots(typing: Any, a: Any, a0: Any, lda: Any, b: Any, b0: Any, ldb: Any, k: A
 
 
 tile1, tile2, tile3 = _make_tile(1), _make_tile(2), _make_tile(3)
+
+
+@intrinsic
+def move(typing: Any, a: Any, a0: Any, b: Any, b0: Any, count: Any) -> Any:
+    """b[b0:] = a[a0:], `count` vectors (at least one)."""
+    i = types.intp
+    signature = types.void(a, i, b, i, i)
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        w, kinds = Writer(context, builder), signature.args
+        a, b = w.pointer(kinds[0], args[0], args[1]), w.pointer(kinds[2], args[2], args[3])
+
+        def step(i: Any, sums: list[Any]) -> list[Any]:
+            at = builder.mul(i, INDEX(LANES))
+            w.store(w.load(a, at), b, at)
+            return []
+        w.loop(args[4], 0, step)
+        return context.get_dummy_value()
+    return signature, write
+
+
+@intrinsic
+def window(typing: Any, a: Any, a0: Any, starts: Any, k: Any, b: Any, b0: Any, c: Any, c0: Any) -> Any:
+    """c (WINDOW vectors) = sum over k of a[a0 + k] b[b0 + starts[k]:]."""
+    i = types.intp
+    signature = types.void(a, i, starts, i, b, i, c, i)
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        w, kinds = Writer(context, builder), signature.args
+        a, starts = w.pointer(kinds[0], args[0], args[1]), w.pointer(kinds[2], args[2], INDEX(0))
+        b, c = w.pointer(kinds[4], args[4], args[5]), w.pointer(kinds[6], args[6], args[7])
+
+        def step(i: Any, sums: list[Any]) -> list[Any]:
+            factor, start = w.spread(a, i), builder.load(builder.gep(starts, [i]))
+            return [w.multiply_add(factor, w.load(b, builder.add(start, INDEX(v * LANES))), sums[v])
+                    for v in range(WINDOW)]
+        for v, value in enumerate(w.loop(args[3], WINDOW, step)):
+            w.store(value, c, INDEX(v * LANES))
+        return context.get_dummy_value()
+    return signature, write
