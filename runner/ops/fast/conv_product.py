@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from runner.ops import parallel
+from runner.ops import memory, parallel
 from runner.ops.fast.compiling import compiled
 from runner.ops.fast.conv_tile import DOT_COLUMNS, DOT_ROWS, LANES, ROWS, dots, move, tile1, tile2, tile3
 from runner.ops.fast.scalar import activate_run, f4
@@ -21,8 +21,8 @@ Array = np.ndarray
 DEPTH = 256         # rows of columns gathered at a time
 COLUMNS = 192       # columns of a block
 FILTERS = 512       # filters a block is multiplied with before it is gathered anew
-LONG = 768          # columns of a block where the sum is over pixels
-DEEP = 96           # and its rows
+LONG = 1536         # columns of a block where the sum is over pixels
+DEEP = 72           # and its rows
 SHARES = 8          # pieces the weight gradient is cut into at least
 
 _own = threading.local()
@@ -94,6 +94,13 @@ def weight_gradient(dy: Array, x: Array, taps: Array, step: tuple[int, int], gro
     long = min(LONG, -(-points // LANES) * LANES)
     blocks = -(-points // long)
     stretches = min(blocks, max(1, SHARES // (groups * shares)))      # of points; the threads have no say in it
+    # dy, all images of a filter in a row; there are rows too many, which take part in tiles and count for nothing
+    rows = memory.empty((dy.shape[1] + DOT_ROWS, -(-points // LANES) * LANES + LANES))
+
+    def turn(i: slice) -> None:
+        rows[i, :points].reshape(-1, len(x), oh * ow)[...] = dy[:, i].reshape(len(x), -1, oh * ow).swapaxes(0, 1)
+        rows[i, points:] = 0
+    parallel.for_blocks(turn, dy.shape[1], points)
     parts = np.zeros((stretches, dy.shape[1], channels * depth), f4)
 
     def work(i: int) -> None:
@@ -101,9 +108,9 @@ def weight_gradient(dy: Array, x: Array, taps: Array, step: tuple[int, int], gro
         group, share = divmod(i, shares)
         first, last = share * each, min((share + 1) * each, channels)
         start, stop = blocks * stretch // stretches * long, min(blocks * (stretch + 1) // stretches * long, points)
-        rows, wide = -(-each * depth // DOT_COLUMNS) * DOT_COLUMNS, -(-filters // DOT_ROWS) * DOT_ROWS
-        _weights(dy, x, group * filters, filters, group * channels, first, last, taps, *step, start, stop, long,
-                 parts[stretch], scratch((rows + wide) * long + rows * wide + LANES))
+        width, tall = -(-each * depth // DOT_COLUMNS) * DOT_COLUMNS, -(-filters // DOT_ROWS) * DOT_ROWS
+        _weights(rows, x, group * filters, filters, group * channels, first, last, taps, *step, oh, ow, start, stop,
+                 long, parts[stretch], scratch(width * (long + LANES) + LANES + width * tall))
     parallel.for_each(work, stretches * groups * shares)
     return parts.sum(axis=0) if stretches > 1 else parts[0]
 
@@ -135,8 +142,8 @@ def multiply(a, a0, lda, panels, k, b, b0, columns, ldb, c, c0, ldc, add):
 
 @compiled
 def _runs(gh, gw, q0, q1):
-    """The points q0 ... q1 of all images as runs along rows: image, y, x, length of each, and a place for its lines."""
-    runs = np.empty(((q1 - q0) // gw + (q1 - q0) // (gh * gw) + 3, 5), np.int64)
+    """The points q0 ... q1 of all images as runs along rows: image, y, x, length of each."""
+    runs = np.empty(((q1 - q0) // gw + (q1 - q0) // (gh * gw) + 3, 4), np.int64)
     count, q = 0, q0
     while q < q1:
         image, point = q // (gh * gw), q % (gh * gw)
@@ -157,42 +164,59 @@ def gather(x, first, last, taps, sy, sx, gw, runs, b, ldb, lines):
     """
     h, w = x.shape[2:]
     depth, y0, x0 = len(taps), taps[:, 0].min(), taps[:, 1].min()
-    span = taps[:, 0].max() - y0 + 1
-    from_x, across = (0, gw) if len(runs) > 1 else (runs[0, 2], runs[0, 3])
+    span, count = taps[:, 0].max() - y0 + 1, len(runs)
+    from_x, across = (0, gw) if count > 1 else (runs[0, 2], runs[0, 3])
     pitch = across + (taps[:, 1].max() - x0) // sx          # points of one remainder in a line
-    low = from_x * sx + x0                                  # column of the image where a line begins
     total = 0
-    for r in range(len(runs)):
+    for r in range(count):
         total += runs[r, 3]
-    row, ready = 0, -(-total // LANES) * LANES
-    simple = depth == 1 and sx == 1
+    ready = (total + LANES - 1) // LANES * LANES
+    if depth == 1 and sx == 1:
+        for c in range(first, last):
+            at = (c - first) * ldb
+            for r in range(count):
+                _straight(x, runs[r], c, taps[0, 0], taps[0, 1], sy, b, at)
+                at += runs[r, 3]
+            for i in range(at, (c - first) * ldb + ready):
+                b[i] = f4(0)
+        return
+    needed = np.empty((count * max(span, sy), 2), np.int64)     # image and row of every line
+    begin, vectors = np.empty(count, np.int64), np.empty(count, np.int64)
+    line = 0
+    for r in range(count):
+        fresh = 0                               # of the lines this run sees, how many are there already
+        if r and runs[r, 0] == runs[r - 1, 0] and sy < span:
+            fresh = span - sy
+        for k in range(fresh, span):
+            needed[line, 0], needed[line, 1] = runs[r, 0], runs[r, 1] * sy + y0 + k
+            line += 1
+        begin[r] = (line - span) * pitch * sx + runs[r, 2] - from_x
+        vectors[r] = (runs[r, 3] + LANES - 1) // LANES
+    edges = np.empty((sx, 3), np.int64)         # where the image begins and ends in a line, and the first pixel there
+    for phase in range(sx):
+        start = from_x * sx + x0 + phase
+        left = min(pitch, max(0, (-start + sx - 1) // sx))
+        edges[phase, 0], edges[phase, 2] = left, start + left * sx
+        edges[phase, 1] = max(left, min(pitch, (w - start + sx - 1) // sx))
+    shifts = np.empty(depth, np.int64)
+    for t in range(depth):
+        dx = taps[t, 1] - x0
+        shifts[t] = (taps[t, 0] - y0) * pitch * sx + (dx % sx) * pitch + dx // sx
+    row = 0
     for c in range(first, last):
-        line, y, image = 0, -1, -1              # the next free one; where and in which image the last run was
-        for r in range(len(runs) if not simple else 0):
-            fresh = 0                           # of the lines this run sees, how many are there already
-            if runs[r, 0] == image and runs[r, 1] == y + 1 and sy < span:
-                fresh = span - sy
-            image, y = runs[r, 0], runs[r, 1]
-            for k in range(fresh, span):
-                at, source = line * pitch * sx, y * sy + y0 + k
-                if source < 0 or source >= h:
-                    lines[at:at + pitch * sx] = f4(0)
-                else:
-                    for phase in range(sx):
-                        start = low + phase
-                        left = min(pitch, max(0, (-start + sx - 1) // sx))
-                        right = max(left, min(pitch, (w - start + sx - 1) // sx))
-                        _line(x[image, c, source], start + left * sx, sx, lines, at + phase * pitch, left, right, pitch)
-                line += 1
-            runs[r, 4] = line - span
+        for k in range(line):
+            at, source = k * pitch * sx, needed[k, 1]
+            if source < 0 or source >= h:
+                for i in range(at, at + pitch * sx):
+                    lines[i] = f4(0)
+            else:
+                for phase in range(sx):
+                    _line(x[needed[k, 0], c, source], edges[phase, 2], sx, lines, at + phase * pitch,
+                          edges[phase, 0], edges[phase, 1], pitch)
         for t in range(depth):
-            at, dy, dx = row * ldb, taps[t, 0] - y0, taps[t, 1] - x0
-            shift = (dx % sx) * pitch + dx // sx - from_x
-            for r in range(len(runs)):
-                if simple:
-                    _straight(x, runs[r], c, taps[0, 0], taps[0, 1], sy, b, at)
-                else:
-                    move(lines, (runs[r, 4] + dy) * pitch * sx + shift + runs[r, 2], b, at, -(-runs[r, 3] // LANES))
+            at, shift = row * ldb, shifts[t]
+            for r in range(count):
+                move(lines, begin[r] + shift, b, at, vectors[r])
                 at += runs[r, 3]
             for i in range(at, row * ldb + ready):
                 b[i] = f4(0)
@@ -279,27 +303,24 @@ def _product(x, c0, channels, taps, sy, sx, gh, gw, q0, q1, ldb, rows, a, first,
 
 
 @compiled
-def _weights(dy, x, f0, filters, c0, first, last, taps, sy, sx, start, stop, long, dw, buffer):
-    """dw[f, first t ... last t] of one group, summed over the points start ... stop."""
-    gh, gw, depth = dy.shape[2], dy.shape[3], len(taps)
+def _weights(dy, x, f0, filters, c0, first, last, taps, sy, sx, gh, gw, start, stop, long, dw, buffer):
+    """dw[f, first t ... last t] of one group, summed over the points start ... stop; dy (f, points)."""
+    depth, ldb, flat, lda = len(taps), long + LANES, dy.reshape(-1), dy.shape[1]
     width = (last - first) * depth
-    rows, wide = -(-width // DOT_COLUMNS) * DOT_COLUMNS, -(-filters // DOT_ROWS) * DOT_ROWS
-    after = rows * long + LANES         # what is moved too much must not meet what is kept
-    b, a, sums = buffer[:after], buffer[after:after + wide * long], buffer[after + wide * long:]
-    here = np.zeros((1, 2), np.int64)
-    sums[:rows * wide] = 0
-    b[width * long:] = 0
-    a[filters * long:] = 0
+    rows = (width + DOT_COLUMNS - 1) // DOT_COLUMNS * DOT_COLUMNS
+    after = rows * ldb + LANES          # what is moved too much must not meet what is kept
+    b, sums = buffer[:after], buffer[after:]
+    sums[:rows * (filters + DOT_ROWS)] = 0
+    b[width * ldb:] = 0
     for q in range(start, stop, long):
         end = min(q + long, stop)
         runs = _runs(gh, gw, q, end)
         lines = np.empty(lines_size(taps, sy, sx, gw, runs), f4)
-        gather(dy, f0, f0 + filters, here, 1, 1, gw, runs, a, long, lines)
-        gather(x, c0 + first, c0 + last, taps, sy, sx, gw, runs, b, long, lines)
-        steps = -(-(end - q) // LANES)
+        gather(x, c0 + first, c0 + last, taps, sy, sx, gw, runs, b, ldb, lines)
+        steps = (end - q + LANES - 1) // LANES
         for f in range(0, filters, DOT_ROWS):
             for k in range(0, width, DOT_COLUMNS):
-                dots(a, f * long, long, b, k * long, long, steps, sums, f * rows + k, rows)
+                dots(flat, (f0 + f) * lda + q, lda, b, k * ldb, ldb, steps, sums, f * rows + k, rows)
     for f in range(filters):
         for k in range(width):
             dw[f0 + f, first * depth + k] = sums[f * rows + k]
