@@ -82,8 +82,8 @@ class GaussianYolo(Yolo):
     def _goal(self, row: np.ndarray, n: int, cell: tuple[int, int]) -> np.ndarray:
         return super()._goal(np.concatenate([self._point(row), row[2:]]), n, cell)
 
-    def _teach_box(self, v: np.ndarray, delta: np.ndarray, pred: np.ndarray, row: np.ndarray,
-                   at: tuple[int, int, int], multiplier: float, cell: tuple[int, int]) -> None:
+    def _teach_box(self, v: np.ndarray, delta: np.ndarray, row: np.ndarray, at: tuple[int, int, int],
+                   multiplier: float, cell: tuple[int, int], step: np.ndarray | None) -> None:
         """The likelihood of the truth under the predicted normal distributions; with iou_loss the means learn from
         the overlap instead."""
         o, (n, j, i) = self.options, at
@@ -92,13 +92,12 @@ class GaussianYolo(Yolo):
             off = (self._goal(row, n, cell) - mean) / deviation
             density = np.exp(-off * off / 2) / (math.sqrt(2 * math.pi) * (deviation + 0.3))
             weight = 0.5 * density / (density + 1e-9) * (2 - row[2] * row[3])
-            step = weight * off / deviation
+            shift = weight * off / deviation if step is None else step
             spread = weight * (off * off / deviation - 1 / (deviation + 0.3))
-            if o.iou_loss != "mse":
-                step = self._overlap_step(pred[n, j, i], mean[2:], row)
-        delta[n, 0:8:2, j, i] += limited(step * (o.iou_normalizer * multiplier), o.max_delta)
+        delta[n, 0:8:2, j, i] += limited(shift * (o.iou_normalizer * multiplier), o.max_delta)
         delta[n, 1:8:2, j, i] += limited(spread * o.uc_normalizer, o.max_delta)
 
     def _of_point(self, step: np.ndarray) -> np.ndarray:
         side = CORNER[self.options.yolo_point]
-        return np.concatenate([step[:2] + step[2:] * (side / 2), step[2:]]) if side else step
+        point = np.concatenate([step[..., :2] + step[..., 2:] * (side / 2), step[..., 2:]], axis=-1)
+        return point if side else step

@@ -175,7 +175,8 @@ class Yolo(DetectionHead):
         for image, rows in enumerate(self.truth(truth, len(saved))):
             kind = rows[:, 4].astype(int)
             rows = rows[(kind >= 0) & (kind < o.classes)]
-            self._compare_image(v[image], delta[image], rows, fits)
+            with np.errstate(over="ignore", invalid="ignore"):      # a size may run away; the loss tells
+                self._compare_image(v[image], delta[image], rows, fits)
         if self._averages():
             self._average(delta)
         cost = self._cost(delta, fits)
@@ -206,9 +207,21 @@ class Yolo(DetectionHead):
         """v, delta (anchors, entries, h, w); rows (k, 5)."""
         pred = self.decode(v)
         self._background(v, delta, pred, rows)
-        for row in rows:
-            for n in self._chosen(row):
-                self._teach(v, delta, pred, row, n, fits)
+        cells = [self._cell(row) for row in rows]
+        pairs = [(t, n) for t, chosen in enumerate(self._chosen(rows)) for n in chosen]
+        if not pairs:
+            return
+        truth, anchor = np.array(pairs).T       # all pairs at once: a box is a small thing to call NumPy for
+        column, line = np.array(cells).T[:, truth]
+        boxes, goals = pred[anchor, line, column], rows[truth, :4]
+        overlap = ops.giou if self.options.iou_loss == "giou" else ops.iou
+        fits += (1 - overlap(boxes, goals)).tolist()
+        steps: Any = [None] * len(pairs)
+        if self.options.iou_loss != "mse" and self._fork() != "pjreddie":
+            raw = np.stack([v[anchor, part, line, column] for part in self.BOX[2:]], axis=1)
+            steps = self._overlap_step(boxes, raw, goals)
+        for (t, n), step in zip(pairs, steps, strict=True):
+            self._teach(v, delta, rows[t], n, cells[t], step)
 
     def _background(self, v: np.ndarray, delta: np.ndarray, pred: np.ndarray, rows: np.ndarray) -> None:
         """Objectness goes to 0 everywhere but where a box lies well on a truth."""
@@ -246,29 +259,32 @@ class Yolo(DetectionHead):
         if smooth:
             c = self.ENTRIES + kind
             delta[n, c, j, i] = self._multiplier(kind) * (goal - v[n, c, j, i])
-        self._teach_box(v, delta, pred, row, at, self._multiplier(kind), (i, j))
+        raw = np.array([v[n, part, j, i] for part in self.BOX[2:]])
+        step = None if o.iou_loss == "mse" or self._fork() == "pjreddie" else \
+            self._overlap_step(pred[n, j, i], raw, row[:4])
+        self._teach_box(v, delta, row, at, self._multiplier(kind), (i, j), step)
 
-    def _chosen(self, row: np.ndarray) -> list[int]:
-        """Which of this head's anchors learn a truth: the one of most similar shape, if it is one of them, and with
+    def _chosen(self, rows: np.ndarray) -> list[list[int]]:
+        """Which of this head's anchors learn each truth: the one of most similar shape, if it is one of them, and with
         iou_thresh the others that are similar enough.  In the order darknet takes them."""
-        o, shape = self.options, np.array([0, 0, *row[2:4]], np.float64)
+        o, shapes = self.options, np.zeros((len(rows), 1, 4))
+        shapes[:, 0, 2:] = rows[:, 2:4]
         flat = np.concatenate([np.zeros_like(self.anchors), self.anchors / self.network_size], axis=1)
-        best = int(ops.iou(flat, shape).argmax())
-        chosen = [best] if best in o.mask else []
+        nearest = ops.iou(flat, shapes).argmax(axis=1).tolist()
+        alike = np.zeros((len(rows), o.num), bool)
         if o.iou_thresh < 1 and self._fork() != "pjreddie":
-            alike = getattr(ops, o.iou_thresh_kind)(flat, shape) > o.iou_thresh
-            chosen += [n for n in range(o.num) if n != best and n in o.mask and alike[n]]
-        return [o.mask.index(n) for n in chosen]
+            alike = getattr(ops, o.iou_thresh_kind)(flat, shapes) > o.iou_thresh
+        chosen = ([best, *(n for n in np.flatnonzero(row).tolist() if n != best)]
+                  for best, row in zip(nearest, alike, strict=True))
+        return [[o.mask.index(n) for n in each if n in o.mask] for each in chosen]
 
-    def _teach(self, v: np.ndarray, delta: np.ndarray, pred: np.ndarray, row: np.ndarray, n: int,
-               fits: list[float]) -> None:
-        """The box of anchor n in the truth's cell learns the truth."""
-        o, (i, j) = self.options, self._cell(row)
+    def _teach(self, v: np.ndarray, delta: np.ndarray, row: np.ndarray, n: int, cell: tuple[int, int],
+               step: np.ndarray | None) -> None:
+        """The box of anchor n in the truth's cell learns the truth; step (4,) is what iou_loss says."""
+        o, (i, j) = self.options, cell
         kind, fork = self._class(row), self._fork()
         multiplier = self._multiplier(kind)
-        self._teach_box(v, delta, pred, row, (n, j, i), multiplier, (i, j))
-        overlap = ops.giou if o.iou_loss == "giou" else ops.iou
-        fits.append(1 - float(overlap(pred[n, j, i], row[:4])))
+        self._teach_box(v, delta, row, (n, j, i), multiplier, cell, step)
         push = o.obj_normalizer * multiplier if fork != "pjreddie" else 1
         if not (o.objectness_smooth and fork != "pjreddie" and delta[n, self.OBJECTNESS, j, i] != 0):
             delta[n, self.OBJECTNESS, j, i] = push * (1 - v[n, self.OBJECTNESS, j, i])
@@ -309,27 +325,26 @@ class Yolo(DetectionHead):
         """Whether the box was given a truth before this one; d is what its classes learned of it."""
         return bool(d[kind if self._fork() != "pjreddie" else 0])
 
-    def _teach_box(self, v: np.ndarray, delta: np.ndarray, pred: np.ndarray, row: np.ndarray,
-                   at: tuple[int, int, int], multiplier: float, cell: tuple[int, int]) -> None:
-        """Add what x, y, w, h of one box learn from one truth."""
+    def _teach_box(self, v: np.ndarray, delta: np.ndarray, row: np.ndarray, at: tuple[int, int, int],
+                   multiplier: float, cell: tuple[int, int], step: np.ndarray | None) -> None:
+        """Add what x, y, w, h of one box learn from one truth; step: of _overlap_step, where iou_loss is not mse."""
         o, (n, j, i) = self.options, at
         values, d = v[n, :4, j, i], delta[n, :4, j, i]
         scale = 2 - row[2] * row[3]
         if self._fork() == "pjreddie":
             d[:] = scale * (self._goal(row, n, cell) - values)
-        elif o.iou_loss == "mse":
+        elif step is None:
             d += scale * o.iou_normalizer * multiplier * (self._goal(row, n, cell) - values)
         else:
-            step = self._overlap_step(pred[n, j, i], values[2:], row)
             d += limited(step * o.iou_normalizer * multiplier, o.max_delta)
 
-    def _overlap_step(self, pred: np.ndarray, raw: np.ndarray, row: np.ndarray) -> np.ndarray:
-        """What iou_loss says for one box; raw are its w and h before decoding."""
+    def _overlap_step(self, pred: np.ndarray, raw: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        """What iou_loss says for boxes (..., 4) and their truths; raw (..., 2) are w and h before decoding."""
         pred = np.where([False, False, True, True] & (pred == 0), 1, pred).astype(pred.dtype)
         with np.errstate(all="ignore"):
-            step = self._of_point(ops.box_gradient(pred, row[:4].astype(pred.dtype), self.options.iou_loss))
+            step = self._of_point(ops.box_gradient(pred, truth.astype(pred.dtype), self.options.iou_loss))
             if not getattr(self.options, "new_coords", False):
-                step[2:] *= np.exp(raw)
+                step[..., 2:] *= np.exp(raw)
         return step
 
     def _of_point(self, step: np.ndarray) -> np.ndarray:
