@@ -67,7 +67,8 @@ def test_what_it_writes(model: Path) -> None:
     row = next(csv.DictReader((model / "o.csv").read_text().splitlines()))
     assert [float(row[k]) for k in ("left", "top", "right", "bottom")] == [16, 15, 48, 25]
     drawn = np.asarray(Image.open(out / "wide.png"))
-    assert (drawn[20, 16] == colour(1)).all() and (drawn[20, 32] == 255).all() and drawn.shape == (40, 64, 3)
+    # 40 pixels are few for a label: the picture is enlarged five times
+    assert (drawn[100, 80] == colour(1)).all() and (drawn[100, 160] == 255).all() and drawn.shape == (200, 320, 3)
 
 
 def test_a_letterboxed_image_keeps_its_aspect_ratio(model: Path) -> None:

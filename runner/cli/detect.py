@@ -1,28 +1,37 @@
 """Find things on images with a trained detector: published YOLO weights, or your own.
 
-The images are any mix of images, folders, globs and list files.  --json has the layout of darknet's result.json,
---txt writes YOLO labels, --csv a table in pixels; --save draws the boxes.
+The images are any mix of images, folders, globs and list files; videos, and `camera`, need requirements-video.txt.
+--json has the layout of darknet's result.json, --txt writes YOLO labels, --csv a table in pixels; --save draws the
+boxes.
 
   python run.py detect yolov3-tiny.cfg --weights yolov3-tiny.weights photos/ --save out/
   python run.py detect my.cfg --weights my.weights dog.jpg --names my.names --thresh .4 --json out.json
+  python run.py detect my.cfg --weights my.weights clip.mp4 --save out/ --every 5
 """
 import argparse
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runner.cli import common, console
 
 if TYPE_CHECKING:
-    from runner.finding import Scene
+    from PIL import Image
+
+    from runner.finding import Found, Scene
+    from runner.network import Network
+
+LEGIBLE = 200       # pixels the short side of a picture needs, so that labels leave something of it to be seen
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cfg", help="the network; its last layers are [yolo], [region] or [detection]")
-    parser.add_argument("images", nargs="+", help="images, folders, globs, list files, -")
+    parser.add_argument("images", nargs="+", help="images, folders, globs, list files, -; videos, camera, camera:1")
     common.weights_option(parser)
     parser.add_argument("--names", metavar="FILE",
-                        help="names of the classes, a line each (default: the only .names file beside the cfg)")
+                        help="names of the classes, a line each (default: those it was trained on, or the .names file "
+                             "beside the weights or the cfg that has as many lines as there are classes)")
     parser.add_argument("--thresh", type=common.share, default=0.25, help="lowest confidence (default .25)")
     parser.add_argument("--nms", type=common.share, default=0.45,
                         help="largest overlap of two boxes of a class (default .45)")
@@ -32,6 +41,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--save", metavar="FOLDER", help="write the images with their boxes")
     parser.add_argument("--txt", metavar="FOLDER", help="write YOLO labels: class x y w h, parts of the image")
     parser.add_argument("--csv", metavar="FILE", help="write a table: image, class, confidence, box in pixels")
+    parser.add_argument("--every", type=common.positive, default=1, metavar="N",
+                        help="of a video look at every Nth frame only")
+    parser.add_argument("--frames", type=common.positive, metavar="N", help="of a video look at N frames at most")
     parser.add_argument("--on-bad", choices=("skip", "error"), default="skip",
                         help="an image that cannot be read is named and skipped, or ends the run (default skip)")
     common.json_option(parser)
@@ -39,42 +51,97 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    net, folder = common.load_trained(args)
+    names = class_names(args, net, list(folder.names()))
+    how = {"names": names, "thresh": args.thresh, "nms": args.nms, "letterbox": args.letterbox, "on_bad": args.on_bad,
+           "classes": [number(word, names) for word in args.classes]}
+    seen: list[Seen] = []
+    count = bad = 0
+    stems: set[str] = set()
+    try:
+        for frame_id, scene, stem in scenes(args, net, stems, how):
+            count += 1
+            if scene.error:
+                bad += 1
+                console.warn([scene.error])
+                continue
+            if args.json != "-":
+                tell(scene, frame_id)
+            if args.txt:
+                write_labels(scene, Path(args.txt) / f"{stem}.txt")
+            if args.json or args.csv:
+                seen.append(without_pixels(scene, frame_id))
+    except KeyboardInterrupt:
+        if not any(is_video(source) for source in args.images):
+            raise
+        console.remark("\nstopped; the results so far are written")
+    if args.json:
+        console.write_json(args.json, [as_json(one, number) for number, one in enumerate(seen, 1)])
+    if args.csv:
+        write_csv(args.csv, seen)
+    if bad:
+        console.remark(f"{bad} of {count} images could not be read")
+    return 2 if bad and bad == count else 0
+
+
+def scenes(args: argparse.Namespace, net: "Network", stems: set[str],
+           how: dict[str, Any]) -> Iterator["tuple[int | None, Scene, str]"]:
+    """For every image, and every frame of the videos: the frame's number from 1 (None: an image), what is on it, and
+    what files about it are called.  Draws them on the way, where --save asks for it."""
     from runner.datasets import expand_images
     from runner.finding import find
-    images = expand_images(args.images)
-    net, folder = common.load_trained(args)
-    names = class_names(args, list(folder.names()))
-    scenes, bad, stems = [], 0, set[str]()
-    for scene in find(net, images, names=names, thresh=args.thresh, nms=args.nms, letterbox=args.letterbox,
-                      classes=[number(word, names) for word in args.classes], on_bad=args.on_bad):
-        if scene.error:
-            bad += 1
-            console.warn([scene.error])
+    for videos, group in itertools.groupby(args.images, is_video):
+        if videos:
+            for source in group:
+                yield from frames(args, net, source, own_stem(source.replace(":", ""), stems), how)
             continue
-        if args.json != "-":
-            tell(scene)
-        stem = own_stem(scene.image, stems)
-        if args.save:
-            draw(scene, Path(args.save) / f"{stem}.png")
-        if args.txt:
-            write_labels(scene, Path(args.txt) / f"{stem}.txt")
-        if args.json or args.csv:
-            scenes.append(rows(scene))
-    if args.json:
-        console.write_json(args.json, [frame(number, *scene) for number, scene in enumerate(scenes, 1)])
-    if args.csv:
-        write_csv(args.csv, scenes)
-    if bad:
-        console.remark(f"{bad} of {len(images)} images could not be read")
-    return 2 if bad == len(images) else 0
+        for scene in find(net, expand_images(group), **how):
+            stem = "" if scene.error else own_stem(scene.image, stems)
+            if args.save and not scene.error:
+                draw(scene, Path(args.save) / f"{stem}.png")
+            yield None, scene, stem
 
 
-def class_names(args: argparse.Namespace, trained: list[str]) -> list[str]:
-    """From --names, else from the run that trained the weights, else from the one .names file beside the cfg."""
+def frames(args: argparse.Namespace, net: "Network", source: str, stem: str,
+           how: dict[str, Any]) -> Iterator["tuple[int, Scene, str]"]:
+    """The frames of one video, and out/NAME.mp4 with the boxes where --save asks for it."""
+    from contextlib import ExitStack
+    from dataclasses import replace
+
+    from runner.finding import find
+    from runner.images.video import Video, VideoWriter
+    with ExitStack() as stack:
+        video = stack.enter_context(Video(source, net.in_shape[0]))
+        target = stack.enter_context(VideoWriter(Path(args.save) / f"{stem}.mp4", video.rate)) if args.save else None
+        every = itertools.islice(video, 0, args.frames and args.frames * args.every, args.every)
+        for number, scene in enumerate(find(net, every, **how)):
+            if target:
+                target.write(drawn(scene))
+            frame_id = 1 + number * args.every
+            yield frame_id, replace(scene, image=source), f"{stem}-{frame_id:06d}"
+
+
+def is_video(source: str) -> bool:
+    from runner.images import video
+    return video.is_video(source)
+
+
+def class_names(args: argparse.Namespace, net: "Network", trained: list[str]) -> list[str]:
+    """From --names, else from the run that trained the weights, else from the one .names file beside the weights or
+    the cfg that has as many lines as the network has classes."""
     from runner.datasets.lists import read_lines
-    beside = sorted(Path(args.cfg).parent.glob("*.names"))
-    chosen = args.names or (str(beside[0]) if len(beside) == 1 and not trained else None)
-    return [line for _, line in read_lines(chosen) if line] if chosen else trained
+
+    def lines(path: str | Path) -> list[str]:
+        return [line for _, line in read_lines(path) if line]
+    if args.names or trained:
+        return lines(args.names) if args.names else trained
+    from runner.detection import detection_heads
+    classes = {getattr(net.layers[index].options, "classes", 0) for index in detection_heads(net.layers)}
+    for folder in [Path(args.weights).parent] * bool(args.weights) + [Path(args.cfg).parent]:
+        fitting = [names for names in map(lines, sorted(folder.glob("*.names"))) if {len(names)} == classes]
+        if len(fitting) == 1:
+            return fitting[0]
+    return []
 
 
 def number(word: str, names: list[str]) -> int:
@@ -87,12 +154,17 @@ def number(word: str, names: list[str]) -> int:
     raise UsageError(f"--class: there is no class {word!r}{did_you_mean(word, names) if names else ''}")
 
 
-def tell(scene: "Scene") -> None:
-    """The image and what is on it, a line each."""
+def tell(scene: "Scene", frame_id: int | None) -> None:
+    """The image and what is on it, a line each; of a frame all in one line."""
     assert scene.pixels is not None
     _, height, width = scene.pixels.shape
+    surest = sorted(scene.found, key=lambda thing: -thing.confidence)
+    if frame_id is not None:
+        words = ", ".join(f"{thing.name} {100 * thing.confidence:.0f} %" for thing in surest)
+        console.say(f"{scene.image}, frame {frame_id}: {words or 'nothing found'}")
+        return
     console.say(f"{scene.image}: {len(scene.found) or 'nothing'} found")
-    for thing in sorted(scene.found, key=lambda thing: -thing.confidence):
+    for thing in surest:
         left, top, right, bottom = (round(value) for value in thing.corners(width, height))
         console.say(f"  {console.paint(thing.name, 'bold')} {100 * thing.confidence:.0f} %  "
                     f"left {left}, top {top}, {right - left} x {bottom - top} pixels")
@@ -109,12 +181,19 @@ def own_stem(image: str, taken: set[str]) -> str:
 
 
 def draw(scene: "Scene", target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    drawn(scene, LEGIBLE).save(target)
+
+
+def drawn(scene: "Scene", least: int = 1) -> "Image.Image":
+    """The picture with its boxes; enlarged until its short side has `least` pixels."""
     from runner.images.draw import draw_boxes
     assert scene.pixels is not None
-    _, height, width = scene.pixels.shape
-    target.parent.mkdir(parents=True, exist_ok=True)
-    boxes = [(thing.name, thing.index, thing.confidence, thing.corners(width, height)) for thing in scene.found]
-    draw_boxes(scene.pixels, boxes).save(target)
+    times = -(-least // min(scene.pixels.shape[1:]))
+    pixels = scene.pixels.repeat(times, axis=1).repeat(times, axis=2)
+    _, height, width = pixels.shape
+    return draw_boxes(pixels, [(thing.name, thing.index, thing.confidence, thing.corners(width, height))
+                               for thing in scene.found])
 
 
 def write_labels(scene: "Scene", target: Path) -> None:
@@ -124,28 +203,38 @@ def write_labels(scene: "Scene", target: Path) -> None:
             file.write(f"{thing.index} {' '.join(f'{value:.6f}' for value in thing.box)}\n")
 
 
-def rows(scene: "Scene") -> tuple[str, tuple[int, int], tuple[Any, ...]]:
+class Seen(NamedTuple):
     """What --json and --csv need of a scene, without its pixels: memory does not grow with the images."""
+    image: str
+    frame_id: int | None
+    size: tuple[int, int]
+    found: "tuple[Found, ...]"
+
+
+def without_pixels(scene: "Scene", frame_id: int | None) -> Seen:
     assert scene.pixels is not None
-    return scene.image, (scene.pixels.shape[2], scene.pixels.shape[1]), scene.found
+    return Seen(scene.image, frame_id, (scene.pixels.shape[2], scene.pixels.shape[1]), scene.found)
 
 
-def frame(index: int, image: str, size: tuple[int, int], found: tuple[Any, ...]) -> dict[str, Any]:
-    """One image in the layout of darknet's -out result.json."""
-    return {"frame_id": index, "filename": image, "objects": [
+def as_json(seen: Seen, number: int) -> dict[str, Any]:
+    """One image in the layout of darknet's -out result.json; number counts the images, frames have their own."""
+    return {"frame_id": seen.frame_id or number, "filename": seen.image, "objects": [
         {"class_id": thing.index, "name": thing.name,
          "relative_coordinates": dict(zip(("center_x", "center_y", "width", "height"), thing.box, strict=True)),
-         "confidence": thing.confidence} for thing in found]}
+         "confidence": thing.confidence} for thing in seen.found]}
 
 
-def write_csv(target: str, scenes: list[tuple[str, tuple[int, int], tuple[Any, ...]]]) -> None:
+def write_csv(target: str, scenes: list[Seen]) -> None:
+    """A line for each thing; the column `frame` is there where there are videos."""
     import csv
 
     from runner.files import atomic_write
+    framed = any(one.frame_id is not None for one in scenes)
     with atomic_write(target, "w") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["image", "class_id", "name", "confidence", "left", "top", "right", "bottom"])
-        for image, size, found in scenes:
-            for thing in found:
-                table.writerow([image, thing.index, thing.name, f"{thing.confidence:.6f}",
-                                *(f"{value:.1f}" for value in thing.corners(*size))])
+        table.writerow(["image", *["frame"] * framed, "class_id", "name", "confidence", "left", "top", "right",
+                        "bottom"])
+        for one in scenes:
+            for thing in one.found:
+                table.writerow([one.image, *[one.frame_id] * framed, thing.index, thing.name, f"{thing.confidence:.6f}",
+                                *(f"{value:.1f}" for value in thing.corners(*one.size))])
