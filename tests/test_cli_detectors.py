@@ -151,3 +151,22 @@ def test_a_network_without_anchors(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     toy.make(tmp_path)
     assert main(["anchors", "cfg/toy.cfg"]) == 2
     assert "it has no anchors" in capsys.readouterr().err
+
+
+HEADS = {
+    "Gaussian_yolo": "filters=11\nsize=1\nactivation=linear\n"
+                     "[Gaussian_yolo]\nclasses=2\nnum=1\nanchors=10,10\nmax_delta=1\n",
+    "region": "filters=7\nsize=1\nactivation=linear\n[region]\nclasses=2\nnum=1\nanchors=1.2,1.2\nsoftmax=1\n",
+    "detection": "filters=8\nsize=1\nactivation=leaky\n[connected]\noutput=112\nactivation=linear\n"
+                 "[detection]\nclasses=2\ncoords=4\nrescore=1\nside=4\nnum=1\nsqrt=1\nobject_scale=1\nnoobject_scale=.5\nclass_scale=1\n"
+                 "coord_scale=5\n",
+}
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_every_kind_of_head_learns_by_verb(here: Path, kind: str) -> None:
+    body = toy_boxes.CFG[:toy_boxes.CFG.rindex("[convolutional]")] + "[convolutional]\n" + HEADS[kind]
+    Path(CFG).write_text(body)
+    more = ["--set", "net.max_batches=600", "--set", "net.learning_rate=.003"] if kind != "region" else []
+    assert main(["train", CFG, "--quiet", "--json", "run.json", "--validate-every", "50", *more]) == 0
+    assert json.loads(Path("run.json").read_text())["best"]["score"] > .5

@@ -1,11 +1,13 @@
 """data/scenes is what tools/make_scenes.py makes of data/digits."""
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from runner.cli import main
 from runner.datasets import open_boxes
 
 ROOT = Path(__file__).parents[1]
@@ -38,3 +40,12 @@ def test_what_it_holds() -> None:
     heights = 96 * data.train.boxes()[:, 3]
     assert heights.min() >= 12 and heights.max() <= 56
     assert np.percentile(heights, 10) < 18 < 36 < np.percentile(heights, 90)
+
+
+@pytest.mark.slow
+def test_the_cfg_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sixth of the training is enough to see that it does; all of it is in docs/detection.md."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", str(ROOT / "cfg" / "scenes.cfg"), "--set", "net.max_batches=350", "--quiet", "--json",
+                 "run.json"]) == 0
+    assert json.loads((tmp_path / "run.json").read_text())["best"]["score"] > .25

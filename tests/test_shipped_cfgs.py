@@ -34,7 +34,8 @@ CLASSICS = {
     "yolo-fastest": (346_062, 0.252),       # yolo-fastest-1.1.weights: 1,384,268 bytes
     "rnn": (8_950_016, 0), "gru": (16_851_200, 0), "lstm": (22_380_800, 0),
 }
-OURS = {"net", "chars", "mnist", "mnist-connected", "cifar10"}    # docs/results.md tells of them
+# docs/results.md and docs/detection.md tell of them
+OURS = {"net", "chars", "mnist", "mnist-connected", "cifar10", "scenes"}
 # the same network in the corpus, whose table a real darknet printed
 PRINTED = {
     "cifar": "pjreddie__cifar.alexey", "tiny": "pjreddie__tiny.alexey", "resnet50": "pjreddie__resnet50.pjreddie",
