@@ -170,3 +170,34 @@ def test_every_kind_of_head_learns_by_verb(here: Path, kind: str) -> None:
     more = ["--set", "net.max_batches=600", "--set", "net.learning_rate=.003"] if kind != "region" else []
     assert main(["train", CFG, "--quiet", "--json", "run.json", "--validate-every", "50", *more]) == 0
     assert json.loads(Path("run.json").read_text())["best"]["score"] > .5
+
+
+def test_many_sizes_and_parts_of_a_batch(edited, capsys: pytest.CaptureFixture) -> None:
+    """random=1, and a batch in four parts: it learns, and is measured at its own size."""
+    cfg = edited("max_batches=200", "max_batches=160\nsubdivisions=4\nresize_step=8")
+    Path(cfg).write_text(Path(cfg).read_text() + "random=1\n")
+    assert main(["train", cfg, "--quiet", "--json", "run.json", "--validate-every", "20"]) == 0
+    found = json.loads(Path("run.json").read_text())
+    assert found["images"] == 160 * 8 and found["best"]["score"] > .6
+
+
+def test_a_detector_goes_on_where_it_stopped(edited) -> None:
+    """Twelve updates at once, or eight and then four: the same bits."""
+    cfg = edited("policy=poly\npower=1\n", "policy=constant\n")
+    assert main(["train", cfg, "--quiet", "--name", "whole", "--set", "net.max_batches=12"]) == 0
+    assert main(["train", cfg, "--quiet", "--name", "parts", "--set", "net.max_batches=8"]) == 0
+    assert main(["train", cfg, "--quiet", "--name", "parts", "--resume", "--set", "net.max_batches=12"]) == 0
+    assert Path("weights/whole/last.weights").read_bytes() == Path("weights/parts/last.weights").read_bytes()
+
+
+def test_layers_before_the_cutoff_are_kept_and_frozen_ones_stay(here: Path) -> None:
+    assert main(["train", CFG, "--quiet", "--set", "net.max_batches=5"]) == 0
+    first = runner.load(CFG, "weights/squares/last.weights")
+    assert main(["train", CFG, "--quiet", "--name", "next", "--weights", "weights/squares/last.weights",
+                 "--cutoff", "4", "--seed", "7", "--set", "1.stopbackward=1", "--set", "net.max_batches=5"]) == 0
+    after, fresh = runner.load(CFG, "weights/next/last.weights"), runner.load(CFG, seed=7)
+    for index in range(5):
+        same = np.array_equal(first.layers[index].params["weights"], after.layers[index].params["weights"])
+        assert same == (index <= 1), index
+    near = [np.abs(after.layers[4].params["weights"] - net.layers[4].params["weights"]).max() for net in (first, fresh)]
+    assert near[1] < near[0], "the layer at the cutoff started fresh"
