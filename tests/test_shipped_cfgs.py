@@ -35,7 +35,7 @@ CLASSICS = {
     "rnn": (8_950_016, 0), "gru": (16_851_200, 0), "lstm": (22_380_800, 0),
 }
 # docs/results.md and docs/detection.md tell of them
-OURS = {"net", "chars", "mnist", "mnist-connected", "cifar10", "scenes"}
+OURS = {"net", "chars", "mnist", "mnist-connected", "cifar10", "scenes", "bccd"}
 # the same network in the corpus, whose table a real darknet printed
 PRINTED = {
     "cifar": "pjreddie__cifar.alexey", "tiny": "pjreddie__tiny.alexey", "resnet50": "pjreddie__resnet50.pjreddie",
