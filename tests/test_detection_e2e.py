@@ -143,10 +143,10 @@ def test_e2e_average_precision(model: str, recorded: float, tmp_path: Path) -> N
     the same boxes."""
     split, net = _coco60(tmp_path), _folder_network(SHARED / "data/weights" / model / "reference-alexeyab.json")
     names = [str(k) for k in range(split.classes)]
-    loader, found, shown = evaluation_boxes(net, split), [], []
+    loader, plan, found, shown = evaluation_boxes(net, split), net.optimized(), [], []
     with loader:
         for x, _ in loader:
-            found += found_in(net, x, loader.sizes)
+            found += found_in(plan, x, loader.sizes)
             shown += [int(index) for index in loader.indices]
     assert shown == list(range(60))
     truths, crowds = [picture.boxes for picture in split], [picture.crowd for picture in split]
