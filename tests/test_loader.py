@@ -271,6 +271,19 @@ def test_balance_forgets_no_image_and_can_be_resumed():
         batches(split, batch=2, balance=1, **SIZE)
 
 
+def test_partners_of_mixed_images_come_as_often_as_classes_do():
+    from runner.datasets.order import Order
+
+    labels = uneven().labels()
+    rng = np.random.default_rng(4)
+    for balance, wanted in ((0, [.6, .3, .1]), (1, [.34, .33, .33])):
+        order = Order(100, 10, 0, True, None, labels if balance else None, balance)
+        chosen = order.any_images(rng, (3, 2000))
+        assert chosen.shape == (3, 2000)
+        np.testing.assert_allclose(np.bincount(labels[chosen.ravel()]) / 6000, wanted, atol=.03)
+        assert len(np.unique(chosen)) == 100
+
+
 # --- mixed images --------------------------------------------------------------------------------------------
 
 def colours():
