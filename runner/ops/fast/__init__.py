@@ -4,8 +4,10 @@ A kernel that lacks a case (float64, a rare activation, a fork's formula) calls 
 saves for backward is what these save, so either backward takes it.
 """
 from runner.ops.fast.activation import activate, activate_backward
+from runner.ops.fast.cell import lstm_cell, lstm_cell_backward
 from runner.ops.fast.conv import conv2d, conv2d_backward, conv2d_transpose, conv2d_transpose_backward
 from runner.ops.fast.conv_plan import plan_conv2d
+from runner.ops.fast.dense import dense, plan_dense
 from runner.ops.fast.fused import (
     batchnorm_activate,
     batchnorm_activate_backward,
@@ -19,5 +21,6 @@ from runner.ops.fast.update import adam_update, sgd_update
 
 __all__ = ["activate", "activate_backward", "adam_update", "avgpool", "avgpool_backward", "batchnorm_activate",
            "batchnorm_activate_backward", "bias_activate", "bias_activate_backward", "conv2d", "conv2d_backward",
-           "conv2d_transpose", "conv2d_transpose_backward", "downsample", "maxpool2d", "maxpool2d_backward",
-           "plan_conv2d", "sgd_update", "sum_activate", "upsample", "upsample_backward"]
+           "conv2d_transpose", "conv2d_transpose_backward", "dense", "downsample", "lstm_cell",
+           "lstm_cell_backward", "maxpool2d", "maxpool2d_backward", "plan_conv2d", "plan_dense", "sgd_update",
+           "sum_activate", "upsample", "upsample_backward"]
