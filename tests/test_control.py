@@ -219,8 +219,8 @@ def test_the_last_good_weights_are_kept(monkeypatch, capsys):
 def test_the_folder_of_a_run(capsys):
     train("--set", "net.batch=6", "--backup-every", "10", "--seed", "4")
     names = sorted(path.name for path in HERE.iterdir())
-    assert names == ["best.weights", "last.weights", "log.csv", "run.yaml", "state-before.npz", "state.npz", "toy.cfg",
-                     "toy_10.weights", "toy_20.weights", "toy_30.weights"]
+    assert names == ["best.weights", "last.weights", "log.csv", "report.html", "run.yaml", "state-before.npz",
+                     "state.npz", "toy.cfg", "toy_10.weights", "toy_20.weights", "toy_30.weights"]
     said = facts()
     assert said["command"] == "python run.py train cfg/toy.cfg --quiet --set net.batch=6 --backup-every 10 --seed 4"
     assert said["status"] == "finished" and said["seed"] == 4 and said["data"] == "data/toy" and said["seen"] == 180

@@ -1,9 +1,6 @@
 """--resume: whatever stops a run, it ends with the bits it would have had."""
 import random
 import signal
-import subprocess
-import sys
-import time
 from itertools import islice
 from pathlib import Path
 
@@ -19,6 +16,7 @@ from runner.training import state
 from runner.training.log import read_rows
 from runner.training.loop import train as original
 from tests import toy
+from tools import kill_and_resume
 
 HERE = Path("weights/toy")
 # all that has to be remembered: momentum, dropout, rolling statistics, a drawn rate, an average, augmentation
@@ -242,40 +240,14 @@ def test_options_of_the_run_are_taken_over(whole, monkeypatch):
     assert run.control.save_updates == 5 and run.folder.path == Path("weights/other")
 
 
-def kill_and_resume(kills, updates, words, seed=0, longest=1.5):
-    """Start a run, kill it at random moments, each time going on -> how often it was killed while it worked."""
-    rng, done, killed = random.Random(seed), False, 0
-    command = [sys.executable, str(Path(verb.__file__).parents[2] / "run.py"), *words]
-    while not done:
-        process = subprocess.Popen([*command, *(["--resume"] if killed else [])], stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE)
-        began = time.monotonic()
-        while killed < kills and not (HERE / "state.npz").exists():     # it is still loading
-            assert process.poll() is None and time.monotonic() - began < 60, process.communicate()
-            time.sleep(0.01)
-        if killed < kills:
-            time.sleep(rng.uniform(0, longest))
-            process.kill()
-        _, err = process.communicate()
-        done = process.returncode == 0
-        assert done or process.returncode == -signal.SIGKILL, err.decode()
-        killed += not done
-    return killed
-
-
 @pytest.mark.slow
-def test_killed_at_random_moments(tmp_path, monkeypatch):
+def test_killed_at_random_moments(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     toy.make(tmp_path)
     Path("cfg/toy.cfg").write_text(CFG.replace("max_batches=30", "max_batches=1500").replace("backup_every=15", ""))
-    words = ["train", "cfg/toy.cfg", "--validate-every", "40", "--save-every", "11", "--quiet", "--kernels", "numpy"]
-    assert cli.main(words) == 0
-    files = [(HERE / name).read_bytes() for name in ("last.weights", "best.weights")]
-    log = curve()
-    HERE.rename("whole")
-    assert kill_and_resume(4, 1500, words) >= 1
-    assert [(HERE / name).read_bytes() for name in ("last.weights", "best.weights")] == files
-    assert curve() == log
+    assert kill_and_resume.main(["cfg/toy.cfg", "--kills", "4", "--longest", "1.5", "--data", "data/toy", "--kernels",
+                                 "numpy", "--validate-every", "40", "--save-every", "11"]) == 0
+    assert capsys.readouterr().out.endswith("equal to the bit\n")
 
 
 def test_batches_are_drawn_no_further_than_needed(whole):

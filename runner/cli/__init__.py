@@ -16,6 +16,9 @@ from runner.errors import RunnerError
 # verb -> one line; the file of the same name is imported only when its verb is wanted
 VERBS = {
     "train": "train the network of a cfg on images, or on a text",
+    "report": "make the report of a training run again",
+    "compare": "lay training runs side by side",
+    "rates": "find a learning rate: train while it rises, and see where the loss falls fastest",
     "test": "measure a trained network: accuracy, per class, confusion",
     "predict": "say what is on images",
     "detect": "find things on images with a trained detector",

@@ -11,6 +11,7 @@ kept in weights/<cfg name>/: best.weights (by the score on the test part), last.
   python run.py train my.cfg --weights published.weights --cutoff 20          keep its first 20 layers, learn the rest
 """
 import argparse
+import contextlib
 import shlex
 import signal
 import sys
@@ -22,10 +23,11 @@ from runner.cli import common, console
 if TYPE_CHECKING:
     from runner.network import Network
     from runner.training import Control, Run, RunFolder
+    from runner.training.monitor import Watcher
 
 # options that belong to one call, not to the run: --resume does not take them over
 OF_THE_CALL = ("cfg", "name", "resume", "weights", "cutoff", "clear", "partial", "freeze", "quiet", "json", "log_json",
-               "threads", "time_limit", "strict", "run", "settings", "words")
+               "no_report", "tensorboard", "threads", "time_limit", "strict", "run", "settings", "words")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +66,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                          help="save and end after this time: 90 (minutes), 1h30m; --resume goes on")
     shown = parser.add_argument_group("what is told")
     shown.add_argument("--quiet", action="store_true", help="no progress: only warnings, errors and the results")
+    shown.add_argument("--log-json", metavar="FILE",
+                       help="a line of JSON for everything that happens, for a program to read; - is stdout, which "
+                            "then holds nothing else")
+    shown.add_argument("--tensorboard", action="store_true",
+                       help="event files in the run's folder, for tensorboard --logdir weights (needs tensorboardX)")
+    shown.add_argument("--no-report", action="store_true", help="do not write report.html at the end")
     common.json_option(shown)
     common.network_options(parser)
 
@@ -105,15 +113,19 @@ def run(args: argparse.Namespace) -> int:
                        f"{job.content()}")
         if net.progress.iteration:
             console.remark(f"going on after update {net.progress.iteration} of {args.weights or folder.path}")
-    with _Interrupt(run):
+    with _Interrupt(run), contextlib.ExitStack() as files:
+        watchers = _watchers(args, run, files)
         try:
-            _learn(args, run)
+            _learn(args, run, watchers)
         except Diverged as error:
             kept = f". {folder.last} is from before that" if folder.last.exists() else ""
             raise RunnerError(f"{error}. The learning rate is too high, or the data holds nonsense. Try --set "
                               f"net.learning_rate={net.options.learning_rate / 10:g}, a longer burn_in, or "
                               f"max_grad_norm{kept}") from None
         run.finish()
+        for watcher in watchers:
+            watcher.end(run)
+    _report(args, run)
     _finish(args, run)
     return 0
 
@@ -193,7 +205,20 @@ def _facts(args: argparse.Namespace) -> dict[str, Any]:
 
 # --- while it learns ------------------------------------------------------------------------------------------
 
-def _learn(args: argparse.Namespace, run: "Run") -> None:
+def _watchers(args: argparse.Namespace, run: "Run", files: contextlib.ExitStack) -> "list[Watcher]":
+    """What --log-json and --tensorboard ask for; `files` closes what is opened."""
+    found: list[Watcher] = []
+    if args.log_json:
+        from runner.training.monitor import JsonLines
+        found.append(JsonLines(sys.stdout if args.log_json == "-" else
+                               files.enter_context(open(args.log_json, "a", encoding="utf-8")), run))
+    if args.tensorboard:
+        from runner.training.monitor import TensorBoard
+        found.append(TensorBoard(run.folder.events, run))
+    return found
+
+
+def _learn(args: argparse.Namespace, run: "Run", watchers: "list[Watcher]") -> None:
     """Train until the run ends; show how it goes."""
     from tqdm import tqdm
     net, job = run.net, run.job
@@ -204,6 +229,8 @@ def _learn(args: argparse.Namespace, run: "Run") -> None:
               bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]") as bar:
         for update in run.updates():
             step = update.step
+            for watcher in watchers:
+                watcher.update(update)
             if update.metrics:
                 bar.set_description_str("")
                 if not args.quiet:
@@ -247,6 +274,20 @@ class _Interrupt:
 
 # --- afterwards ------------------------------------------------------------------------------------------------
 
+def _stdout_taken(args: argparse.Namespace) -> bool:
+    """Does a program read stdout?"""
+    return "-" in (args.json, args.log_json)
+
+
+def _report(args: argparse.Namespace, run: "Run") -> None:
+    """report.html; after an interruption only what the folder tells, so that nobody has to wait."""
+    if args.no_report:
+        return
+    from runner.training.report import write_report
+    problem = write_report(run.folder, job=run.job, measure=run.ended in ("finished", "patience"))
+    console.warn([problem] if problem else [])
+
+
 def _finish(args: argparse.Namespace, run: "Run") -> None:
     """Say how it went, where the weights are, and what to type next."""
     net, job, folder, best = run.net, run.job, run.folder, run.best
@@ -258,8 +299,8 @@ def _finish(args: argparse.Namespace, run: "Run") -> None:
             "updates": number, job.thing: net.progress.seen, "seconds": round(run.elapsed(), 3), "ended": run.ended,
             "stopped": stopped, "score_name": job.score_name, "score": latest.score if latest else None,
             "metrics": latest.as_json() if latest else None, "best": best, "weights": kept})
-        if args.json == "-":
-            return
+    if _stdout_taken(args):
+        return
     total = f" of {net.options.max_batches}" if net.options.max_batches else ""
     took = console.duration(run.elapsed())
     if stopped:
@@ -273,6 +314,8 @@ def _finish(args: argparse.Namespace, run: "Run") -> None:
         last = f"{job.score_text(latest.score)}, " if latest else ""
         console.say(f"{job.score_name}: {last}best {job.score_text(best['score'])} (after update {best['update']})")
     console.say(f"weights: {', '.join(kept)}")
+    if not args.no_report:
+        console.say(f"report:  {folder.report}")
     name = f" --name {args.name}" if args.name else ""
     if stopped:
         console.say(f"go on:   python run.py train {args.cfg}{name} --resume")

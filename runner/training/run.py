@@ -278,6 +278,7 @@ class Run:
             "cfg": str(asked.cfg), "data": job.source, "content": job.content(), "seed": asked.seed,
             "classes": list(job.classes), "start": str(self.start) if self.start else None, "status": status,
             "updates": progress.iteration, "seen": progress.seen, "seconds": round(self.elapsed(), 1),
-            "score": job.score_name, "best": self.best,
+            "score": job.score_name, "score_axis": job.score_axis, "best": self.best,
+            "best_text": job.score_text(self.best["score"]) if self.best else None,
             "versions": {"runner": __version__, "python": sys.version.split()[0], **state.computed_by()},
             "written": datetime.now().astimezone().isoformat(timespec="seconds")})

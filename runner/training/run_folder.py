@@ -65,6 +65,11 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def events(self) -> Path:
+        """TensorBoard's files."""
+        return self.path / "tensorboard"
+
+    @property
     def resolved(self) -> Path:
         """The cfg with the settings of the run."""
         return self.path / f"{self.path.name}.cfg"
@@ -99,7 +104,7 @@ class RunFolder:
         Of the run here and the one in before/, the one with more updates is kept.
         """
         own = (self.best, self.last, *self.backups(), self.resolved, self.path / "run.yaml", self.log, self.state,
-               self.state_before, self.report)
+               self.state_before, self.report, self.events)
         files = [path for path in own if path.exists()]
         if not files:
             return None
@@ -111,6 +116,8 @@ class RunFolder:
         for path in files:
             if here >= older:
                 path.rename(there / path.name)
+            elif path.is_dir():
+                shutil.rmtree(path)
             else:
                 path.unlink()
         return there

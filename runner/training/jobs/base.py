@@ -10,6 +10,7 @@ import numpy as np
 from runner.errors import DataError
 from runner.network import Network
 from runner.training.boxes import BoxRules
+from runner.training.exhibits import Exhibit
 from runner.training.loop import Step
 from runner.training.metrics import Metrics
 
@@ -39,6 +40,7 @@ class Job(ABC):
     """A network and its data.
 
     score_name  what a score is: "test accuracy"
+    score_axis  how the score is called where it is drawn
     loss_name   what the number beside the progress bar is: "loss"
     thing       what is counted while it learns: "images"
     numbers     names of what its metrics give to the log besides the score
@@ -59,6 +61,10 @@ class Job(ABC):
         self.classes: list[str] = []
         self.trains = self.tests = True
 
+    @property
+    def score_axis(self) -> str:
+        return self.score_name
+
     @abstractmethod
     def content(self) -> str:
         """What the data holds, in half a sentence: "1442 images to train, 355 to test, 10 classes"."""
@@ -77,6 +83,13 @@ class Job(ABC):
 
         Leaves the network as it was: its state, and its random generator.
         """
+
+    def exhibits(self) -> tuple[Metrics | None, list[Exhibit]]:
+        """Measure, and say what is worth showing of it in a report: tables, curves, pictures (exhibits.py)."""
+        if not self.tests:
+            return None, []
+        metrics = self.evaluate()
+        return metrics, list(metrics.tables())
 
     @abstractmethod
     def score_text(self, score: float) -> str:

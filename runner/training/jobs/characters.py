@@ -47,6 +47,10 @@ class Characters(Job):
         self.source = str(source)
         self.text, self.tail = split_text(read_text(source, net.in_shape[0]), HELD_OUT)
 
+    @property
+    def score_axis(self) -> str:
+        return "- bits/character, held-out text"
+
     def content(self) -> str:
         return f"{len(self.text):,} characters to learn, {len(self.tail):,} to measure on"
 

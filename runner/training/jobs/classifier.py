@@ -2,7 +2,7 @@
 import hashlib
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,13 @@ from runner.inference import batch_size
 from runner.layers.base import Head, shape_text
 from runner.network import Network
 from runner.training.evaluate import ClassMetrics, evaluate, measure
+from runner.training.exhibits import Confusion, Exhibit, Picture, Pictures
 from runner.training.jobs.base import Asked, Batches, Job
+from runner.training.metrics import Metrics
 from runner.training.views import seen
+
+SHOWN = 12      # images of each kind in a report
+MATRIX = 100    # classes whose confusion matrix can still be read
 
 
 class Classifier(Job):
@@ -62,6 +67,37 @@ class Classifier(Job):
         how += [f"in {'ten' if flip else 'five'} crops"] if self.ten else ["mirrored or not"] if flip else []
         return measure(self.net, [found], self.classes, self.tops, " ".join(how))
 
+    def exhibits(self) -> tuple[Metrics | None, list[Exhibit]]:
+        """The tables, the confusion matrix, and the images the network is most and least wrong about."""
+        if not self.tests:
+            return None, []
+        images = self._part("test")
+        rows: list[tuple] = []      # index, class, taken for, probability of the class, and of what it was taken for
+
+        def outputs(loader: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            plan = self.net.optimized()
+            for x, truth in loader:
+                p = plan.predict(x).reshape(len(x), -1)
+                is_, taken, each = truth.argmax(axis=1), p.argmax(axis=1), np.arange(len(p))
+                rows.extend(zip(loader.indices, is_, taken, p[each, is_], p[each, taken], strict=True))
+                yield p, truth
+        with self.once("test") as loader:
+            metrics = measure(self.net, outputs(loader), self.classes)
+
+        def pictures(title: str, some: list[tuple]) -> Pictures:
+            return Pictures(title, [Picture(as_picture(images.read(int(index), self.net.in_shape[0])),
+                                            f"{self.classes[is_]}" + ("" if is_ == taken else
+                                                                      f", taken for {self.classes[taken]}")
+                                            + f"\n{100 * sure:.1f} %") for index, is_, taken, _, sure in some])
+        wrong = sorted((row for row in rows if row[1] != row[2]), key=lambda row: row[3])
+        right = sorted((row for row in rows if row[1] == row[2]), key=lambda row: row[3])
+        shown: list[Exhibit] = [*metrics.tables()[:1]]
+        if len(self.classes) <= MATRIX:
+            shown.append(Confusion("Confusion", self.classes, metrics.confusion))
+        return metrics, [*shown, pictures("Worst images: wrong, and most sure of it", wrong[:SHOWN]),
+                         pictures("Right, and least sure", right[:SHOWN]),
+                         pictures("Best images: right, and most sure", right[::-1][:SHOWN])]
+
     def once(self, split: str) -> Any:
         """The images of a part once, in order, prepared as `predict` prepares them."""
         channels, height, width = self.net.in_shape
@@ -91,6 +127,15 @@ class Classifier(Job):
         if part is None:
             raise self.no_part(split)
         return part
+
+
+def as_picture(pixels: np.ndarray) -> np.ndarray:
+    """Decoded (c, h, w) pixels of any type as (h, w, 3) uint8, to look at; of more channels the first three."""
+    if pixels.dtype != np.uint8:
+        scale = 255 if pixels.dtype.kind == "f" else 255 / np.iinfo(pixels.dtype).max
+        pixels = np.clip(np.rint(pixels * scale), 0, 255).astype(np.uint8)
+    colours = pixels[:3] if len(pixels) >= 3 else np.repeat(pixels[:1], 3, axis=0)
+    return np.ascontiguousarray(colours.transpose(1, 2, 0))
 
 
 def no_detector(cfg: str, net: Network) -> None:

@@ -1,0 +1,27 @@
+"""Make report.html of a training run again: one file with curves, tables and images, to be opened in a browser.
+
+  python run.py report weights/net
+  python run.py report weights/net --no-measure       from the folder alone, without the data
+"""
+import argparse
+
+from runner.cli import common, console
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", help="the folder of the run, or its name below weights/")
+    parser.add_argument("--no-measure", action="store_true", help="do not run the network over the test part")
+    parser.add_argument("--threads", type=common.positive, metavar="N", help="cores to use (default: all)")
+
+
+def run(args: argparse.Namespace) -> int:
+    from runner.ops import parallel
+    from runner.training.report import write_report
+    from runner.training.report.compare import open_runs
+    if args.threads:
+        parallel.set_threads(args.threads)
+    folder, = open_runs([args.folder]).values()
+    problem = write_report(folder, measure=not args.no_measure)
+    console.warn([problem] if problem else [])
+    console.say(str(folder.report))
+    return 0

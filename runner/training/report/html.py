@@ -1,0 +1,124 @@
+"""A page of HTML in one file: headings, tables, drawings and pictures, readable in light and dark and on paper."""
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import numpy as np
+from PIL import Image
+
+from runner.errors import MissingExtra
+from runner.training.exhibits import Confusion, Curves, Exhibit, Pictures
+from runner.training.metrics import Table
+from runner.training.report import charts
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1a1c20; --paper: #fff; --soft: #6b7280; --rule: #e2e5ea; --hit: 37, 99, 235;
+  --miss: 220, 80, 40 }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e8eb; --paper: #15171b; --soft: #9aa3af; --rule: #343a44;
+  --hit: 96, 150, 255; --miss: 250, 130, 80 } }
+@media print { :root { --ink: #000; --paper: #fff; --soft: #555; --rule: #ccc } section { break-inside: avoid } }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 62rem;
+  margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.5rem; margin-bottom: 0 } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
+.soft { color: var(--soft) }
+.scroll { overflow-x: auto }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+th, td { padding: .15rem .7rem .15rem 0; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap }
+th { font-weight: 600; color: var(--soft) } th.left, td.left { text-align: left; white-space: normal }
+table.confusion td { padding: .2rem .45rem; text-align: center; min-width: 1.6rem }
+svg { width: 100%; height: auto; max-width: 46rem }
+.pictures { display: flex; flex-wrap: wrap; gap: .8rem } figure { margin: 0 }
+figure img { display: block; border: 1px solid var(--rule) } .small img { image-rendering: pixelated }
+figcaption { font-size: .8rem; color: var(--soft) }
+pre { white-space: pre-wrap; font-size: .85rem }
+"""
+
+
+def page(title: str, under: str, sections: Sequence[str]) -> str:
+    """The whole file."""
+    return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
+            f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>\n<body>\n'
+            f'<h1>{escape(title)}</h1>\n<p class="soft">{escape(under)}</p>\n' + "\n".join(sections)
+            + "\n</body></html>\n")
+
+
+def section(title: str, body: str) -> str:
+    heading = f"<h2>{escape(title)}</h2>\n" if title else ""
+    return f"<section>{heading}{body}</section>"
+
+
+def note(sentence: str) -> str:
+    return f'<p class="soft">{escape(sentence)}</p>'
+
+
+def facts(rows: Mapping[str, object]) -> str:
+    """Names and values, in two columns."""
+    cells = "".join(f'<tr><th class="left">{escape(str(name))}</th><td class="left">{escape(str(value))}</td></tr>'
+                    for name, value in rows.items())
+    return f'<div class="scroll"><table>{cells}</table></div>'
+
+
+def table(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
+    """Rows under a heading; the columns in `left` stand to the left, numbers to the right."""
+    def line(cells: Sequence[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}{' class=left' if i in left else ''}>{escape(cell)}</{tag}>"
+                                for i, cell in enumerate(cells)) + "</tr>"
+    return (f'<div class="scroll"><table><thead>{line(rows[0], "th")}</thead><tbody>'
+            + "".join(line(row, "td") for row in rows[1:]) + "</tbody></table></div>")
+
+
+def exhibit(thing: Exhibit) -> str:
+    """A section for anything a job has to show."""
+    if isinstance(thing, Curves):
+        try:
+            return section(thing.title, charts.svg(thing))
+        except MissingExtra as error:
+            return section(thing.title, note(str(error)))
+    if isinstance(thing, Confusion):
+        return section(thing.title, _confusion(thing))
+    if isinstance(thing, Pictures):
+        return section(thing.title, _pictures(thing))
+    assert isinstance(thing, Table)
+    return section(thing.title, table(thing.rows))
+
+
+def _confusion(thing: Confusion) -> str:
+    """Cells coloured by their share of the row: right ones one way, wrong ones another."""
+    names = [escape(name) for name in thing.names]
+    rows = [f"<tr><th></th>{''.join(f'<th>{name[:8]}</th>' for name in names)}</tr>"]
+    for i, (name, counts) in enumerate(zip(names, thing.counts, strict=True)):
+        total, cells = max(int(counts.sum()), 1), []
+        for j, count in enumerate(counts):
+            colour = f"rgba(var(--{'hit' if i == j else 'miss'}), {max(.12, .75 * count / total):.2f})" if count else ""
+            cells.append(f'<td style="background:{colour}">{count}</td>' if count else "<td></td>")
+        rows.append(f'<tr><th class="left">{name}</th>{"".join(cells)}</tr>')
+    return ('<p class="soft">A row is what it is, a column what it was taken for.</p>'
+            f'<div class="scroll"><table class="confusion">{"".join(rows)}</table></div>')
+
+
+def _pictures(thing: Pictures) -> str:
+    if not thing.pictures:
+        return note("none")
+    small = max(max(picture.pixels.shape[:2]) for picture in thing.pictures) < thing.side
+    figures = ""
+    for pixels, caption in thing.pictures:
+        lines = [escape(line) for line in caption.splitlines()]
+        figures += (f'<figure><img alt="{", ".join(lines)}" src="{_png(pixels, thing.side)}" '
+                    f'width="{_shown(pixels, thing.side)}"><figcaption>{"<br>".join(lines)}</figcaption></figure>')
+    return f'<div class="pictures{" small" if small else ""}">{figures}</div>'
+
+
+def _shown(pixels: np.ndarray, side: int) -> int:
+    """The width on the page, so that the longer side has `side` pixels."""
+    height, width = pixels.shape[:2]
+    return max(1, round(side * width / max(height, width)))
+
+
+def _png(pixels: np.ndarray, side: int) -> str:
+    """A picture as a data: address; larger ones are reduced, twice `side` is kept for fine screens."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((2 * side, 2 * side))
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

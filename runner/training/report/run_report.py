@@ -1,0 +1,123 @@
+"""report.html of a run: what its folder tells, and what measuring its best weights shows."""
+from pathlib import Path
+from typing import Any
+
+from runner.errors import RunnerError
+from runner.files import atomic_write
+from runner.network import Network, load
+from runner.training.exhibits import Curves, Exhibit
+from runner.training.jobs import Asked, Job, open_job
+from runner.training.log import curves
+from runner.training.metrics import Metrics
+from runner.training.report import html
+from runner.training.run_folder import RunFolder
+
+
+def write_report(folder: RunFolder, *, job: Job | None = None, measure: bool = True) -> str:
+    """Make report.html anew -> a sentence on what could not be shown, or "".
+
+    job      that of the run, where it is open already; its network is given the best weights
+    measure  False: only what the folder tells
+    """
+    facts, problem = folder.facts(), ""
+    metrics: Metrics | None = None
+    exhibits: list[Exhibit] = []
+    net: Network | None = job.net if job else None
+    if measure:
+        try:
+            job = job or _job(folder, facts)
+            net = job.net
+            _best_weights(folder, net)
+            metrics, exhibits = job.exhibits()
+        except (RunnerError, OSError) as error:
+            problem = f"The network was not measured for this report: {error}"
+    if net is None:
+        net = _shapes(folder)
+    name = folder.path.name
+    sections = [html.section("", html.facts(_summary(facts)))]
+    if problem:
+        sections.append(html.note(problem))
+    sections += [html.exhibit(curve) for curve in run_curves({name: folder}, facts.get("score_axis", "score"))]
+    if metrics:
+        sections.append(html.section("The best weights, on the test part", f"<p>{html.escape(metrics.headline())}</p>"))
+    sections += [html.exhibit(thing) for thing in exhibits]
+    if net is not None:
+        sections.append(html.section("The network", html.table(network_rows(net), left=(1, 2))))
+    if folder.resolved.exists():
+        text = html.escape(folder.resolved.read_text(encoding="utf-8"))
+        folded = f"<details><summary>{folder.resolved.name}</summary><pre>{text}</pre></details>"
+        sections.append(html.section("The cfg, settings applied", folded))
+    under = f"{facts.get('status', '')}, {facts.get('written', '')}"
+    with atomic_write(folder.report, "w") as file:
+        file.write(html.page(f"{name}: {facts.get('cfg', '')}", under, sections))
+    return problem
+
+
+def run_curves(folders: dict[str, RunFolder], score: str) -> list[Curves]:
+    """Loss, score and rate over the updates: of one run or of several over each other."""
+    logs = {name: curves(folder.log) for name, folder in folders.items()}
+    found = []
+    for title, column, y in (("Loss", "loss", "loss"), ("Score", "score", score), ("Learning rate", "rate", "rate")):
+        lines = {name: log[column] for name, log in logs.items() if column in log}
+        if column == "loss":
+            lines = {name: (xs, smoothed(ys)) for name, (xs, ys) in lines.items()}
+            if len(folders) == 1:       # of several runs one curve each is enough
+                log, = logs.values()
+                lines = dict(zip(["training"], lines.values(), strict=False))
+                lines |= {"on the test part": log["test_loss"]} if "test_loss" in log else {}
+        if lines:
+            found.append(Curves(title, "update", y, lines))
+    return found
+
+
+def smoothed(ys: list[float], keep: float = 0.9) -> list[float]:
+    """The moving average the progress bar shows."""
+    found: list[float] = []
+    for y in ys:
+        found.append(keep * found[-1] + (1 - keep) * y if found else y)
+    return found
+
+
+def network_rows(net: Network) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [("", "layer", "reads", "input", "output", "parameters", "BFLOPs")]
+    for row in net.rows():
+        reads = "" if row.reads == (row.index - 1,) else ", ".join("input" if r < 0 else str(r) for r in row.reads)
+        rows.append((str(row.index), row.name, reads, row.in_shape, row.out_shape,
+                     f"{row.params:,}" if row.params else "", f"{row.bflops:.4g}" if row.bflops else ""))
+    return rows
+
+
+def _summary(facts: dict[str, Any]) -> dict[str, object]:
+    best = facts.get("best")
+    told = {"status": facts.get("status"), "updates": f"{facts.get('updates', 0):,}", "data":
+            f"{facts.get('data')}: {facts.get('content', '')}", "best":
+            f"{facts.get('score')} {facts.get('best_text')}, after update {best['update']}" if best else None,
+            "time": f"{facts.get('seconds', 0):,.0f} s", "seed": facts.get("seed"),
+            "settings": ", ".join(facts.get("settings") or []) or None, "started from": facts.get("start"),
+            "command": facts.get("command"),
+            "computed by": ", ".join(f"{key} {value}" for key, value in (facts.get("versions") or {}).items())}
+    return {key: value for key, value in told.items() if value is not None}
+
+
+def _job(folder: RunFolder, facts: dict[str, Any]) -> Job:
+    compat = facts.get("compat", "exact")
+    net = load(_cfg(folder, facts), compat=None if compat == "exact" else compat)
+    return open_job(net, Asked(str(facts.get("cfg") or folder.cfg), facts.get("data"), facts.get("seed", 0)))
+
+
+def _best_weights(folder: RunFolder, net: Network) -> None:
+    from runner import weights
+    update, seen = net.progress.iteration, net.progress.seen
+    weights.load(net, folder.weights())
+    net.progress.iteration, net.progress.seen = update, seen    # the run is where it is
+
+
+def _shapes(folder: RunFolder) -> Network | None:
+    try:
+        return load(folder.resolved, allocate=False)
+    except RunnerError:
+        return None
+
+
+def _cfg(folder: RunFolder, facts: dict[str, Any]) -> Path:
+    return folder.resolved if folder.resolved.exists() else Path(facts.get("cfg") or folder.cfg)
