@@ -18,8 +18,8 @@ def maxpool2d(x: np.ndarray, size: int, stride: Pair, padding: int,
     y = memory.empty((n, c, *out))
     index = memory.empty(y.shape, np.uint8) if need_index else np.empty((n, c, out[0], 0), np.uint8)
     planes, outs, winners = x.reshape(-1, h, w), y.reshape(-1, *out), index.reshape(n * c, *index.shape[2:])
-    parallel.for_blocks(lambda k: _maxpool(planes[k], outs[k], winners[k], need_index, size, *stride, padding // 2),
-                        n * c, h * w)
+    parallel.for_blocks(lambda k: maxpool_planes(planes[k], outs[k], winners[k], need_index, size, *stride,
+                                                 padding // 2), n * c, h * w)
     return y, index if need_index else None
 
 
@@ -54,7 +54,7 @@ def avgpool_backward(dy: np.ndarray, x_shape: tuple[int, ...]) -> np.ndarray:
 
 
 @compiled
-def _maxpool(x, y, index, indexed, size, down, across, before):
+def maxpool_planes(x, y, index, indexed, size, down, across, before):
     """Of equal values the first stays.  `not v <= best` lets nan through, where `v > best` would lose it."""
     _, h, w = x.shape
     _, oh, ow = y.shape

@@ -13,7 +13,8 @@ def upsample(x: np.ndarray, stride: int, scale: float = 1.0) -> np.ndarray:
     n, c, h, w = x.shape
     y = memory.empty((n, c, h * stride, w * stride))
     planes, out = x.reshape(-1, h, w), y.reshape(-1, h * stride, w * stride)
-    parallel.for_blocks(lambda k: _upsample(planes[k], out[k], stride, f4(scale)), n * c, out[:1].size)
+    parallel.for_blocks(lambda k: upsample_planes(planes[k], out[k], stride, f4(scale)), n * c,
+                        out[:1].size)
     return y
 
 
@@ -32,7 +33,7 @@ def downsample(x: np.ndarray, stride: int, scale: float = 1.0) -> np.ndarray:
 
 
 @compiled
-def _upsample(x, y, stride, scale):
+def upsample_planes(x, y, stride, scale):
     for p in range(x.shape[0]):
         for i in range(x.shape[1]):
             row, wide = x[p, i], y[p, i * stride]
