@@ -25,6 +25,7 @@ from runner.ops import memory, parallel
 
 INPUT = -1      # the store that is the caller's array
 ALIGN = 64      # bytes
+LIGHT = 1 << 23     # operations an image must be worth, or handing it to another thread costs more than it saves
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,8 @@ class Plan:
         self.in_shape, self.out_shape, self.last, self.heads = net.in_shape, net.out_shape, net.last, net.heads
         self.progress = net.progress
         self._apart = all(layer.rows_apart for layer in net.layers)
+        self._light = sum(max(layer.flops(), 2 * sum(spec.size for spec in layer.specs.values()))
+                          for layer in net.layers) < LIGHT
         self._recipes: dict[tuple[tuple[int, ...], int], Recipe] = {}
         self._prepared: dict[tuple[int, int], Callable[..., Any]] = {}
 
@@ -155,22 +158,28 @@ class Plan:
         x = self.net.as_input(x)
         n = len(x)
         outs = {index: memory.empty((n, *self.layers[index].out_shape), self.env.dtype) for index in keep}
-        if not self._apart or n == 1:
+        if not self._apart:
             with self._instance(keep, n) as instance:
                 instance.run(x, outs)
-            return outs
+        elif n and self._light:
+            with self._instance(keep, 1) as instance, parallel.alone():
+                for i in range(n):
+                    instance.run(x[i:i + 1], {index: y[i:i + 1] for index, y in outs.items()})
+        elif n:
+            self._share(x, keep, outs)
+        return outs
 
+    def _share(self, x: np.ndarray, keep: tuple[int, ...], outs: dict[int, np.ndarray]) -> None:
+        """Each thread takes an image at a time; the last ones, if they would leave threads idle, take all threads."""
         def image(i: int) -> None:
             with self._instance(keep, 1) as instance:
                 instance.run(x[i:i + 1], {index: y[i:i + 1] for index, y in outs.items()})
-        if n:
-            self._recipe(keep, 1)       # made once, before the threads ask for it
-        left = n % parallel.threads()
-        together = n - left if 2 * left <= parallel.threads() else n
+        self._recipe(keep, 1)       # made once, before the threads ask for it
+        left = len(x) % parallel.threads()
+        together = len(x) - left if 2 * left <= parallel.threads() else len(x)
         parallel.for_each(image, together)
-        for i in range(together, n):    # fewer images than would keep the threads busy: each one with all of them
+        for i in range(together, len(x)):
             image(i)
-        return outs
 
     @contextmanager
     def _instance(self, keep: tuple[int, ...], rows: int) -> Iterator[Instance]:

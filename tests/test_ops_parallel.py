@@ -74,3 +74,16 @@ def test_nothing_of_a_call_stays_alive() -> None:
         del array
         assert alive() is None
     parallel.set_threads(before)
+
+
+def test_alone_nothing_is_shared() -> None:
+    before = parallel.threads()
+    parallel.set_threads(4)
+    who: list[int] = []
+    with parallel.alone():
+        with parallel.alone():
+            pass
+        parallel.for_each(lambda i: who.append(threading.get_ident()), 20)
+    assert set(who) == {threading.get_ident()}
+    test_work_is_shared()
+    parallel.set_threads(before)

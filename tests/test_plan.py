@@ -150,8 +150,12 @@ def test_a_plan_of_recurrent_layers_carries_the_networks_state(tmp_path: Path) -
     np.testing.assert_allclose(net.predict(x), first, rtol=1e-5)
 
 
+@pytest.mark.parametrize("light", [False, True], ids=["shared", "light"])
 @pytest.mark.parametrize("threads", [1, 2, 4])
-def test_an_image_gets_the_same_bits_at_any_batch_size_and_with_any_threads(tmp_path: Path, threads: int) -> None:
+def test_an_image_gets_the_same_bits_at_any_batch_size_and_with_any_threads(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, light: bool) -> None:
+    """Whether images are worth being shared among threads or not."""
+    monkeypatch.setattr("runner.plan.LIGHT", 1 << 40 if light else 0)
     net, before = make(tmp_path, EVERYTHING), parallel.threads()
     x = np.random.default_rng(0).normal(size=(11, 4, 10, 12)).astype("f4")
     alone = [net.optimized().predict(x[i:i + 1])[0] for i in range(len(x))]

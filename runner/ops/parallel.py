@@ -8,7 +8,8 @@ import ctypes
 import itertools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
@@ -122,6 +123,16 @@ def for_each(function: Callable[[int], None], count: int) -> None:
 def inside_worker() -> bool:
     """Is this code a piece of work that for_each hands out?"""
     return getattr(_inside, "worker", False)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """While this lasts, what the caller's thread computes is not shared: for work too small to be handed out."""
+    before, _inside.worker = getattr(_inside, "worker", False), True
+    try:
+        yield
+    finally:
+        _inside.worker = before
 
 
 def _hire(count: int) -> None:
