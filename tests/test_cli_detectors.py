@@ -9,6 +9,8 @@ import yaml
 import runner
 from runner.cli import main
 from runner.errors import UsageError
+from runner.training import Asked, open_job
+from runner.training.exhibits import Curves, Pictures
 from tests import toy, toy_boxes
 
 CFG = "cfg/squares.cfg"
@@ -55,6 +57,26 @@ def test_train_then_test_then_detect(here: Path, capsys: pytest.CaptureFixture) 
 
     assert main(["detect", CFG, "data/squares/images/test/0.png", "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["objects"][0]["name"] in ("bright", "dark")
+
+
+def test_the_report_shows_curves_and_pictures(here: Path) -> None:
+    assert main(["train", CFG, "--set", "net.max_batches=60", "--quiet"]) == 0
+    text = Path("weights/squares/report.html").read_text()
+    assert "AP@0.50" in text and "Precision and recall, IoU above 0.5" in text
+    assert "Most mistakes" in text and "Most found without a mistake" in text
+
+    net = runner.load(CFG, "weights/squares/best.weights")
+    job = open_job(net, Asked(CFG))
+    metrics, shown = job.exhibits()
+    assert metrics is not None and metrics.as_json() == job.evaluate().as_json()
+    curves = next(thing for thing in shown if isinstance(thing, Curves))
+    for name, (recall, precision) in curves.lines.items():
+        assert name in ("bright", "dark") and list(recall) == sorted(recall) and max(precision) <= 1
+    pictures = [picture for thing in shown if isinstance(thing, Pictures) for picture in thing.pictures]
+    assert pictures and all(picture.pixels.shape[2] == 3 for picture in pictures)
+    mistakes = [[int(word) for word in picture.caption.split() if word.isdigit()] for picture in pictures]
+    clean = [right for right, wrong, missed in mistakes if not wrong + missed]
+    assert clean == sorted(clean, reverse=True)
 
 
 def test_rules_of_the_measure(here: Path, capsys: pytest.CaptureFixture) -> None:

@@ -18,7 +18,7 @@ from runner.images import letterbox, read_image, resize
 from runner.network import Network
 from runner.plan import Plan
 from runner.training.box_data import evaluation_boxes
-from runner.training.boxes import evaluate_boxes, found_in, measure
+from runner.training.boxes import found_in, look_through, measure
 from tests import pycoco
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -154,7 +154,7 @@ def test_e2e_average_precision(model: str, recorded: float, tmp_path: Path) -> N
     assert metrics.at.mean == pytest.approx(recorded, abs=.0005)
     again = evaluation_boxes(net, split)
     with again:
-        assert evaluate_boxes(net, again, split, names).as_json() == metrics.as_json()
+        assert look_through(net, again, split).metrics(names).as_json() == metrics.as_json()
     # COCO takes the surest 100 of a picture and class; areas are in pixels there
     scale = [np.array([1, 1, *[1000.] * 4]), np.array([1000.] * 4 + [1])]
     mean, half = pycoco.stats([rows * scale[0] for rows in found], [rows * scale[1] for rows in truths], split.classes)

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from runner.detection import coco_precision, darknet_precision
+from runner.detection import coco_precision, darknet_precision, recall_curves
 from tests import pycoco
 
 A, B = [.2, .2, .2, .2], [.7, .7, .2, .2]
@@ -50,6 +50,16 @@ def test_area_under_the_curve() -> None:
     boxes = found((0, .9, A), (0, .7, B), (0, .6, [.5, .1, .1, .1]))
     rows = truth((A, 0), (B, 0), ([.1, .9, .1, .1], 0))
     assert darknet_precision([boxes], [rows], 1).mean == pytest.approx(2 / 3)
+
+
+def test_recall_curves() -> None:
+    """The ranks of test_wrong_box_before_a_right_one, and a class of which nothing was found."""
+    boxes = found((0, .9, [.5, .1, .1, .1]), (0, .8, A), (0, .3, B))
+    rows = truth((A, 0), (B, 0), ([.1, .9, .1, .1], 0), (A, 1))
+    (recall, precision), (none, _) = recall_curves([boxes], [rows], 2)
+    np.testing.assert_allclose(recall, [0, 1 / 3, 2 / 3])
+    np.testing.assert_allclose(precision, [0, 1 / 2, 2 / 3])
+    assert not len(none)
 
 
 def test_second_box_of_one_truth_is_wrong() -> None:

@@ -69,6 +69,25 @@ def darknet_precision(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], 
     is right, the others are wrong.  One that fits no truth is not counted if it overlaps a crowd.
     points: 0 the area under the curve, 11 or 101 the mean at that many recalls.
     """
+    k, p, hits, close_by, truths = _ranked(found, truth, classes, overlap, crowds)
+    per_class = np.array([_area(hits[k == c], truths[c], points) for c in range(classes)])
+    sure = p > confidence
+    tp, total = int((hits & sure).sum()), int(sure.sum())
+    return AveragePrecision(per_class, float(per_class.mean()) if classes else 0.0, truths, tp, total - tp,
+                            int(truths.sum()) - tp, float(close_by[hits & sure].sum() / max(total, 1)),
+                            _best_threshold(p, hits, int(truths.sum())))
+
+
+def recall_curves(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], classes: int, *, overlap: float = 0.5,
+                  crowds: Sequence[np.ndarray] = ()) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each class recall and precision after each of its boxes, the surest first; matched as darknet_precision."""
+    k, _, hits, _, truths = _ranked(found, truth, classes, overlap, crowds)
+    return [_curve(hits[k == c], int(truths[c]))[::-1] for c in range(classes)]
+
+
+def _ranked(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], classes: int, overlap: float,
+            crowds: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """All boxes that count, the surest first: class, probability, is it right, its overlap; and the truths a class."""
     kinds, scores, right, overlaps = [np.zeros(0, int)], [np.zeros(0)], [np.zeros(0, bool)], [np.zeros(0)]
     truths = np.zeros(classes, int)
     for boxes, rows, crowd in zip(found, truth, _crowds(crowds, found), strict=True):
@@ -88,13 +107,7 @@ def darknet_precision(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], 
             overlaps.append(best[counts])
     k, p, hits, close_by = (np.concatenate(each) for each in (kinds, scores, right, overlaps))
     order = np.argsort(-p, kind="stable")
-    k, p, hits, close_by = k[order], p[order], hits[order], close_by[order]
-    per_class = np.array([_area(hits[k == c], truths[c], points) for c in range(classes)])
-    sure = p > confidence
-    tp, total = int((hits & sure).sum()), int(sure.sum())
-    return AveragePrecision(per_class, float(per_class.mean()) if classes else 0.0, truths, tp, total - tp,
-                            int(truths.sum()) - tp, float(close_by[hits & sure].sum() / max(total, 1)),
-                            _best_threshold(p, hits, int(truths.sum())))
+    return k[order], p[order], hits[order], close_by[order], truths
 
 
 def coco_precision(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], classes: int,

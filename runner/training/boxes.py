@@ -101,23 +101,37 @@ def unique(names: Sequence[str]) -> list[str]:
     return [name if names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(names)]
 
 
-def evaluate_boxes(net: Network, loader: BoxLoader, split: BoxSplit, names: Sequence[str],
-                   rules: BoxRules = BoxRules()) -> BoxMetrics:
-    """BoxMetrics of the pictures that `loader` shows, whose boxes are those of `split`.
+@dataclass(frozen=True)
+class Seen:
+    """What was found in pictures and what is there, an entry a picture.
+
+    found           (m, 6) rows class, probability, centre x, y, w, h as parts of the picture
+    truths, crowds  (k, 5) rows centre x, y, w, h, class
+    indices         which picture of the split it is
+    """
+    found: list[np.ndarray]
+    truths: list[np.ndarray]
+    crowds: list[np.ndarray]
+    indices: list[int]
+
+    def metrics(self, names: Sequence[str], rules: BoxRules = BoxRules()) -> BoxMetrics:
+        return measure(self.found, self.truths, self.crowds, names, rules)
+
+
+def look_through(net: Network, loader: BoxLoader, split: BoxSplit, rules: BoxRules = BoxRules()) -> Seen:
+    """What the network finds in the pictures that `loader` shows, whose boxes are those of `split`.
 
     The network sees a batch at a time; of each picture only the rows of its boxes are kept.
     """
     letterbox = net.options.letter_box if rules.letterbox is None else rules.letterbox
-    found: list[np.ndarray] = []
-    truths: list[np.ndarray] = []
-    crowds: list[np.ndarray] = []
-    plan = net.optimized()
+    seen, plan = Seen([], [], [], []), net.optimized()
     for x, _ in loader:
         pictures, sizes = [split[int(index)] for index in loader.indices], loader.sizes
-        found += found_in(plan, x, sizes, letterbox=letterbox, nms=rules.nms)
-        truths += [picture.boxes for picture in pictures]
-        crowds += [picture.crowd for picture in pictures]
-    return measure(found, truths, crowds, names, rules)
+        seen.found.extend(found_in(plan, x, sizes, letterbox=letterbox, nms=rules.nms))
+        seen.truths.extend(picture.boxes for picture in pictures)
+        seen.crowds.extend(picture.crowd for picture in pictures)
+        seen.indices.extend(int(index) for index in loader.indices)
+    return seen
 
 
 def found_in(net: Network | Plan, x: np.ndarray, sizes: np.ndarray, *, letterbox: bool = False,

@@ -1,15 +1,25 @@
 """The job of a detector: pictures with boxes, measured by average precision."""
 import hashlib
 
+import numpy as np
+
 from runner.datasets import BoxSplit, find_data, open_boxes
-from runner.detection import detection_heads
+from runner.detection import AveragePrecision, darknet_precision, detection_heads, recall_curves
 from runner.errors import DataError
+from runner.images import read_image
+from runner.images.draw import draw_boxes
 from runner.layers import Detection, Region, Yolo
 from runner.layers.heads import DetectionHead
 from runner.network import Network
 from runner.training.box_data import evaluation_boxes, training_boxes
-from runner.training.boxes import BoxMetrics, evaluate_boxes
+from runner.training.boxes import BoxMetrics, Seen, look_through
+from runner.training.exhibits import Curves, Exhibit, Picture, Pictures
 from runner.training.jobs.base import Asked, Batches, Job
+from runner.training.metrics import Metrics
+
+LINES = 12      # classes with a curve of their own, those with the most boxes
+SHOWN = 8       # pictures of a kind in a report
+SIDE = 320      # pixels
 
 
 def is_detector(net: Network) -> bool:
@@ -45,11 +55,49 @@ class Detector(Job):
                               warn=self.asked.warn)
 
     def evaluate(self, split: str = "test") -> BoxMetrics:
+        return self._seen(split).metrics(self.classes, self.asked.boxes)
+
+    def exhibits(self) -> tuple[Metrics | None, list[Exhibit]]:
+        """The tables, precision over recall, and the pictures with the most mistakes and with none."""
+        if not self.tests:
+            return None, []
+        rules, seen, images = self.asked.boxes, self._seen("test"), self._part("test")
+        metrics = seen.metrics(self.classes, rules)
+        curves = recall_curves(seen.found, seen.truths, len(self.classes), overlap=rules.overlap, crowds=seen.crowds)
+        most = sorted(np.flatnonzero(metrics.at.truths).tolist(), key=lambda kind: -metrics.at.truths[kind])[:LINES]
+        lines = {self.classes[kind]: (curves[kind][0].tolist(), curves[kind][1].tolist()) for kind in sorted(most)}
+        sure = float(np.nextafter(metrics.at.best_threshold, 0))    # above it, as the table's last row counts
+        counts = [darknet_precision([found], [truth], len(self.classes), overlap=rules.overlap, confidence=sure,
+                                    crowds=[crowd])
+                  for found, truth, crowd in zip(seen.found, seen.truths, seen.crowds, strict=True)]
+        wrong = np.array([count.false_positives + count.false_negatives for count in counts])
+        right = np.array([count.true_positives for count in counts])
+
+        def pictures(title: str, rows: np.ndarray) -> Pictures:
+            return Pictures(title, [self._picture(images, seen, int(row), counts[row], sure) for row in rows[:SHOWN]],
+                            side=SIDE)
+        worst, best = np.lexsort((right, -wrong)), np.lexsort((-right, wrong))
+        return metrics, [
+            *metrics.tables(),
+            Curves(f"Precision and recall, IoU above {rules.overlap:g}", "recall", "precision", lines),
+            pictures(f"Most mistakes, confidence above {sure:.2f}", worst[wrong[worst] > 0]),
+            pictures("Most found without a mistake", best[(wrong[best] == 0) & (right[best] > 0)])]
+
+    def _picture(self, images: BoxSplit, seen: Seen, row: int, counts: AveragePrecision, sure: float) -> Picture:
+        pixels = read_image(images[seen.indices[row]].path, self.net.in_shape[0])
+        _, height, width = pixels.shape
+        boxes = [(self.classes[int(kind)] if kind < len(self.classes) else str(int(kind)), int(kind), float(p),
+                  ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height))
+                 for kind, p, x, y, w, h in seen.found[row] if p > sure]
+        return Picture(np.asarray(draw_boxes(pixels, boxes)), f"{counts.true_positives} right, "
+                       f"{counts.false_positives} wrong, {counts.false_negatives} missed")
+
+    def _seen(self, split: str) -> Seen:
         part, rules = self._part(split), self.asked.boxes
         loader = evaluation_boxes(self.net, part, letterbox=rules.letterbox, on_bad=self.asked.on_bad,
                                   warn=self.asked.warn)
         with loader:
-            return evaluate_boxes(self.net, loader, part, self.classes, rules)
+            return look_through(self.net, loader, part, rules)
 
     def score_text(self, score: float) -> str:
         return f"{100 * score:.2f} %"
