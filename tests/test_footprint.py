@@ -147,8 +147,10 @@ import sys
 import numpy as np
 import runner
 from runner import footprint
-from runner.ops import memory
+from runner.ops import memory, parallel
 from runner.optim import make_optimizer
+
+parallel.set_threads(1)     # how much of their scratch several threads need at one time is chance
 
 def value(name):
     return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith(name))
