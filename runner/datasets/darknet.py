@@ -56,6 +56,18 @@ def labelled(list_file: str, labels: list[str], folders: list[Path], warnings: l
     return Split(items, len(labels))
 
 
+def named_file(path: str | os.PathLike, options: dict[str, tuple[str, int]], key: str) -> str | None:
+    """The file a key of a .data file names, beside it or in the current folder; None without the key."""
+    if key not in options:
+        return None
+    (name, number), folder = options[key], Path(path).parent
+    found = locate(name, [folder])
+    if found is None:
+        raise DataError(f"{path}:{number}: {key} names {name!r}, which is neither in the current folder nor in "
+                        f"{folder}")
+    return found
+
+
 def open_data_file(path: str | os.PathLike) -> Dataset:
     """A Dataset from a .data file.  Lists may lie relative to the current folder or to the .data file.
 
@@ -64,21 +76,11 @@ def open_data_file(path: str | os.PathLike) -> Dataset:
     options, folder = read_data_file(path), Path(path).parent
     warnings: list[str] = []
 
-    def file_of(key: str) -> str | None:
-        if key not in options:
-            return None
-        name, number = options[key]
-        found = locate(name, [folder])
-        if found is None:
-            raise DataError(f"{path}:{number}: {key} names {name!r}, which is neither in the current folder "
-                            f"nor in {folder}")
-        return found
-
-    labels_file = file_of("labels") or file_of("names")
+    labels_file = named_file(path, options, "labels") or named_file(path, options, "names")
     if labels_file is None:
         raise DataError(f"{path}: a classifier's .data file needs labels=, a file with one class per line")
     labels = [line for _, line in read_lines(labels_file)]
-    names_file = file_of("names") or labels_file
+    names_file = named_file(path, options, "names") or labels_file
     names = [line for _, line in read_lines(names_file)]
     classes = _classes(path, options, len(labels), labels_file)
     if len(names) < classes:
@@ -86,7 +88,7 @@ def open_data_file(path: str | os.PathLike) -> Dataset:
     labels, names = labels[:classes], names[:classes]
     parts: list[Split | None] = []
     for key in ("train", "valid"):
-        list_file = file_of(key)
+        list_file = named_file(path, options, key)
         if list_file and is_array_file(list_file):
             parts.append(split_of([read_part(list_file)], classes))
         else:

@@ -16,7 +16,7 @@ from typing import Any
 
 from runner.datasets import coco, voc
 from runner.datasets.boxes import BoxDataset, BoxSplit, Report, hold_out_pictures
-from runner.datasets.darknet import read_data_file
+from runner.datasets.darknet import named_file, read_data_file
 from runner.datasets.description import place_of, read_description
 from runner.datasets.folders import TEST_FOLDERS, TRAIN_FOLDERS, images_in
 from runner.datasets.lists import locate, read_lines
@@ -74,17 +74,7 @@ def _finish(names: list[str], train: BoxSplit | None, test: BoxSplit | None, sou
 def _data_file(path: Path, report: Report) -> tuple[list[str], BoxSplit | None, BoxSplit | None]:
     options, folder = read_data_file(path), path.parent
 
-    def file_of(key: str) -> str | None:
-        if key not in options:
-            return None
-        name, number = options[key]
-        found = locate(name, [folder])
-        if found is None:
-            raise DataError(f"{path}:{number}: {key} names {name!r}, which is neither in the current folder nor in "
-                            f"{folder}")
-        return found
-
-    names_file, (value, number) = file_of("names"), options.get("classes", ("", 0))
+    names_file, (value, number) = named_file(path, options, "names"), options.get("classes", ("", 0))
     names = [line for _, line in read_lines(names_file)] if names_file else []
     if value and not (value.isdecimal() and int(value)):
         raise DataError(f"{path}:{number}: classes must be a whole number of at least 1. Got {value!r}")
@@ -95,7 +85,7 @@ def _data_file(path: Path, report: Report) -> tuple[list[str], BoxSplit | None, 
         raise DataError(f"{names_file}: {classes} names are needed, one per line, because {path}:{number} says "
                         f"classes={classes}. Got {len(names)}")
     names = names[:classes] or [str(k) for k in range(classes)]
-    lists = [file_of(key) for key in ("train", "valid")]
+    lists = [named_file(path, options, key) for key in ("train", "valid")]
     if not any(lists):
         raise DataError(f"{path}: neither train= nor valid= is given, so there are no images")
     train, test = (_part(Path(file), names, report, [folder]) if file else None for file in lists)

@@ -1,7 +1,7 @@
 """How a kernel is compiled: by numba at its first call, without the interpreter lock, and kept on disk.
 
 The compiled code lies in `__pycache__` beside the source, or in the user's cache folder where that cannot be written.
-It is used again as long as the kernel's file and those that kernels of all files call into (SHARED) stay the same.
+It is used again as long as the files of this folder stay the same: kernels of one call into those of another.
 """
 import hashlib
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import Any
 import numba
 from numba.core import event
 
-SHARED = tuple(Path(__file__).with_name(name) for name in ("scalar.py", "conv_tile.py"))
+STAMP = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
 
 tell: Callable[[], None] | None = None      # called once, before the first compilation of this process
 
@@ -24,10 +24,9 @@ def compiled(function: Callable) -> Any:
         kernel = numba.njit(cache=True, **settings)(function)
     except RuntimeError:        # no folder can be written: compiled anew in every process
         return numba.njit(**settings)(function)
-    files = (Path(function.__code__.co_filename), *SHARED)
     try:        # numba itself asks only how old the kernel's own file is
-        kernel._cache._cache_file._source_stamp = hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()
-    except (AttributeError, OSError):
+        kernel._cache._cache_file._source_stamp = STAMP
+    except AttributeError:
         pass
     return kernel
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from runner.ops import parallel
 from runner.ops.fast.compiling import compiled
-from runner.ops.fast.conv_product import NOTHING, Finish
+from runner.ops.fast.conv_product import NOTHING, Finish, pixels
 from runner.ops.fast.conv_tile import LANES, WINDOW, window
 from runner.ops.fast.scalar import activate_run, f4
 
@@ -63,20 +63,7 @@ def _sort(image, y0, x0, sy, sx, tall, pitch, sorted_):
             if line < 0 or line >= h:
                 sorted_[at:at + pitch] = f4(0)
                 continue
-            for i in range(left):
-                sorted_[at + i] = f4(0)
-            source, into, first = image[line], sorted_[at + left:at + right], start + left * sx
-            if sx == 1:
-                for i in range(right - left):
-                    into[i] = source[first + i]
-            elif sx == 2:
-                for i in range(right - left):
-                    into[i] = source[first + 2 * i]
-            else:
-                for i in range(right - left):
-                    into[i] = source[first + sx * i]
-            for i in range(right, pitch):
-                sorted_[at + i] = f4(0)
+            pixels(image[line], start + left * sx, sx, sorted_, at, left, right, pitch)
 
 
 @compiled

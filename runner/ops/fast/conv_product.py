@@ -211,7 +211,7 @@ def gather(x, first, last, taps, sy, sx, gw, runs, b, ldb, lines):
                     lines[i] = f4(0)
             else:
                 for phase in range(sx):
-                    _line(x[needed[k, 0], c, source], edges[phase, 2], sx, lines, at + phase * pitch,
+                    pixels(x[needed[k, 0], c, source], edges[phase, 2], sx, lines, at + phase * pitch,
                           edges[phase, 0], edges[phase, 1], pitch)
         for t in range(depth):
             at, shift = row * ldb, shifts[t]
@@ -224,7 +224,7 @@ def gather(x, first, last, taps, sy, sx, gw, runs, b, ldb, lines):
 
 
 @compiled
-def _line(source, start, sx, lines, at, left, right, pitch):
+def pixels(source, start, sx, lines, at, left, right, pitch):
     """lines[at:] = zeros up to left, every sx-th pixel from start on up to right, zeros up to pitch."""
     for i in range(left):
         lines[at + i] = f4(0)
