@@ -131,3 +131,14 @@ def test_the_size_may_change_from_batch_to_batch(split):
         for width, height in sizes:
             x, truth = next(loader)
             assert x.shape == (3, 3, height, width) and truth.shape == (3, 200, 5)
+
+
+def test_training_decodes_no_more_of_a_jpeg_than_it_needs(tmp_path):
+    smooth = np.linspace(0, 250, 128 * 96 * 3).reshape(96, 128, 3).astype(np.uint8)
+    Image.fromarray(smooth).save(tmp_path / "a.jpg", quality=95)
+    split = BoxSplit([Picture(str(tmp_path / "a.jpg"), NONE, NONE)], 1)
+    for draft, augment, side in [(False, BoxAugment(), 1), (True, None, 1), (True, BoxAugment(jitter=.2), 4),
+                                 (True, BoxAugment(jitter=.3), 2), (True, BoxAugment(resize=1.5), 2)]:
+        with box_batches(split, batch=1, epochs=2, augment=augment, draft=draft, workers=0, **SIZE) as loader:
+            next(loader)
+            assert loader.cached == smooth.size // side ** 2 + 200, (draft, augment)

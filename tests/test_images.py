@@ -82,6 +82,26 @@ def test_jpeg_is_close(tmp_path):
     assert np.abs(read_image(tmp_path / "a.jpeg") - (smooth / 255).transpose(2, 0, 1)).max() < .03
 
 
+@pytest.mark.parametrize("least, want", [(None, (160, 120)), ((80, 60), (80, 60)), ((70, 60), (80, 60)),
+                                         ((81, 60), (160, 120)), ((20, 1), (20, 15)), ((1, 1), (20, 15)),
+                                         ((500, 500), (160, 120))])
+@pytest.mark.parametrize("turn", [1, 6])
+def test_a_jpeg_smaller_than_it_is_but_large_enough(tmp_path, least, want, turn):
+    colours = np.linspace(20, 230, 120 * 160 * 3).reshape(120, 160, 3).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    Image.fromarray(colours).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    Image.fromarray(colours).save(tmp_path / "a.png")
+    sideways = slice(None, None, -1 if turn == 6 else 1)
+    small = read_pixels(tmp_path / "a.jpg", 3, least and least[sideways])
+    assert small.shape == (3, *want[::-1][sideways])
+    whole = read_pixels(tmp_path / "a.jpg").astype(float)
+    step = whole.shape[1] // small.shape[1]
+    means = whole.reshape(3, small.shape[1], step, small.shape[2], step).mean(axis=(2, 4))
+    assert np.abs(small - means).max() < 4, "the mean of its pixels, but for rounding"
+    assert read_pixels(tmp_path / "a.png", 3, least).shape == (3, 120, 160), "other formats come as they are"
+
+
 def test_first_frame_of_a_gif(tmp_path):
     frames = [Image.new("RGB", (4, 3), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])

@@ -178,7 +178,7 @@ def test_threads_end_with_the_loader(split):
 
 def test_no_more_than_a_few_batches_wait(split, monkeypatch):
     read = []
-    monkeypatch.setattr("runner.datasets.base.read_pixels", lambda path, channels: read.append(path) or
+    monkeypatch.setattr("runner.datasets.base.read_pixels", lambda path, channels, least: read.append(path) or
                         np.zeros((3, 6, 8), np.uint8))
     with batches(split, batch=1, endless=True, workers=2, cache_bytes=0, **SIZE) as loader:
         next(loader)
@@ -188,7 +188,7 @@ def test_no_more_than_a_few_batches_wait(split, monkeypatch):
 
 def test_a_small_set_is_decoded_once(split, monkeypatch):
     read = []
-    monkeypatch.setattr("runner.datasets.base.read_pixels", lambda path, channels: read.append(path) or
+    monkeypatch.setattr("runner.datasets.base.read_pixels", lambda path, channels, least: read.append(path) or
                         np.zeros((3, 6, 8), np.uint8))
     list(batches(split, batch=4, epochs=3, workers=0, **SIZE))
     assert len(read) == 11
@@ -196,9 +196,21 @@ def test_a_small_set_is_decoded_once(split, monkeypatch):
     assert len(read) == 11 + 33
 
 
+def test_training_decodes_no_more_of_a_jpeg_than_it_needs(tmp_path):
+    smooth = np.linspace(0, 250, 128 * 96 * 3).reshape(96, 128, 3).astype(np.uint8)
+    Image.fromarray(smooth).save(tmp_path / "a.jpg", quality=95)
+    split = Split([(str(tmp_path / "a.jpg"), 0)], 2)
+    for draft, augment, side in [(False, Augment(8, 6), 1), (True, None, 1), (True, Augment(8, 6), 4),
+                                 (True, Augment(8, 6, max_crop=12), 4), (True, Augment(8, 6, max_crop=13), 2),
+                                 (True, Augment(8, 6, max_crop=12, aspect=.75), 2)]:
+        with batches(split, batch=1, epochs=2, augment=augment, draft=draft, workers=0, **SIZE) as loader:
+            next(loader)
+            assert loader.cached == smooth.size // side ** 2 + 200, (draft, augment)
+
+
 def test_waiting_is_measured(split, monkeypatch):
     ready = threading.Event()
-    monkeypatch.setattr("runner.datasets.base.read_pixels", lambda path, channels: ready.wait() and
+    monkeypatch.setattr("runner.datasets.base.read_pixels", lambda path, channels, least: ready.wait() and
                         np.zeros((3, 6, 8), np.uint8))
     with batches(split, batch=1, workers=1, **SIZE) as loader:
         assert loader.waited == 0

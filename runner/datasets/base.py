@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from runner.errors import DataError
-from runner.images.decode import read_pixels, to_channels
+from runner.images.decode import Size, read_pixels, to_channels
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,13 @@ class Split:
     def __iter__(self) -> Iterator[tuple[str, int]]:
         return iter(self.items)
 
-    def read(self, index: int, channels: int) -> np.ndarray:
-        """The image as it is, (channels, height, width), uint8, uint16 or float32; DataError when it cannot be read."""
+    def read(self, index: int, channels: int, least: Size | None = None) -> np.ndarray:
+        """The image as it is, (channels, height, width), uint8, uint16 or float32; DataError when it cannot be read.
+
+        least: see read_pixels.
+        """
         if self.pixels is None:
-            return read_pixels(self.items[index][0], channels)
+            return read_pixels(self.items[index][0], channels, least)
         return to_channels(self.pixels[index], channels)
 
     def labels(self) -> np.ndarray:

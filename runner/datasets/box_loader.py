@@ -28,7 +28,7 @@ def box_batches(split: BoxSplit, *, batch: int, width: int, height: int, channel
                 sizes: Callable[[int], Size] | None = None, shuffle: bool = False, seed: int = 0, endless: bool = False,
                 epochs: int = 1, start_batch: int = 0, on_bad: str = "skip",
                 warn: Callable[[str], None] | None = None, workers: int | None = None,
-                cache_bytes: int | None = None) -> "BoxLoader":
+                cache_bytes: int | None = None, draft: bool = False) -> "BoxLoader":
     """An iterator of (x, truth): float32 (n, channels, height, width) in 0..1, and (n, boxes, 5) float32.
 
     truth rows are x, y, w, h, class as parts of x[i]; those that are not used are 0.
@@ -37,8 +37,9 @@ def box_batches(split: BoxSplit, *, batch: int, width: int, height: int, channel
     augment    random changes; without it pictures are
     letterbox  fitted with their aspect ratio kept, else stretched
     sizes      batch number -> width and height of x, none larger than `width` and `height`; None: always these
+    draft      large JPEGs are decoded at a fraction of their size where that is enough for what `augment` does
     The others as in `batches`; `indices` and `sizes` of the loader say which pictures the latest batch shows, and
-    their widths and heights in pixels.
+    their widths and heights in pixels as they were decoded.
     """
     if not len(split):
         raise DataError("there are no images to load")
@@ -46,7 +47,8 @@ def box_batches(split: BoxSplit, *, batch: int, width: int, height: int, channel
         raise UsageError(f"batch, width, height and boxes must be at least 1. Got {batch}, {width}, {height}, {boxes}")
     if on_bad not in ("skip", "error"):
         raise UsageError(f"on_bad is 'skip' or 'error'. Got {on_bad!r}")
-    images = Decoded(split, channels, on_bad=on_bad, refill=endless, cache_bytes=cache_bytes)
+    images = Decoded(split, channels, on_bad=on_bad, refill=endless, cache_bytes=cache_bytes,
+                     least=augment.least(width, height) if draft and augment else None)
     source = _Boxes(split, images, width, height, boxes, augment, letterbox, sizes, seed)
     order = Order(len(split), batch, seed, shuffle, None if endless else len(split) * epochs)
     return BoxLoader(source, order, start_batch, warn, workers)

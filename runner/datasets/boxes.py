@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from runner.errors import DataError
-from runner.images.decode import read_pixels
+from runner.images.decode import Size, read_pixels
 
 SLACK = 0.005           # of the picture: a box may pass its edge by this much without a word (labels are rounded)
 SHOWN = 5               # mistakes of one kind that are told in full
@@ -47,9 +47,12 @@ class BoxSplit:
     def __iter__(self) -> Iterator[Picture]:
         return iter(self.items)
 
-    def read(self, index: int, channels: int) -> np.ndarray:
-        """The picture itself, (channels, height, width), uint8, uint16 or float32; DataError when it cannot be read."""
-        return read_pixels(self.items[index].path, channels)
+    def read(self, index: int, channels: int, least: Size | None = None) -> np.ndarray:
+        """The picture itself, (channels, height, width), uint8, uint16 or float32; DataError when it cannot be read.
+
+        least: see read_pixels.
+        """
+        return read_pixels(self.items[index].path, channels, least)
 
     def boxes(self) -> np.ndarray:
         """Those of all pictures, (k, 5)."""

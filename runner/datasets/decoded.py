@@ -5,6 +5,7 @@ import numpy as np
 
 from runner.datasets.memory import Cache
 from runner.errors import DataError
+from runner.images.decode import Size
 
 
 class Readable(Protocol):
@@ -14,7 +15,7 @@ class Readable(Protocol):
 
     def __getitem__(self, index: int) -> tuple: ...
 
-    def read(self, index: int, channels: int) -> np.ndarray: ...
+    def read(self, index: int, channels: int, least: Size | None = None) -> np.ndarray: ...
 
 
 class Decoded:
@@ -23,10 +24,12 @@ class Decoded:
     on_bad  "skip": an image that cannot be read is replaced by the next good one if `refill`, else left out;
             "error": it is a DataError
     cache_bytes  how much may be kept; None: a quarter of the free memory
+    least        a size that is enough (see read_pixels); None: as they are
     """
 
-    def __init__(self, split: Readable, channels: int, *, on_bad: str, refill: bool, cache_bytes: int | None):
-        self.split, self.channels, self.on_bad, self.refill = split, channels, on_bad, refill
+    def __init__(self, split: Readable, channels: int, *, on_bad: str, refill: bool, cache_bytes: int | None,
+                 least: Size | None = None):
+        self.split, self.channels, self.on_bad, self.refill, self.least = split, channels, on_bad, refill, least
         self.cache = Cache(cache_bytes)
         self._bad: dict[int, str] = {}
 
@@ -50,4 +53,4 @@ class Decoded:
         return -1, None
 
     def _read(self, index: int) -> np.ndarray:
-        return self.split.read(index, self.channels)
+        return self.split.read(index, self.channels, self.least)

@@ -33,7 +33,8 @@ def batches(split: Split, *, batch: int, width: int, height: int, channels: int 
             augment: Augment | None = None, shuffle: bool = False, seed: int = 0, endless: bool = False,
             epochs: int = 1, start_batch: int = 0, how: str = "crop", on_bad: str = "skip",
             warn: Callable[[str], None] | None = None, label_smoothing: float = 0.,
-            balance: float = 0., workers: int | None = None, cache_bytes: int | None = None) -> Loader:
+            balance: float = 0., workers: int | None = None, cache_bytes: int | None = None,
+            draft: bool = False) -> Loader:
     """An iterator of (x, truth): float32 (n, channels, height, width) in 0..1 and one-hot (n, classes).
 
     augment: random changes; without it images are prepared by `how` (see runner.images.prepare).  shuffle: a
@@ -43,6 +44,7 @@ def batches(split: Split, *, batch: int, width: int, height: int, channels: int 
     DataError.  label_smoothing e: 1 - e and e / (classes - 1).  balance 0: an epoch is every image once; 1: as
     long, and every class takes the same part in it; between: a class of n images counts n ** (1 - balance).
     workers: threads, 0 to do everything in the calling one; default one per core, at most 4.
+    draft: large JPEGs are decoded at a fraction of their size where that is enough for what `augment` does.
     """
     if not len(split):
         raise DataError("there are no images to load")
@@ -58,7 +60,8 @@ def batches(split: Split, *, batch: int, width: int, height: int, channels: int 
         raise UsageError(f"balance lies in 0..1 and needs shuffle=True. Got {balance}, shuffle={shuffle}")
     if split.pixels is not None or (not endless and epochs == 1):
         cache_bytes = 0         # they are in memory already, or nobody comes back to them
-    images = Decoded(split, channels, on_bad=on_bad, refill=endless, cache_bytes=cache_bytes)
+    images = Decoded(split, channels, on_bad=on_bad, refill=endless, cache_bytes=cache_bytes,
+                     least=augment.least() if draft and augment else None)
     source = _Images(split, images, width, height, augment, how, label_smoothing)
     total = None if endless else len(split) * epochs
     order = Order(len(split), batch, seed, shuffle, total, split.labels() if balance else None, balance)

@@ -4,8 +4,7 @@ import os
 from PIL import Image, UnidentifiedImageError
 
 from runner.errors import DataError
-
-SIDEWAYS = (5, 6, 7, 8)         # EXIF orientations of pictures that lie on their side
+from runner.images.decode import SIDEWAYS
 
 
 def size_of(path: str | os.PathLike) -> tuple[int, int]:

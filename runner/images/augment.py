@@ -5,6 +5,7 @@ scaled to a random size between min_crop and max_crop, and a random window of th
 turned and stretched a little; then mirror and colours.  Without any of them (all defaults) it is a random
 window of the image scaled to fit.
 """
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,12 @@ class Augment:
         for name in ("aspect", "saturation", "exposure"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{name} must be greater than 0. Got {getattr(self, name)}")
+
+    def least(self) -> tuple[int, int]:
+        """Width and height of pictures that are enough: still shrunk to half or less when they are cut out largest."""
+        side = math.ceil(2 * max(self.min_crop or max(self.width, self.height),
+                                 self.max_crop or max(self.width, self.height)) * max(self.aspect, 1 / self.aspect))
+        return side, side
 
 
 def augment_of(options: Any) -> Augment:

@@ -4,12 +4,14 @@ pictures made of two or four.
 The recipe and its numbers are darknet's (AlexeyAB, src/data.c:load_data_detection and
 src/image_opencv.cpp:image_data_augmentation, blend_truth_mosaic).  Where we differ, docs/detection-data.md says so.
 """
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from runner import ops
 from runner.errors import UsageError
 from runner.images.boxes import corners_of, from_corners, large_enough, moved
 from runner.images.colour import distort
@@ -56,6 +58,13 @@ class BoxAugment:
         if self.jitter < 0 or self.blur < 0 or self.gaussian_noise < 0:
             raise UsageError("jitter, blur and gaussian_noise must be at least 0. Got "
                              f"{self.jitter}, {self.blur}, {self.gaussian_noise}")
+
+    def least(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of pictures that are enough for a network of that size: twice as large as it, and at the
+        largest zoom still no smaller."""
+        shown = 1 / max(self.resize, 1 / self.resize) - 2 * self.jitter     # of a picture, at the largest zoom
+        times = max(2, 1 / max(shown, 0.125))
+        return math.ceil(times * width), math.ceil(times * height)
 
 
 class Window(NamedTuple):
@@ -110,7 +119,7 @@ def _painted(pixels: np.ndarray, window: Window, mirrored: bool, part: Part, wid
     x0, y0, x1, y1 = part
     if mirrored:
         x0, x1 = width - x1, width - x0
-    image = _cut_out(pixels, window.left, window.top, w - window.left - window.right, h - window.top - window.bottom,
+    image = ops.cut_out(pixels, window.left, window.top, w - window.left - window.right, h - window.top - window.bottom,
                      width, height, (x0, y0, x1, y1))
     return np.ascontiguousarray(image[..., ::-1]) if mirrored else image
 
@@ -158,46 +167,6 @@ def _into_corner(window: Window, tile: int, mirrored: bool) -> Window:
     left, right = (0, across) if at_left else (across, 0)
     top, bottom = (0, down) if tile < 2 else (down, 0)
     return Window(left, top, right, bottom)
-
-
-def _cut_out(pixels: np.ndarray, left: int, top: int, wide: int, tall: int, width: int, height: int,
-             part: Part) -> np.ndarray:
-    """The window of `pixels` scaled to width x height, and `part` of that (c, h, w) float32; outside the picture is
-    its mean colour.
-
-    Bilinear with the corners of both grids aligned, as resize does it, so that an unchanged picture is what `test` and
-    `detect` show the network.
-    """
-    x0, y0, x1, y1 = part
-    channels, h, w = pixels.shape
-    framed = np.empty((channels, h + 2, w + 2), pixels.dtype)
-    mean = pixels.mean(axis=(1, 2)).astype(pixels.dtype)[:, None]
-    framed[:, 0], framed[:, -1], framed[:, :, 0], framed[:, :, -1] = mean, mean, mean, mean
-    framed[:, 1:-1, 1:-1] = pixels
-    image = _between(framed, 2, *_taps(left, wide, width, w, x0, x1))
-    image = _between(image, 1, *_taps(top, tall, height, h, y0, y1))
-    if pixels.dtype != np.float32:
-        image *= np.float32(1 / np.iinfo(pixels.dtype).max)
-    return image
-
-
-def _taps(first: int, size: int, new: int, old: int, start: int, stop: int) -> tuple[np.ndarray, ...]:
-    """Which two of the `old` rows, framed by one before and one after, make each of the `new`; the second's share.
-
-    Only for start..stop of the new ones.
-    """
-    at = np.clip(first + np.arange(start, stop) * ((size - 1) / max(new - 1, 1)), -1, old)
-    low = np.minimum(np.floor(at), old - 1).astype(np.intp)
-    return low + 1, low + 2, (at - low).astype(np.float32)
-
-
-def _between(values: np.ndarray, axis: int, low: np.ndarray, high: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Along an axis, between the values at `low` and at `high`."""
-    out, other = (values.take(at, axis, mode="clip").astype(np.float32, copy=False) for at in (low, high))
-    other -= out
-    other *= share if axis == 2 else share[:, None]
-    out += other
-    return out
 
 
 def _factor(limit: float, rng: np.random.Generator) -> float:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from runner import ops
+
 
 class Placement(NamedTuple):
     """Where letterbox put the picture on its canvas, in pixels: the upper left corner and the size."""
@@ -18,47 +20,8 @@ class Placement(NamedTuple):
 
 
 def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """(..., h, w) -> (..., height, width), bilinear with the corners of both grids aligned.
-
-    Target column x reads source column x * (w - 1) / (width - 1); the last one is copied.  There is no
-    smoothing when shrinking.  A target of one row or column takes the last one, by the same rule.
-    """
-    if image.shape[-2:] == (height, width):
-        return image.copy()
-    if height < image.shape[-2]:                   # the pass that leaves less to do comes first
-        return _resize_columns(_resize_rows(image, height), width)
-    return _resize_rows(_resize_columns(image, width), height)
-
-
-def _taps(old: int, new: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Left neighbour, right neighbour, weight of the right one (float32) for each of `new` positions."""
-    position = np.arange(new, dtype=np.float32) * np.float32((old - 1) / max(new - 1, 1))
-    left = position.astype(np.intp)
-    weight = position - left
-    left[-1], weight[-1] = old - 1, 0              # exactly, whatever the rounding above
-    np.minimum(left, old - 1, out=left)
-    return left, np.minimum(left + 1, old - 1), weight
-
-
-def _resize_columns(image: np.ndarray, width: int) -> np.ndarray:
-    if image.shape[-1] == width:
-        return image
-    left, right, weight = _taps(image.shape[-1], width)
-    weight = weight.astype(image.dtype)
-    return image.take(left, axis=-1) * (1 - weight) + image.take(right, axis=-1) * weight
-
-
-def _resize_rows(image: np.ndarray, height: int) -> np.ndarray:
-    if image.shape[-2] == height:
-        return image
-    up, down, weight = _taps(image.shape[-2], height)
-    weight = weight.astype(image.dtype)[:, None]
-    out = image.take(up, axis=-2) * (1 - weight) + image.take(down, axis=-2) * weight
-    # darknet dims its last row by the rounding error of its position: a few millionths, seen in recordings.
-    # (Where the error falls the other way it loses the row altogether.  We do not.)
-    last = np.float32(height - 1) * np.float32((image.shape[-2] - 1) / max(height - 1, 1))
-    out[..., -1, :] *= 1 - max(float(last) - (image.shape[-2] - 1), 0.)
-    return out
+    """(..., h, w) -> (..., height, width), bilinear with the corners of both grids aligned; runner/ops/image.py."""
+    return ops.resize(image, width, height)
 
 
 def letterbox(image: np.ndarray, width: int, height: int, fill: float = 0.5) -> tuple[np.ndarray, Placement]:
@@ -150,33 +113,5 @@ def flip(image: np.ndarray) -> np.ndarray:
 def rotate_crop(images: np.ndarray, width: int, height: int, *, angle: np.ndarray | float = 0.,
                 scale: np.ndarray | float = 1., dx: np.ndarray | float = 0., dy: np.ndarray | float = 0.,
                 aspect: np.ndarray | float = 1.) -> np.ndarray:
-    """A turned, scaled, shifted window of each image: (n, c, h, w) -> (n, c, height, width), outside is 0.
-
-    angle in radians, scale > 1 magnifies, dx and dy shift the window in magnified pixels, aspect > 1 squeezes
-    x. Each may be one number or n numbers.  Bilinear; darknet's rotate_crop_image.
-    """
-    n, channels, h, w = images.shape
-    dtype = images.dtype
-    angle, scale, dx, dy, aspect = (np.broadcast_to(np.asarray(v, dtype).reshape(-1, 1, 1), (n, 1, 1))
-                                    for v in (angle, scale, dx, dy, aspect))
-    u = ((np.arange(width, dtype=dtype) - dtype.type(width / 2)) * aspect + dx * aspect) / scale   # (n, 1, w)
-    v = ((np.arange(height, dtype=dtype)[:, None] - dtype.type(height / 2)) + dy) / scale          # (n, h, 1)
-    cos, sin = np.cos(angle), np.sin(angle)
-    x = np.clip(cos * u - sin * v + dtype.type(w / 2), -1, w)      # further out is black all the same
-    y = np.clip(sin * u + cos * v + dtype.type(h / 2), -1, h)
-    column, row = np.floor(x), np.floor(y)
-    x -= column
-    y -= row
-
-    # A frame of zeros, one pixel before and two after: no tap has to ask whether it is inside.
-    framed = np.zeros((n, h + 3, w + 3, channels), dtype)
-    framed[:, 1:-2, 1:-2] = images.transpose(0, 2, 3, 1)
-    flat = framed.reshape(-1, channels)
-    first = np.arange(n)[:, None, None] * ((h + 3) * (w + 3))
-    at = first + (row.astype(np.intp) + 1) * (w + 3) + (column.astype(np.intp) + 1)
-    x, y = x[..., None], y[..., None]
-    upper, lower = flat.take(at, axis=0), flat.take(at + (w + 3), axis=0)
-    upper += x * (flat.take(at + 1, axis=0) - upper)
-    lower += x * (flat.take(at + (w + 4), axis=0) - lower)
-    upper += y * (lower - upper)
-    return np.ascontiguousarray(upper.transpose(0, 3, 1, 2))
+    """A turned, scaled, shifted window of each image: (n, c, h, w) -> (n, c, height, width); runner/ops/image.py."""
+    return ops.rotate_crop(images, width, height, angle=angle, scale=scale, dx=dx, dy=dy, aspect=aspect)

@@ -24,6 +24,7 @@ from runner.ops.fused import (
     bias_activate_backward,
     sum_activate,
 )
+from runner.ops.image import cut_out, distort, resize, rotate_crop
 from runner.ops.loss import LOSSES, MASKED, loss, objective
 from runner.ops.norm import (
     add_bias,

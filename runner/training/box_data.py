@@ -3,6 +3,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from runner.compat import EXACT
 from runner.datasets import BoxLoader, BoxSplit, box_batches
 from runner.detection import detection_heads
 from runner.errors import ShapeError, UsageError
@@ -37,7 +38,7 @@ def training_boxes(net: Network, split: BoxSplit, *, seed: int = 0, on_bad: str 
                        channels=channels, boxes=most_boxes(net), augment=augment,
                        sizes=(lambda k: sizes(k // o.subdivisions)) if sizes else None,
                        shuffle=True, seed=seed, endless=True, start_batch=net.progress.iteration * o.subdivisions,
-                       on_bad=on_bad, warn=warn, workers=workers)
+                       on_bad=on_bad, warn=warn, workers=workers, draft=net.env.compat is EXACT)
 
 
 def evaluation_boxes(net: Network, split: BoxSplit, *, letterbox: bool | None = None, on_bad: str = "skip",

@@ -19,7 +19,16 @@ tell: Callable[[], None] | None = None      # called once, before the first comp
 def compiled(function: Callable) -> Any:
     """Decorator of a kernel.  Sums may be taken in another order, so that they run in vector registers, but in one
     that is fixed once it is compiled; nan and infinity keep their meaning."""
-    settings: dict[str, Any] = dict(nogil=True, fastmath={"reassoc", "contract", "arcp", "nsz"}, error_model="numpy")
+    return _compiled(function, {"reassoc", "contract", "arcp", "nsz"})
+
+
+def compiled_exactly(function: Callable) -> Any:
+    """Decorator of a kernel that rounds where it is written, as NumPy does: it gives the reference's bits."""
+    return _compiled(function, False)
+
+
+def _compiled(function: Callable, freedom: set[str] | bool) -> Any:
+    settings: dict[str, Any] = dict(nogil=True, fastmath=freedom, error_model="numpy")
     try:
         kernel = numba.njit(cache=True, **settings)(function)
     except RuntimeError:        # no folder can be written: compiled anew in every process

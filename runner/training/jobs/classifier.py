@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from runner.compat import EXACT
 from runner.datasets import Split, batches, find_data, open_dataset
 from runner.detection import detection_heads
 from runner.errors import DataError, UsageError
@@ -54,7 +55,8 @@ class Classifier(Job):
         return batches(self._part("train"), batch=max(o.batch // o.subdivisions, 1), width=width, height=height,
                        channels=channels, augment=augment_of(o), shuffle=True, seed=asked.seed, endless=True,
                        on_bad=asked.on_bad, start_batch=self.net.progress.iteration * o.subdivisions,
-                       label_smoothing=o.label_smooth_eps, balance=o.balance, warn=asked.warn)
+                       label_smoothing=o.label_smooth_eps, balance=o.balance, warn=asked.warn,
+                       draft=self.net.env.compat is EXACT)
 
     def evaluate(self, split: str = "test") -> ClassMetrics:
         if not self.ten and not self.sizes:
