@@ -24,7 +24,7 @@ def conv2d(x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1), padding
                           conv_out(w, kw, stride[1], padding[1], dilation))
     y = memory.empty((n, f, oh, ow), x.dtype)
     if winograd.fits(x.shape, weights.shape, (oh, ow), stride, padding, dilation, groups, alone):
-        winograd.conv(x, winograd.transformed(weights, turned=True), y, padding, alone=alone)
+        winograd.forward(x, weights, y, padding)
         return y
     forward(x, packed(weights, groups), y, (kh, kw), stride, padding, dilation)
     return y
@@ -37,7 +37,7 @@ def conv2d_backward(dy: np.ndarray, x: np.ndarray, weights: np.ndarray, *, strid
         return reference.conv2d_backward(dy, x, weights, stride=stride, padding=padding, dilation=dilation,
                                          groups=groups, need_dx=need_dx)
     if winograd.fits(x.shape, weights.shape, dy.shape[2:], stride, padding, dilation, groups):
-        return winograd.backward(dy, x, winograd.transformed(weights), padding, need_dx)
+        return winograd.backward(dy, x, weights, padding, need_dx)
     dx = data_gradient(dy, x.shape, weights, stride, padding, dilation, groups) if need_dx else None
     size = weights.shape[2:]
     if groups == x.shape[1] > 1:

@@ -77,6 +77,16 @@ class Writer:
             value = b.fadd(*halves)
         return b.extract_element(value, SHORT(0))
 
+    def put(self, values: list[Any], pointer: Any, places: list[Any], add: Any) -> None:
+        """Stores vectors, or adds them to what is there if add is not 0."""
+        with self.builder.if_else(self.builder.icmp_signed("!=", add, INDEX(0))) as (more, first):
+            with more:
+                for value, place in zip(values, places, strict=True):
+                    self.store(self.builder.fadd(self.load(pointer, place), value), pointer, place)
+            with first:
+                for value, place in zip(values, places, strict=True):
+                    self.store(value, pointer, place)
+
     def loop(self, steps: Any, count: int, step: Any) -> list[Any]:
         """`count` vectors from zero, given a new value `steps` times (at least once) by step(i, vectors)."""
         b, before = self.builder, self.builder.block
@@ -120,13 +130,7 @@ def _make_tile(vectors: int) -> Any:
                 return news
             sums = w.loop(k, ROWS * vectors, step)
             places = [w.at(INDEX(v * LANES), ldc, m) for m in range(ROWS) for v in range(vectors)]
-            with builder.if_else(builder.icmp_signed("!=", add, INDEX(0))) as (more, first):
-                with more:
-                    for value, place in zip(sums, places, strict=True):
-                        w.store(builder.fadd(w.load(c, place), value), c, place)
-                with first:
-                    for value, place in zip(sums, places, strict=True):
-                        w.store(value, c, place)
+            w.put(sums, c, places, add)
             return context.get_dummy_value()
         return signature, write
     return tile

@@ -1,16 +1,17 @@
 """3 x 3 convolution at stride 1 with a quarter of the multiplications: Winograd's F(4x4, 3x3), and its gradients.
 
 y = A^T [V U] A with U = G g G^T and V = B^T d B (tiles.py): between the transforms stand 36 products (tiles, c) (c, f).
-Because all of it is linear, the gradients are the transposes: with Z = A dy A^T,
+The gradient of the data is such a convolution too, of dy with the kernels turned by 180 degrees.  The gradient of the
+weights is the transpose: with Z = A dy A^T,
 
-    dx = B [Z U^T] B^T          dw = G^T [Z^T V] G
+    dw = G^T [Z^T V] G
 
 Two ways of sharing the work, for two kinds of layer:
 
 - few channels: the transforms cost most.  Every thread takes strips of an image through all three steps, so small that
   they stay in its cache.
-- many channels: the products cost most, and reading U.  The transforms share out channels, the products are shared out
-  as wholes, and images of small maps go through them together, since a product with few columns is slow.
+- many channels: the products cost most, and U is larger than any cache.  The transforms share out channels, and the
+  products columns: U is made a piece at a time, just before all tiles of some images are multiplied with it.
 
 The result is off by about 1e-5 of the largest value.
 """
@@ -20,15 +21,23 @@ import numpy as np
 
 from runner.ops import memory, parallel
 from runner.ops.fast import tiles
-from runner.ops.fast.conv_product import NOTHING, Finish
-from runner.ops.fast.conv_tile import LANES
+from runner.ops.fast.compiling import compiled
+from runner.ops.fast.conv_product import NOTHING, Finish, scratch
+from runner.ops.fast.conv_tile import LANES, ROWS
 from runner.ops.fast.scalar import f4
+from runner.ops.fast.tile_products import BLOCK, DEEP, KERNELS, PANEL, multiply, multiply_turned, panel, panels
 
-STRIP = 1 << 18         # values of U and V of a strip, about a megabyte
-GROUP = 1 << 22         # the same of images that go through the products together
+STRIP = 1 << 18         # values of V and of the results of a strip, about a megabyte
+GROUP = 1 << 21         # values of V of images that go through the products together
+TOGETHER = 128          # tiles that are multiplied with a piece of U before it is made anew
 FEW = 128 * 128         # channels times filters: up to here the transforms cost most
-MOST = 64               # channels that go through a transform together: its buffers stay in the cache
+FEWER = 64 * 64         # the same where the gradient of the weights is summed up
+HELD = 1 << 18          # values of results that may wait for the rest of their sum
+DEPTH = 64              # rows of U made at a time
+MOST = 4                # blocks of channels that go through a transform in one piece of work
 LEAST = 24              # rows a product should have
+SIDE = 4, 6             # blocks of filters and of channels whose weight gradient is summed up at a time
+NO_KERNELS = np.empty((0, 0, 3, 3), f4)
 
 
 def fits(x_shape: tuple[int, ...], w_shape: tuple[int, ...], out: tuple[int, int], stride: tuple[int, int],
@@ -46,115 +55,172 @@ def fits(x_shape: tuple[int, ...], w_shape: tuple[int, ...], out: tuple[int, int
 
 
 def transformed(weights: np.ndarray, turned: bool = False) -> np.ndarray:
-    """weights (f, c, 3, 3) -> U (36, f, c), both rounded up to whole registers by zeros; turned: (36, c, f)."""
-    weights = np.ascontiguousarray(weights.swapaxes(0, 1) if turned else weights)
-    rows, deep = weights.shape[:2]
-    u = (memory.zeros if rows % LANES else memory.empty)((36, _whole(rows), _whole(deep)), f4)
-    parallel.for_blocks(lambda i: tiles.kernels_in(weights, u, i.start, i.stop), rows, 36 * deep)
+    """weights (f, c, 3, 3) -> U in panels: turned, of filters, for conv, else of channels, for its gradient."""
+    rows, vectors = (weights.shape[1], _blocks(len(weights))) if turned else (len(weights), _blocks(weights.shape[1]))
+    count, size = panels(vectors), -(-rows // DEEP) * KERNELS
+    u = memory.empty(count * size)
+
+    def work(i: int) -> None:
+        tiles.kernels_in(weights, turned, *panel(vectors, i), 0, rows, u, i * size)
+    parallel.for_each(work, count)
     return u
 
 
 def conv(x: np.ndarray, u: np.ndarray, y: np.ndarray, padding: tuple[int, int], finish: Finish = NOTHING,
          alone: bool = False) -> None:
     """y = act(conv(x) + biases); u: transformed(weights, turned=True)."""
-    f, c, wide = y.shape[1], x.shape[1], u.shape[1:]
+    _conv(x, NO_KERNELS, True, u, y, padding, finish, alone)
+
+
+def forward(x: np.ndarray, weights: np.ndarray, y: np.ndarray, padding: tuple[int, int],
+            turned: bool = True) -> None:
+    """y = conv(x).  Not turned: y is the gradient of the data, x that of the result, the padding 2 - that of conv."""
+    few = x.shape[1] * y.shape[1] <= FEW
+    _conv(x, weights, turned, transformed(weights, turned) if few else NO_KERNELS.reshape(-1), y, padding)
+
+
+def _conv(x: np.ndarray, weights: np.ndarray, turned: bool, u: np.ndarray, y: np.ndarray, padding: tuple[int, int],
+          finish: Finish = NOTHING, alone: bool = False) -> None:
+    """u may be empty: then it is made from the weights a piece at a time."""
+    c, f = x.shape[1], y.shape[1]
+    deep, vectors = _blocks(c), _blocks(f)
     th, across = _tiles(y.shape[2:])
-    if not len(finish.biases):
-        finish = finish._replace(biases=np.zeros(f, f4))
+
+    def columns(v: np.ndarray, blocks: int, first: int, last: int, parts: list[tuple[int, int, int, int]]) -> None:
+        """Panels first..last of the results of some tiles: products, and what is done with them."""
+        start, stop = panel(vectors, first)[0], sum(panel(vectors, last - 1))
+        m = scratch(blocks * (stop - start) * BLOCK + KERNELS * DEPTH // DEEP)
+        _columns(v, blocks, deep, c, weights, turned, u, vectors, first, last, m)
+        for image, top, bottom, at in parts:
+            low, high = start * LANES, min(stop * LANES, f)
+            tiles.tiles_out(m, at, y[image, low:high], finish.biases[low:high], *finish[1:], stop - start, top, bottom,
+                            across)
 
     def strip(image: int, top: int, bottom: int) -> None:
-        v, m = (memory.empty((36, (bottom - top) * across, k), f4) for k in wide)
-        for k in range(0, c, MOST):
-            tiles.tiles_in(x[image], v, 0, *padding, k, min(k + MOST, c), top, bottom, across)
-        np.matmul(v, u, out=m)
-        for k in range(0, f, MOST):
-            tiles.tiles_out(m, 0, y[image], *finish, k, min(k + MOST, f), top, bottom, across)
+        blocks = -(-(bottom - top) * across // ROWS)
+        v = memory.empty(blocks * deep * BLOCK)
+        tiles.tiles_in(x[image], v, 0, deep, *padding, 0, deep, top, bottom, across)
+        for i in range(panels(vectors)):
+            columns(v, blocks, i, i + 1, [(image, top, bottom, 0)])
 
     def group(images: range, top: int, bottom: int) -> None:
         size = (bottom - top) * across
-        v, m = (memory.empty((36, len(images) * size, k), f4) for k in wide)
-        _each_part(images, c, size, lambda i, low, high, at: tiles.tiles_in(
-            x[i], v, at, *padding, low, high, top, bottom, across))
-        parallel.for_each(lambda k: np.matmul(v[k], u[k], out=m[k]), 36)
-        _each_part(images, f, size, lambda i, low, high, at: tiles.tiles_out(
-            m, at, y[i], *finish, low, high, top, bottom, across))
+        some = max(1, TOGETHER // size)
+        blocks, chunks = -(-min(some, len(images)) * size // ROWS), -(-len(images) // some)
+        v = memory.empty((chunks, blocks * deep * BLOCK))
+        _each_part(len(images), deep, size, lambda i, low, high: tiles.tiles_in(
+            x[images[i]], v[i // some], i % some * size, deep, *padding, low, high, top, bottom, across))
+        each = max(1, HELD // (blocks * PANEL // LANES * BLOCK))
+        shares = -(-panels(vectors) // each)
+
+        def work(i: int) -> None:
+            chunk, share = divmod(i, shares)
+            parts = [(image, top, bottom, place * size)
+                     for place, image in enumerate(images[chunk * some:(chunk + 1) * some])]
+            columns(v[chunk], blocks, share * each, min((share + 1) * each, panels(vectors)), parts)
+        parallel.for_each(work, chunks * shares)
 
     if c * f <= FEW:
-        jobs = [(image, *rows) for image in range(len(x)) for rows in _strips(th, 36 * (c + f) * across)]
+        jobs = [(image, *rows) for image in range(len(x)) for rows in _strips(th, 36 * (c + min(f, PANEL)) * across)]
         parallel.for_each(lambda j: strip(*jobs[j]), len(jobs))
     else:
-        for job in _groups(len(x), th, across, 36 * (c + f), alone):
+        for job in _groups(len(x), th, across, 36 * c, alone):
             group(*job)
 
 
-def backward(dy: np.ndarray, x: np.ndarray, u: np.ndarray, padding: tuple[int, int],
+def backward(dy: np.ndarray, x: np.ndarray, weights: np.ndarray, padding: tuple[int, int],
              need_dx: bool = True) -> tuple[np.ndarray | None, np.ndarray]:
-    """dy (n, f, oh, ow) -> dx (n, c, h, w) or None, dweights (f, c, 3, 3); u: transformed(weights)."""
-    dx = memory.zeros(x.shape, f4) if need_dx else None
+    """dy (n, f, oh, ow) -> dx (n, c, h, w) or None, dweights (f, c, 3, 3)."""
+    dx = None
+    if need_dx:
+        dx = memory.empty(x.shape)
+        forward(dy, weights, dx, (2 - padding[0], 2 - padding[1]), turned=False)
     f, c = dy.shape[1], x.shape[1]
-    if c * f <= FEW and len(x) > 1:
-        du = parallel.sum_blocks(lambda i: _of_image(i.start, dy, x, u, dx, padding), len(x), parallel.GRAIN)
-    else:
-        du = _of_groups(dy, x, u, dx, padding)
     dw = np.empty((f, c, 3, 3), f4)
-    parallel.for_blocks(lambda i: tiles.kernels_in_transposed(du, dw, i.start, i.stop), f, 36 * c)
+    if c * f <= FEWER and len(x) > 1:
+        deep = _blocks(c)
+        du = parallel.sum_blocks(lambda i: _of_image(i.start, dy, x, padding), len(x), parallel.GRAIN)
+        parallel.for_blocks(lambda i: tiles.kernels_in_transposed(
+            du, i.start * deep * 36 * LANES, i.stop - i.start, deep * 36 * LANES, dw, i.start, 0, deep), f, 36 * c)
+    else:
+        _of_groups(dy, x, dw, padding)
     return dx, dw
 
 
-def _of_image(image: int, dy: np.ndarray, x: np.ndarray, u: np.ndarray, dx: np.ndarray | None,
-              padding: tuple[int, int]) -> np.ndarray:
-    """-> dU of one image, strip after strip; adds to dx."""
-    f, c, wide = dy.shape[1], x.shape[1], u.shape[1:][::-1]
+def _of_image(image: int, dy: np.ndarray, x: np.ndarray, padding: tuple[int, int]) -> np.ndarray:
+    """-> dU of one image, strip after strip."""
+    high, deep = _blocks(dy.shape[1]), _blocks(x.shape[1])
     th, across = _tiles(dy.shape[2:])
-    du, part = memory.zeros(u.shape, f4), memory.empty(u.shape, f4)
-    for top, bottom in _strips(th, 36 * (c + f) * across):
-        v, z = (memory.empty((36, (bottom - top) * across, k), f4) for k in wide)
-        for k in range(0, c, MOST):
-            tiles.tiles_in(x[image], v, 0, *padding, k, min(k + MOST, c), top, bottom, across)
-        for k in range(0, f, MOST):
-            tiles.tiles_out_transposed(dy[image], z, 0, k, min(k + MOST, f), top, bottom, across)
-        du += np.matmul(z.swapaxes(1, 2), v, out=part)
-        if dx is not None:
-            np.matmul(z, u, out=v)      # v has done its work; its place takes its gradient
-            for k in range(0, c, MOST):
-                tiles.tiles_in_transposed(v, 0, dx[image], *padding, k, min(k + MOST, c), top, bottom, across)
+    du = memory.empty(high * LANES * deep * 36 * LANES)
+    for top, bottom in _strips(th, 36 * (dy.shape[1] + x.shape[1]) * across):
+        count = (bottom - top) * across
+        blocks = -(-count // ROWS)
+        both = scratch(blocks * (deep + high) * BLOCK)
+        v, z = both[:blocks * deep * BLOCK], both[blocks * deep * BLOCK:]
+        tiles.tiles_in(x[image], v, 0, deep, *padding, 0, deep, top, bottom, across)
+        tiles.tiles_out_transposed(dy[image], z, 0, high, 0, high, top, bottom, across)
+        multiply_turned(z, 0, high, v, 0, deep, count, high, deep, du, 0, deep * 36 * LANES, 1 if top else 0)
     return du
 
 
-def _of_groups(dy: np.ndarray, x: np.ndarray, u: np.ndarray, dx: np.ndarray | None,
-               padding: tuple[int, int]) -> np.ndarray:
-    """-> dU; adds to dx."""
-    f, c, wide = dy.shape[1], x.shape[1], u.shape[1:][::-1]
+def _of_groups(dy: np.ndarray, x: np.ndarray, dw: np.ndarray, padding: tuple[int, int]) -> None:
+    """The gradient of the weights: a part of the filters and channels at a time, summed over all tiles."""
+    f, c = dy.shape[1], x.shape[1]
+    high, deep = _blocks(f), _blocks(c)
     th, across = _tiles(dy.shape[2:])
-    du = memory.empty(u.shape, f4)
+    groups = list(_groups(len(x), th, across, 36 * (c + f), room=max(GROUP, 9 * c * f)))     # the sums cost as much
+    down, along = -(-high // SIDE[0]), -(-deep // SIDE[1])
+    area = SIDE[0] * LANES * SIDE[1] * 36 * LANES
+    du = memory.empty((down * along, area)) if len(groups) > 1 else None
 
     def group(images: range, top: int, bottom: int) -> None:
-        size, first = (bottom - top) * across, images.start == top == 0
-        v, z = (memory.empty((36, len(images) * size, k), f4) for k in wide)
-        _each_part(images, c, size, lambda i, low, high, at: tiles.tiles_in(
-            x[i], v, at, *padding, low, high, top, bottom, across))
-        _each_part(images, f, size, lambda i, low, high, at: tiles.tiles_out_transposed(
-            dy[i], z, at, low, high, top, bottom, across))
+        size, first, last = (bottom - top) * across, images.start == top == 0, (images, top, bottom) == groups[-1]
+        count = len(images) * size
+        blocks = -(-count // ROWS)
+        v, z = memory.empty(blocks * deep * BLOCK), memory.empty(blocks * high * BLOCK)
+        _each_part(len(images), deep, size, lambda i, low, up: tiles.tiles_in(
+            x[images[i]], v, i * size, deep, *padding, low, up, top, bottom, across))
+        _each_part(len(images), high, size, lambda i, low, up: tiles.tiles_out_transposed(
+            dy[images[i]], z, i * size, high, low, up, top, bottom, across))
 
-        def product(k: int) -> None:
-            if first:
-                np.matmul(z[k].T, v[k], out=du[k])
-            else:
-                du[k] += np.matmul(z[k].T, v[k])
-            if dx is not None:
-                np.matmul(z[k], u[k], out=v[k])
-        parallel.for_each(product, 36)
-        if dx is not None:
-            _each_part(images, c, size, lambda i, low, high, at: tiles.tiles_in_transposed(
-                v, at, dx[i], *padding, low, high, top, bottom, across))
+        def work(i: int) -> None:
+            row, column = i // along * SIDE[0], i % along * SIDE[1]
+            rows, vectors = min(SIDE[0], high - row), min(SIDE[1], deep - column)
+            part, pitch = scratch(area) if du is None else du[i], SIDE[1] * 36 * LANES
+            multiply_turned(z, row * BLOCK, high, v, column * BLOCK, deep, count, rows, vectors, part, 0, pitch,
+                            0 if first else 1)
+            if last:
+                tiles.kernels_in_transposed(part, 0, min(rows * LANES, f - row * LANES), pitch, dw, row * LANES,
+                                            column, column + vectors)
+        parallel.for_each(work, down * along)
 
-    for job in _groups(len(x), th, across, 36 * (c + f)):
+    for job in groups:
         group(*job)
-    return du
 
 
-def _whole(channels: int) -> int:
-    return -(-channels // LANES) * LANES
+@compiled
+def _columns(v, blocks, deep, c, weights, turned, u, vectors, first, last, m):
+    """m = v u of panels first..last, for so many blocks of tiles; where there is no u it is made from the weights."""
+    wide, start = 0, panel(vectors, first)[0]
+    for p in range(first, last):
+        wide += panel(vectors, p)[1]
+    spare = m[blocks * wide * BLOCK:]
+    step = c if len(u) else DEPTH
+    for k in range(0, c, step):
+        end = min(k + step, c)
+        for p in range(first, last):
+            column, count = panel(vectors, p)
+            place = (column - start) * BLOCK
+            if len(u):
+                at = p * ((c + DEEP - 1) // DEEP) * KERNELS
+                multiply(v, 0, blocks, deep, c, u, at, count, m, place, wide, 0)
+            else:
+                tiles.kernels_in(weights, turned, column, count, k, end, spare, 0)
+                multiply(v, k // LANES * BLOCK, blocks, deep, end - k, spare, 0, count, m, place, wide, 1 if k else 0)
+
+
+def _blocks(channels: int) -> int:
+    return -(-channels // LANES)
 
 
 def _tiles(out: tuple[int, ...]) -> tuple[int, int]:
@@ -171,9 +237,9 @@ def _strips(rows: int, values: int) -> Iterator[tuple[int, int]]:
 
 
 def _groups(images: int, rows: int, across: int, values: int,
-            alone: bool = False) -> Iterator[tuple[range, int, int]]:
+            alone: bool = False, room: int = 0) -> Iterator[tuple[range, int, int]]:
     """Images, and tile rows of them, whose transforms are held at one time."""
-    room = max(1, GROUP // values)      # tiles
+    room = max(1, (room or GROUP) // values)    # tiles
     each = max(1, min(rows, room // across))
     count = max(1, room // (rows * across)) if each == rows and not alone else 1
     for first in range(0, images, count):
@@ -181,10 +247,8 @@ def _groups(images: int, rows: int, across: int, values: int,
             yield range(first, min(first + count, images)), top, min(top + each, rows)
 
 
-def _each_part(images: range, channels: int, tiles_each: int,
-               function: Callable[[int, int, int, int], None]) -> None:
-    """function(image, channels from and to, where its tiles begin), shared among the threads."""
-    chunk = min(MOST, _whole(parallel.GRAIN // (36 * tiles_each) + 1))
-    parts = [(image, k, min(k + chunk, channels), place * tiles_each)
-             for place, image in enumerate(images) for k in range(0, channels, chunk)]
+def _each_part(images: int, blocks: int, tiles_each: int, function: Callable[[int, int, int], None]) -> None:
+    """function(image, blocks of channels from and to), shared among the threads."""
+    chunk = min(MOST, parallel.GRAIN // (36 * tiles_each * LANES) + 1)
+    parts = [(image, k, min(k + chunk, blocks)) for image in range(images) for k in range(0, blocks, chunk)]
     parallel.for_each(lambda j: function(*parts[j]), len(parts))
