@@ -8,7 +8,7 @@ import numpy as np
 from runner.ops import conv as reference
 from runner.ops import memory
 from runner.ops.conv import Pair, conv_out
-from runner.ops.fast import conv_depthwise, conv_product, winograd
+from runner.ops.fast import conv_depthwise, conv_product, conv_weights, winograd
 
 Array = np.ndarray
 
@@ -45,7 +45,7 @@ def conv2d_backward(dy: np.ndarray, x: np.ndarray, weights: np.ndarray, *, strid
         return dx, dweights.reshape(weights.shape)
     if is_plain(size, stride, padding) and dy.shape[2:] == x.shape[2:]:
         dy, x = flat(dy), flat(x)
-    dweights = conv_product.weight_gradient(dy, x, taps(size, padding, dilation), stride, groups)
+    dweights = conv_weights.weight_gradient(dy, x, taps(size, padding, dilation), stride, groups)
     return dx, dweights.reshape(weights.shape)
 
 
@@ -91,9 +91,9 @@ def data_gradient(dy: Array, shape: tuple[int, ...], weights: Array, stride: Pai
     _, c, h, w = shape
     f, _, kh, kw = weights.shape
     dx = memory.empty(shape, dy.dtype)
-    turned = weights.reshape(groups, f // groups, c // groups, kh, kw).swapaxes(1, 2)
+    all_taps = weights.reshape(f, c // groups, kh * kw)
     if is_plain((kh, kw), stride, padding) and dy.shape[2:] == (h, w):
-        packed = [conv_product.pack(part.reshape(c // groups, -1)) for part in turned]
+        packed = [conv_product.pack_turned(all_taps, i, groups, np.zeros(1, int)) for i in range(groups)]
         conv_product.product(flat(dy), taps((1, 1), padding, 1), stride, (1, h * w), packed, flat(dx))
         return dx
     for a in range(min(stride[0], h)):
@@ -106,13 +106,13 @@ def data_gradient(dy: Array, shape: tuple[int, ...], weights: Array, stride: Pai
             down = [(a + padding[0] - i * dilation) // stride[0] for i in rows]
             across = [(b + padding[1] - j * dilation) // stride[1] for j in columns]
             seen = np.array([(i, j) for i in down for j in across])
-            part = turned if (len(rows), len(columns)) == (kh, kw) else turned[:, :, :, rows][..., columns]
             grid = (-(-(h - a) // stride[0]), -(-(w - b) // stride[1]))
             if groups == c > 1:
-                chosen = np.ascontiguousarray(weights[:, 0][:, rows][:, :, columns]).reshape(f, -1)
-                conv_depthwise.depthwise(dy, seen, (1, 1), grid, chosen, dx, stride, (a, b))
+                part = np.ascontiguousarray(weights[:, 0][:, rows][:, :, columns]).reshape(f, -1)
+                conv_depthwise.depthwise(dy, seen, (1, 1), grid, part, dx, stride, (a, b))
                 continue
-            packed = [conv_product.pack(one.reshape(c // groups, -1)) for one in part]
+            chosen = np.array([i * kw + j for i in rows for j in columns])
+            packed = [conv_product.pack_turned(all_taps, i, groups, chosen) for i in range(groups)]
             conv_product.product(dy, seen, (1, 1), grid, packed, dx, stride, (a, b))
     return dx
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from runner.ops import parallel
 from runner.ops.fast.compiling import compiled
-from runner.ops.fast.conv_product import NOTHING, Finish, pixels
+from runner.ops.fast.conv_gather import pixels
+from runner.ops.fast.conv_product import NOTHING, Finish
 from runner.ops.fast.conv_tile import LANES, WINDOW, window
 from runner.ops.fast.scalar import activate_run, f4
 
@@ -51,9 +52,10 @@ def _layout(taps, sy, sx, gh, gw):
 
 
 @compiled
-def _sort(image, y0, x0, sy, sx, tall, pitch, sorted_):
-    """sorted_[remainder y, remainder x, y, x] = image[...] with zeros around it, all in one row."""
-    h, w = image.shape
+def _sort(x, n, c, y0, x0, sy, sx, tall, pitch, sorted_):
+    """sorted_[remainder y, remainder x, y, x] = x[n, c, ...] with zeros around it, all in one row."""
+    h, w = x.shape[2:]
+    flat, begin = x.reshape(-1), (n * x.shape[1] + c) * h * w
     for part in range(sy * sx):
         start = part % sx + x0
         left = min(pitch, max(0, (-start + sx - 1) // sx))
@@ -63,7 +65,7 @@ def _sort(image, y0, x0, sy, sx, tall, pitch, sorted_):
             if line < 0 or line >= h:
                 sorted_[at:at + pitch] = f4(0)
                 continue
-            pixels(image[line], start + left * sx, sx, sorted_, at, left, right, pitch)
+            pixels(flat, begin + line * w + start + left * sx, sx, sorted_, at, left, right, pitch)
 
 
 @compiled
@@ -83,7 +85,7 @@ def _depthwise(x, taps, sy, sx, gh, gw, weights, biases, code, low, high, y, oy,
             for j in range(fan):
                 channel = k * fan + j
                 if m == 0 or fan > 1:
-                    _sort(x[n, channel], y0, x0, sy, sx, tall, pitch, sorted_)
+                    _sort(x, n, channel, y0, x0, sy, sx, tall, pitch, sorted_)
                 row = max(channel, f)
                 into = more if j else sums
                 for q in range(0, points, STEP):
@@ -124,7 +126,7 @@ def _weights(dy, x, taps, sy, sx, dweights, first, last):
     for c in range(first, last):
         dweights[c * each:(c + 1) * each] = 0
         for n in range(len(x)):
-            _sort(x[n, c], y0, x0, sy, sx, tall, pitch, sorted_)
+            _sort(x, n, c, y0, x0, sy, sx, tall, pitch, sorted_)
             for f in range(c * each, (c + 1) * each):
                 for r in range(gh):
                     line, into = dy[n, f, r], grad[r * pitch:r * pitch + gw]

@@ -87,6 +87,16 @@ class Writer:
                 for value, place in zip(values, places, strict=True):
                     self.store(value, pointer, place)
 
+    def dealt(self, lines: list[Any]) -> list[Any]:
+        """Vectors -> first their first values, then their second ones, and so on."""
+        half = len(lines) // 2
+        orders = [ir.Constant(ir.VectorType(SHORT, LANES), [side * LANES // 2 + lane // 2 + lane % 2 * LANES
+                                                            for lane in range(LANES)]) for side in (0, 1)]
+        for _ in range(len(lines).bit_length() - 1):    # each time every other line is dealt between its neighbours
+            lines = [self.builder.shuffle_vector(lines[m // 2], lines[m // 2 + half], orders[m % 2])
+                     for m in range(len(lines))]
+        return lines
+
     def loop(self, steps: Any, count: int, step: Any) -> list[Any]:
         """`count` vectors from zero, given a new value `steps` times (at least once) by step(i, vectors)."""
         b, before = self.builder, self.builder.block
@@ -104,7 +114,25 @@ class Writer:
         return news
 
 
-def _make_tile(vectors: int) -> Any:
+def _make_tile(vectors: int, packed: bool) -> Any:
+    def write_tile(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        w, kinds = Writer(context, builder), signature.args
+        _, a0, lda, _, b0, ldb, k, _, c0, ldc, add = args
+        a, b, c = (w.pointer(kinds[at], args[at], start) for at, start in ((0, a0), (3, b0), (7, c0)))
+
+        def step(i: Any, sums: list[Any]) -> list[Any]:
+            row = builder.mul(i, ldb)
+            values = [w.load(b, builder.add(row, INDEX(v * LANES))) for v in range(vectors)]
+            news = []
+            for m in range(ROWS):
+                factor = w.spread(a, w.at(None, i, ROWS, m) if packed else w.at(i, lda, m))
+                news += [w.multiply_add(factor, values[v], sums[m * vectors + v]) for v in range(vectors)]
+            return news
+        sums = w.loop(k, ROWS * vectors, step)
+        places = [w.at(INDEX(v * LANES), ldc, m) for m in range(ROWS) for v in range(vectors)]
+        w.put(sums, c, places, add)
+        return context.get_dummy_value()
+
     @intrinsic
     def tile(typing: Any, a: Any, a0: Any, b: Any, b0: Any, ldb: Any, k: Any, c: Any, c0: Any, ldc: Any,
              add: Any) -> Any:
@@ -116,24 +144,17 @@ def _make_tile(vectors: int) -> Any:
         signature = types.void(a, i, b, i, i, i, c, i, i, i)
 
         def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            w, kinds = Writer(context, builder), signature.args
-            _, a0, _, b0, ldb, k, _, c0, ldc, add = args
-            a, b, c = (w.pointer(kinds[at], args[at], start) for at, start in ((0, a0), (2, b0), (6, c0)))
-
-            def step(i: Any, sums: list[Any]) -> list[Any]:
-                row = builder.mul(i, ldb)
-                values = [w.load(b, builder.add(row, INDEX(v * LANES))) for v in range(vectors)]
-                news = []
-                for m in range(ROWS):
-                    factor = w.spread(a, w.at(None, i, ROWS, m))
-                    news += [w.multiply_add(factor, values[v], sums[m * vectors + v]) for v in range(vectors)]
-                return news
-            sums = w.loop(k, ROWS * vectors, step)
-            places = [w.at(INDEX(v * LANES), ldc, m) for m in range(ROWS) for v in range(vectors)]
-            w.put(sums, c, places, add)
-            return context.get_dummy_value()
+            wide = types.void(*signature.args[:2], i, *signature.args[2:])
+            return write_tile(context, builder, wide, [*args[:2], None, *args[2:]])
         return signature, write
-    return tile
+
+    @intrinsic
+    def tile_of_rows(typing: Any, a: Any, a0: Any, lda: Any, b: Any, b0: Any, ldb: Any, k: Any, c: Any, c0: Any,
+                     ldc: Any, add: Any) -> Any:
+        """The same of a (ROWS, k), whose rows lie lda apart."""
+        i = types.intp
+        return types.void(a, i, i, b, i, i, i, c, i, i, i), write_tile
+    return tile if packed else tile_of_rows
 
 
 @intrinsic
@@ -164,7 +185,8 @@ def dots(typing: Any, a: Any, a0: Any, lda: Any, b: Any, b0: Any, ldb: Any, k: A
     return signature, write
 
 
-tile1, tile2, tile3 = _make_tile(1), _make_tile(2), _make_tile(3)
+tile1, tile2, tile3 = (_make_tile(vectors, packed=True) for vectors in (1, 2, 3))
+rows1, rows2, rows3 = (_make_tile(vectors, packed=False) for vectors in (1, 2, 3))
 
 
 @intrinsic
@@ -203,5 +225,20 @@ def window(typing: Any, a: Any, a0: Any, starts: Any, k: Any, b: Any, b0: Any, c
                     for v in range(WINDOW)]
         for v, value in enumerate(w.loop(args[3], WINDOW, step)):
             w.store(value, c, INDEX(v * LANES))
+        return context.get_dummy_value()
+    return signature, write
+
+
+@intrinsic
+def interleave(typing: Any, a: Any, a0: Any, lda: Any, b: Any, b0: Any) -> Any:
+    """b[b0 + i ROWS + m] = a[a0 + m lda + i] for m below ROWS and i below LANES: rows side by side, for a tile."""
+    i = types.intp
+    signature = types.void(a, i, i, b, i)
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        w, kinds = Writer(context, builder), signature.args
+        a, b = w.pointer(kinds[0], args[0], args[1]), w.pointer(kinds[3], args[3], args[4])
+        for m, line in enumerate(w.dealt([w.load(a, w.at(None, args[2], m)) for m in range(ROWS)])):
+            w.store(line, b, INDEX(m * LANES))
         return context.get_dummy_value()
     return signature, write

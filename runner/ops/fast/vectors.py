@@ -65,13 +65,25 @@ def turn(typing: Any, a: Any, a0: Any, lda: Any, b: Any, b0: Any, ldb: Any) -> A
         w, kinds = Writer(context, builder), signature.args
         _, a0, lda, _, b0, ldb = args
         a, b = w.pointer(kinds[0], args[0], a0), w.pointer(kinds[3], args[3], b0)
-        lines = [w.load(a, w.at(None, lda, m)) for m in range(LANES)]
-        half = LANES // 2
-        orders = [ir.Constant(ir.VectorType(SHORT, LANES), [side * half + lane // 2 + lane % 2 * LANES
-                                                            for lane in range(LANES)]) for side in (0, 1)]
-        for _ in range(LANES.bit_length() - 1):     # each time every other line is dealt between its neighbours
-            lines = [builder.shuffle_vector(lines[m // 2], lines[m // 2 + half], orders[m % 2]) for m in range(LANES)]
+        lines = w.dealt([w.load(a, w.at(None, lda, m)) for m in range(LANES)])
         for m, line in enumerate(lines):
             w.store(line, b, w.at(None, ldb, m))
+        return context.get_dummy_value()
+    return signature, write
+
+
+@intrinsic
+def split(typing: Any, a: Any, a0: Any, b: Any, b0: Any, b1: Any) -> Any:
+    """b[b0 + i] = a[a0 + 2 i] and b[b1 + i] = a[a0 + 2 i + 1] for i below LANES."""
+    i = types.intp
+    signature = types.void(a, i, b, i, i)
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        w, kinds = Writer(context, builder), signature.args
+        a = w.pointer(kinds[0], args[0], args[1])
+        pair = [w.load(a, INDEX(at)) for at in (0, LANES)]
+        for side in (0, 1):
+            order = ir.Constant(ir.VectorType(SHORT, LANES), [2 * lane + side for lane in range(LANES)])
+            w.store(builder.shuffle_vector(*pair, order), w.pointer(kinds[2], args[2], args[3 + side]), INDEX(0))
         return context.get_dummy_value()
     return signature, write
