@@ -7,8 +7,11 @@ packages, some 100 MB, are not counted.
 import math
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from runner.errors import RunnerError
 from runner.layers.base import Layer
@@ -16,7 +19,7 @@ from runner.layers.convolutional import Convolutional
 from runner.network import Network
 from runner.ops import parallel
 from runner.optim import state_arrays
-from runner.plan import make_recipe
+from runner.recipe import make_recipe
 
 BATCHES_AHEAD = 2       # the loader keeps ready
 WORKSPACE = 6 << 20     # bytes a thread works in beside the arrays counted: columns, padded images
@@ -53,10 +56,31 @@ def inference(net: Network) -> Footprint:
     """For one image, by the plan."""
     weights = net.param_count * net.env.dtype.itemsize
     keep = sorted({net.last, *net.heads})
-    recipe = make_recipe(net, keep, net.env.time_steps, lambda index, rows: lambda *arrays: None)
+    with _stand_ins(net):
+        recipe = make_recipe(net, keep, net.env.time_steps, lambda index, rows: net.layers[index].prepare(rows),
+                             dry=True)
     given = sum(_bytes(net, net.layers[index].out_shape) for index in keep)
+    spare = max((program.spare for program in recipe.programs), default=0) * parallel.threads() * 4
+    held = sum(program.held for program in recipe.programs)
     return Footprint(1, weights, 0, 0, recipe.size + given, 2 * _bytes(net, net.in_shape),
-                     _folded(net) + _scratch(net, training=False))
+                     spare + held if recipe.programs else _folded(net) + _scratch(net, training=False))
+
+
+@contextmanager
+def _stand_ins(net: Network) -> Iterator[None]:
+    """While this lasts, the layers have arrays that take no memory: enough to ask what a plan would look like."""
+    before, allocate = [(layer.params, layer.buffers) for layer in net.layers], net.env.allocate
+    net.env.allocate = False
+    zero = np.zeros((), net.env.dtype)
+    try:
+        for layer in net.layers:
+            every = {name: np.broadcast_to(zero, spec.shape) for name, spec in layer.specs.items()}
+            layer.params, layer.buffers = every, every
+        yield
+    finally:
+        net.env.allocate = allocate
+        for layer, (params, buffers) in zip(net.layers, before, strict=True):
+            layer.params, layer.buffers = params, buffers
 
 
 def rows_at_once(net: Network) -> int:

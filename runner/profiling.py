@@ -214,14 +214,19 @@ class _Watch:
         layer.__dict__[name] = self._timed(getattr(layer, name), index, part)
 
     def _prepared(self, prepare: Callable[..., Any], index: int) -> Callable[..., Any]:
-        return lambda *args, **named: self._timed(prepare(*args, **named), index, 0)
+        def prepared(rows: int) -> Any:
+            run = prepare(rows)
+            if hasattr(run, "write"):
+                return _Apart(run, lambda function: self._timed(function, index, 0))
+            return self._timed(run, index, 0)
+        return prepared
 
     def _timed(self, function: Callable[..., Any], index: int, part: int) -> Callable[..., Any]:
         def timed(*args: Any, **named: Any) -> Any:
             if getattr(self._inside, "layer", False):       # one timed method calls another: count it once
                 return function(*args, **named)
             self._inside.layer = True
-            share = self.abreast if parallel.inside_worker() else 1
+            share = self.abreast if parallel.inside_worker() and not parallel.is_alone() else 1
             began = time.perf_counter()
             try:
                 return function(*args, **named)
@@ -231,6 +236,26 @@ class _Watch:
                 with self._lock:
                     self.now[part][index] += spent
         return timed
+
+
+class _Apart:
+    """A kernel that becomes a program of its own, whose runs are timed."""
+    apart = True
+
+    def __init__(self, kernel: Any, timed: Callable[..., Any]):
+        self._kernel, self._timed = kernel, timed
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._kernel, name)
+
+    def __call__(self, *arrays: np.ndarray) -> Any:
+        return self._timed(self._kernel)(*arrays)
+
+    def program(self, rows: int, dry: bool) -> Any:
+        program = self._kernel.program(rows, dry)
+        bind = program.bind
+        program.bind = lambda buffer: self._timed(bind(buffer))
+        return program
 
 
 def _work(layer: Layer, rows: int, train: bool) -> tuple[float, float]:

@@ -18,8 +18,8 @@ FLOORS = [
     {"runner.errors", "runner.files", "runner.ops"},
     {"runner.config", "runner.compat"},
     {"runner.layers"},
-    {"runner.footprint", "runner.network", "runner.plan", "runner.weights", "runner.optim", "runner.images",
-     "runner.datasets", "runner.detection"},
+    {"runner.footprint", "runner.network", "runner.plan", "runner.recipe", "runner.weights", "runner.optim",
+     "runner.images", "runner.datasets", "runner.detection"},
     {"runner.training", "runner.inference", "runner.finding", "runner.characters", "runner.profiling", "runner.export",
      "runner.distributed"},
     {"runner.cli"},
@@ -29,10 +29,12 @@ SIDEWAYS = {
     ("runner.weights", "runner.network"): "a .weights file holds the arrays of a network's layers, in their order",
     ("runner.network", "runner.weights"): "load(cfg, weights) is one call of the public face; imported when called",
     ("runner.plan", "runner.network"): "a plan is a network made ready for inference",
+    ("runner.plan", "runner.recipe"): "and runs what a recipe says",
+    ("runner.recipe", "runner.network"): "a recipe is made of a network's layers and links",
     ("runner.network", "runner.plan"): "net.optimized() is where a user looks for it; imported when called",
     ("runner.footprint", "runner.network"): "the memory asked for is that of a network",
     ("runner.footprint", "runner.optim"): "and of the arrays its optimizer keeps",
-    ("runner.footprint", "runner.plan"): "and of the layout its plan has",
+    ("runner.footprint", "runner.recipe"): "and of the layout its plan has",
     ("runner.optim", "runner.network"): "an optimizer steps the layers of a network",
     ("runner.training", "runner.characters"): "the job of a character model is made of its batches and its measure",
     ("runner.training", "runner.inference"): "images are measured in batches of the size `infer` takes",
@@ -92,7 +94,7 @@ def bound_kernels(me: str, tree: ast.AST) -> list[str]:
     return [f"{me}:{node.lineno} binds {alias.name}: write `from runner import ops` and `ops.{alias.name}(...)`"
             for node in ast.walk(tree)
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[:2] == ["runner", "ops"]
-            for alias in node.names if alias.name not in ("memory", "parallel")]
+            for alias in node.names if alias.name not in ("blocked", "memory", "parallel")]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -19,6 +19,9 @@ class Avgpool(Layer):
         x = x.reshape(len(x), *self.image(self.in_shapes[0]))
         return ops.avgpool(x).reshape(len(x), *self.out_shape), x.shape
 
+    def prepare(self, rows: int) -> Any:
+        return ops.plan_avgpool() if len(self.in_shapes[0]) == 3 else super().prepare(rows)
+
     def keeps(self) -> Kept:
         return Kept(inputs=False, output=False)
 

@@ -38,8 +38,7 @@ class Connected(Layer):
 
     def prepare(self, rows: int) -> Any:
         weights, biases = tail.folded(self, self.params["weights"])
-        run = ops.plan_dense(weights, biases, self.options.activation)
-        return run if len(self.in_shapes[0]) == 1 else lambda x, out: run(x.reshape(rows, -1), out)
+        return ops.plan_dense(weights, biases, self.options.activation)
 
     def keeps(self) -> Kept:
         return tail.keeps(self, self.bytes_of(self.out_shape), self.options.activation)

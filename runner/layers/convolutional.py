@@ -120,7 +120,7 @@ class Convolutional(Layer):
         shape = (rows, *self.image(self.in_shapes[0]))
         run = ops.plan_conv2d(weights, biases, o.activation, shape, stride=self.stride, padding=self.padding,
                               dilation=self.dilation, groups=self.groups, out_size=self.sharp_shape[1:])
-        return run if shape[1:] == self.in_shapes[0] else lambda x, out: run(x.reshape(shape), out)
+        return run if shape[1:] == self.in_shapes[0] else lambda x, out: run(x.reshape(-1, *shape[1:]), out)
 
     def keeps(self) -> Kept:
         sharp = self.bytes_of(self.sharp_shape)

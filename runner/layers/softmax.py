@@ -50,6 +50,10 @@ class Softmax(Head):
             p = ops.softmax(x.reshape(len(x), -1), o.groups, o.temperature)
         return p, p
 
+    def prepare(self, rows: int) -> Any:
+        o = self.options
+        return super().prepare(rows) if o.spatial or self.tree else ops.plan_softmax(o.groups, o.temperature)
+
     def keeps(self) -> Kept:
         return Kept(inputs=False)
 

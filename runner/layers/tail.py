@@ -50,7 +50,7 @@ def forward(layer: Layer, z: np.ndarray, activation: str, *, train: bool, moment
 def folded(layer: Layer, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """-> weights, biases: with these the product gives at inference what batch norm would make of it."""
     biases = layer.params["biases"]
-    if "scales" not in layer.params:
+    if "scales" not in layer.params or not layer.env.allocate:
         return weights, biases
     compat, variance = layer.env.compat, layer.buffers["rolling_variance"].astype(np.float64)
     if compat.batchnorm_epsilon_outside:

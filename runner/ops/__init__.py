@@ -35,7 +35,15 @@ from runner.ops.norm import (
     lrn,
     lrn_backward,
 )
-from runner.ops.planned import plan_add, plan_conv2d, plan_dense, plan_maxpool2d, plan_upsample
+from runner.ops.planned import (
+    plan_add,
+    plan_avgpool,
+    plan_conv2d,
+    plan_dense,
+    plan_maxpool2d,
+    plan_softmax,
+    plan_upsample,
+)
 from runner.ops.pool import (
     avgpool,
     avgpool_backward,

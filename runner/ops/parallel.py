@@ -128,11 +128,15 @@ def inside_worker() -> bool:
 @contextmanager
 def alone() -> Iterator[None]:
     """While this lasts, what the caller's thread computes is not shared: for work too small to be handed out."""
-    before, _inside.worker = getattr(_inside, "worker", False), True
+    before, _inside.worker, _inside.alone = (getattr(_inside, "worker", False), is_alone()), True, True
     try:
         yield
     finally:
-        _inside.worker = before
+        _inside.worker, _inside.alone = before
+
+
+def is_alone() -> bool:
+    return getattr(_inside, "alone", False)
 
 
 def _hire(count: int) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 from runner.ops import memory, parallel
 from runner.ops.activation import CHANNELS, activate
 from runner.ops.conv import Pair, conv2d, conv_out
-from runner.ops.pool import maxpool2d
+from runner.ops.pool import avgpool, maxpool2d
+from runner.ops.softmax import softmax
 
 Run = Callable[..., np.ndarray]
 
@@ -29,13 +30,14 @@ def plan_conv2d(weights: np.ndarray, biases: np.ndarray | None, activation: str,
 
 
 def plan_dense(weights: np.ndarray, biases: np.ndarray | None, activation: str) -> Run:
-    """act(x W^T + biases) for x (n, i); weights (o, i), biases (o,) or None.
+    """act(x W^T + biases) for x (n, i), or (n, c, h, w) of i values; weights (o, i), biases (o,) or None.
 
     Several rows are one product: the bits of a row then depend on their number.
     """
     parallel.hold_blas()
 
     def run(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        x = x.reshape(len(x), -1)
         y = np.empty((len(x), len(weights)), x.dtype) if out is None else out
 
         def block(i: slice) -> None:
@@ -56,6 +58,22 @@ def plan_maxpool2d(size: int, stride: Pair, padding: int) -> Run:
         def block(i: slice) -> None:
             np.copyto(into[i], maxpool2d(planes[i], size, stride, padding, need_index=False)[0])
         parallel.for_blocks(block, len(planes), planes[0].size)
+        return out
+    return run
+
+
+def plan_avgpool() -> Run:
+    """The means of `avgpool` for x (n, c, h, w): run(x, out), out (n, c, 1, 1)."""
+    def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+        out[...] = avgpool(x).reshape(out.shape)
+        return out
+    return run
+
+
+def plan_softmax(groups: int, temperature: float) -> Run:
+    """`softmax` for x (n, ...) of as many values as out (n, k)."""
+    def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+        np.copyto(out, softmax(x.reshape(out.shape), groups, temperature))
         return out
     return run
 

@@ -6,7 +6,7 @@ import numpy as np
 from runner.ops import memory
 from runner.ops import planned as reference
 from runner.ops.conv import Pair, conv_out
-from runner.ops.fast import conv, conv_product, winograd
+from runner.ops.fast import conv, conv_product, kernels
 from runner.ops.fast.activation import coded
 from runner.ops.fast.scalar import CODES
 
@@ -22,15 +22,11 @@ def plan_conv2d(weights: np.ndarray, biases: np.ndarray | None, activation: str,
                                      dilation=dilation, groups=groups, out_size=out_size)
     oh, ow = out_size or (conv_out(in_shape[2], kh, stride[0], padding[0], dilation),
                           conv_out(in_shape[3], kw, stride[1], padding[1], dilation))
+    if groups == 1:
+        return kernels.Conv(weights, biases, activation, in_shape[1:], (oh, ow), stride, padding, dilation)
+    if groups == f == in_shape[1]:
+        return kernels.Depthwise(weights, biases, activation, in_shape[1:], (oh, ow), stride, padding, dilation)
     finish = conv_product.Finish(np.zeros(f, "float32") if biases is None else biases.copy(), *coded(activation))
-    if winograd.fits(in_shape, weights.shape, (oh, ow), stride, padding, dilation, groups, alone=True):
-        u = winograd.transformed(weights, turned=True)
-
-        def through_tiles(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-            y = memory.empty((len(x), f, oh, ow), x.dtype) if out is None else out
-            winograd.conv(x, u, y, padding, finish, alone=True)
-            return y
-        return through_tiles
     packed = conv.packed(weights.copy(), groups)
 
     def run(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:

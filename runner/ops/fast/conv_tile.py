@@ -53,9 +53,12 @@ class Writer:
         self.builder.store(value, self._vector(pointer, offset)).align = 4
 
     def spread(self, pointer: Any, offset: Any) -> Any:
-        """One float in all lanes."""
+        """One float of memory in all lanes."""
+        return self.spread_value(self.builder.load(self.builder.gep(pointer, [offset])))
+
+    def spread_value(self, value: Any) -> Any:
         b = self.builder
-        one = b.insert_element(UNDEFINED, b.load(b.gep(pointer, [offset])), SHORT(0))
+        one = b.insert_element(UNDEFINED, value, SHORT(0))
         return b.shuffle_vector(one, UNDEFINED, ir.Constant(ir.VectorType(SHORT, LANES), [0] * LANES))
 
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:

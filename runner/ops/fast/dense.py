@@ -7,8 +7,9 @@ import numpy as np
 
 from runner.ops import parallel, planned
 from runner.ops.dense import dense as reference
+from runner.ops.fast import kernels
 from runner.ops.fast.compiling import compiled
-from runner.ops.fast.scalar import f4
+from runner.ops.fast.scalar import CODES, f4
 
 Array = np.ndarray
 FEW = 48            # rows up to which it is faster than BLAS
@@ -32,7 +33,8 @@ def plan_dense(weights: Array, biases: Array | None, activation: str) -> planned
         if biases is None and activation == "linear":
             return y
         return planned.finish(y, biases, activation, y)
-    return run
+    known = weights.dtype == f4 and activation in CODES
+    return kernels.Dense(weights, biases, activation, run) if known else run
 
 
 def _fits(x: Array, weights: Array) -> bool:
