@@ -281,6 +281,8 @@ class Layer(ABC):
 
     def require_grads(self) -> None:
         """Make the gradient arrays, zero; children share theirs with this layer."""
+        if len(self.grads) == len(self.params):
+            return
         for name, child in self.children.items():
             child.require_grads()
             self.grads |= {f"{name}/{key}": array for key, array in child.grads.items()}

@@ -43,13 +43,25 @@ class Connected(Layer):
     def keeps(self) -> Kept:
         return tail.keeps(self, self.bytes_of(self.out_shape), self.options.activation)
 
-    def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
-        """dy (n, output) -> dx, in the shape of the input."""
+    def backward(self, dy: np.ndarray, saved: Any, later: list | None = None) -> tuple[np.ndarray | None, ...]:
+        """dy (n, output) -> dx, in the shape of the input.
+
+        later  takes what the weights' gradient is made of, for `learn` to do in one product what many calls would
+        """
         flat, kept = saved
         dz = tail.backward(self, dy.reshape(len(dy), -1), kept, self.options.activation)
-        dx, dweights = ops.dense_backward(dz, flat, self.params["weights"], need_dx=self.wants_dx)
-        self.add_grad("weights", dweights)
-        return (None if dx is None else dx.reshape(len(dx), *self.in_shapes[0]),)
+        if later is None:
+            self.learn(dz, flat)
+        else:
+            later.append((dz, flat))
+        if not self.wants_dx:
+            return (None,)
+        return (ops.dense_input_gradient(dz, self.params["weights"]).reshape(len(dz), *self.in_shapes[0]),)
+
+    def learn(self, dz: np.ndarray, flat: np.ndarray) -> None:
+        """Add the weights' gradient: dz (n, output) of the product, flat (n, inputs) what it read."""
+        self.require_grads()
+        ops.dense_weight_gradient(dz, flat, self.grads["weights"])
 
     def flops(self) -> float:
         return 0.0      # darknet's table counts none here

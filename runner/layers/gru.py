@@ -8,7 +8,8 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.layers.base import LayerOptions, Shape, register
-from runner.layers.recurrent import Gates, Recurrent, gate
+from runner.layers.gates import Gates, gate
+from runner.layers.recurrent import Recurrent
 
 STORED = {"alexeyab": ("uz", "ur", "uh", "wz", "wr", "wh"), "pjreddie": ("wz", "wr", "wh", "uz", "ur", "uh")}
 
@@ -36,59 +37,62 @@ class Gru(Recurrent):
             gate(self, "u" + letter, math.prod(shape))
         for letter in "zrh":
             gate(self, "w" + letter, self.options.output)
+        self.together(("uz", "ur", "uh"), ("wz", "wr"))
         self.stored = self.store(STORED[self.env.compat.gate_order])
 
-    def _products(self, planned: bool = False) -> tuple[Gates, Gates, Gates]:
-        on_input, on_state, on_reset = (Gates(self.parts(names), planned)
-                                        for names in (("uz", "ur", "uh"), ("wz", "wr"), ("wh",)))
+    def _products(self) -> tuple[Gates, Gates, Gates]:
+        on_input, on_state, on_reset = (Gates(self.parts(names)) for names in
+                                        (("uz", "ur", "uh"), ("wz", "wr"), ("wh",)))
         return on_input, on_state, on_reset
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
         """x (steps * streams, ...) -> y (steps * streams, output), saved."""
-        return self._walk(x, self._products(), train)
-
-    def prepare(self, rows: int) -> Any:
-        products = self._products(planned=True)
-        return lambda x, out: np.copyto(out, self._walk(x, products, train=False)[0])
-
-    def _walk(self, x: np.ndarray, products: tuple[Gates, Gates, Gates], train: bool) -> tuple[np.ndarray, Any]:
-        """Through the steps of a batch."""
-        (steps, streams), (on_input, on_state, on_reset) = self.split(len(x), train), products
-        u, kept_input = on_input.over_time(x.reshape(len(x), -1), steps, train)
+        (steps, streams), (on_input, on_state, on_reset) = self.split(len(x), train), self._products()
+        flat = x.reshape(len(x), -1)
+        u, kept_input = on_input.over_time(flat, steps, train)
+        u += on_input.biases
+        u[:, :2] += on_state.biases
+        u[:, 2:] += on_reset.biases
         u = u.reshape(steps, streams, *u.shape[1:])
         h = self.carried("h", (streams, *self.out_shape))
-        y, kept = np.empty((steps, *h.shape), u.dtype), []
+        hs, reset, kept = np.empty((steps + 1, *h.shape), u.dtype), np.empty((steps, *h.shape), u.dtype), []
+        hs[0] = h
         for t in range(steps):
+            h = hs[t]
             again, kept_state = on_state.forward(h, train)
-            zr = ops.logistic(u[t, :, :2] + again)
+            again += u[t, :, :2]
+            zr = ops.logistic(again)
             z, r = zr[:, 0], zr[:, 1]
-            raw, kept_reset = on_reset.forward(r * h, train)
+            np.multiply(r, h, out=reset[t])
+            raw, kept_reset = on_reset.forward(reset[t], train)
             raw = u[t, :, 2] + raw[:, 0]
             n = np.tanh(raw) if self.options.tanh else ops.logistic(raw)
-            kept.append((kept_state, kept_reset, h, zr, n))
-            h = n + z * (h - n)
-            y[t] = h
-        self.state = {"h": h}
-        return y.reshape(len(x), -1), (kept_input, kept) if train else None
+            kept.append((kept_state, kept_reset, zr, n))
+            np.add(n, z * (h - n), out=hs[t + 1])
+        self.state = {"h": hs[-1].copy()}
+        y = hs[1:].reshape(len(x), -1)
+        return y, (flat, hs, reset, kept_input, kept) if train else None
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy (steps * streams, output) -> dx: back through all steps of the batch, not into the one before."""
         self.require_grads()
-        kept_input, kept = saved
+        flat, hs, reset, kept_input, kept = saved
         on_input, on_state, on_reset = self._products()
         dys = dy.reshape(len(kept), -1, *self.out_shape)
         du = np.empty((*dys.shape[:2], 3, *self.out_shape), dy.dtype)
         dh = np.zeros_like(dys[0])
         for t in reversed(range(len(kept))):
-            kept_state, kept_reset, h, zr, n = kept[t]
-            z, r = zr[:, 0], zr[:, 1]
+            kept_state, kept_reset, zr, n = kept[t]
+            h, z, r = hs[t], zr[:, 0], zr[:, 1]
             dh = dh + dys[t]
             du[t, :, 2] = dh * (1 - z) * (1 - n * n if self.options.tanh else n * (1 - n))
-            dreset = on_reset.backward(du[t, :, 2:], kept_reset)
+            dreset = on_reset.backward(np.ascontiguousarray(du[t, :, 2:]), kept_reset)
             du[t, :, 0] = dh * (h - n) * z * (1 - z)
             du[t, :, 1] = dreset * h * r * (1 - r)
-            dh = dh * z + dreset * r + on_state.backward(du[t, :, :2], kept_state)
-        dx = on_input.over_time_backward(du.reshape(-1, *du.shape[2:]), kept_input, self.wants_dx)
-        for product in (on_input, on_state, on_reset):
-            product.finish()
-        return (None if dx is None else dx.reshape(len(dy), *self.in_shapes[0]),)
+            dh = dh * z + dreset * r + on_state.backward(np.ascontiguousarray(du[t, :, :2]), kept_state)
+        du, rows = du.reshape(len(dy), *du.shape[2:]), len(dy)
+        dx = on_input.over_time_backward(du, kept_input, self.wants_dx)
+        on_input.learn(du, flat)
+        on_state.learn(du[:, :2], hs[:-1].reshape(rows, -1))
+        on_reset.learn(du[:, 2:], reset.reshape(rows, -1))
+        return (None if dx is None else dx.reshape(rows, *self.in_shapes[0]),)

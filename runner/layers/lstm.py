@@ -8,7 +8,8 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.layers.base import LayerOptions, Shape, register
-from runner.layers.recurrent import Gates, Recurrent, gate
+from runner.layers.gates import Gates, gate
+from runner.layers.recurrent import Recurrent
 
 GATES = "figo"      # the order of the gates inside the fused product
 STORED = {"alexeyab": ("wf", "wi", "wg", "wo", "uf", "ui", "ug", "uo"),
@@ -36,52 +37,49 @@ class Lstm(Recurrent):
             gate(self, "u" + letter, math.prod(shape))
         for letter in GATES:
             gate(self, "w" + letter, self.options.output)
+        self.together(["u" + letter for letter in GATES], ["w" + letter for letter in GATES])
         self.stored = self.store(STORED[self.env.compat.gate_order])
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
         """x (steps * streams, ...) -> y (steps * streams, output), saved."""
-        return self._walk(x, self._gates(), train)
-
-    def prepare(self, rows: int) -> Any:
-        gates = self._gates(planned=True)
-        return lambda x, out: np.copyto(out, self._walk(x, gates, train=False)[0])
-
-    def _gates(self, planned: bool = False) -> tuple[Gates, Gates]:
-        """The four products of the input as one, and those of the state."""
-        on_input, on_state = (Gates(self.parts(kind + letter for letter in GATES), planned) for kind in "uw")
-        return on_input, on_state
-
-    def _walk(self, x: np.ndarray, gates: tuple[Gates, Gates], train: bool) -> tuple[np.ndarray, Any]:
-        """Through the steps of a batch."""
-        (steps, streams), (on_input, on_state) = self.split(len(x), train), gates
-        z, kept_input = on_input.over_time(x.reshape(len(x), -1), steps, train)
-        z = z.reshape(steps, streams, *z.shape[1:])
+        (steps, streams), (on_input, on_state) = self.split(len(x), train), self._gates()
+        flat = x.reshape(len(x), -1)
+        u, kept_input = on_input.over_time(flat, steps, train)
+        u = u.reshape(steps, streams, *u.shape[1:])
         h, c = (self.carried(name, (streams, *self.out_shape)) for name in "hc")
-        y, kept = np.empty((steps, *h.shape), z.dtype), []
+        hs, kept, biases = np.empty((steps + 1, *h.shape), u.dtype), [], on_input.biases + on_state.biases
+        hs[0] = h
         for t in range(steps):
-            again, kept_state = on_state.forward(h, train)
-            h, c, cell = ops.lstm_cell(z[t] + again, c)
-            y[t] = h
+            z, kept_state = on_state.forward(hs[t], train)
+            c, cell = ops.lstm_cell(u[t], z, biases, c, hs[t + 1])
             kept.append((kept_state, cell))
-        self.state = {"h": h, "c": c}
-        return y.reshape(len(x), -1), (kept_input, kept) if train else None
+        self.state = {"h": hs[-1].copy(), "c": c}
+        y = hs[1:].reshape(len(x), -1)
+        return y, (flat, hs, kept_input, kept) if train else None
+
+    def _gates(self) -> tuple[Gates, Gates]:
+        """The four products of the input as one, and those of the state."""
+        on_input, on_state = (Gates(self.parts(kind + letter for letter in GATES)) for kind in "uw")
+        return on_input, on_state
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy (steps * streams, output) -> dx: back through all steps of the batch, not into the one before."""
         self.require_grads()
-        kept_input, kept = saved
+        flat, hs, kept_input, kept = saved
         on_input, on_state = self._gates()
         dh = dy.reshape(len(kept), -1, *self.out_shape).copy()
         dz = np.empty((*dh.shape[:2], len(GATES), *self.out_shape), dy.dtype)
         dc = np.zeros_like(dh[0])
         for t in reversed(range(len(kept))):
             kept_state, cell = kept[t]
-            dz[t], dc = ops.lstm_cell_backward(dh[t], dc, cell)
-            before = on_state.backward(dz[t], kept_state)
+            dc = ops.lstm_cell_backward(dh[t], dc, cell, dz[t])
+            if t or not on_state.fused:
+                before = on_state.backward(dz[t], kept_state)
             if t:
                 dh[t - 1] += before
         self.show("delta", dh.reshape(dy.shape))
-        dx = on_input.over_time_backward(dz.reshape(-1, *dz.shape[2:]), kept_input, self.wants_dx)
-        on_input.finish()
-        on_state.finish()
+        dz = dz.reshape(len(dy), *dz.shape[2:])
+        dx = on_input.over_time_backward(dz, kept_input, self.wants_dx)
+        on_input.learn(dz, flat)
+        on_state.learn(dz, hs[:-1].reshape(len(dy), -1))
         return (None if dx is None else dx.reshape(len(dy), *self.in_shapes[0]),)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from runner import ops
 from runner.errors import ShapeError
 from runner.layers.base import Layer
 from runner.layers.connected import Connected
@@ -45,6 +44,17 @@ class Recurrent(Layer):
             child.frozen = self.frozen
         return chosen
 
+    def together(self, *groups: Sequence[str]) -> None:
+        """Lay the arrays of each group of children one behind the other, so that their product is one as they lie."""
+        for names in groups if self.env.allocate else ():
+            for key in ("weights", "biases"):
+                block, at = np.concatenate([self.children[name].params[key] for name in names]), 0
+                for name in names:
+                    child = self.children[name]
+                    own = block[at:at + len(child.params[key])]
+                    child.params[key] = self.params[f"{name}/{key}"] = own
+                    at += len(own)
+
     def store(self, names: Iterable[str]) -> tuple[str, ...]:
         """`stored` of a composite: the arrays of its children, one child after another."""
         return tuple(f"{name}/{key}" for name in names for key in self.children[name].stored)
@@ -76,76 +86,6 @@ def over_time_backward(layer: Layer, dy: np.ndarray, saved: list[Any]) -> np.nda
     """-> dx of all rows, None where the layer does not want it; adds to the layer's gradients."""
     dxs = [layer.backward(part, kept)[0] for part, kept in zip(np.split(dy, len(saved)), saved, strict=True)]
     return np.concatenate(dxs) if layer.wants_dx else None      # type: ignore[arg-type]
-
-
-class Gates:
-    """Linear [connected] layers that read the same rows, as one product: z (n, gates, outputs).
-
-    Made anew for every pass of training, once for a plan.  In the backward pass the weights' gradient is one product
-    too, at `finish`.
-    """
-
-    def __init__(self, layers: Sequence[Layer], planned: bool = False):
-        self.layers = layers
-        self.outputs = layers[0].out_shape[0]
-        self.fused = not any(map(normed, layers))
-        self._pending: list[tuple[np.ndarray, np.ndarray]] = []
-        if self.fused:
-            self.weights = np.concatenate([layer.params["weights"] for layer in layers])
-            self.biases = np.concatenate([layer.params["biases"] for layer in layers])
-            self.product = ops.plan_dense(self.weights, self.biases, "linear") if planned else None
-
-    def forward(self, x: np.ndarray, train: bool) -> tuple[np.ndarray, Any]:
-        """x (n, inputs) of one step -> z (n, gates, outputs), saved."""
-        if self.fused:
-            if self.product is not None:
-                z = self.product(x)
-            else:
-                z = ops.dense(x, self.weights)
-                z += self.biases
-            return z.reshape(len(x), len(self.layers), self.outputs), x
-        pairs = [layer.forward(x, train=train) for layer in self.layers]
-        return np.stack([z for z, _ in pairs], axis=1), [saved for _, saved in pairs]
-
-    def over_time(self, x: np.ndarray, steps: int, train: bool) -> tuple[np.ndarray, list[Any]]:
-        """x (steps * streams, inputs) -> z (steps * streams, gates, outputs), saved; at once where that is right."""
-        parts = [x] if self.fused or not train else np.split(x, steps)
-        pairs = [self.forward(part, train) for part in parts]
-        return np.concatenate([z for z, _ in pairs]), [saved for _, saved in pairs]
-
-    def backward(self, dz: np.ndarray, saved: Any, need_dx: bool = True) -> np.ndarray | None:
-        """dz (n, gates, outputs) of what one forward saw -> dx (n, inputs)."""
-        if self.fused:
-            flat = dz.reshape(len(dz), -1)
-            self._pending.append((flat, saved))
-            return ops.dense_input_gradient(flat, self.weights) if need_dx else None
-        return added(layer.backward(np.ascontiguousarray(dz[:, k]), saved[k])[0] for k, layer in enumerate(self.layers))
-
-    def over_time_backward(self, dz: np.ndarray, saved: list[Any], need_dx: bool = True) -> np.ndarray | None:
-        """dz of all rows -> dx of all rows."""
-        dxs = [self.backward(part, kept, need_dx) for part, kept in
-               zip(np.split(dz, len(saved)), saved, strict=True)]
-        return np.concatenate(dxs) if need_dx else None     # type: ignore[arg-type]
-
-    def finish(self) -> None:
-        """Add what the backward calls have collected to the gradients of the layers."""
-        if not self._pending:
-            return
-        dz, x = (np.concatenate(arrays) for arrays in zip(*self._pending, strict=True))
-        _, dweights = ops.dense_backward(dz, x, self.weights, need_dx=False)
-        dbiases = dz.sum(axis=0)
-        for k, layer in enumerate(self.layers):
-            rows = slice(k * self.outputs, (k + 1) * self.outputs)
-            layer.add_grad("weights", dweights[rows])
-            layer.add_grad("biases", dbiases[rows])
-        self._pending.clear()
-
-
-def gate(layer: Recurrent, name: str, inputs: int) -> None:
-    """Give `layer` a linear [connected] child, with batch norm where its options say so."""
-    o = layer.options
-    layer.adopt(name, Connected((inputs,), env=layer.env, output=o.output, activation="linear",
-                                batch_normalize=o.batch_normalize))
 
 
 class Elman(Recurrent):
@@ -188,11 +128,17 @@ class Elman(Recurrent):
         steps, first.wants_dx = len(kept_self), self.wants_dx
         dh = over_time_backward(last, dy, kept_out)
         dh = np.ascontiguousarray(dh).reshape(steps, -1, *first.out_shape)
+        later: list[tuple[np.ndarray, np.ndarray]] = []     # one product for all steps
         for t in reversed(range(steps)):
-            ds = again.backward(dh[t], kept_self[t])[0]
+            if isinstance(again, Connected):
+                ds = again.backward(dh[t], kept_self[t], later)[0]
+            else:
+                ds = again.backward(dh[t], kept_self[t])[0]
             if t:
                 dh[t - 1] += ds
                 if self.options.shortcut:
                     dh[t - 1] += dh[t]
+        if isinstance(again, Connected):
+            again.learn(*(np.concatenate(arrays) for arrays in zip(*later, strict=True)))
         dx = over_time_backward(first, dh.reshape(len(dy), *first.out_shape), kept_in)
         return (None if dx is None else dx.reshape(len(dy), *self.in_shapes[0]),)

@@ -44,7 +44,7 @@ class SimpleRnn(Recurrent):
         h, kept, hs = np.zeros_like(a[0]), [], np.empty((steps + 1, *a.shape[1:]), a.dtype)
         hs[0] = 0
         for t in range(steps):
-            h, saved = ops.activate(a[t] + h @ self.params["recurrent_weights"].T, self.options.activation)
+            h, saved = ops.activate(a[t] + ops.dense(h, self.params["recurrent_weights"]), self.options.activation)
             hs[t + 1] = h
             kept.append(saved)
         y = hs[1:].reshape(len(x), -1) if self.options.return_sequence else hs[-1]
@@ -63,10 +63,12 @@ class SimpleRnn(Recurrent):
         for t in reversed(range(steps)):
             dz[t] = ops.activate_backward(dh[t], kept[t], o.activation, self.env.compat.gradients)
             if t:
-                dh[t - 1] += dz[t] @ again
+                dh[t - 1] += ops.dense_input_gradient(dz[t], again)
         rows = dz.reshape(len(flat), -1)
-        dx, dweights = ops.dense_backward(rows, flat, self.params["weights"], need_dx=self.wants_dx)
-        self.add_grad("weights", dweights)
-        self.add_grad("recurrent_weights", rows.T @ hs[:-1].reshape(len(flat), -1))
+        self.require_grads()
+        ops.dense_weight_gradient(rows, flat, self.grads["weights"])
+        ops.dense_weight_gradient(rows, hs[:-1].reshape(len(flat), -1), self.grads["recurrent_weights"])
         self.add_grad("biases", ops.bias_gradient(rows))
-        return (None if dx is None else dx.reshape(len(flat), *self.in_shapes[0]),)
+        if not self.wants_dx:
+            return (None,)
+        return (ops.dense_input_gradient(rows, self.params["weights"]).reshape(len(flat), *self.in_shapes[0]),)

@@ -16,7 +16,7 @@ from runner.ops.activation import ACTIVATIONS, CHANNELS, FROM_INPUT, activate, a
 from runner.ops.box import BOX_GRADIENTS, box_gradient, box_rmse, ciou, diou, diounms, giou, iou
 from runner.ops.cell import lstm_cell, lstm_cell_backward
 from runner.ops.conv import conv2d, conv2d_backward, conv2d_transpose, conv2d_transpose_backward
-from runner.ops.dense import dense, dense_backward, dense_input_gradient
+from runner.ops.dense import dense, dense_input_gradient, dense_weight_gradient
 from runner.ops.fused import (
     batchnorm_activate,
     batchnorm_activate_backward,

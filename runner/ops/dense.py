@@ -38,19 +38,18 @@ def dense(x: np.ndarray, weights: np.ndarray, alone: bool = False) -> np.ndarray
     return np.ascontiguousarray(turned.T)
 
 
-def dense_backward(dy: np.ndarray, x: np.ndarray, weights: np.ndarray,
-                   need_dx: bool = True) -> tuple[np.ndarray | None, np.ndarray]:
-    """dy (n, o) -> dx (n, i) or None, dweights (o, i)."""
-    dweights = memory.empty_like(weights)
-    _split(lambda i: np.matmul(dy[:, i].T, x, out=dweights[i]), len(weights), len(dy) * weights.size)
-    return dense_input_gradient(dy, weights) if need_dx else None, dweights
-
-
 def dense_input_gradient(dy: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """dy (n, o) -> dx (n, i) = dy W."""
     dx = np.empty((len(dy), weights.shape[1]), dy.dtype)
     _split(lambda i: np.matmul(dy, weights[:, i], out=dx[:, i]), weights.shape[1], len(dy) * weights.size)
     return dx
+
+
+def dense_weight_gradient(dy: np.ndarray, x: np.ndarray, total: np.ndarray | None = None) -> np.ndarray:
+    """dy (n, o), x (n, i) -> dweights (o, i) = dy^T x; added to `total` and that returned, if it is given."""
+    dweights = memory.empty((dy.shape[1], x.shape[1]), dy.dtype)
+    _split(lambda i: np.matmul(dy[:, i].T, x, out=dweights[i]), len(dweights), len(dy) * dweights.size)
+    return dweights if total is None else np.add(total, dweights, out=total)
 
 
 def _split(function: Callable[[slice], object], outputs: int, multiplications: int) -> None:

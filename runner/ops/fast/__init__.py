@@ -7,7 +7,7 @@ from runner.ops.fast.activation import activate, activate_backward
 from runner.ops.fast.cell import lstm_cell, lstm_cell_backward
 from runner.ops.fast.conv import conv2d, conv2d_backward, conv2d_transpose, conv2d_transpose_backward
 from runner.ops.fast.conv_plan import plan_conv2d
-from runner.ops.fast.dense import dense, plan_dense
+from runner.ops.fast.dense import dense, dense_input_gradient, dense_weight_gradient, plan_dense
 from runner.ops.fast.fused import (
     batchnorm_activate,
     batchnorm_activate_backward,
@@ -23,7 +23,8 @@ from runner.ops.fast.update import adam_update, sgd_update
 
 __all__ = ["activate", "activate_backward", "adam_update", "avgpool", "avgpool_backward", "batchnorm_activate",
            "batchnorm_activate_backward", "bias_activate", "bias_activate_backward", "conv2d", "conv2d_backward",
-           "conv2d_transpose", "conv2d_transpose_backward", "cut_out", "dense", "distort", "downsample", "lstm_cell",
-           "lstm_cell_backward", "maxpool2d", "maxpool2d_backward", "plan_add", "plan_avgpool", "plan_conv2d",
-           "plan_dense", "plan_maxpool2d", "plan_softmax", "plan_upsample", "resize", "rotate_crop", "sgd_update",
-           "sum_activate", "upsample", "upsample_backward"]
+           "conv2d_transpose", "conv2d_transpose_backward", "cut_out", "dense", "dense_input_gradient",
+           "dense_weight_gradient", "distort", "downsample", "lstm_cell", "lstm_cell_backward", "maxpool2d",
+           "maxpool2d_backward", "plan_add", "plan_avgpool", "plan_conv2d", "plan_dense", "plan_maxpool2d",
+           "plan_softmax", "plan_upsample", "resize", "rotate_crop", "sgd_update", "sum_activate", "upsample",
+           "upsample_backward"]

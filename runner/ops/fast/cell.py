@@ -10,36 +10,37 @@ Array = np.ndarray
 COST = 32           # simple operations a value of the state stands for
 
 
-def lstm_cell(z: Array, c: Array) -> tuple[Array, Array, tuple]:
-    if not (z.dtype == c.dtype == f4 and z.flags.c_contiguous and c.flags.c_contiguous):
-        return reference.lstm_cell(z, c)
-    (n, k), gates = c.shape, np.empty_like(z)
-    h, new, a = np.empty((3, n, k), f4)
-    parallel.for_blocks(lambda i: _forward(z, c, gates, h, new, a, i.start, i.stop), n, COST * k)
-    return h, new, (gates[:, 0], gates[:, 1], gates[:, 2], gates[:, 3], c, a)
+def lstm_cell(u: Array, w: Array, biases: Array, c: Array, h: Array) -> tuple[Array, tuple]:
+    if not all(array.dtype == f4 and array.flags.c_contiguous for array in (u, w, biases, c, h)):
+        return reference.lstm_cell(u, w, biases, c, h)
+    (n, k), gates = c.shape, np.empty_like(u)
+    new, a = np.empty((2, n, k), f4)
+    parallel.for_blocks(lambda r: _forward(u, w, biases, c, gates, h, new, a, r.start, r.stop), n, COST * k)
+    return new, (gates[:, 0], gates[:, 1], gates[:, 2], gates[:, 3], c, a)
 
 
-def lstm_cell_backward(dh: Array, dc: Array, saved: tuple) -> tuple[Array, Array]:
+def lstm_cell_backward(dh: Array, dc: Array, saved: tuple, dz: Array) -> Array:
     f, i, g, o, c, a = saved
-    if not all(array.dtype == f4 for array in (dh, dc, f, i, g, o, c, a)):
-        return reference.lstm_cell_backward(dh, dc, saved)
-    n, k = dh.shape
-    dz, before = np.empty((n, 4, k), f4), np.empty((n, k), f4)
+    if not all(array.dtype == f4 for array in (dh, dc, f, i, g, o, c, a, dz)):
+        return reference.lstm_cell_backward(dh, dc, saved, dz)
+    (n, k), before = dh.shape, np.empty_like(dc)
     parallel.for_blocks(lambda r: _backward(dh, dc, f, i, g, o, c, a, dz, before, r.start, r.stop), n, COST * k)
-    return dz, before
+    return before
 
 
 @compiled
-def _forward(z, c, gates, h, new, a, begin, end):
+def _forward(u, w, biases, c, gates, h, new, a, begin, end):
     for r in range(begin, end):
-        zf, zi, zg, zo, last = z[r, 0], z[r, 1], z[r, 2], z[r, 3], c[r]
+        for gate in range(4):
+            first, second, bias, out = u[r, gate], w[r, gate], biases[gate], gates[r, gate]
+            if gate == 2:
+                for k in range(out.size):
+                    out[k] = tanh(first[k] + second[k] + bias[k])
+            else:
+                for k in range(out.size):
+                    out[k] = logistic(first[k] + second[k] + bias[k])
         f, i, g, o = gates[r, 0], gates[r, 1], gates[r, 2], gates[r, 3]
-        for k in range(last.size):
-            f[k] = logistic(zf[k])
-            i[k] = logistic(zi[k])
-            g[k] = tanh(zg[k])
-            o[k] = logistic(zo[k])
-        cell, bent, out = new[r], a[r], h[r]
+        last, cell, bent, out = c[r], new[r], a[r], h[r]
         for k in range(last.size):
             cell[k] = f[k] * last[k] + i[k] * g[k]
             bent[k] = tanh(cell[k])

@@ -1,7 +1,8 @@
 """Steps over whole vector registers, put together instruction by instruction (see conv_tile.py for why).
 
 `transform` makes a kernel step of a formula over n inputs that gives m outputs: the transforms of a tile are written
-with it as they stand in the paper.  `turn` swaps rows and columns of a square of vectors.
+with it as they stand in the paper.  `turn` swaps rows and columns of a square of vectors.  `row_dots` and `row_sums`
+make the innermost loops of products of a few rows with a large matrix, which is read as it lies.
 """
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,8 @@ from numba.extending import intrinsic
 
 from runner.ops.fast.conv_tile import INDEX, LANES, SHORT, VECTOR, Writer
 
+TRIPLE = 3          # rows of the matrix that `row_dots` takes at a time
+AHEAD = 12          # vectors that are asked for before they are needed
 FREE = ("contract", "nsz", "reassoc")       # products and sums may become one instruction
 
 
@@ -87,3 +90,89 @@ def split(typing: Any, a: Any, a0: Any, b: Any, b0: Any, b1: Any) -> Any:
             w.store(builder.shuffle_vector(*pair, order), w.pointer(kinds[2], args[2], args[3 + side]), INDEX(0))
         return context.get_dummy_value()
     return signature, write
+
+
+def row_dots(rows: int) -> Any:
+    """-> step(w, w0, ldw, x, x0, ldx, k, y, y0, ldy): y[row, j] = the sum over k vectors of w[j] x[row], for `rows`
+    rows of x and TRIPLE of w.  What is read of w comes from far away, so it is asked for in time."""
+    @intrinsic
+    def step(typing: Any, w: Any, w0: Any, ldw: Any, x: Any, x0: Any, ldx: Any, k: Any, y: Any, y0: Any,
+             ldy: Any) -> Any:
+        i = types.intp
+        signature = types.void(w, i, i, x, i, i, i, y, i, i)
+
+        def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            write, kinds = Writer(context, builder), signature.args
+            _, w0, ldw, _, x0, ldx, k, _, y0, ldy = args
+            w, x, y = (write.pointer(kinds[at], args[at], start) for at, start in ((0, w0), (3, x0), (7, y0)))
+
+            def along(i: Any, sums: list[Any]) -> list[Any]:
+                here, news = builder.mul(i, INDEX(LANES)), []
+                left = [write.load(w, write.at(here, ldw, j)) for j in range(TRIPLE)]
+                for j in range(TRIPLE):
+                    _ask(write, w, builder.add(write.at(here, ldw, j), INDEX(AHEAD * LANES)))
+                for row in range(rows):
+                    right = write.load(x, write.at(here, ldx, row))
+                    news += [write.multiply_add(left[j], right, sums[row * TRIPLE + j]) for j in range(TRIPLE)]
+                return news
+            sums = write.loop(k, rows * TRIPLE, along)
+            for row in range(rows):
+                for j in range(TRIPLE):
+                    builder.store(write.total(sums[row * TRIPLE + j]), builder.gep(y, [write.at(INDEX(j), ldy, row)]))
+            return context.get_dummy_value()
+        return signature, write
+    return step
+
+
+def row_sums(rows: int, vectors: int) -> Any:
+    """-> step(x, x0, ldx, w, w0, ldw, k, y, y0, ldy, add): y[row, column] = or, if add, += the sum over k of
+    x[row, k] w[k, column], for `rows` rows of x and `vectors` vectors of columns."""
+    @intrinsic
+    def step(typing: Any, x: Any, x0: Any, ldx: Any, w: Any, w0: Any, ldw: Any, k: Any, y: Any, y0: Any, ldy: Any,
+             add: Any) -> Any:
+        i = types.intp
+        signature = types.void(x, i, i, w, i, i, i, y, i, i, i)
+
+        def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            write, kinds = Writer(context, builder), signature.args
+            _, x0, ldx, _, w0, ldw, k, _, y0, ldy, add = args
+            x, w, y = (write.pointer(kinds[at], args[at], start) for at, start in ((0, x0), (3, w0), (7, y0)))
+
+            def along(i: Any, sums: list[Any]) -> list[Any]:
+                line, news = builder.mul(i, ldw), []
+                values = [write.load(w, builder.add(line, INDEX(v * LANES))) for v in range(vectors)]
+                for row in range(rows):
+                    factor = write.spread(x, write.at(i, ldx, row))
+                    news += [write.multiply_add(factor, values[v], sums[row * vectors + v]) for v in range(vectors)]
+                return news
+            sums = write.loop(k, rows * vectors, along)
+            places = [write.at(INDEX(v * LANES), ldy, row) for row in range(rows) for v in range(vectors)]
+            write.put(sums, y, places, add)
+            return context.get_dummy_value()
+        return signature, write
+    return step
+
+
+@intrinsic
+def ask(typing: Any, a: Any, a0: Any, count: Any) -> Any:
+    """Let `count` vectors from a[a0] on be fetched into the cache (at least one)."""
+    i = types.intp
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        write = Writer(context, builder)
+        a = write.pointer(signature.args[0], args[0], args[1])
+
+        def along(i: Any, sums: list[Any]) -> list[Any]:
+            _ask(write, a, builder.mul(i, INDEX(LANES)))
+            return []
+        write.loop(args[2], 0, along)
+        return context.get_dummy_value()
+    return types.void(a, i, i), write
+
+
+def _ask(write: Writer, pointer: Any, offset: Any) -> None:
+    """Let the cache line be fetched; nothing happens where there is none."""
+    b, byte, name = write.builder, ir.IntType(8).as_pointer(), "llvm.prefetch.p0i8"
+    kind = ir.FunctionType(ir.VoidType(), [byte, SHORT, SHORT, SHORT])
+    function = b.module.globals.get(name) or ir.Function(b.module, kind, name)
+    b.call(function, [b.bitcast(b.gep(pointer, [offset]), byte), SHORT(0), SHORT(3), SHORT(1)])
