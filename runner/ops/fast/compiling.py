@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core import event
+from numba.core import event, sigutils
+from numba.core.ccallback import CFunc
 
 STAMP = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
 
@@ -38,6 +39,23 @@ def _compiled(function: Callable, freedom: set[str] | bool) -> Any:
     except AttributeError:
         pass
     return kernel
+
+
+_entries: list[CFunc] = []
+
+
+def entry(function: Callable, signature: Any) -> int:
+    """The address of a function compiled for this signature.  Who calls it by its address is compiled without it: a
+    large function called from many places is compiled once only."""
+    made: Any = CFunc(function, sigutils.normalize_signature(signature), locals={}, options=dict(nopython=True))
+    try:
+        made.enable_caching()
+        made._cache._cache_file._source_stamp = STAMP
+    except (RuntimeError, AttributeError):
+        pass
+    made.compile()
+    _entries.append(made)
+    return int(made.address or 0)
 
 
 class _Listener(event.Listener):

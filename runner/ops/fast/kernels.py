@@ -200,7 +200,9 @@ class Conv(Base):
         shares = min(groups, max(1, -(-PARTS // (-(-oh // strip) * table.rows))))
         if shares * -(-oh // strip) * table.rows < PARTS:
             strip = max(1, oh // -(-PARTS // (shares * table.rows)))
+        beside = inner * self.stride[1] == LANES
         table.step(steps.CONVOLVE, table.rows * -(-oh // strip) * shares, **common, **into, x=begin, x_image=x.image,
+                   tile=table.tile(window.convolve if beside else window.convolve_apart),
                    x_row=row, x_step=inner * self.stride[1], x_down=row * self.stride[0], strip=strip, shares=shares,
                    taps=table.taps(taps), tap_count=len(taps), inner=inner,
                    panel=self.group * LANES * len(taps) * inner * 4, spare=ow * LANES)
@@ -210,7 +212,8 @@ class Conv(Base):
         nothing = table.zeros(self.wide * LANES)
         size, panel = self.deep * self.wide * LANES * LANES * 4, self.group * LANES * self.deep * LANES * 4
         work = 12 * (4 * across + 2) * LANES + (24 + 4 * across * 5) * LANES
-        common |= dict(across=across, panel=panel, weights_image=size)
+        common |= dict(across=across, panel=panel, weights_image=size, tile=table.tile(window.convolve),
+                       ending=table.tile(window.add))
         if self._in_strips():
             values = 36 * (self.deep + self.wide) * LANES
             strip = max(1, min(down, STRIP // (values * across), -(-down * table.rows // PARTS)))
@@ -220,7 +223,7 @@ class Conv(Base):
                        spare=values * places + work)
             return
         places = table.rows * down * across
-        pixel, one = dict(x_step=LANES, y_step=LANES), places * LANES
+        pixel, one = dict(x_step=LANES, y_step=LANES, tile=common["tile"]), places * LANES
         v, m = room, room + 36 * self.deep * one
         strip, shares = max(1, -(-down * table.rows * self.deep // PARTS)), min(4, -(-self.wide // self.group))
         strips = -(-down // strip)
@@ -264,7 +267,8 @@ class Depthwise(Base):
         taps = [(i * self.dilation - self.padding[0]) * row + (j * self.dilation - self.padding[1]) * LANES
                 for i in range(kh) for j in range(kw)]
         strip = max(1, min(oh, -(-oh * table.rows * self.wide // PARTS)))
-        table.step(steps.SCALE, table.rows * self.wide * -(-oh // strip), images=table.rows, h=oh, w=ow, wide=self.wide,
+        table.step(steps.SCALE, table.rows * self.wide * -(-oh // strip), h=oh, w=ow, wide=self.wide,
+                   tile=table.tile(window.scale),
                    border=y.layout.border, code=code, low=low, high=high, strip=strip,
                    x=x.at + x.layout.first(w), x_image=x.image, x_plane=x.layout.plane(h, w),
                    x_step=LANES * self.stride[1], x_down=row * self.stride[0],
@@ -291,7 +295,8 @@ class Maxpool(Base):
     def write(self, table: Program, xs: list[View], y: View, room: int) -> None:
         where = planes(xs[0], y)
         table.step(steps.POOL, table.rows * where["wide"], **where, size=self.size, stride=self.stride[1],
-                   x_down=self.stride[0], pad=self.padding // 2, biases=table.zeros(LANES))
+                   x_down=self.stride[0], pad=self.padding // 2, biases=table.zeros(LANES),
+                   tile=table.tile(window.largest))
 
 
 class Add(Base):
@@ -304,8 +309,9 @@ class Add(Base):
             code, low, high = coded(self.activation if other is xs[-1] else "linear")
             where = planes(x, y)
             table.step(steps.ADD, table.rows * where["wide"], **where, code=code, low=low, high=high,
-                       other=other.at + other.layout.first(other.shape[2]), other_image=other.image,
-                       biases=zero, spare=y.shape[2] * LANES)
+                       biases=zero, spare=y.shape[2] * LANES, tile=table.tile(window.add),
+                       taps=table.taps([place for image in range(table.rows)
+                                        for place in (0, other.at - x.at + image * (other.image - x.image))]))
             x = y
 
 
@@ -319,7 +325,7 @@ class Upsample(Base):
     def write(self, table: Program, xs: list[View], y: View, room: int) -> None:
         where = planes(xs[0], y)
         table.step(steps.UPSAMPLE, table.rows * where["wide"], **where, stride=self.stride,
-                   biases=table.zeros(LANES))
+                   biases=table.zeros(LANES), taps=table.taps([0]), tile=table.tile(window.add))
 
 
 class Mean(Base):
@@ -330,9 +336,10 @@ class Mean(Base):
         return [Layout(LANES, border)], PLAIN
 
     def write(self, table: Program, xs: list[View], y: View, room: int) -> None:
-        where = planes(xs[0], y)
+        where, (_, h, w) = planes(xs[0], y), xs[0].shape
         table.step(steps.MEAN, table.rows * where["deep"], **where | dict(y=y.at),
-                   biases=table.zeros(LANES), spare=LANES)
+                   biases=table.zeros(LANES), spare=LANES, tile=table.tile(window.add), tap_count=h * w,
+                   taps=table.taps([i * where["x_row"] + j * LANES for i in range(h) for j in range(w)]))
 
 
 class Dense(Base):
@@ -375,7 +382,8 @@ class Dense(Base):
         code, low, high = coded(self.activation)
         o, i = self.weights.shape
         size = window.GROUP * LANES
-        table.step(steps.DENSE, self.groups, images=table.rows, code=code, low=low, high=high, group=window.GROUP,
+        table.step(steps.DENSE, self.groups, tile=table.tile(window.convolve_apart), images=table.rows,
+                   code=code, low=low, high=high, group=window.GROUP,
                    channels=o, x=xs[0].at, x_image=xs[0].image, y=y.at, y_image=y.image, inner=i,
                    panel=size * i * 4, weights=table.address(self.groups * size * i, lambda: self.packed),
                    biases=table.address(self.groups * size, lambda: self.biases),

@@ -14,7 +14,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from runner.ops import memory, parallel
-from runner.ops.fast import steps
+from runner.ops.fast import steps, window
 from runner.ops.fast.compiling import compiled
 from runner.ops.fast.conv_tile import INDEX, SHORT, Writer
 from runner.ops.fast.scalar import f4
@@ -59,6 +59,10 @@ class Program:
         self._kept.append(array())
         return self._kept[-1].ctypes.data
 
+    def tile(self, operation: Callable[..., None]) -> int:
+        """The address of one of window's operations."""
+        return 0 if self.dry else window.address(operation)
+
     def zeros(self, size: int) -> int:
         """The address of so many zeros."""
         return self.address(size, lambda: np.zeros(size, f4))
@@ -69,7 +73,9 @@ class Program:
         for row, numbers in zip(table, self._steps, strict=True):
             for name, value in numbers.items():
                 row[name] = value
-        taps, m, kept = np.array(self._taps or [0]), buffer.view(f4), self._kept
+        taps, m = np.array(self._taps or [0]), buffer.view(f4)
+        table["taps"] = taps.ctypes.data + 8 * table["taps"]
+        kept = *self._kept, taps
         spares: list[np.ndarray] = []
 
         def run(given: np.ndarray) -> None:
@@ -80,7 +86,7 @@ class Program:
             while len(spares) < threads:
                 spares.append(memory.empty(self.spare))
             counters = np.zeros((len(table), 2), np.int64)
-            parallel.for_each(lambda i: work(table, taps, m, given, spares[i], counters), threads)
+            parallel.for_each(lambda i: work(table, m, given, spares[i], counters), threads)
             assert kept is not None
         return run
 
@@ -128,7 +134,7 @@ def step_aside(typing: Any) -> Any:
 
 
 @compiled
-def work(table, taps, m, given, spare, counters):
+def work(table, m, given, spare, counters):
     """Take part in all steps; counters (steps, 2): parts taken and parts done, from zero."""
     flat = counters.reshape(-1)
     for k in range(len(table)):
@@ -137,9 +143,9 @@ def work(table, taps, m, given, spare, counters):
         while part < s.parts:
             kind = s.kind
             if kind == steps.CONVOLVE:
-                steps.do_convolve(s, part, taps, m, spare)
+                steps.do_convolve(s, part, m, spare)
             elif kind == steps.SCALE:
-                steps.do_scale(s, part, taps, m, spare)
+                steps.do_scale(s, part, m, spare)
             elif kind == steps.POOL:
                 steps.do_pool(s, part, m)
             elif kind == steps.ADD:
@@ -149,7 +155,7 @@ def work(table, taps, m, given, spare, counters):
             elif kind == steps.MEAN:
                 steps.do_mean(s, part, m, spare)
             elif kind == steps.DENSE:
-                steps.do_dense(s, part, taps, m, spare)
+                steps.do_dense(s, part, m, spare)
             elif kind == steps.SOFTMAX:
                 steps.do_softmax(s, part, m)
             elif kind == steps.PACK:
@@ -159,11 +165,11 @@ def work(table, taps, m, given, spare, counters):
             elif kind == steps.COPY:
                 steps.do_copy(s, part, m)
             elif kind == steps.WINOGRAD:
-                steps.do_winograd(s, part, taps, m, spare)
+                steps.do_winograd(s, part, m, spare)
             elif kind == steps.TILES_IN:
                 steps.do_tiles_in(s, part, m, spare)
             elif kind == steps.TILES_OUT:
-                steps.do_tiles_out(s, part, taps, m, spare)
+                steps.do_tiles_out(s, part, m, spare)
             take(flat, 2 * k + 1)
             part = take(flat, 2 * k)
         looks = 0

@@ -12,20 +12,20 @@ from runner.ops.fast.conv_tile import LANES
 from runner.ops.fast.scalar import SLOPE, activate_run, exp, f4
 from runner.ops.fast.tiles import input_step, output_step
 from runner.ops.fast.vectors import turn
+from runner.ops.fast.window import run_tile
 
 (CONVOLVE, SCALE, POOL, ADD, UPSAMPLE, MEAN, DENSE, SOFTMAX, PACK, UNPACK, COPY, WINOGRAD, TILES_IN,
  TILES_OUT) = range(14)
 
 # x, y, other: where the first pixel of the first image lies; _image, _plane, _row, _step: from one image, block of
 # channels, row, pixel to the next; x_down: from the window of one output row to that of the next
-NUMBERS = ("kind parts images x x_image x_plane x_row x_step x_down x_h x_w other other_image "
+NUMBERS = ("kind parts images x x_image x_plane x_row x_step x_down x_h x_w other "
            "y y_image y_plane y_row y_step h w border deep wide channels group shares strip "
-           "taps tap_count inner weights panel weights_image biases code stride pad size across outside").split()
+           "taps tap_count inner weights panel weights_image biases code stride pad size across outside "
+           "tile ending").split()
 STEP = np.dtype([*((name, np.int64) for name in NUMBERS), ("low", np.float32), ("high", np.float32)])
 
 PIXELS, FEWER, STRIDED = window.PIXELS, window.FEWER, window.STRIDED
-convolve, convolve_apart, scale, add, largest = (window.convolve, window.convolve_apart, window.scale, window.add,
-                                                 window.largest)
 ONE = f4(1)
 
 
@@ -54,14 +54,14 @@ def curve(s, m, at, count, spare):
 
 
 @compiled
-def do_convolve(s, part, taps, m, spare):
+def do_convolve(s, part, m, spare):
     """A strip of rows of a share of the channels: every group of channels goes over the strip by itself."""
     strips = -(-s.h // s.strip)
     image, rest = part // (strips * s.shares), part % (strips * s.shares)
     strip, share = rest // s.shares, rest % s.shares
     groups = -(-s.wide // s.group)
     top, bottom = strip * s.strip, min(s.h, (strip + 1) * s.strip)
-    low, beside = s.low if s.code == SLOPE else ONE, s.x_step == LANES
+    low, beside, base = s.low if s.code == SLOPE else ONE, s.x_step == LANES, m.ctypes.data
     for g in range(share * groups // s.shares, (share + 1) * groups // s.shares):
         first = g * s.group
         vectors = min(s.group, s.wide - first)
@@ -72,12 +72,8 @@ def do_convolve(s, part, taps, m, spare):
             left, at = -(-s.w // most), 0
             while left:
                 p = (s.w - at) // left
-                if beside:
-                    convolve(p, vectors, m, x + at * LANES, LANES, taps, s.taps, s.tap_count, s.inner, weights, biases,
-                             low, m, y + at * s.y_step, s.y_step, s.y_plane)
-                else:
-                    convolve_apart(p, vectors, m, x + at * s.x_step, s.x_step, taps, s.taps, s.tap_count, s.inner,
-                                   weights, biases, low, m, y + at * s.y_step, s.y_step, s.y_plane)
+                run_tile(s.tile, p, vectors, base + 4 * (x + at * s.x_step), s.x_step, s.taps, s.tap_count, s.inner,
+                         weights, biases, low, base + 4 * (y + at * s.y_step), s.y_step, s.y_plane)
                 at += p
                 left -= 1
             for f in range(vectors):
@@ -88,20 +84,20 @@ def do_convolve(s, part, taps, m, spare):
 
 
 @compiled
-def do_scale(s, part, taps, m, spare):
+def do_scale(s, part, m, spare):
     """Depthwise: a block of channels, a strip of its rows."""
     strips = -(-s.h // s.strip)
     plane, strip = part // strips, part % strips
     image, k = plane // s.wide, plane % s.wide
-    low = s.low if s.code == SLOPE else ONE
+    low, base = s.low if s.code == SLOPE else ONE, m.ctypes.data
     for r in range(strip * s.strip, min(s.h, (strip + 1) * s.strip)):
         x = s.x + image * s.x_image + k * s.x_plane + r * s.x_down
         y = s.y + image * s.y_image + k * s.y_plane + r * s.y_row
         left, at = -(-s.w // STRIDED), 0
         while left:
             p = (s.w - at) // left
-            scale(p, 1, m, x + at * s.x_step, s.x_step, taps, s.taps, s.tap_count, 1, s.weights + k * s.panel,
-                  s.biases + k * 4 * LANES, low, m, y + at * LANES, LANES, 0)
+            run_tile(s.tile, p, 1, base + 4 * (x + at * s.x_step), s.x_step, s.taps, s.tap_count, 1,
+                     s.weights + k * s.panel, s.biases + k * 4 * LANES, low, base + 4 * (y + at * LANES), LANES, 0)
             at += p
             left -= 1
         curve(s, m, y, s.w * LANES, spare)
@@ -112,7 +108,7 @@ def do_scale(s, part, taps, m, spare):
 def do_pool(s, part, m):
     """The maxima of a block of channels; windows end where the image does."""
     image, k = part // s.wide, part % s.wide
-    whole, cut = np.empty(s.size * s.size, np.int64), np.empty(s.size * s.size, np.int64)
+    whole, cut, base = np.empty(s.size * s.size, np.int64), np.empty(s.size * s.size, np.int64), m.ctypes.data
     for r in range(s.h):
         top = r * s.x_down - s.pad
         x = s.x + image * s.x_image + k * s.x_plane
@@ -129,8 +125,8 @@ def do_pool(s, part, m):
                 p = 1
                 while p < STRIDED and q + p < s.w and left + p * s.stride + s.size <= s.x_w:
                     p += 1
-                largest(p, 1, m, x + left * LANES, s.stride * LANES, whole, 0, count, 1, s.biases, s.biases, ONE,
-                        m, y + q * LANES, LANES, 0)
+                run_tile(s.tile, p, 1, base + 4 * (x + left * LANES), s.stride * LANES, whole.ctypes.data, count, 1,
+                         s.biases, s.biases, ONE, base + 4 * (y + q * LANES), LANES, 0)
                 q += p
                 continue
             some = 0
@@ -138,24 +134,25 @@ def do_pool(s, part, m):
                 for j in range(max(0, left), min(s.x_w, left + s.size)):
                     cut[some] = i * s.x_row + j * LANES
                     some += 1
-            largest(1, 1, m, x, LANES, cut, 0, some, 1, s.biases, s.biases, ONE, m, y + q * LANES, LANES, 0)
+            run_tile(s.tile, 1, 1, base + 4 * x, LANES, cut.ctypes.data, some, 1, s.biases, s.biases, ONE,
+                     base + 4 * (y + q * LANES), LANES, 0)
             q += 1
         edges(m, y, r, s.h, s.w, s.border, s.y_row, LANES)
+    whole[0] = cut[0]       # they live as long as their addresses are in use
 
 
 @compiled
 def do_add(s, part, m, spare):
+    """The sum of two images; taps: for every image 0 and how far the other lies away."""
     image, k = part // s.wide, part % s.wide
     x, y = s.x + image * s.x_image + k * s.x_plane, s.y + image * s.y_image + k * s.y_plane
-    both = np.zeros(2, np.int64)
-    both[1] = s.other + image * s.other_image + k * s.x_plane - x
-    low = s.low if s.code == SLOPE else ONE
+    low, base = s.low if s.code == SLOPE else ONE, m.ctypes.data
     for r in range(s.h):
         left, at, line = -(-s.w // STRIDED), 0, y + r * s.y_row
         while left:
             p = (s.w - at) // left
-            add(p, 1, m, x + r * s.x_row + at * LANES, LANES, both, 0, 2, 1, s.biases, s.biases, low,
-                m, line + at * LANES, LANES, 0)
+            run_tile(s.tile, p, 1, base + 4 * (x + r * s.x_row + at * LANES), LANES, s.taps + 16 * image, 2, 1,
+                     s.biases, s.biases, low, base + 4 * (line + at * LANES), LANES, 0)
             at += p
             left -= 1
         curve(s, m, line, s.w * LANES, spare)
@@ -166,13 +163,13 @@ def do_add(s, part, m, spare):
 def do_upsample(s, part, m):
     image, k = part // s.wide, part % s.wide
     x, y = s.x + image * s.x_image + k * s.x_plane, s.y + image * s.y_image + k * s.y_plane
-    here = np.zeros(1, np.int64)
+    base = m.ctypes.data
     for r in range(s.h):
         line, source = y + r * s.y_row, x + r // s.stride * s.x_row
         for j in range(s.stride):
             for at in range(0, s.x_w, STRIDED):
-                add(min(STRIDED, s.x_w - at), 1, m, source + at * LANES, LANES, here, 0, 1, 1, s.biases, s.biases, ONE,
-                    m, line + (at * s.stride + j) * LANES, s.stride * LANES, 0)
+                run_tile(s.tile, min(STRIDED, s.x_w - at), 1, base + 4 * (source + at * LANES), LANES, s.taps, 1, 1,
+                         s.biases, s.biases, ONE, base + 4 * (line + (at * s.stride + j) * LANES), s.stride * LANES, 0)
         edges(m, line, r, s.h, s.w, s.border, s.y_row, LANES)
 
 
@@ -180,20 +177,15 @@ def do_upsample(s, part, m):
 def do_mean(s, part, m, spare):
     """A block of channels -> their means, as plain values."""
     image, k = part // s.deep, part % s.deep
-    all_, count = np.empty(s.x_h * s.x_w, np.int64), 0
-    for i in range(s.x_h):
-        for j in range(s.x_w):
-            all_[count] = i * s.x_row + j * LANES
-            count += 1
-    add(1, 1, m, s.x + image * s.x_image + k * s.x_plane, LANES, all_, 0, count, 1, s.biases, s.biases, ONE, spare, 0,
-        LANES, 0)
+    run_tile(s.tile, 1, 1, m.ctypes.data + 4 * (s.x + image * s.x_image + k * s.x_plane), LANES, s.taps, s.tap_count, 1,
+             s.biases, s.biases, ONE, spare.ctypes.data, LANES, 0)
     y = s.y + image * s.y_image + k * LANES
     for i in range(min(LANES, s.channels - k * LANES)):
-        m[y + i] = spare[i] / f4(count)
+        m[y + i] = spare[i] / f4(s.tap_count)
 
 
 @compiled
-def do_dense(s, part, taps, m, spare):
+def do_dense(s, part, m, spare):
     """A group of outputs of all images: the images are the pixels of a tile."""
     first = part * s.group * LANES
     many = min(s.group * LANES, s.channels - first)
@@ -204,8 +196,8 @@ def do_dense(s, part, taps, m, spare):
     most = FEWER if vectors > 2 else STRIDED
     for image in range(0, s.images, most):
         p = min(most, s.images - image)
-        convolve_apart(p, vectors, m, s.x + image * s.x_image, s.x_image, taps, s.taps, 1, s.inner,
-                       s.weights + part * s.panel, s.biases + first * 4, low, spare, 0, vectors * LANES, LANES)
+        run_tile(s.tile, p, vectors, m.ctypes.data + 4 * (s.x + image * s.x_image), s.x_image, s.taps, 1, s.inner,
+                 s.weights + part * s.panel, s.biases + first * 4, low, spare.ctypes.data, vectors * LANES, LANES)
         for i in range(p):
             y = s.y + (image + i) * s.y_image + first
             m[y:y + many] = spare[i * vectors * LANES:i * vectors * LANES + many]
@@ -302,10 +294,10 @@ def tiles_in(s, m, x, top, bottom, v, at, step, spare):
 
 
 @compiled
-def tiles_out(s, m, v, at, step, y, top, bottom, taps, biases, spare):
+def tiles_out(s, m, v, at, step, y, top, bottom, biases, spare):
     """A^T v A + biases and the activation -> tile rows top ... bottom of a plane."""
     low = s.low if s.code == SLOPE else ONE
-    row = 4 * s.across * LANES
+    row, base = 4 * s.across * LANES, spare.ctypes.data
     full = 24 * LANES
     for ty in range(top, bottom):
         for t in range(s.across):
@@ -318,16 +310,16 @@ def tiles_out(s, m, v, at, step, y, top, bottom, taps, biases, spare):
             r = 4 * ty + i
             line = y + r * s.y_row
             for q in range(0, s.w, STRIDED):
-                add(min(STRIDED, s.w - q), 1, spare, full + i * row + q * LANES, LANES, taps, s.taps, 1, 1, biases,
-                    biases, low, m, line + q * LANES, LANES, 0)
+                run_tile(s.ending, min(STRIDED, s.w - q), 1, base + 4 * (full + i * row + q * LANES), LANES, s.taps, 1,
+                         1, biases, biases, low, m.ctypes.data + 4 * (line + q * LANES), LANES, 0)
             curve(s, m, line, s.w * LANES, spare[full + 4 * row:])
             edges(m, line, r, s.h, s.w, s.border, s.y_row, LANES)
 
 
 @compiled
-def products(s, x, y, tiles, step_x, step_y, taps, spare):
+def products(s, x, y, tiles, step_x, step_y, spare):
     """36 products of V (deep blocks) with the weights of every group of channels; V and M lie in spare."""
-    most = FEWER if s.group > 2 else PIXELS
+    most, base = FEWER if s.group > 2 else PIXELS, spare.ctypes.data
     for k in range(36):
         for first in range(0, s.wide, s.group):
             vectors = min(s.group, s.wide - first)
@@ -335,15 +327,15 @@ def products(s, x, y, tiles, step_x, step_y, taps, spare):
             left, at = -(-tiles // most), 0
             while left:
                 p = (tiles - at) // left
-                convolve(p, vectors, spare, x + k * step_x + at * LANES, LANES, taps, s.taps, s.deep, LANES, weights,
-                         s.other, ONE, spare, y + k * step_y + first * s.x_step * LANES + at * LANES, LANES,
-                         s.x_step * LANES)
+                run_tile(s.tile, p, vectors, base + 4 * (x + k * step_x + at * LANES), LANES, s.taps, s.deep, LANES,
+                         weights, s.other, ONE, base + 4 * (y + k * step_y + first * s.x_step * LANES + at * LANES),
+                         LANES, s.x_step * LANES)
                 at += p
                 left -= 1
 
 
 @compiled
-def do_winograd(s, part, taps, m, spare):
+def do_winograd(s, part, m, spare):
     """A strip of tile rows through all three steps, in memory of this thread.  s.x_step: tiles of a strip."""
     rows = -(-s.h // 4)
     strips = -(-rows // s.strip)
@@ -355,10 +347,10 @@ def do_winograd(s, part, taps, m, spare):
     for k in range(s.deep):
         tiles_in(s, m, s.x + image * s.x_image + k * s.x_plane, top, bottom, spare, k * s.x_step * LANES, step_x,
                  rest)
-    products(s, 0, sums, (bottom - top) * s.across, step_x, step_y, taps, spare)
+    products(s, 0, sums, (bottom - top) * s.across, step_x, step_y, spare)
     for k in range(s.wide):
         tiles_out(s, m, spare, sums + k * s.x_step * LANES, step_y, s.y + image * s.y_image + k * s.y_plane, top,
-                  bottom, taps, s.biases + k * 4 * LANES, rest)
+                  bottom, s.biases + k * 4 * LANES, rest)
 
 
 @compiled
@@ -372,10 +364,10 @@ def do_tiles_in(s, part, m, spare):
 
 
 @compiled
-def do_tiles_out(s, part, taps, m, spare):
+def do_tiles_out(s, part, m, spare):
     rows = -(-s.h // 4)
     strips = -(-rows // s.strip)
     image, k, top = part // strips // s.wide, part // strips % s.wide, part % strips * s.strip
     tiles_out(s, m, m, s.x + k * s.x_plane + (image * rows + top) * s.across * LANES, s.x_row,
-              s.y + image * s.y_image + k * s.y_plane, top, min(rows, top + s.strip), taps, s.biases + k * 4 * LANES,
+              s.y + image * s.y_image + k * s.y_plane, top, min(rows, top + s.strip), s.biases + k * 4 * LANES,
               spare)

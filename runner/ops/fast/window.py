@@ -11,12 +11,15 @@ up to PIXELS neighbouring pixels of a row times up to WIDE_TILE registers of cha
 registers before it is done.  Each result is the sum of its terms in their order, whatever tile it lies in.
 """
 import math
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from runner.ops.fast.compiling import entry
 from runner.ops.fast.conv_tile import FLOAT, INDEX, LANES, VECTOR, WIDE, ZERO, Writer
 
 PIXELS = 14 if WIDE else 6              # of a tile with one or two registers a pixel
@@ -24,6 +27,9 @@ FEWER = 6                               # of a tile with four
 STRIDED = 8 if WIDE else 6              # of a tile whose pixels do not lie side by side: each needs an address
 GROUP = 4 if WIDE else 2                # registers of channels a tile has at most
 LEAST = ir.Constant(VECTOR, [-math.inf] * LANES)
+
+WHOLE = types.int64
+SIGNATURE = types.void(*[WHOLE] * 9, types.float32, *[WHOLE] * 3)
 
 SIDE_BY_SIDE = {(p, f) for p in range(1, PIXELS + 1) for f in (1, 2)} | {
     (p, 4) for p in range(1, FEWER + 1) if GROUP == 4}
@@ -88,23 +94,13 @@ class _Case:
 def _make(op: str, cases: set[tuple[int, int]], step: int | None = None) -> Any:
     """The intrinsic of an operation; step: between pixels of x, where it is known beforehand."""
     @intrinsic
-    def tile(typing: Any, pixels: Any, vectors: Any, x: Any, x0: Any, x_step: Any, taps: Any, t0: Any, count: Any,
-             inner: Any, weights: Any, start: Any, low: Any, y: Any, y0: Any, y_step: Any, plane: Any) -> Any:
-        """y[y0 + p y_step + f plane + lane] = act(start[f, lane] + sum over i < count, c < inner of
-        f(x[x0 + taps[t0 + i] + p x_step + c], weights[i, c, f, lane])), for p < pixels, f < vectors.
-
-        weights and start are addresses; act(z) is z where z > 0, else low z.
-        """
-        i = types.intp
-        signature = types.void(i, i, x, i, i, taps, i, i, i, i, i, types.float32, y, i, i, i)
-
+    def tile(typing: Any, pixels: Any, vectors: Any, x: Any, x_step: Any, taps: Any, count: Any, inner: Any,
+             weights: Any, start: Any, low: Any, y: Any, y_step: Any, plane: Any) -> Any:
         def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            w, kinds = Writer(context, builder), signature.args
-            (pixels, vectors, _, x0, x_step, _, t0, count, inner, weights, start, low, _, y0, y_step, plane) = args
-            x_at, t_at, y_at = (w.pointer(kinds[at], args[at], first) for at, first in ((2, x0), (5, t0), (12, y0)))
-            floats = FLOAT.as_pointer()
-            weights, start = (builder.inttoptr(address, floats) for address in (weights, start))
-            lows = w.spread_value(low)
+            w = Writer(context, builder)
+            pixels, vectors, x, x_step, taps, count, inner, weights, start, low, y, y_step, plane = args
+            x, weights, start, y = (builder.inttoptr(at, FLOAT.as_pointer()) for at in (x, weights, start, y))
+            taps, lows = builder.inttoptr(taps, INDEX.as_pointer()), w.spread_value(low)
             end = builder.append_basic_block("end")
             switch = builder.switch(w.at(vectors, pixels, 8), end)
             for p, f in sorted(cases):
@@ -112,18 +108,61 @@ def _make(op: str, cases: set[tuple[int, int]], step: int | None = None) -> Any:
                 switch.add_case(INDEX(8 * p + f), block)
                 builder.position_at_end(block)
                 case = _Case(op, p, f, w, x_step if step is None else INDEX(step))
-                results = case.write(x_at, t_at, count, inner, weights, None if op == "largest" else start)
+                results = case.write(x, taps, count, inner, weights, None if op == "largest" else start)
                 for m, z in enumerate(results):
                     if op != "largest":
                         z = builder.select(builder.fcmp_ordered(">", z, ZERO), z, builder.fmul(z, lows))
-                    place = builder.add(builder.mul(y_step, INDEX(m // f)), builder.mul(plane, INDEX(m % f)))
-                    w.store(z, y_at, place)
+                    w.store(z, y, builder.add(builder.mul(y_step, INDEX(m // f)), builder.mul(plane, INDEX(m % f))))
                 builder.branch(end)
             builder.position_at_end(end)
             return context.get_dummy_value()
-        return signature, write
+        return SIGNATURE, write
     return tile
 
 
-convolve, convolve_apart = _make("convolve", SIDE_BY_SIDE, LANES), _make("convolve", APART)
-scale, add, largest = _make("scale", SINGLE), _make("add", SINGLE), _make("largest", SINGLE)
+@intrinsic
+def run_tile(typing: Any, tile: Any, pixels: Any, vectors: Any, x: Any, x_step: Any, taps: Any, count: Any, inner: Any,
+             weights: Any, start: Any, low: Any, y: Any, y_step: Any, plane: Any) -> Any:
+    """y[p y_step + f plane + lane] = act(start[f, lane] + sum over i < count, c < inner of
+    f(x[taps[i] + p x_step + c], weights[i, c, f, lane])), for p < pixels, f < vectors.
+
+    tile: the address of the operation; x, taps, weights, start, y are addresses too.  act(z) is z where z > 0, else
+    low z.
+    """
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kinds = [FLOAT if kind == types.float32 else INDEX for kind in SIGNATURE.args]
+        kind = ir.FunctionType(ir.VoidType(), kinds)
+        builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
+        return context.get_dummy_value()
+    return types.void(types.int64, *SIGNATURE.args), write
+
+
+_convolve, _convolve_apart = _make("convolve", SIDE_BY_SIDE, LANES), _make("convolve", APART)
+_scale, _add, _largest = _make("scale", SINGLE), _make("add", SINGLE), _make("largest", SINGLE)
+
+
+def convolve(pixels, vectors, x, x_step, taps, count, inner, weights, start, low, y, y_step, plane):
+    """Of pixels side by side: x_step is LANES."""
+    _convolve(pixels, vectors, x, x_step, taps, count, inner, weights, start, low, y, y_step, plane)
+
+
+def convolve_apart(pixels, vectors, x, x_step, taps, count, inner, weights, start, low, y, y_step, plane):
+    _convolve_apart(pixels, vectors, x, x_step, taps, count, inner, weights, start, low, y, y_step, plane)
+
+
+def scale(pixels, vectors, x, x_step, taps, count, inner, weights, start, low, y, y_step, plane):
+    _scale(pixels, vectors, x, x_step, taps, count, inner, weights, start, low, y, y_step, plane)
+
+
+def add(pixels, vectors, x, x_step, taps, count, inner, weights, start, low, y, y_step, plane):
+    _add(pixels, vectors, x, x_step, taps, count, inner, weights, start, low, y, y_step, plane)
+
+
+def largest(pixels, vectors, x, x_step, taps, count, inner, weights, start, low, y, y_step, plane):
+    _largest(pixels, vectors, x, x_step, taps, count, inner, weights, start, low, y, y_step, plane)
+
+
+@cache
+def address(operation: Callable[..., None]) -> int:
+    """Of one of the operations above: compiled at the first use, once for all who call it through `run_tile`."""
+    return entry(operation, SIGNATURE)
