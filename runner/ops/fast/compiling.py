@@ -58,6 +58,12 @@ def entry(function: Callable, signature: Any) -> int:
     return int(made.address or 0)
 
 
+def inlined(function: Callable) -> Any:
+    """Decorator of a short part of kernels, written into each of them: a call with arrays costs as much as moving some
+    dozens of values."""
+    return numba.njit(inline="always")(function)
+
+
 class _Listener(event.Listener):
     def on_start(self, event: Any) -> None:
         global tell

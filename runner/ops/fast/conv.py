@@ -78,7 +78,7 @@ def forward(x: Array, packed: list[Array], y: Array, size: Pair, stride: Pair, p
             finish: conv_product.Finish = conv_product.NOTHING) -> None:
     """y = act(conv(x) + biases) with weights as `packed` gives them."""
     if packed[0].ndim == 2:
-        conv_depthwise.depthwise(x, taps(size, padding, dilation), stride, y.shape[2:], packed[0], y, finish=finish)
+        conv_depthwise.depthwise(x, taps(size, padding, dilation), stride, packed[0], y, finish)
         return
     if is_plain(size, stride, padding) and x.shape[2:] == y.shape[2:]:
         x, y = flat(x), flat(y)
@@ -91,6 +91,9 @@ def data_gradient(dy: Array, shape: tuple[int, ...], weights: Array, stride: Pai
     _, c, h, w = shape
     f, _, kh, kw = weights.shape
     dx = memory.empty(shape, dy.dtype)
+    if groups == c > 1:
+        conv_depthwise.data_gradient(dy, weights, dx, stride, padding, dilation)
+        return dx
     all_taps = weights.reshape(f, c // groups, kh * kw)
     if is_plain((kh, kw), stride, padding) and dy.shape[2:] == (h, w):
         packed = [conv_product.pack_turned(all_taps, i, groups, np.zeros(1, int)) for i in range(groups)]
@@ -107,10 +110,6 @@ def data_gradient(dy: Array, shape: tuple[int, ...], weights: Array, stride: Pai
             across = [(b + padding[1] - j * dilation) // stride[1] for j in columns]
             seen = np.array([(i, j) for i in down for j in across])
             grid = (-(-(h - a) // stride[0]), -(-(w - b) // stride[1]))
-            if groups == c > 1:
-                part = np.ascontiguousarray(weights[:, 0][:, rows][:, :, columns]).reshape(f, -1)
-                conv_depthwise.depthwise(dy, seen, (1, 1), grid, part, dx, stride, (a, b))
-                continue
             chosen = np.array([i * kw + j for i in rows for j in columns])
             packed = [conv_product.pack_turned(all_taps, i, groups, chosen) for i in range(groups)]
             conv_product.product(dy, seen, (1, 1), grid, packed, dx, stride, (a, b))

@@ -1,8 +1,8 @@
 """Columns of the gathered product (see conv_product.py): what every tap sees of a block of points, in rows."""
 import numpy as np
 
-from runner.ops.fast.compiling import compiled
-from runner.ops.fast.conv_tile import LANES, move
+from runner.ops.fast.compiling import compiled, inlined
+from runner.ops.fast.conv_tile import LANES, copy_run, move
 from runner.ops.fast.scalar import f4
 from runner.ops.fast.vectors import split
 
@@ -104,7 +104,7 @@ def gather(x, first, last, taps, sy, sx, gw, runs, b, ldb, lines):
             row += 1
 
 
-@compiled
+@inlined
 def pixels(flat, start, sx, lines, at, left, right, pitch):
     """lines[at:] = zeros up to left, every sx-th of flat[start:] up to right, zeros up to pitch."""
     for i in range(at, at + left):
@@ -120,7 +120,7 @@ def pixels(flat, start, sx, lines, at, left, right, pitch):
         lines[i] = f4(0)
 
 
-@compiled
+@inlined
 def pixel_pairs(flat, begin, w, start, lines, even, odd, pitch):
     """The same for both remainders at stride 2: pixels start, start + 2 ... and start + 1 ... of a row of w pixels."""
     low = min(pitch, max(0, (1 - start) // 2))      # from here to high both lie in the row
@@ -139,17 +139,6 @@ def pixel_pairs(flat, begin, w, start, lines, even, odd, pitch):
     for i in range(high, pitch):
         lines[even + i] = flat[begin + 2 * i] if 0 <= 2 * i + start < w else f4(0)
         lines[odd + i] = f4(0)
-
-
-@compiled
-def copy_run(a, a0, b, b0, length):
-    """b[b0:] = a[a0:], so many values and no more: the last vector covers a part of the one before it."""
-    if length >= LANES:
-        move(a, a0, b, b0, length // LANES)
-        move(a, a0 + length - LANES, b, b0 + length - LANES, 1)
-    else:
-        for i in range(length):
-            b[b0 + i] = a[a0 + i]
 
 
 @compiled

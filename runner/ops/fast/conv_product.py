@@ -12,8 +12,8 @@ import numpy as np
 
 from runner.ops import parallel
 from runner.ops.fast.compiling import compiled
-from runner.ops.fast.conv_gather import copy_run, gather, lines_size, runs_of
-from runner.ops.fast.conv_tile import LANES, ROWS, interleave, tile1, tile2, tile3
+from runner.ops.fast.conv_gather import gather, lines_size, runs_of
+from runner.ops.fast.conv_tile import LANES, ROWS, copy_run, interleave, tile1, tile2, tile3
 from runner.ops.fast.scalar import SLOPE, activate_run, f4
 
 Array = np.ndarray

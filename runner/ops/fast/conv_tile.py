@@ -10,6 +10,7 @@ from typing import Any
 
 from llvmlite import binding, ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 FEATURES = binding.get_host_cpu_features()
@@ -211,6 +212,66 @@ def move(typing: Any, a: Any, a0: Any, b: Any, b0: Any, count: Any) -> Any:
     return signature, write
 
 
+def _copy(w: Writer, a: Any, b: Any, length: Any) -> None:
+    """b[:] = a[:], so many values and no more: whole vectors, the last of which covers a part of the one before it."""
+    builder = w.builder
+
+    def ends(size: int) -> None:
+        """The first `size` values and the last, which may overlap."""
+        kind, places = ir.VectorType(FLOAT, size).as_pointer(), (INDEX(0), builder.sub(length, INDEX(size)))
+        values = [builder.load(builder.bitcast(builder.gep(a, [at]), kind)) for at in places]
+        for at, value in zip(places, values, strict=True):
+            value.align = 4
+            builder.store(value, builder.bitcast(builder.gep(b, [at]), kind)).align = 4
+
+    def smaller(size: int) -> None:
+        with builder.if_else(builder.icmp_signed(">=", length, INDEX(size))) as (yes, no):
+            with yes:
+                ends(size)
+            with no:
+                if size > 1:
+                    smaller(size // 2)
+
+    with builder.if_else(builder.icmp_signed(">=", length, INDEX(2 * LANES))) as (long, short):
+        with long:
+            with cgutils.for_range(builder, builder.sdiv(length, INDEX(LANES))) as loop:
+                at = builder.mul(loop.index, INDEX(LANES))
+                w.store(w.load(a, at), b, at)
+            last = builder.sub(length, INDEX(LANES))
+            w.store(w.load(a, last), b, last)
+        with short:
+            smaller(LANES)
+
+
+@intrinsic
+def copy_rows(typing: Any, a: Any, a0: Any, lda: Any, b: Any, b0: Any, ldb: Any, rows: Any, length: Any) -> Any:
+    """b[b0 + r ldb:] = a[a0 + r lda:], `length` values and no more, for r below rows."""
+    i = types.intp
+    signature = types.void(a, i, i, b, i, i, i, i)
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        w, kinds = Writer(context, builder), signature.args
+        a, b = w.pointer(kinds[0], args[0], args[1]), w.pointer(kinds[3], args[3], args[4])
+        with cgutils.for_range(builder, args[6]) as loop:
+            _copy(w, builder.gep(a, [builder.mul(loop.index, args[2])]),
+                  builder.gep(b, [builder.mul(loop.index, args[5])]), args[7])
+        return context.get_dummy_value()
+    return signature, write
+
+
+@intrinsic
+def copy_run(typing: Any, a: Any, a0: Any, b: Any, b0: Any, length: Any) -> Any:
+    """b[b0:] = a[a0:], `length` values and no more."""
+    i = types.intp
+    signature = types.void(a, i, b, i, i)
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        w, kinds = Writer(context, builder), signature.args
+        _copy(w, w.pointer(kinds[0], args[0], args[1]), w.pointer(kinds[2], args[2], args[3]), args[4])
+        return context.get_dummy_value()
+    return signature, write
+
+
 @intrinsic
 def window(typing: Any, a: Any, a0: Any, starts: Any, k: Any, b: Any, b0: Any, c: Any, c0: Any) -> Any:
     """c (WINDOW vectors) = sum over k of a[a0 + k] b[b0 + starts[k]:]."""
@@ -245,3 +306,30 @@ def interleave(typing: Any, a: Any, a0: Any, lda: Any, b: Any, b0: Any) -> Any:
             w.store(line, b, INDEX(m * LANES))
         return context.get_dummy_value()
     return signature, write
+
+
+def _make_shifted(count: int) -> Any:
+    @intrinsic
+    def shifted(typing: Any, a: Any, a0: Any, starts: Any, first: Any, b: Any, b0: Any, k: Any, c: Any, c0: Any) -> Any:
+        """c (count vectors) += over k vectors a[a0:] times b[b0 + start:], for `count` starts from starts[first] on."""
+        i = types.intp
+        signature = types.void(a, i, starts, i, b, i, i, c, i)
+
+        def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            w, kinds = Writer(context, builder), signature.args
+            a, b, c = (w.pointer(kinds[at], args[at], args[at + 1]) for at in (0, 4, 7))
+            offsets = w.pointer(kinds[2], args[2], args[3])
+            others = [builder.gep(b, [builder.load(builder.gep(offsets, [INDEX(t)]))]) for t in range(count)]
+
+            def step(i: Any, sums: list[Any]) -> list[Any]:
+                at = builder.mul(i, INDEX(LANES))
+                one = w.load(a, at)
+                return [w.multiply_add(one, w.load(other, at), total)
+                        for other, total in zip(others, sums, strict=True)]
+            w.put(w.loop(args[6], count, step), c, [INDEX(t * LANES) for t in range(count)], INDEX(1))
+            return context.get_dummy_value()
+        return signature, write
+    return shifted
+
+
+shifted1, shifted5, shifted9 = (_make_shifted(count) for count in (1, 5, 9))

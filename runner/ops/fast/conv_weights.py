@@ -6,7 +6,7 @@ where filters are too few to fill vectors.  Points are summed up in stretches th
 import numpy as np
 
 from runner.ops import memory, parallel
-from runner.ops.fast.compiling import compiled
+from runner.ops.fast.compiling import compiled, inlined
 from runner.ops.fast.conv_gather import gather, lines_size, runs_of
 from runner.ops.fast.conv_product import scratch
 from runner.ops.fast.conv_tile import DOT_COLUMNS, DOT_ROWS, LANES, ROWS, dots, rows1, rows2, rows3
@@ -32,21 +32,25 @@ def weight_gradient(dy: Array, x: Array, taps: Array, step: tuple[int, int], gro
     blocks = -(-points // long)
     stretches = min(blocks, max(1, SHARES // (groups * shares)))      # of points; the threads have no say in it
     parts = np.zeros((stretches, dy.shape[1], channels * depth), f4)
+    wide = -(-filters // LANES) * LANES
     if dotted:
         lines, filling = _rows(dy, points), each * depth + DOT_COLUMNS
         size = filling * (long + LANES) + LANES + filling * (filters + DOT_ROWS)
     else:
-        lines, filling = _turned(dy, groups, points), each * depth + ROWS
-        size = filling * (long + LANES) + LANES + filling * -(-filters // LANES) * LANES
+        lines = _turned(dy, groups, points) if shares > 1 else np.empty((groups, 0), f4)
+        filling = each * depth + ROWS
+        size = filling * (long + LANES) + LANES + (filling + long) * wide
 
     def work(i: int) -> None:
         stretch, i = divmod(i, groups * shares)
         group, share = divmod(i, shares)
         first, last = share * each, min((share + 1) * each, channels)
         start, stop = blocks * stretch // stretches * long, min(blocks * (stretch + 1) // stretches * long, points)
-        (_weights_of_dots if dotted else _weights)(
-            lines, x, group, filters, group * channels, first, last, taps, *step, *dy.shape[2:], start, stop, long,
-            parts[stretch], scratch(size))
+        where = group, filters, group * channels, first, last, taps, *step, *dy.shape[2:], start, stop, long
+        if dotted:
+            _weights_of_dots(lines, x, *where, parts[stretch], scratch(size))
+        else:
+            _weights(dy, lines, x, *where, parts[stretch], scratch(size))
     parallel.for_each(work, stretches * groups * shares)
     return parts.sum(axis=0) if stretches > 1 else parts[0]
 
@@ -67,12 +71,12 @@ def _turned(dy: Array, groups: int, points: int) -> Array:
     """dy -> for each group its panels of up to 3 vectors of filters: (points, filters), one after the other."""
     vectors = -(-dy.shape[1] // groups // LANES)
     lines = memory.empty((groups, vectors * LANES * points))
-    parallel.for_blocks(lambda i: _turn(dy, lines, groups, vectors, i.start, i.stop), len(dy) * groups * vectors,
+    parallel.for_blocks(lambda i: _turn_images(dy, lines, groups, vectors, i.start, i.stop), len(dy) * groups * vectors,
                         points // len(dy) * LANES)
     return lines
 
 
-@compiled
+@inlined
 def _panel(vectors, p):
     """Vectors in panels of up to 3, alike in size -> the first vector of panel p, and how many it has."""
     count = (vectors + 2) // 3
@@ -81,38 +85,53 @@ def _panel(vectors, p):
 
 
 @compiled
-def _turn(dy, lines, groups, vectors, first, last):
+def _turn(dy, group, filters, vector, q0, q1, into, place, width):
+    """into[place:] = the points q0..q1 of all images, each LANES filters of a group from `vector` on, rows of width."""
+    size, flat, there = dy.shape[2] * dy.shape[3], dy.reshape(-1), min(LANES, filters - vector * LANES)
+    q = q0
+    while q < q1:
+        image, point = q // size, q % size
+        count = min(size - point, q1 - q)
+        source, at = ((image * dy.shape[1] + group * filters + vector * LANES) * size) + point, place + (q - q0) * width
+        if there == LANES and count >= LANES:
+            for i in range(0, count, LANES):
+                i = min(i, count - LANES)
+                turn(flat, source + i, size, into, at + i * width, width)
+        else:
+            for i in range(count):
+                for one in range(LANES):
+                    into[at + i * width + one] = flat[source + one * size + i] if one < there else f4(0)
+        q += count
+
+
+@compiled
+def _turn_images(dy, lines, groups, vectors, first, last):
     """Of (image, group, vector of filters) number first..last: dy turned into its place in a panel."""
-    size, filters = dy.shape[2] * dy.shape[3], dy.shape[1] // groups
-    flat, points = dy.reshape(-1), len(dy) * size
+    size, points = dy.shape[2] * dy.shape[3], dy.shape[0] * dy.shape[2] * dy.shape[3]
     for i in range(first, last):
         image, group, vector = i // (groups * vectors), i // vectors % groups, i % vectors
-        into, p = lines[group], 0
+        p = 0
         start, count = _panel(vectors, 0)
         while start + count <= vector:
             p += 1
             start, count = _panel(vectors, p)
-        width, there = count * LANES, min(LANES, filters - vector * LANES)
-        source = (image * dy.shape[1] + group * filters + vector * LANES) * size
+        width = count * LANES
         place = start * LANES * points + image * size * width + (vector - start) * LANES
-        if there == LANES and size >= LANES:
-            for q in range(0, size, LANES):
-                at = min(q, size - LANES)
-                turn(flat, source + at, size, into, place + at * width, width)
-            continue
-        for q in range(size):
-            for one in range(LANES):
-                into[place + q * width + one] = flat[source + one * size + q] if one < there else f4(0)
+        _turn(dy, group, dy.shape[1] // groups, vector, image * size, (image + 1) * size, lines[group], place, width)
 
 
 @compiled
-def _weights(lines, x, group, filters, c0, first, last, taps, sy, sx, gh, gw, start, stop, long, dw, buffer):
-    """dw[f, first t ... last t] of one group, summed over the points start..stop; lines: dy as _turned() gives it."""
-    depth, ldb, dy = len(taps), long + LANES, lines[group]
+def _weights(dy, lines, x, group, filters, c0, first, last, taps, sy, sx, gh, gw, start, stop, long, dw, buffer):
+    """dw[f, first t ... last t] of one group, summed over the points start..stop.
+
+    lines: dy as _turned() gives it; where it is empty dy is turned here.
+    """
+    depth, ldb, there = len(taps), long + LANES, lines[group]
     points, vectors = len(x) * gh * gw, (filters + LANES - 1) // LANES
     width, wide = (last - first) * depth, vectors * LANES
     rows = (width + ROWS - 1) // ROWS * ROWS
     b, sums = buffer[:rows * ldb + LANES], buffer[rows * ldb + LANES:]
+    own = sums[rows * wide:]
     sums[:rows * wide] = 0
     b[width * ldb:] = 0
     for q in range(start, stop, long):
@@ -122,15 +141,20 @@ def _weights(lines, x, group, filters, c0, first, last, taps, sy, sx, gh, gw, st
         gather(x, c0 + first, c0 + last, taps, sy, sx, gw, runs, b, ldb, edge)
         for p in range((vectors + 2) // 3):
             vector, count = _panel(vectors, p)
-            panel = vector * LANES * points + q * count * LANES
+            if len(there):
+                turned, panel = there, vector * LANES * points + q * count * LANES
+            else:
+                turned, panel = own, 0
+                for v in range(count):
+                    _turn(dy, group, filters, vector + v, q, end, own, v * LANES, count * LANES)
             for r in range(0, rows, ROWS):
                 place = r * wide + vector * LANES
                 if count == 3:
-                    rows3(b, r * ldb, ldb, dy, panel, 3 * LANES, end - q, sums, place, wide, 1)
+                    rows3(b, r * ldb, ldb, turned, panel, 3 * LANES, end - q, sums, place, wide, 1)
                 elif count == 2:
-                    rows2(b, r * ldb, ldb, dy, panel, 2 * LANES, end - q, sums, place, wide, 1)
+                    rows2(b, r * ldb, ldb, turned, panel, 2 * LANES, end - q, sums, place, wide, 1)
                 else:
-                    rows1(b, r * ldb, ldb, dy, panel, LANES, end - q, sums, place, wide, 1)
+                    rows1(b, r * ldb, ldb, turned, panel, LANES, end - q, sums, place, wide, 1)
     for f in range(filters):
         out = dw[group * filters + f]
         for k in range(width):

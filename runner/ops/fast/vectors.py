@@ -176,3 +176,18 @@ def _ask(write: Writer, pointer: Any, offset: Any) -> None:
     kind = ir.FunctionType(ir.VoidType(), [byte, SHORT, SHORT, SHORT])
     function = b.module.globals.get(name) or ir.Function(b.module, kind, name)
     b.call(function, [b.bitcast(b.gep(pointer, [offset]), byte), SHORT(0), SHORT(3), SHORT(1)])
+
+
+@intrinsic
+def join(typing: Any, a: Any, a0: Any, a1: Any, b: Any, b0: Any) -> Any:
+    """b[b0 + 2 i] = a[a0 + i] and b[b0 + 2 i + 1] = a[a1 + i] for i below LANES."""
+    i = types.intp
+    signature = types.void(a, i, i, b, i)
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        w, kinds = Writer(context, builder), signature.args
+        pair = [w.load(w.pointer(kinds[0], args[0], start), INDEX(0)) for start in args[1:3]]
+        for side, line in enumerate(w.dealt(pair)):
+            w.store(line, w.pointer(kinds[3], args[3], args[4]), INDEX(side * LANES))
+        return context.get_dummy_value()
+    return signature, write
