@@ -3,15 +3,23 @@
 x (n, c, h, w), weights (f, c / groups, kh, kw), y (n, f, oh, ow).  stride and padding are (down, across); padding
 is what is added on each side, and everything further out counts as zero too, so that `out_size` may ask for more.
 
-How it is fast in plain NumPy: the work is split by image over the pool; an image is padded once; the columns of a
-block of rows are built from long shifted slices of it, and a block stays in the cache between building and product.
+How it is fast in plain NumPy: the work is cut into pieces for the pool; an image is padded once; the columns of a
+piece are copied out of it by rows and stay in the cache until they are multiplied; small images share a product.
+The gradient of the data is a convolution again.  3 x 3 on larger maps: winograd.py.
 """
+import itertools
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from runner.ops import memory, parallel
+from runner.ops import memory, parallel, winograd
 
 BLOCK = 1 << 18         # values in one block of columns, about a megabyte of float32
+COLUMNS = 256           # a product should have so many columns: with fewer, BLAS is busy copying the weights
+PIXELS = 512            # over which one product of the weights' gradient sums
+PIECES = 4              # a convolution is cut into so many, if it is large enough
+WORK = 1 << 22          # multiplications a piece should have
 Pair = tuple[int, int]
 
 
@@ -24,8 +32,7 @@ def conv2d(x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1), padding
            groups: int = 1, out_size: Pair | None = None, alone: bool = False) -> np.ndarray:
     """-> y (n, f, oh, ow) = sum over c, i, j of weights[f, c, i, j] x[c, y sy + i d - py, x sx + j d - px].
 
-    alone: an image gets the same bits in any batch.  Here it always does; a faster kernel may let the images of a
-    batch share products where that is not asked for.
+    alone: an image gets the same bits in any batch; else the images of a batch may share products.
     """
     n, c, h, w = x.shape
     f, _, kh, kw = weights.shape
@@ -34,63 +41,153 @@ def conv2d(x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1), padding
     y = memory.empty((n, f, oh, ow), x.dtype)
     if groups == c and weights.shape[1] == 1:
         _depthwise(x, weights, y, stride, padding, dilation)
-        return y
-    kernel = weights.reshape(groups, f // groups, -1)
-    plain = _is_plain(kh, kw, stride, padding) and (oh, ow) == (h, w)
-    taps = c // groups * kh * kw
-
-    def block(i: slice) -> None:
-        out = y[i].reshape(-1, groups, f // groups, oh * ow)
-        if plain:
-            np.matmul(kernel, x[i].reshape(-1, groups, c // groups, h * w), out=out)
-            return
-        padded = _pad(x[i], (oh, ow), (kh, kw), stride, padding, dilation)
-        for top, bottom in _row_blocks(oh, c * kh * kw * ow):
-            columns = _columns(padded, (top, bottom, ow), (kh, kw), stride, dilation)
-            np.matmul(kernel, columns.reshape(len(out), groups, taps, -1), out=out[..., top * ow:bottom * ow])
-    parallel.for_blocks(block, n, c * kh * kw * oh * ow)
+    elif winograd.fits(1 if alone else n, weights.shape, (oh, ow), stride, dilation, groups):
+        winograd.conv(x, weights, y, padding, alone)
+    else:
+        _products(x, weights.reshape(groups, f // groups, -1), y, (kh, kw), stride, padding, dilation, alone)
     return y
+
+
+def _products(x: np.ndarray, kernel: np.ndarray, y: np.ndarray, size: Pair, stride: Pair, padding: Pair,
+              dilation: int, alone: bool) -> None:
+    """Fill y; kernel (groups, f / groups, taps)."""
+    n, _, oh, ow = y.shape
+    groups, filters, taps = kernel.shape
+    pieces = list(_pieces(n, oh, ow, groups * taps, filters, alone))
+
+    def piece(which: slice) -> None:
+        for images, rows, some in pieces[which]:
+            count = images.stop - images.start
+            columns = _columns(x[images], rows, ow, size, stride, padding, dilation).reshape(groups, taps, -1)
+            out = y[images].reshape(count, groups, filters, oh * ow)[:, :, some, rows.start * ow:rows.stop * ow]
+            if count == 1:
+                np.matmul(kernel[:, some], columns, out=out[0])
+            else:
+                product = np.matmul(kernel[:, some], columns).reshape(groups, -1, count, out.shape[-1])
+                out[...] = product.transpose(2, 0, 1, 3)
+    parallel.for_blocks(piece, len(pieces), n * groups * taps * oh * ow // len(pieces))
+
+
+def _pieces(n: int, oh: int, ow: int, taps: int, filters: int, alone: bool) -> Iterator[tuple[slice, slice, slice]]:
+    """The images, rows and filters of each piece; they follow from the shapes, never from the threads.
+
+    The columns of a piece stay in the cache.  Small images share one, unless `alone`.  Where that makes few pieces,
+    each is cut by its filters, though every part gathers the same columns.
+    """
+    rows = min(oh, max(BLOCK // (taps * ow), -(-COLUMNS // ow), 1))
+    rows = -(-oh // -(-oh // rows))
+    together = max(1, COLUMNS // (oh * ow)) if rows == oh and not alone else 1
+    count = -(-n // together) * -(-oh // rows)
+    parts = max(1, min(-(-PIECES // count), n * oh * ow * taps * filters // (count * WORK), filters // 64))
+    some = -(-filters // parts)
+    for image, top, first in itertools.product(range(0, n, together), range(0, oh, rows), range(0, filters, some)):
+        yield (slice(image, min(image + together, n)), slice(top, min(top + rows, oh)),
+               slice(first, min(first + some, filters)))
 
 
 def conv2d_backward(dy: np.ndarray, x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1),
                     padding: Pair = (0, 0), dilation: int = 1, groups: int = 1,
                     need_dx: bool = True) -> tuple[np.ndarray | None, np.ndarray]:
-    """dy (n, f, oh, ow) -> dx (n, c, h, w) or None, dweights.
+    """dy (n, f, oh, ow) -> dx (n, c, h, w) or None, dweights."""
+    if groups == x.shape[1] and weights.shape[1] == 1:
+        return _depthwise_backward(dy, x, weights, memory.empty_like(x) if need_dx else None, stride, padding, dilation)
+    dx = _data_gradient(dy, weights, x.shape, stride, padding, dilation, groups, False) if need_dx else None
+    if winograd.fits(len(x), weights.shape, (dy.shape[2], dy.shape[3]), stride, dilation, groups):
+        return dx, winograd.weight_gradient(dy, x, padding)
+    return dx, _weight_gradient(dy, x, weights.shape, stride, padding, dilation, groups)
 
-    Fixed blocks of images have sums of their own, added in order: the threads do not show in the result.
+
+def _data_gradient(dy: np.ndarray, weights: np.ndarray, x_shape: tuple[int, ...], stride: Pair, padding: Pair,
+                   dilation: int, groups: int, alone: bool) -> np.ndarray:
+    """dx: a convolution of dy with the kernel turned round, its channels and filters exchanged.
+
+    At a stride of s, every s-th row of x has met every s-th row of the kernel: each of those parts is a convolution
+    by itself, and columns likewise.
     """
-    n, c, h, w = x.shape
-    f, _, kh, kw = weights.shape
-    oh, ow = dy.shape[2:]
-    dx = memory.empty_like(x) if need_dx else None
-    if groups == c and weights.shape[1] == 1:
-        return _depthwise_backward(dy, x, weights, dx, stride, padding, dilation)
-    kernel = weights.reshape(groups, f // groups, -1)
-    turned = np.ascontiguousarray(kernel.swapaxes(1, 2))
-    plain = _is_plain(kh, kw, stride, padding) and (oh, ow) == (h, w)
+    f, per, kh, kw = weights.shape
+    if winograd.fits(1 if alone else len(dy), weights.shape, (x_shape[2], x_shape[3]), stride, dilation, groups):
+        dx = memory.empty(x_shape, dy.dtype)
+        winograd.conv(dy, weights, dx, (2 - padding[0], 2 - padding[1]), alone, turned=True)
+        return dx
+    turned = memory.empty((groups, per, f // groups, kh, kw), weights.dtype)
 
-    def block(i: slice) -> np.ndarray:
-        grad = dy[i].reshape(-1, groups, f // groups, oh * ow)
-        if plain:
-            flat = x[i].reshape(-1, groups, c // groups, h * w)
-            if dx is not None:
-                np.matmul(turned, grad, out=dx[i].reshape(-1, groups, c // groups, h * w))
-            return np.matmul(grad, flat.swapaxes(2, 3)).sum(axis=0)
-        padded = _pad(x[i], (oh, ow), (kh, kw), stride, padding, dilation)
-        spread = memory.zeros(padded.shape, x.dtype) if dx is not None else None
-        total = np.zeros(kernel.shape, x.dtype)
-        for top, bottom in _row_blocks(oh, c * kh * kw * ow):
-            shaped = _columns(padded, (top, bottom, ow), (kh, kw), stride, dilation)
-            columns = shaped.reshape(len(grad), groups, c // groups * kh * kw, -1)
-            rows = grad[..., top * ow:bottom * ow]
-            total += np.matmul(rows, columns.swapaxes(2, 3)).sum(axis=0)
-            if spread is not None:
-                np.matmul(turned, rows, out=columns)        # the columns' own memory takes their gradient
-                _add_columns(spread, shaped, top, stride, dilation)
-        if dx is not None and spread is not None:
-            dx[i] = spread[..., padding[0]:padding[0] + h, padding[1]:padding[1] + w]
-        return total
-    return dx, parallel.sum_blocks(block, n, c * kh * kw * oh * ow).reshape(weights.shape)
+    def turn(i: slice) -> None:
+        turned[:, i] = weights.reshape(groups, f // groups, per, kh, kw).swapaxes(1, 2)[:, i, ..., ::-1, ::-1]
+    parallel.for_blocks(turn, per, f * kh * kw)
+    turned = turned.reshape(groups * per, f // groups, kh, kw)
+    if dilation > 1 and stride != (1, 1):       # rare: the rows between those of dy are zeros
+        spread = memory.zeros((*dy.shape[:2], *((o - 1) * s + 1 for o, s in zip(dy.shape[2:], stride, strict=True))),
+                              dy.dtype)
+        spread[..., ::stride[0], ::stride[1]] = dy
+        dy, stride = spread, (1, 1)
+    if stride == (1, 1):
+        return _shifted(dy, turned, (dilation * (kh - 1) - padding[0], dilation * (kw - 1) - padding[1]),
+                        x_shape[2:], dilation, groups, alone)
+    dx = memory.empty(x_shape, dy.dtype)
+    rows, columns = (_phases(*axis) for axis in zip((kh, kw), stride, padding, strict=True))
+    for (first, tap, up), (left, other, back) in itertools.product(rows, columns):
+        part = dx[:, :, first::stride[0], left::stride[1]]
+        kernel = turned[:, :, tap::stride[0], other::stride[1]]
+        if not kernel.size:         # a stride larger than the kernel passes over them
+            part[...] = 0
+        elif part.size:
+            part[...] = _shifted(dy, kernel, (up, back), part.shape[2:], 1, groups, alone)
+    return dx
+
+
+def _phases(size: int, stride: int, padding: int) -> Iterator[tuple[int, int, int]]:
+    """Along one axis, for each phase of x: its first row, the first tap of the turned kernel it has met, and the
+    padding of dy that brings them together."""
+    for first in range(stride):
+        tap = (first + padding) % stride            # of the kernel as it is: first + padding = y stride + tap
+        count = len(range(tap, size, stride))
+        yield first, (size - 1 - tap) % stride, count - 1 - (first + padding) // stride
+
+
+def _shifted(dy: np.ndarray, kernel: np.ndarray, padding: Pair, out: tuple[int, ...], dilation: int, groups: int,
+             alone: bool) -> np.ndarray:
+    """conv2d where padding may be below zero: then so many rows or columns of dy are not looked at."""
+    dy = dy[:, :, max(-padding[0], 0):, max(-padding[1], 0):]
+    if not dy.size:
+        return memory.zeros((len(dy), len(kernel), *out), dy.dtype)
+    return conv2d(dy, np.ascontiguousarray(kernel), padding=(max(padding[0], 0), max(padding[1], 0)), dilation=dilation,
+                  groups=groups, out_size=(out[0], out[1]), alone=alone)
+
+
+def _weight_gradient(dy: np.ndarray, x: np.ndarray, shape: tuple[int, ...], stride: Pair, padding: Pair, dilation: int,
+                     groups: int) -> np.ndarray:
+    """dweights: over all pixels, dy times the columns that its pixel has seen.
+
+    Cut by channels, so that no part has to be added to another, and by images only where the channels are few.
+    """
+    f, per, kh, kw = shape
+    n, _, oh, ow = dy.shape
+    filters = f // groups
+    channels = min(per, max(1, BLOCK // (kh * kw * PIXELS)))
+    pixels = max(1, min(BLOCK // (channels * kh * kw), n * oh * ow))
+    together, rows = max(1, pixels // (oh * ow)), min(oh, max(1, pixels // ow))
+    blocks = list(itertools.product(range(groups), range(0, per, channels)))
+    cuts = max(1, min(-(-PIECES // len(blocks)), -(-n // together)))
+    share = -(-n // cuts)
+    parts = np.empty((-(-n // share), groups, filters, per, kh * kw), x.dtype)
+
+    def piece(number: int) -> None:
+        part, (group, first) = number // len(blocks), blocks[number % len(blocks)]
+        ours, end = slice(group * filters, (group + 1) * filters), min(first + channels, per)
+        seen = x[:, group * per + first:group * per + end]
+        total = parts[part, group, :, first:end]
+        total[...] = 0
+        last = min((part + 1) * share, n)
+        for image, top in itertools.product(range(part * share, last, together), range(0, oh, rows)):
+            images, some = slice(image, min(image + together, last)), slice(top, min(top + rows, oh))
+            columns = _columns(seen[images], some, ow, (kh, kw), stride, padding, dilation)
+            grad = dy[images, ours, some].swapaxes(0, 1).reshape(filters, -1)
+            total += np.matmul(grad, columns.reshape((end - first) * kh * kw, -1).T).reshape(total.shape)
+    parallel.for_each(piece, len(parts) * len(blocks))
+    total = parts[0]
+    for part in parts[1:]:
+        total += part
+    return total.reshape(shape)
 
 
 def conv2d_transpose(x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1),
@@ -100,9 +197,7 @@ def conv2d_transpose(x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1
     It is the data gradient of a convolution from y to x.
     """
     shape = transposed_shape(x, weights, stride, padding)
-    y, _ = conv2d_backward(x, np.zeros(shape, x.dtype), weights, stride=stride, padding=padding)
-    assert y is not None
-    return y
+    return _data_gradient(x, weights, shape, stride, padding, 1, 1, True)
 
 
 def conv2d_transpose_backward(dy: np.ndarray, x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1),
@@ -119,46 +214,39 @@ def transposed_shape(x: np.ndarray, weights: np.ndarray, stride: Pair, padding: 
     return n, f, (h - 1) * stride[0] + kh - 2 * padding[0], (w - 1) * stride[1] + kw - 2 * padding[1]
 
 
-def _is_plain(kh: int, kw: int, stride: Pair, padding: Pair) -> bool:
-    """1 x 1 at stride 1: the image is its own matrix of columns."""
-    return kh == kw == 1 and stride == (1, 1) and padding == (0, 0)
+def _columns(x: np.ndarray, rows: slice, ow: int, size: Pair, stride: Pair, padding: Pair,
+             dilation: int) -> np.ndarray:
+    """x (n, c, h, w) -> (c, kh, kw, n, rows, ow): what each tap of the kernel sees of some output rows."""
+    n, c, _, w = x.shape
+    count = rows.stop - rows.start
+    tall, wide = _reach((count, ow), size, stride, dilation)
+    seen = framed(x, rows.start * stride[0] - padding[0], -padding[1], tall, wide)
+    sn, sc, sh, sw = seen.strides
+    taps = as_strided(seen, (c, *size, n, count, ow),
+                      (sc, sh * dilation, sw * dilation, sn, sh * stride[0], sw * stride[1]))
+    if size == (1, 1) and n == 1 and stride == (1, 1) and ow == w and x.flags.c_contiguous:
+        return taps         # the image is its own matrix of columns
+    columns = memory.empty(taps.shape, x.dtype)
+    columns[...] = taps
+    return columns
 
 
-def _row_blocks(rows: int, row_values: int) -> list[Pair]:
-    """Rows of the output in blocks whose columns stay in the cache; the same for any number of threads."""
-    each = max(1, BLOCK // max(row_values, 1))
-    return [(top, min(top + each, rows)) for top in range(0, rows, each)]
+def _reach(out: tuple[int, ...], size: tuple[int, ...], stride: Pair, dilation: int) -> Pair:
+    """How many rows and columns of the input `out` windows see."""
+    tall, wide = ((o - 1) * s + (k - 1) * dilation + 1 for o, s, k in zip(out, stride, size, strict=True))
+    return tall, wide
 
 
-def _pad(image: np.ndarray, out: Pair, size: Pair, stride: Pair, padding: Pair, dilation: int) -> np.ndarray:
-    """image (..., h, w) with zeros wherever a window may look."""
-    *front, h, w = image.shape
-    reach = [(o - 1) * s + (k - 1) * dilation + 1 for o, s, k in zip(out, stride, size, strict=True)]
-    tall, wide = max(reach[0], h + padding[0]), max(reach[1], w + padding[1])
-    if (tall, wide) == (h, w):
-        return image
-    padded = memory.zeros((*front, tall, wide), image.dtype)
-    padded[..., padding[0]:padding[0] + h, padding[1]:padding[1] + w] = image
-    return padded
-
-
-def _columns(padded: np.ndarray, block: tuple[int, int, int], size: Pair, stride: Pair, dilation: int) -> np.ndarray:
-    """padded (n, c, h, w) -> (n, c, kh, kw, rows, ow): what each tap of the kernel sees of a block of output rows."""
-    top, bottom, ow = block
-    sn, sc, sh, sw = padded.strides
-    start = padded[:, :, top * stride[0]:]
-    return np.ascontiguousarray(as_strided(start, (*padded.shape[:2], *size, bottom - top, ow),
-                                           (sn, sc, sh * dilation, sw * dilation, sh * stride[0], sw * stride[1])))
-
-
-def _add_columns(spread: np.ndarray, columns: np.ndarray, top: int, stride: Pair, dilation: int) -> None:
-    """Add the gradient of a block of columns where its taps had looked; tap by tap, because windows overlap."""
-    _, _, kh, kw, rows, ow = columns.shape
-    for i in range(kh):
-        for j in range(kw):
-            y, x = top * stride[0] + i * dilation, j * dilation
-            spread[:, :, y:y + (rows - 1) * stride[0] + 1:stride[0],
-                   x:x + (ow - 1) * stride[1] + 1:stride[1]] += columns[:, :, i, j]
+def framed(x: np.ndarray, up: int, left: int, tall: int, wide: int) -> np.ndarray:
+    """x[..., up:up + tall, left:left + wide] with zeros where that is outside; a view where nothing is."""
+    h, w = x.shape[-2:]
+    if up >= 0 and left >= 0 and up + tall <= h and left + wide <= w:
+        return x[..., up:up + tall, left:left + wide]
+    out = memory.zeros((*x.shape[:-2], tall, wide), x.dtype)
+    top, bottom, start, stop = max(up, 0), min(up + tall, h), max(left, 0), min(left + wide, w)
+    if top < bottom and start < stop:
+        out[..., top - up:bottom - up, start - left:stop - left] = x[..., top:bottom, start:stop]
+    return out
 
 
 def _taps(size: Pair, stride: Pair, dilation: int, out: Pair) -> list[tuple[int, int, tuple[slice, slice]]]:
@@ -173,9 +261,10 @@ def _depthwise(x: np.ndarray, weights: np.ndarray, y: np.ndarray, stride: Pair, 
     """One channel in, f / c channels out: a sum of shifted, scaled images."""
     c, size, out = x.shape[1], weights.shape[2:], y.shape[2:]
     kernel = weights.reshape(c, -1, *size)
+    tall, wide = _reach(out, size, stride, dilation)
 
     def block(i: slice) -> None:
-        padded = _pad(x[i], out, size, stride, padding, dilation)[:, :, None]
+        padded = framed(x[i], -padding[0], -padding[1], tall, wide)[:, :, None]
         total = y[i].reshape(-1, c, kernel.shape[1], *out)
         total[...] = 0
         scratch = np.empty_like(total)
@@ -191,9 +280,11 @@ def _depthwise_backward(dy: np.ndarray, x: np.ndarray, weights: np.ndarray, dx: 
     size, out = weights.shape[2:], dy.shape[2:]
     kernel = weights.reshape(c, -1, *size)
     parts = np.empty((n, *kernel.shape), x.dtype)
+    tall, wide = (max(reach, side + pad) for reach, side, pad
+                  in zip(_reach(out, size, stride, dilation), (h, w), padding, strict=True))
 
     def block(i: slice) -> None:
-        padded = _pad(x[i], out, size, stride, padding, dilation)
+        padded = framed(x[i], -padding[0], -padding[1], tall, wide)
         grad = dy[i].reshape(-1, c, kernel.shape[1], *out)
         spread = memory.zeros(padded.shape, x.dtype) if dx is not None else None
         for a, b, (rows, columns) in _taps(size, stride, dilation, out):

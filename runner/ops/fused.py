@@ -13,6 +13,7 @@ from runner.ops import memory, parallel
 from runner.ops.activation import CHANNELS, FROM_INPUT, activate, activate_backward
 
 Array = np.ndarray
+PART = 1 << 17      # values that stay in the cache, and a few more arrays of them
 
 
 class Statistics(NamedTuple):
@@ -31,13 +32,21 @@ def batchnorm_activate(x: Array, scales: Array, biases: Array, epsilon: float, a
     mean, variance, inverse = (np.empty_like(scales) for _ in range(3))
 
     def block(k: slice) -> None:
-        mean[k] = _sums(x[:, k]) / count
-        centred = x[:, k] - _along(mean[k], x)
-        variance[k] = _sums(centred * centred) / max(count - 1, 1)
+        parts, sums = _parts(x, k), np.empty((len(x), k.stop - k.start), x.dtype)
+        for i in parts:
+            sums[i] = _sums(x[i, k])
+        mean[k] = sums.sum(axis=0) / count
+        for i in parts:
+            centred = x[i, k] - _along(mean[k], x)
+            centred *= centred
+            sums[i] = _sums(centred)
+        variance[k] = sums.sum(axis=0) / max(count - 1, 1)
         inverse[k] = 1 / np.sqrt(variance[k] + x.dtype.type(epsilon))
-        centred *= _along(scales[k] * inverse[k], x)
-        centred += _along(biases[k], x)
-        y[:, k] = activate(centred, activation, inplace=True)[0]
+        for i in parts:
+            z = x[i, k] - _along(mean[k], x)
+            z *= _along(scales[k] * inverse[k], x)
+            z += _along(biases[k], x)
+            y[i, k] = activate(z, activation, inplace=True)[0]
     parallel.for_blocks(block, x.shape[1], count)
     return y, Statistics(mean, variance, inverse, x)
 
@@ -50,17 +59,25 @@ def batchnorm_activate_backward(dy: Array, saved: Any, scales: Array, biases: Ar
     dscales, dbiases = np.empty_like(scales), np.empty_like(scales)
 
     def block(k: slice) -> None:
+        parts, sums = _parts(x, k), np.empty((2, len(x), k.stop - k.start), x.dtype)
         factor = scales[k] * inverse[k]
-        centred = x[:, k] - _along(mean[k], x)
-        z = centred * _along(factor, x)
-        z += _along(biases[k], x)
-        dz = activate_backward(dy[:, k], activate(z, activation, inplace=True)[1], activation)
-        dbiases[k] = _sums(dz)
-        dscales[k] = _sums(dz * centred) * inverse[k]
-        # through the mean, and through the variance
-        centred *= _along(inverse[k] * dscales[k] / max(count - 1, 1), x)
-        centred += _along(dbiases[k] / count, x)
-        dx[:, k] = (dz - centred) * _along(factor, x)
+        for i in parts:
+            centred = x[i, k] - _along(mean[k], x)
+            z = centred * _along(factor, x)
+            z += _along(biases[k], x)
+            dz = dx[i, k] = activate_backward(dy[i, k], activate(z, activation, inplace=True)[1], activation)
+            sums[0, i] = _sums(dz)
+            centred *= dz
+            sums[1, i] = _sums(centred)
+        dbiases[k], by_centred = sums.sum(axis=1)
+        dscales[k] = by_centred * inverse[k]
+        for i in parts:     # through the mean, and through the variance
+            centred = x[i, k] - _along(mean[k], x)
+            centred *= _along(inverse[k] * dscales[k] / max(count - 1, 1), x)
+            centred += _along(dbiases[k] / count, x)
+            dz = dx[i, k]
+            dz -= centred
+            dz *= _along(factor, x)
     parallel.for_blocks(block, x.shape[1], count)
     return dx, dscales, dbiases
 
@@ -111,9 +128,15 @@ def sum_activate(arrays: Sequence[Array], activation: str = "linear") -> tuple[A
     return y, (sums, y) if keeps_x else None if activation == "linear" else y
 
 
+def _parts(x: Array, k: slice) -> list[slice]:
+    """Some images each: their part of the channels k stays in the cache from one step to the next."""
+    each = max(1, PART // x[0, k].size)
+    return [slice(first, min(first + each, len(x))) for first in range(0, len(x), each)]
+
+
 def _sums(a: Array) -> Array:
-    """(n, c, ...) -> (c,): each image's sum, then those of the images in order."""
-    return (a.sum(axis=tuple(range(2, a.ndim))) if a.ndim > 2 else a).sum(axis=0)
+    """(n, c, ...) -> (n, c)."""
+    return a.sum(axis=tuple(range(2, a.ndim))) if a.ndim > 2 else a
 
 
 def _along(v: Array, x: Array) -> Array:

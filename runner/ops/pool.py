@@ -25,38 +25,44 @@ def maxpool2d(x: np.ndarray, size: int, stride: Pair, padding: int,
     out = pool_out(h, size, stride[0], padding), pool_out(w, size, stride[1], padding)
     y = memory.empty((n, c, *out), x.dtype)
     index = memory.zeros(y.shape, np.uint8 if size < 16 else np.uint16) if need_index else None
+    planes, bests = x.reshape(n * c, h, w), y.reshape(n * c, *out)
+    winners = None if index is None else index.reshape(n * c, *out)
 
     def block(i: slice) -> None:
-        padded = _pad(x[i], out, size, stride, padding, -np.inf)
-        if index is None:
-            np.copyto(y[i], _by_axis(padded, size, stride, out))
+        padded = _pad(planes[i], out, size, stride, padding, -np.inf)
+        if winners is None:
+            np.copyto(bests[i], _by_axis(padded, size, stride, out))
             return
-        best, winner = y[i], index[i]
-        for tap, cells in enumerate(_taps(padded, size, stride, out)):
+        best, winner = bests[i], winners[i]
+        for tap, scattered in enumerate(_taps(padded, size, stride, out)):
+            cells = np.ascontiguousarray(scattered)
             if tap == 0:
                 best[...] = cells
-            else:
-                better = cells > best
-                np.copyto(winner, tap, where=better, casting="unsafe")
+            else:       # whoever wins later has the larger number; a masked copy would take ten times as long
+                np.maximum(winner, (cells > best) * winner.dtype.type(tap), out=winner)
                 np.maximum(best, cells, out=best)
-    parallel.for_blocks(block, n, x[0].size)
+    parallel.for_blocks(block, n * c, h * w)
     return y, index
 
 
 def maxpool2d_backward(dy: np.ndarray, index: np.ndarray, x_shape: tuple[int, ...], size: int, stride: Pair,
                        padding: int) -> np.ndarray:
     """dy (n, c, oh, ow) -> dx (n, c, h, w): each value goes to the cell that won."""
-    _, c, h, w = x_shape
+    n, c, h, w = x_shape
     out, before = dy.shape[2:], padding // 2
-    dx = memory.empty(x_shape, dy.dtype)
+    dx = memory.empty((n * c, h, w), dy.dtype)
+    grads, winners = dy.reshape(n * c, *out), index.reshape(n * c, *out)
 
     def block(i: slice) -> None:
-        spread = _pad(np.zeros((i.stop - i.start, c, h, w), dy.dtype), out, size, stride, padding, 0)
+        spread = _pad(memory.zeros(dx[i].shape, dy.dtype), out, size, stride, padding, 0)
         for tap, cells in enumerate(_taps(spread, size, stride, out)):
-            cells += dy[i] * (index[i] == tap)
+            if size <= min(stride):     # windows do not overlap
+                np.multiply(grads[i], winners[i] == tap, out=cells)
+            else:
+                cells += grads[i] * (winners[i] == tap)
         dx[i] = spread[..., before:before + h, before:before + w]
-    parallel.for_blocks(block, len(dy), c * h * w)
-    return dx
+    parallel.for_blocks(block, n * c, h * w)
+    return dx.reshape(x_shape)
 
 
 def maxpool_depth(x: np.ndarray, out_channels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -114,11 +120,11 @@ def avgpool_backward(dy: np.ndarray, x_shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _pad(x: np.ndarray, out: Pair, size: int, stride: Pair, padding: int, value: float) -> np.ndarray:
-    """A copy of x (..., h, w) with `value` wherever a window may look outside."""
+    """x (..., h, w), or where windows may look outside a copy with `value` there."""
     *front, h, w = x.shape
     before = padding // 2
     tall, wide = (max((o - 1) * s + size, side + before) for o, s, side in zip(out, stride, (h, w), strict=True))
-    if value == -np.inf and (tall, wide) == (h, w):
+    if (tall, wide) == (h, w):
         return x
     padded = memory.empty((*front, tall, wide), x.dtype)
     padded.fill(value)
