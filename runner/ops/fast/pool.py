@@ -4,7 +4,9 @@ import numpy as np
 from runner.ops import memory, parallel
 from runner.ops import pool as reference
 from runner.ops.fast.compiling import compiled
+from runner.ops.fast.conv_tile import LANES
 from runner.ops.fast.scalar import f4
+from runner.ops.fast.vectors import pool, pool_indexed, unpool
 from runner.ops.pool import Pair, pool_out
 
 
@@ -59,9 +61,7 @@ def maxpool_planes(x, y, index, indexed, size, down, across, before):
     _, h, w = x.shape
     _, oh, ow = y.shape
     if size == down == across == 2 and before == 0 and h >= 2 * oh and w >= 2 * ow:
-        for p in range(x.shape[0]):
-            for o in range(oh):
-                _pairs(x[p, 2 * o], x[p, 2 * o + 1], y[p, o], index[p, o], indexed)
+        _side_by_side(x, y, index, indexed)
         return
     # maxima over the windows of a row, then over `size` such rows, kept for all the windows that share them
     rows, cells = np.empty((size, ow), f4), np.empty((size, ow), np.int32)
@@ -90,20 +90,31 @@ def maxpool_planes(x, y, index, indexed, size, down, across, before):
 
 
 @compiled
-def _pairs(upper, lower, y, index, indexed):
-    """Two rows, windows of 2 x 2 side by side."""
-    if not indexed:
-        for j in range(y.size):
-            a, b, c, d = upper[2 * j], upper[2 * j + 1], lower[2 * j], lower[2 * j + 1]
-            a, c = a if b <= a else b, c if d <= c else d
-            y[j] = a if c <= a else c
-        return
-    for j in range(y.size):
-        a, b, c, d = upper[2 * j], upper[2 * j + 1], lower[2 * j], lower[2 * j + 1]
-        above, below = np.int32(0) if b <= a else np.int32(1), np.int32(2) if d <= c else np.int32(3)
-        a, c = a if b <= a else b, c if d <= c else d
-        y[j] = a if c <= a else c
-        index[j] = above if c <= a else below
+def _side_by_side(x, y, index, indexed):
+    """Windows of 2 x 2 side by side.  Vectors may reach into rows that follow, which are written later."""
+    planes, h, w = x.shape
+    _, oh, ow = y.shape
+    flat, out, winners = x.reshape(-1), y.reshape(-1), index.reshape(-1)
+    for row in range(planes * oh):
+        upper = (row // oh * h + 2 * (row % oh)) * w
+        lower = upper + w
+        for q in range(0, ow, LANES):
+            at = row * ow + q
+            if lower + 2 * q + 2 * LANES <= flat.size and at + LANES <= out.size:
+                if indexed:
+                    pool_indexed(flat, upper + 2 * q, lower + 2 * q, out, winners, at)
+                else:
+                    pool(flat, upper + 2 * q, lower + 2 * q, out, winners, at)
+                continue
+            for j in range(q, min(q + LANES, ow)):
+                best, cell = flat[upper + 2 * j], 0
+                for k in range(1, 4):
+                    v = flat[(lower if k > 1 else upper) + 2 * j + k % 2]
+                    if not v <= best:
+                        best, cell = v, k
+                out[row * ow + j] = best
+                if indexed:
+                    winners[row * ow + j] = cell
 
 
 @compiled
@@ -142,26 +153,30 @@ def _maxpool_backward(dy, index, dx, size, down, across, before):
     _, oh, ow = dy.shape
     _, h, w = dx.shape
     if size == down == across == 2 and before == 0 and h == 2 * oh and w == 2 * ow:
-        for p in range(dy.shape[0]):        # windows side by side: every pixel is written once
-            for o in range(oh):
-                grad, won, upper, lower = dy[p, o], index[p, o], dx[p, 2 * o], dx[p, 2 * o + 1]
-                for j in range(ow):
-                    upper[2 * j] = grad[j] if won[j] == 0 else f4(0)
-                    upper[2 * j + 1] = grad[j] if won[j] == 1 else f4(0)
-                for j in range(ow):
-                    lower[2 * j] = grad[j] if won[j] == 2 else f4(0)
-                    lower[2 * j + 1] = grad[j] if won[j] == 3 else f4(0)
+        # windows side by side: every pixel is written once, but by vectors that reach into rows that follow
+        grads, winners, out = dy.reshape(-1), index.reshape(-1), dx.reshape(-1)
+        for row in range(dy.shape[0] * oh):
+            for q in range(0, ow, LANES):
+                at, upper = row * ow + q, 2 * (2 * row * ow + q)
+                lower = upper + 2 * ow
+                if lower + 2 * LANES <= out.size and at + LANES <= grads.size:
+                    unpool(grads, winners, at, out, upper, lower)
+                    continue
+                for j in range(min(LANES, ow - q)):
+                    for k in range(4):
+                        place = (lower if k > 1 else upper) + 2 * j + k % 2
+                        out[place] = grads[at + j] if winners[at + j] == k else f4(0)
         return
-    place = np.empty(size * size, np.int64)
+    places = np.empty(size * size, np.int64)
     for k in range(size * size):
-        place[k] = k // size * w + k % size
+        places[k] = k // size * w + k % size
     for p in range(dy.shape[0]):
         plane = dx[p].reshape(-1)
         plane[:] = 0
         for o in range(oh):
             start = (o * down - before) * w - before
             for j in range(ow):
-                plane[start + j * across + place[index[p, o, j]]] += dy[p, o, j]
+                plane[start + j * across + places[index[p, o, j]]] += dy[p, o, j]
 
 
 @compiled

@@ -12,10 +12,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from runner.ops.fast.conv_tile import INDEX, LANES, SHORT, VECTOR, Writer
+from runner.ops.fast.conv_tile import INDEX, LANES, SHORT, VECTOR, ZERO, Writer
 
 TRIPLE = 3          # rows of the matrix that `row_dots` takes at a time
 AHEAD = 12          # vectors that are asked for before they are needed
+BYTES = ir.VectorType(ir.IntType(8), LANES)
 FREE = ("contract", "nsz", "reassoc")       # products and sums may become one instruction
 
 
@@ -191,3 +192,57 @@ def join(typing: Any, a: Any, a0: Any, a1: Any, b: Any, b0: Any) -> Any:
             w.store(line, w.pointer(kinds[3], args[3], args[4]), INDEX(side * LANES))
         return context.get_dummy_value()
     return signature, write
+
+
+def _make_pool(indexed: bool) -> Any:
+    @intrinsic
+    def pool(typing: Any, x: Any, upper: Any, lower: Any, y: Any, index: Any, y0: Any) -> Any:
+        """y[y0 + i] = the maximum of the window of 2 x 2 at x[upper + 2 i] and x[lower + 2 i], for i below LANES, and
+        which one of the four it is in index, if that is wanted.  Of equal values the first stays, and nan wins."""
+        i = types.intp
+        signature = types.void(x, i, i, y, index, i)
+
+        def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            w, kinds = Writer(context, builder), signature.args
+            parts = []
+            for start in args[1:3]:
+                x = w.pointer(kinds[0], args[0], start)
+                pair = [w.load(x, INDEX(at)) for at in (0, LANES)]
+                parts += [builder.shuffle_vector(*pair, ir.Constant(ir.VectorType(SHORT, LANES), [
+                    2 * lane + side for lane in range(LANES)])) for side in (0, 1)]
+            best, where = parts[0], ir.Constant(BYTES, [0] * LANES)
+            for k, part in enumerate(parts[1:], 1):
+                stays = builder.fcmp_ordered("<=", part, best)
+                best = builder.select(stays, best, part)
+                where = builder.select(stays, where, ir.Constant(BYTES, [k] * LANES))
+            w.store(best, w.pointer(kinds[3], args[3], args[5]), INDEX(0))
+            if indexed:
+                place = builder.bitcast(w.pointer(kinds[4], args[4], args[5]), BYTES.as_pointer())
+                builder.store(where, place).align = 1
+            return context.get_dummy_value()
+        return signature, write
+    return pool
+
+
+@intrinsic
+def unpool(typing: Any, dy: Any, index: Any, y0: Any, dx: Any, upper: Any, lower: Any) -> Any:
+    """The four values at dx[upper + 2 i] and dx[lower + 2 i] = 0, but dy[y0 + i] where index says; i below LANES."""
+    i = types.intp
+    signature = types.void(dy, index, i, dx, i, i)
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        w, kinds = Writer(context, builder), signature.args
+        grad = w.load(w.pointer(kinds[0], args[0], args[2]), INDEX(0))
+        won = builder.load(builder.bitcast(w.pointer(kinds[1], args[1], args[2]), BYTES.as_pointer()))
+        won.align = 1
+        for row in (0, 1):
+            into = w.pointer(kinds[3], args[3], args[4 + row])
+            pair = [builder.select(builder.icmp_unsigned("==", won, ir.Constant(BYTES, [2 * row + side] * LANES)),
+                                   grad, ZERO) for side in (0, 1)]
+            for side, line in enumerate(w.dealt(pair)):
+                w.store(line, into, INDEX(side * LANES))
+        return context.get_dummy_value()
+    return signature, write
+
+
+pool, pool_indexed = _make_pool(indexed=False), _make_pool(indexed=True)
