@@ -102,3 +102,22 @@ def test_threads_do_not_show() -> None:
                         ops.plan_dense(wide, None, "tanh")(flat).tobytes()))
     parallel.set_threads(before)
     assert len(set(answers)) == 1
+
+
+def test_logistic_of_some_channels() -> None:
+    """As a [yolo] wants it: some channels curved, some scaled, the others as they are."""
+    x, curved = normal(2, 20, 5, 7), RNG.random(20) < .5
+    factors, offsets = np.where(RNG.random(20) < .5, 1, RNG.normal(size=20)), np.where(RNG.random(20) < .5, 0, -.1)
+    want = np.where(curved[:, None, None], 1 / (1 + np.exp(-x)), x) * factors[:, None, None] + offsets[:, None, None]
+    out = nothing(2, 20, 5, 7)
+    assert ops.plan_logistic(curved, factors, offsets)(x, out) is out
+    np.testing.assert_allclose(out, want, rtol=1e-5, atol=1e-6)
+
+
+def test_means_and_probabilities() -> None:
+    x, out = normal(3, 21, 4, 6), nothing(3, 21, 1, 1)
+    np.testing.assert_allclose(ops.plan_avgpool()(x, out), x.mean(axis=(2, 3), keepdims=True), rtol=1e-4, atol=1e-6)
+    logits, p = normal(2, 3, 10), nothing(2, 30)
+    e = np.exp(logits / 2)
+    ops.plan_softmax(3, 2.0)(logits.reshape(2, 30), p)
+    np.testing.assert_allclose(p.reshape(2, 3, 10), e / e.sum(axis=2, keepdims=True), rtol=1e-5, atol=1e-7)

@@ -110,23 +110,12 @@ class Yolo(DetectionHead):
         return y, y
 
     def prepare(self, rows: int) -> Any:
-        """In place on a copy; the values of an anchor that become logistic lie one behind the other."""
-        parts = () if getattr(self.options, "new_coords", False) else self._logistic_parts()
-        scale = self.options.scale_x_y
-
-        def run(x: np.ndarray, out: np.ndarray) -> None:
-            np.copyto(out, x.reshape(out.shape))
-            v = self._split(out)
-            for anchor in v.reshape(-1, *v.shape[2:]):
-                for part in parts:
-                    values = anchor[part]
-                    active = ops.activate(values, "logistic", inplace=True)[0]
-                    if active is not values:
-                        np.copyto(values, active)
-                if scale != 1:
-                    for at in self.BOX[:2]:
-                        anchor[at] = scale * anchor[at] - 0.5 * (scale - 1)
-        return run
+        scale, shape = self.options.scale_x_y, (len(self.options.mask), self.out_shape[0] // len(self.options.mask))
+        curved, factors, offsets = np.zeros(shape, bool), np.ones(shape), np.zeros(shape)
+        for part in () if getattr(self.options, "new_coords", False) else self._logistic_parts():
+            curved[:, part] = True
+        factors[:, self.BOX[:2]], offsets[:, self.BOX[:2]] = scale, -0.5 * (scale - 1)
+        return ops.plan_logistic(curved.reshape(-1), factors.reshape(-1), offsets.reshape(-1))
 
     def _logistic_parts(self) -> tuple[slice, ...]:
         return slice(0, 2), slice(4, None)

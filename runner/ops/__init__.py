@@ -40,6 +40,7 @@ from runner.ops.planned import (
     plan_avgpool,
     plan_conv2d,
     plan_dense,
+    plan_logistic,
     plan_maxpool2d,
     plan_softmax,
     plan_upsample,

@@ -315,6 +315,21 @@ class Add(Base):
             x = y
 
 
+class Logistic(Base):
+    """factors f(x) + offsets, channel by channel, from blocked images to plain ones; f: logistic, or nothing."""
+
+    def __init__(self, curved: np.ndarray, factors: np.ndarray, offsets: np.ndarray, slow: Run):
+        self.slow, self.channels = slow, np.stack([curved, factors, offsets], axis=1).astype(f4)
+
+    def layouts(self, shapes: list[Shape], border: int) -> tuple[list[Layout], Layout]:
+        return [Layout(LANES, border)], PLAIN
+
+    def write(self, table: Program, xs: list[View], y: View, room: int) -> None:
+        where, (_, h, w) = planes(xs[0], y), xs[0].shape
+        table.step(steps.LOGISTIC_STEP, table.rows * where["deep"], **where | dict(y=y.at), spare=h * w,
+                   weights=table.address(self.channels.size, lambda: self.channels))
+
+
 class Upsample(Base):
     def __init__(self, stride: int, slow: Run):
         self.stride, self.slow = stride, slow

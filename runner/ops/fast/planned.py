@@ -1,4 +1,6 @@
 """What a plan does beside its convolutions: kernels of its program (kernels.py)."""
+import numpy as np
+
 from runner.ops import planned as reference
 from runner.ops.fast import kernels
 from runner.ops.fast.scalar import CODES
@@ -13,6 +15,10 @@ def plan_add(activation: str) -> Run:
 
 def plan_avgpool() -> Run:
     return kernels.Mean(reference.plan_avgpool())
+
+
+def plan_logistic(curved: np.ndarray, factors: np.ndarray, offsets: np.ndarray) -> Run:
+    return kernels.Logistic(curved, factors, offsets, reference.plan_logistic(curved, factors, offsets))
 
 
 def plan_maxpool2d(size: int, stride: Pair, padding: int) -> Run:

@@ -162,6 +162,8 @@ def work(table, m, given, spare, counters):
                 steps.do_pack(s, part, m, given)
             elif kind == steps.UNPACK:
                 steps.do_unpack(s, part, m)
+            elif kind == steps.LOGISTIC_STEP:
+                steps.do_logistic(s, part, m, spare)
             elif kind == steps.COPY:
                 steps.do_copy(s, part, m)
             elif kind == steps.WINOGRAD:

@@ -9,13 +9,13 @@ import numpy as np
 from runner.ops.fast import window
 from runner.ops.fast.compiling import compiled
 from runner.ops.fast.conv_tile import LANES
-from runner.ops.fast.scalar import SLOPE, activate_run, exp, f4
+from runner.ops.fast.scalar import LOGISTIC, SLOPE, activate_run, exp, f4
 from runner.ops.fast.tiles import input_step, output_step
 from runner.ops.fast.vectors import turn
-from runner.ops.fast.window import run_tile
+from runner.ops.fast.window import run_tile, value
 
 (CONVOLVE, SCALE, POOL, ADD, UPSAMPLE, MEAN, DENSE, SOFTMAX, PACK, UNPACK, COPY, WINOGRAD, TILES_IN,
- TILES_OUT) = range(14)
+ TILES_OUT, LOGISTIC_STEP) = range(15)
 
 # x, y, other: where the first pixel of the first image lies; _image, _plane, _row, _step: from one image, block of
 # channels, row, pixel to the next; x_down: from the window of one output row to that of the next
@@ -256,6 +256,27 @@ def do_unpack(s, part, m):
         for one in range(there):
             for i in range(q, s.w):
                 m[y + one * s.y_plane + r * s.y_row + i] = m[line + i * block + one]
+
+
+@compiled
+def do_logistic(s, part, m, spare):
+    """A block of channels -> plain; weights: of each channel whether it is curved, its factor and its offset."""
+    image, k = part // s.deep, part % s.deep
+    size = s.x_h * s.x_w
+    for c in range(k * LANES, min((k + 1) * LANES, s.channels)):
+        x, y = s.x + image * s.x_image + k * s.x_plane + c - k * LANES, s.y + image * s.y_image + c * size
+        for r in range(s.x_h):
+            for i in range(s.x_w):
+                spare[r * s.x_w + i] = m[x + r * s.x_row + i * LANES]
+        given, out = spare[:size], m[y:y + size]
+        if value(s.weights, 3 * c) > 0:
+            activate_run(LOGISTIC, ONE, ONE, given, out)
+        else:
+            out[:] = given
+        factor, offset = value(s.weights, 3 * c + 1), value(s.weights, 3 * c + 2)
+        if factor != 1 or offset != 0:
+            for i in range(size):
+                out[i] = factor * out[i] + offset
 
 
 @compiled

@@ -137,6 +137,14 @@ def run_tile(typing: Any, tile: Any, pixels: Any, vectors: Any, x: Any, x_step: 
     return types.void(types.int64, *SIGNATURE.args), write
 
 
+@intrinsic
+def value(typing: Any, address: Any, index: Any) -> Any:
+    """The float of an array that is known by its address."""
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load(builder.gep(builder.inttoptr(args[0], FLOAT.as_pointer()), [args[1]]))
+    return types.float32(types.int64, types.int64), write
+
+
 _convolve, _convolve_apart = _make("convolve", SIDE_BY_SIDE, LANES), _make("convolve", APART)
 _scale, _add, _largest = _make("scale", SINGLE), _make("add", SINGLE), _make("largest", SINGLE)
 
