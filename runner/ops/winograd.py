@@ -111,7 +111,8 @@ def _gathered(x: np.ndarray, corner: Pair, count: Pair, size: int) -> np.ndarray
     up, left = corner
     tall, wide = ((many - 1) * TILE + size for many in count)
     framed = memory.zeros((tall, wide, n, c), x.dtype)
-    top, bottom, start, stop = max(up, 0), min(up + tall, h), max(left, 0), min(left + wide, w)
+    top, start = max(up, 0), max(left, 0)
+    bottom, stop = max(top, min(up + tall, h)), max(start, min(left + wide, w))
     framed[top - up:bottom - up, start - left:stop - left] = x[:, :, top:bottom, start:stop].transpose(2, 3, 0, 1)
     down, right = framed.strides[:2]
     tiles = memory.empty((size, size, *count, n * c), x.dtype)
