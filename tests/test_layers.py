@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("kernels")
 
 KINDS = sorted(set(LAYERS.values()), key=lambda kind: kind.names)
 HELPERS = {     # files beside the layers that are no section
-    "__init__", "base", "blur", "heads", "net", "recurrent", "tail", "wordtree"}
+    "__init__", "base", "blur", "gates", "heads", "net", "recurrent", "tail", "wordtree"}
 
 
 @pytest.mark.parametrize("check", checks.ALL, ids=lambda f: f.__name__)
