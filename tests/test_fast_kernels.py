@@ -239,6 +239,43 @@ def test_updates(size: int, decay: float, seed: int) -> None:
         assert not mine[1].any() and not theirs[1].any(), "the gradient is used up"
 
 
+@pytest.mark.parametrize("kernels", [ops.REFERENCE, vars(fast)], ids=["numpy", "fast"])
+def test_all_parameters_at_once(kernels: dict) -> None:
+    """As one by one, with a decay and a rate for each; sizes around a piece of work, and one of another type."""
+    decays, rates = [0., .01, .02, .03], [.1, .2, .3, .4]
+    for last in ("float32", "float64"):
+        sizes = (1, 1 << 14, 50_000, 7)
+        groups = [[normal(10 * i + k, size).astype(last if i == 3 else "float32") for k in range(4)]
+                  for i, size in enumerate(sizes)]
+        for group in groups:
+            np.abs(group[3], out=group[3])
+        wanted = [[array.copy() for array in group] for group in groups]
+        kernels["plan_sgd"]([(w, g, m) for w, g, m, _ in groups])(.9, decays, rates)
+        for (w, g, m, _), decay, rate in zip(wanted, decays, rates, strict=True):
+            ops.REFERENCE["sgd_update"](w, g, m, .9, decay, rate)
+        for k, group in enumerate(groups):
+            group[1][...] = wanted[k][1][...] = normal(k, len(group[1]))
+        kernels["plan_adam"]([(w, g, m, v) for w, g, m, v in groups])(.9, .99, .01, rates, .5, 1e-3)
+        for (w, g, m, v), rate in zip(wanted, rates, strict=True):
+            ops.REFERENCE["adam_update"](w, g, m, v, .9, .99, .01, rate, .5, 1e-3)
+        for group, want in zip(groups, wanted, strict=True):
+            for a, b in zip(group, want, strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kernels", [ops.REFERENCE, vars(fast)], ids=["numpy", "fast"])
+def test_what_is_no_number_is_found(kernels: dict) -> None:
+    arrays = [normal(1, 3), normal(2, 40_000), np.full((2, 5), 3e38, "float32")]
+    finite = kernels["plan_finite"]([(array,) for array in arrays])
+    assert finite(), "a sum beyond the largest number is no fault of a value"
+    for array, at in ((arrays[0], 2), (arrays[1], 39_999), (arrays[1], 0), (arrays[2].reshape(-1), 7)):
+        for value in (np.nan, np.inf, -np.inf):
+            kept, array[at] = array[at], value
+            assert not finite()
+            array[at] = kept
+    assert finite() and kernels["plan_finite"]([])()
+
+
 def test_the_bits_of_pooling_and_updates() -> None:
     x, w = normal(1, 3, 40, 64, 50), normal(2, 300_000)
 
@@ -246,6 +283,7 @@ def test_the_bits_of_pooling_and_updates() -> None:
         y, index = fast.maxpool2d(x, 3, (2, 2), 2)
         moved, grad, state = w.copy(), w[::-1].copy(), w.copy()
         fast.sgd_update(moved, grad, state, .9, .01, .1)
+        fast.adam_update(moved, grad + x.reshape(-1)[:len(w)], state, abs(w), .9, .99, .01, .1, .5, 1e-3)
         return [y, index, fast.maxpool2d_backward(y, index, x.shape, 3, (2, 2), 2), fast.avgpool(x),
                 fast.upsample(x, 2), fast.downsample(x, 2), fast.sum_activate((x, x), "mish")[0], moved, state]
     same_bits(compute)

@@ -75,7 +75,7 @@ from runner.ops.softmax import (
     softmax_spatial,
     softmax_tree,
 )
-from runner.ops.update import adam_update, sgd_update
+from runner.ops.update import adam_update, plan_adam, plan_finite, plan_sgd, sgd_update
 
 REFERENCE = {name: f for name, f in globals().items() if inspect.isfunction(f)}
 

@@ -3,11 +3,14 @@
 w weights, g gradient, v and m the optimizer's own arrays: all of one shape and contiguous.  A block of all of them is
 in the cache while it is worked on.
 """
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from runner.ops import parallel
 
 Array = np.ndarray
+Numbers = Sequence[float]
 
 
 def sgd_update(w: Array, g: Array, v: Array, momentum: float, decay: float, rate: float) -> None:
@@ -44,3 +47,27 @@ def adam_update(w: Array, g: Array, m: Array, v: Array, b1: float, b2: float, de
         w -= rate * m / (np.sqrt(v / correction) + epsilon)
         g.fill(0)
     parallel.for_blocks(block, w.size, 1)
+
+
+def plan_sgd(arrays: Sequence[tuple[Array, ...]]) -> Callable[[float, Numbers, Numbers], None]:
+    """(w, g, v) of every parameter -> run(momentum, decays, rates): `sgd_update` of each, with its decay and rate.
+
+    Made ready once for arrays that stay where they are; so is what the next two give.
+    """
+    def run(momentum: float, decays: Numbers, rates: Numbers) -> None:
+        for (w, g, v), decay, rate in zip(arrays, decays, rates, strict=True):
+            sgd_update(w, g, v, momentum, decay, rate)
+    return run
+
+
+def plan_adam(arrays: Sequence[tuple[Array, ...]]) -> Callable[..., None]:
+    """(w, g, m, v) of every parameter -> run(b1, b2, decay, rates, correction, epsilon): `adam_update` of each."""
+    def run(b1: float, b2: float, decay: float, rates: Numbers, correction: float, epsilon: float) -> None:
+        for (w, g, m, v), rate in zip(arrays, rates, strict=True):
+            adam_update(w, g, m, v, b1, b2, decay, rate, correction, epsilon)
+    return run
+
+
+def plan_finite(arrays: Sequence[tuple[Array, ...]]) -> Callable[[], bool]:
+    """(g,) of every parameter -> run(): are all values numbers, neither nan nor infinite?"""
+    return lambda: all(bool(np.isfinite(g).all()) for g, in arrays)

@@ -5,13 +5,13 @@ learning rate r means the same whatever the batch.  eps keeps a division finite;
 counts the updates from 1.
 """
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from runner.layers.net import NetOptions
 from runner.network import Network
-from runner.optim.optimizers import Adam, Key, Optimizer, Sgd
+from runner.optim.optimizers import Adam, Key, Learning, Optimizer, Sgd
 
 Array = np.ndarray
 
@@ -23,7 +23,12 @@ class Rule(Optimizer):
         super().__init__(net)
         self.options = options
 
-    def update(self, key: Key, w: Array, g: Array, rate: float, images: int, decays: bool) -> None:
+    def update(self, learning: Sequence[Learning], rate: float, images: int) -> None:
+        for key, layer, w, g in learning:
+            self.update_one(key, w, g, rate * layer.options.learning_rate, images, layer.specs[key[1]].decay)
+
+    def update_one(self, key: Key, w: Array, g: Array, rate: float, images: int, decays: bool) -> None:
+        """Change one array in place; g may be used as scratch."""
         d = g / w.dtype.type(images)
         if decays and self.options.decay:
             d += w.dtype.type(self.options.decay) * w
@@ -109,7 +114,7 @@ class Adamax(Rule):
 class AdamW(MeanAdam):
     """Adam without decay in d;  then w -= r decay w of the w before  (Loshchilov & Hutter 2019)."""
 
-    def update(self, key: Key, w: Array, g: Array, rate: float, images: int, decays: bool) -> None:
+    def update_one(self, key: Key, w: Array, g: Array, rate: float, images: int, decays: bool) -> None:
         if decays and self.options.decay:
             w *= 1 - rate * self.options.decay
         self.change(key, w, g / w.dtype.type(images), rate)

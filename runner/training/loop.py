@@ -66,10 +66,11 @@ def train(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]], *,
                 net.resize(*own)    # whoever looks between two updates sees the network of the cfg
         if not images:
             return
-        for index, layer in enumerate(net.layers):
-            if not all(math.isfinite(g.sum()) for g in layer.grads.values()):
-                _diverged(net, x, images, f"the gradient of layer {index} [{layer.names[0]}] is not a number in update "
-                                          f"{progress.iteration + 1}")
+        if not optimizer.gradients_are_numbers():
+            index, name = next((index, layer.names[0]) for index, layer in enumerate(net.layers)
+                               if not all(np.isfinite(g).all() for g in layer.grads.values()))
+            _diverged(net, x, images, f"the gradient of layer {index} [{name}] is not a number in update "
+                                      f"{progress.iteration + 1}")
         rate = rate_at(options, progress.iteration + 1, net.env.rng)
         optimizer.step(rate, images)
         progress.iteration += 1

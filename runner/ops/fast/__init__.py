@@ -19,12 +19,12 @@ from runner.ops.fast.image import cut_out, distort, resize, rotate_crop
 from runner.ops.fast.planned import plan_add, plan_avgpool, plan_logistic, plan_maxpool2d, plan_softmax, plan_upsample
 from runner.ops.fast.pool import avgpool, avgpool_backward, maxpool2d, maxpool2d_backward
 from runner.ops.fast.resample import downsample, upsample, upsample_backward
-from runner.ops.fast.update import adam_update, sgd_update
+from runner.ops.fast.update import adam_update, plan_adam, plan_finite, plan_sgd, sgd_update
 
 __all__ = ["activate", "activate_backward", "adam_update", "avgpool", "avgpool_backward", "batchnorm_activate",
            "batchnorm_activate_backward", "bias_activate", "bias_activate_backward", "conv2d", "conv2d_backward",
            "conv2d_transpose", "conv2d_transpose_backward", "cut_out", "dense", "dense_input_gradient",
            "dense_weight_gradient", "distort", "downsample", "lstm_cell", "lstm_cell_backward", "maxpool2d",
-           "maxpool2d_backward", "plan_add", "plan_avgpool", "plan_conv2d", "plan_dense", "plan_logistic",
-           "plan_maxpool2d", "plan_softmax", "plan_upsample", "resize", "rotate_crop", "sgd_update", "sum_activate",
-           "upsample", "upsample_backward"]
+           "maxpool2d_backward", "plan_adam", "plan_add", "plan_avgpool", "plan_conv2d", "plan_dense", "plan_finite",
+           "plan_logistic", "plan_maxpool2d", "plan_sgd", "plan_softmax", "plan_upsample", "resize", "rotate_crop",
+           "sgd_update", "sum_activate", "upsample", "upsample_backward"]
