@@ -5,7 +5,7 @@ import pytest
 from runner.ops import conv, parallel, winograd
 
 RNG = np.random.default_rng(4)
-GEOMETRIES = [((1, 1), 0), ((0, 0), 0), ((2, 2), 0), ((7, 1), 0), ((1, 1), 9)]      # padding, more rows and columns of y
+GEOMETRIES = [((1, 1), 0), ((0, 0), 0), ((2, 2), 0), ((7, 1), 0), ((1, 1), 9)]      # padding, more rows, columns of y
 
 
 @pytest.mark.parametrize("n, c, f, h, w", [(1, 32, 40, 41, 46), (3, 33, 32, 26, 28), (12, 40, 32, 14, 13)])
