@@ -98,7 +98,8 @@ def test_other_arrays_than_contiguous_float32() -> None:
 
 GEOMETRIES = [  # c, f, h, size, stride, groups
     (3, 16, 40, 3, 2, 1), (70, 90, 13, 3, 1, 1), (300, 40, 7, 1, 1, 1), (16, 32, 33, 3, 1, 2), (24, 24, 30, 3, 1, 24),
-    (24, 24, 31, 5, 2, 24), (2, 8, 50, 5, 1, 1), (40, 60, 26, 3, 2, 1),
+    (24, 24, 31, 5, 2, 24), (2, 8, 50, 5, 1, 1), (40, 60, 26, 3, 2, 1), (5, 10, 71, 3, 2, 5), (18, 24, 36, 1, 1, 1),
+    (6, 20, 75, 3, 2, 2),
 ]
 
 
@@ -119,4 +120,10 @@ def test_threads_and_batch_do_not_show(c: int, f: int, h: int, size: int, stride
         parallel.set_threads(before)
     for other in results[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
+    y, dx, dweights, _ = results[0]
+    close(y.astype(float), conv.conv2d(x.astype(float), weights.astype(float), **geometry))
+    exact = conv.conv2d_backward(y.astype(float), x.astype(float), weights.astype(float), **geometry)
+    for got, want in zip((dx, dweights), exact, strict=True):
+        assert want is not None
+        close(got.astype(float), want)
     assert np.array_equal(run(x)[4:], run(x[4:])), "an image gets other bits in a batch"

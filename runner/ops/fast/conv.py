@@ -8,7 +8,7 @@ import numpy as np
 from runner.ops import conv as reference
 from runner.ops import memory
 from runner.ops.conv import Pair, conv_out
-from runner.ops.fast import conv_depthwise, conv_product, conv_weights, winograd
+from runner.ops.fast import conv_depthwise, conv_product, conv_strided, conv_weights, winograd
 
 Array = np.ndarray
 
@@ -87,7 +87,7 @@ def forward(x: Array, packed: list[Array], y: Array, size: Pair, stride: Pair, p
 
 def data_gradient(dy: Array, shape: tuple[int, ...], weights: Array, stride: Pair, padding: Pair, dilation: int,
                   groups: int) -> Array:
-    """dx: a product for each phase of the stride."""
+    """dx: a product of dy with the kernels turned round."""
     _, c, h, w = shape
     f, _, kh, kw = weights.shape
     dx = memory.empty(shape, dy.dtype)
@@ -99,20 +99,12 @@ def data_gradient(dy: Array, shape: tuple[int, ...], weights: Array, stride: Pai
         packed = [conv_product.pack_turned(all_taps, i, groups, np.zeros(1, int)) for i in range(groups)]
         conv_product.product(flat(dy), taps((1, 1), padding, 1), stride, (1, h * w), packed, flat(dx))
         return dx
-    for a in range(min(stride[0], h)):
-        rows = [i for i in range(kh) if (a + padding[0] - i * dilation) % stride[0] == 0]
-        for b in range(min(stride[1], w)):
-            columns = [j for j in range(kw) if (b + padding[1] - j * dilation) % stride[1] == 0]
-            if not rows or not columns:
-                dx[:, :, a::stride[0], b::stride[1]] = 0
-                continue
-            down = [(a + padding[0] - i * dilation) // stride[0] for i in rows]
-            across = [(b + padding[1] - j * dilation) // stride[1] for j in columns]
-            seen = np.array([(i, j) for i in down for j in across])
-            grid = (-(-(h - a) // stride[0]), -(-(w - b) // stride[1]))
-            chosen = np.array([i * kw + j for i in rows for j in columns])
-            packed = [conv_product.pack_turned(all_taps, i, groups, chosen) for i in range(groups)]
-            conv_product.product(dy, seen, (1, 1), grid, packed, dx, stride, (a, b))
+    if stride != (1, 1):
+        conv_strided.data_gradient(dy, dx, weights, stride, padding, dilation, groups)
+        return dx
+    seen, order = -taps((kh, kw), padding, dilation), np.arange(kh * kw)
+    packed = [conv_product.pack_turned(all_taps, i, groups, order) for i in range(groups)]
+    conv_product.product(dy, seen, stride, (h, w), packed, dx)
     return dx
 
 

@@ -21,6 +21,7 @@ DEPTH = 256         # rows of columns gathered at a time
 COLUMNS = 192       # columns of a block at least, where there are as many
 WIDEST = 3072       # and at most
 AREA = 1 << 16      # values of gathered columns and of results that lie in the cache at one time, about
+FEW = 3             # panels of filters for which columns need not be gathered
 FILTERS = 512       # filters a block is multiplied with before it is gathered anew
 
 _own = threading.local()
@@ -65,10 +66,10 @@ def pack_turned(weights: Array, group: int, groups: int, chosen: Array) -> Array
 
 
 def product(x: Array, taps: Array, step: tuple[int, int], grid: tuple[int, int], weights: list[Array], y: Array,
-            ostep: tuple[int, int] = (1, 1), origin: tuple[int, int] = (0, 0), finish: Finish = NOTHING) -> None:
-    """y[n, f, point ostep + origin] = the gathered product, for the points (down, across) of a grid.
+            finish: Finish = NOTHING) -> None:
+    """y[n, f, point] = act(the gathered product + bias), for the points (down, across) of a grid.
 
-    x (n, c, h, w), taps (t, 2), y (n, f, ...); weights: for each group pack() of (f / groups, c / groups t).
+    x (n, c, h, w), taps (t, 2), y (n, f, *grid); weights: for each group pack() of (f / groups, c / groups t).
     """
     groups, filters, channels = len(weights), y.shape[1] // len(weights), x.shape[1] // len(weights)
     points, threads = len(x) * grid[0] * grid[1], parallel.threads()
@@ -90,8 +91,8 @@ def product(x: Array, taps: Array, step: tuple[int, int], grid: tuple[int, int],
         piece, share = divmod(i, shares)
         first, last = share * each, min((share + 1) * each, panels)
         _products(x, group * channels, channels, taps, *step, *grid, piece * some, min((piece + 1) * some, blocks),
-                  columns, points, rows, weights[group], first, last, filters, group * filters, *finish, y, *ostep,
-                  *origin, scratch((rows + each * ROWS) * columns + 2 * LANES))
+                  columns, points, rows, weights[group], first, last, filters, group * filters, *finish, y,
+                  scratch((rows + each * ROWS) * columns + 2 * LANES))
     parallel.for_each(work, groups * pieces * shares)
 
 
@@ -144,32 +145,41 @@ def multiply(a, a0, lda, panels, k, b, b0, columns, ldb, c, c0, ldc, add):
 
 @compiled
 def _products(x, c0, channels, taps, sy, sx, gh, gw, begin, end, columns, points, rows, a, first, last, filters, f0,
-              biases, code, low, high, y, oy, ox, y0, x0, buffer):
+              biases, code, low, high, y, buffer):
     """Panels first..last of one group, for blocks begin..end of so many columns."""
     for block in range(begin, end):
         _product(x, c0, channels, taps, sy, sx, gh, gw, block * columns, min((block + 1) * columns, points), columns,
-                 rows, a, first, last, filters, f0, biases, code, low, high, y, oy, ox, y0, x0, buffer)
+                 rows, a, first, last, filters, f0, biases, code, low, high, y, buffer)
 
 
 @compiled
 def _product(x, c0, channels, taps, sy, sx, gh, gw, q0, q1, ldb, rows, a, first, last, filters, f0, biases, code, low,
-             high, y, oy, ox, y0, x0, buffer):
+             high, y, buffer):
     """Panels first..last of one group, for the points q0..q1."""
     runs, depth, flat, out = runs_of(gh, gw, q0, q1), len(taps), a.reshape(-1), y.reshape(-1)
     b, c = buffer[:rows * ldb + LANES], buffer[rows * ldb + LANES:]
-    each, plane, width = rows // depth, y.shape[2] * y.shape[3], q1 - q0
+    each, width = rows // depth, q1 - q0
     lines = np.empty(lines_size(taps, sy, sx, gw, runs), f4)
     # results go straight to their place if that is one run of whole vectors, and of whole panels
-    at_once = len(runs) == 1 and ox == 1 and width % LANES == 0 and last * ROWS <= filters
+    at_once = len(runs) == 1 and width % LANES == 0 and last * ROWS <= filters
     target, start, pitch = c, 0, ldb
     if at_once:
-        place = ((runs[0, 0] * y.shape[1] + f0 + first * ROWS) * y.shape[2] + runs[0, 1] * oy + y0) * y.shape[3]
-        target, start, pitch = out, place + runs[0, 2] + x0, plane
+        place = ((runs[0, 0] * y.shape[1] + f0 + first * ROWS) * gh + runs[0, 1]) * gw
+        target, start, pitch = out, place + runs[0, 2], gh * gw
+    # columns are taken from the image as they lie there if they are looked at only a few times
+    h, w = x.shape[2:]
+    straight = depth == sy == sx == 1 and not taps.any() and len(runs) == 1 and (gh, gw) == (h, w)
+    straight = straight and width % LANES == 0 and last - first <= FEW
     for k in range(0, channels, each):
-        end = min(k + each, channels)
+        end, panel, more = min(k + each, channels), (first * a.shape[1] + k * depth) * ROWS, 1 if k else 0
+        if straight:
+            source = (runs[0, 0] * x.shape[1] + c0 + k) * h * w + runs[0, 1] * w + runs[0, 2]
+            multiply(flat, panel, a.shape[1] * ROWS, last - first, end - k, x.reshape(-1), source, width, h * w,
+                     target, start, pitch, more)
+            continue
         gather(x, c0 + k, c0 + end, taps, sy, sx, gw, runs, b, ldb, lines)
-        multiply(flat, (first * a.shape[1] + k * depth) * ROWS, a.shape[1] * ROWS, last - first, (end - k) * depth,
-                 b, 0, width, ldb, target, start, pitch, 1 if k else 0)
+        multiply(flat, panel, a.shape[1] * ROWS, last - first, (end - k) * depth, b, 0, width, ldb, target, start,
+                 pitch, more)
     plain = code == SLOPE and low == 1
     for f in range(first * ROWS, min(last * ROWS, filters)):
         row = start + (f - first * ROWS) * pitch
@@ -184,11 +194,6 @@ def _product(x, c0, channels, taps, sy, sx, gh, gw, q0, q1, ldb, rows, a, first,
             continue
         at = row
         for r in range(len(runs)):
-            line, length = (runs[r, 0] * y.shape[1] + f0 + f) * y.shape[2] + runs[r, 1] * oy + y0, runs[r, 3]
-            into = line * y.shape[3] + runs[r, 2] * ox + x0
-            if ox == 1:
-                copy_run(c, at, out, into, length)
-            else:
-                for i in range(length):
-                    out[into + ox * i] = c[at + i]
+            length = runs[r, 3]
+            copy_run(c, at, out, ((runs[r, 0] * y.shape[1] + f0 + f) * gh + runs[r, 1]) * gw + runs[r, 2], length)
             at += length

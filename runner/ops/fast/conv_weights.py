@@ -84,15 +84,22 @@ def _panel(vectors, p):
     return p * each + min(p, more), each + (1 if p < more else 0)
 
 
+@inlined
+def _first(filters, vector):
+    """Where a vector of filters begins: the last one is full too, and holds some of the one before it again."""
+    return max(0, min(vector * LANES, filters - LANES))
+
+
 @compiled
 def _turn(dy, group, filters, vector, q0, q1, into, place, width):
     """into[place:] = the points q0..q1 of all images, each LANES filters of a group from `vector` on, rows of width."""
-    size, flat, there = dy.shape[2] * dy.shape[3], dy.reshape(-1), min(LANES, filters - vector * LANES)
+    first = _first(filters, vector)
+    size, flat, there = dy.shape[2] * dy.shape[3], dy.reshape(-1), min(LANES, filters - first)
     q = q0
     while q < q1:
         image, point = q // size, q % size
         count = min(size - point, q1 - q)
-        source, at = ((image * dy.shape[1] + group * filters + vector * LANES) * size) + point, place + (q - q0) * width
+        source, at = (image * dy.shape[1] + group * filters + first) * size + point, place + (q - q0) * width
         if there == LANES and count >= LANES:
             for i in range(0, count, LANES):
                 i = min(i, count - LANES)
@@ -155,10 +162,12 @@ def _weights(dy, lines, x, group, filters, c0, first, last, taps, sy, sx, gh, gw
                     rows2(b, r * ldb, ldb, turned, panel, 2 * LANES, end - q, sums, place, wide, 1)
                 else:
                     rows1(b, r * ldb, ldb, turned, panel, LANES, end - q, sums, place, wide, 1)
-    for f in range(filters):
-        out = dw[group * filters + f]
-        for k in range(width):
-            out[first * depth + k] = sums[k * wide + f]
+    for vector in range(vectors):
+        start = _first(filters, vector)
+        for f in range(start, min(start + LANES, filters)):
+            out, at = dw[group * filters + f], vector * LANES + f - start
+            for k in range(width):
+                out[first * depth + k] = sums[k * wide + at]
 
 
 @compiled
