@@ -8,7 +8,8 @@ RNG = np.random.default_rng(4)
 GEOMETRIES = [((1, 1), 0), ((0, 0), 0), ((2, 2), 0), ((7, 1), 0), ((1, 1), 9)]      # padding, more rows, columns of y
 
 
-@pytest.mark.parametrize("n, c, f, h, w", [(1, 32, 40, 41, 46), (3, 33, 32, 26, 28), (12, 40, 32, 14, 13)])
+@pytest.mark.parametrize("n, c, f, h, w", [(1, 32, 40, 41, 46), (3, 33, 32, 26, 28), (12, 40, 32, 14, 13),
+                                           (6, 130, 32, 18, 19)])
 @pytest.mark.parametrize("padding, more", GEOMETRIES)
 def test_winograd(n: int, c: int, f: int, h: int, w: int, padding: tuple, more: int,
                   monkeypatch: pytest.MonkeyPatch) -> None:

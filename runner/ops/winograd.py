@@ -28,6 +28,7 @@ ROOM = 1 << 19      # values in the transformed tiles of one block
 LEAST = 32          # channels and filters from which on the transforms are worth their time
 FEWEST = 64         # tiles of one block all the same: with fewer, BLAS is busy copying the weights
 TILES = 100         # of all images that are computed together: fewer do not repay transforming the weights
+MANY = 128          # channels
 PARTS = 4           # sums of the weights' gradient
 Pair = tuple[int, int]
 
@@ -47,12 +48,18 @@ def conv(x: np.ndarray, weights: np.ndarray, y: np.ndarray, padding: Pair, alone
     turned: with weights (c, f, 3, 3) turned round instead, as the gradient of the data wants it.
     """
     c, f, kind = x.shape[1], y.shape[1], x.dtype
-    kernel, places = (weights, GG[:, ::-1].astype(kind)) if turned else (weights.swapaxes(0, 1), GG.astype(kind))
-    u = memory.empty((36, c, f), kind)
+    places = np.ascontiguousarray(GG[:, ::-1] if turned else GG, kind)
+    # BLAS takes either order of many channels; few are put in the order of the product first, which is faster then
+    ordered = not turned and c < MANY
+    kernel = weights.swapaxes(0, 1) if ordered else weights
+    u = memory.empty((36, *kernel.shape[:2]), kind)
 
     def transform(i: slice) -> None:
-        np.matmul(places, kernel[i].reshape(-1, 9).T, out=u.reshape(36, -1)[:, i.start * f:i.stop * f])
-    parallel.for_blocks(transform, c, 36 * f)
+        part = slice(i.start * kernel.shape[1], i.stop * kernel.shape[1])
+        np.matmul(places, kernel[i].reshape(-1, 9).T, out=u.reshape(36, -1)[:, part])
+    parallel.for_blocks(transform, len(kernel), 36 * kernel.shape[1])
+    if not turned and not ordered:
+        u = u.swapaxes(1, 2)
     blocks = list(_blocks(len(x), y.shape[2:], max(c, f), alone))
 
     def block(number: int) -> None:
