@@ -15,7 +15,8 @@ from numba.extending import intrinsic
 from runner.ops.fast.conv_tile import INDEX, LANES, SHORT, VECTOR, ZERO, Writer
 
 TRIPLE = 3          # rows of the matrix that `row_dots` takes at a time
-AHEAD = 12          # vectors that are asked for before they are needed
+AHEAD = 6           # vectors of a row of it that are asked for before they are needed
+LINES = 4           # rows, where `row_sums` goes from row to row
 BYTES = ir.VectorType(ir.IntType(8), LANES)
 FREE = ("contract", "nsz", "reassoc")       # products and sums may become one instruction
 
@@ -142,6 +143,8 @@ def row_sums(rows: int, vectors: int) -> Any:
             def along(i: Any, sums: list[Any]) -> list[Any]:
                 line, news = builder.mul(i, ldw), []
                 values = [write.load(w, builder.add(line, INDEX(v * LANES))) for v in range(vectors)]
+                for v in range(vectors):
+                    _ask(write, w, builder.add(write.at(line, ldw, LINES), INDEX(v * LANES)))
                 for row in range(rows):
                     factor = write.spread(x, write.at(i, ldx, row))
                     news += [write.multiply_add(factor, values[v], sums[row * vectors + v]) for v in range(vectors)]
