@@ -168,7 +168,7 @@ def _of_groups(dy: np.ndarray, x: np.ndarray, dw: np.ndarray, padding: tuple[int
     f, c = dy.shape[1], x.shape[1]
     high, deep = _blocks(f), _blocks(c)
     th, across = _tiles(dy.shape[2:])
-    groups = list(_groups(len(x), th, across, 36 * (c + f), room=max(GROUP, 9 * c * f)))     # the sums cost as much
+    groups = list(_groups(len(x), th, across, 36 * (c + f), room=max(GROUP, 36 * c * f)))    # as large as the sums
     down, along = -(-high // SIDE[0]), -(-deep // SIDE[1])
     area = SIDE[0] * LANES * SIDE[1] * 36 * LANES
     du = memory.empty((down * along, area)) if len(groups) > 1 else None
