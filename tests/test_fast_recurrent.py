@@ -23,7 +23,7 @@ def close(got: np.ndarray, want: np.ndarray, limit: float = 3e-6) -> None:
 
 
 @pytest.mark.parametrize(("rows", "inputs", "outputs"), [(1, 1, 1), (1, 37, 10), (3, 5, 7), (8, 300, 1030), (7, 64, 2),
-                                                         (48, 33, 129), (49, 33, 129)])
+                                                         (32, 33, 129), (33, 33, 129)])
 def test_products(rows: int, inputs: int, outputs: int) -> None:
     x, w, b = normal(1, rows, inputs), normal(2, outputs, inputs), normal(3, outputs)
     want = x.astype(float) @ w.T.astype(float)

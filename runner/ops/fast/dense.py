@@ -25,14 +25,15 @@ from runner.ops.fast.scalar import CODES, f4
 from runner.ops.fast.vectors import TRIPLE, ask, row_dots, row_sums, turn
 
 Array = np.ndarray
-FEW = 64            # rows up to which W is not packed
+FEW = 32            # rows up to which W is not packed, going forward
+FEW_BACK = 64       # and back
 SMALL = 1 << 21     # multiplications one thread does before another has woken up
 NEAR = 1 << 17      # values of W that stay in the cache while all rows of x meet them
 DEPTH = 32          # rows of W whose columns are summed in registers
 STRIP = 3 * LANES   # columns of a tile
 LONG = 128          # terms of a sum of a tile
 STRIPS = 6          # strips that are packed together
-PANELS = 16         # panels a strip meets while it is in the cache
+PANELS = 8          # panels a strip meets while it is in the cache
 SOON = 8            # rows that are asked for before they are packed
 
 dots8, dots4, dots2, dots1 = (row_dots(min(rows, ROWS)) for rows in (8, 4, 2, 1))
@@ -65,7 +66,7 @@ def dense_input_gradient(dy: Array, weights: Array) -> Array:
     if not _fits(dy, weights):
         return reference_input_gradient(dy, weights)
     dx = memory.empty((len(dy), weights.shape[1]), f4)
-    if len(dy) <= FEW:
+    if len(dy) <= FEW_BACK:
         _share(lambda first, last: _sums(dy, weights, dx, first, last), dx.shape[1], LANES, dy.size * dx.shape[1])
     else:
         _share(lambda first, last: _back(dy, weights, dx, first, last), dx.shape[1], STRIP, dy.size * dx.shape[1])
@@ -80,7 +81,7 @@ def dense_weight_gradient(dy: Array, x: Array, total: Array | None = None) -> Ar
     count = -(-outputs // ROWS)
     panels, strips = memory.empty((count, n, ROWS), f4), memory.empty((-(-inputs // STRIP), n, STRIP), f4)
     work = n * dw.size
-    _share(lambda first, last: _pack_strips(x, strips, first, last), len(strips), 1, work if n > FEW else 0)
+    _share(lambda first, last: _pack_strips(x, strips, first, last), len(strips), 1, work if n > FEW_BACK else 0)
     _share(lambda first, last: _gradient(dy, panels, strips, dw, first, last, add), count, 1, work)
     return dw
 
@@ -319,25 +320,27 @@ def _gradient(dy, panels, strips, dw, begin, end, add):
             for s in range(len(strips)):
                 columns = min(STRIP, inputs - s * STRIP)
                 for p in range(block, stop):
-                    rows = min(ROWS, outputs - p * ROWS)
-                    for m in range(rows if columns == STRIP else 0):    # what is added to comes from far away
-                        ask(flat_dw, (p * ROWS + m) * inputs + s * STRIP, 3)
-                    _tile(flat, (p * n + i) * ROWS, flat_strips, (s * n + i) * STRIP, long, dw, p * ROWS, rows,
-                          s * STRIP, columns, spare, add or i > 0)
+                    rows, panel, strip = min(ROWS, outputs - p * ROWS), (p * n + i) * ROWS, (s * n + i) * STRIP
+                    if rows < ROWS or columns < STRIP:
+                        _tile(flat, panel, flat_strips, strip, long, dw, p * ROWS, rows, s * STRIP, columns, spare,
+                              add or i > 0)
+                        continue
+                    place = p * ROWS * inputs + s * STRIP
+                    for m in range(ROWS):       # what is added to comes from far away
+                        ask(flat_dw, place + m * inputs, 3)
+                    tile3(flat, panel, flat_strips, strip, STRIP, long, flat_dw, place, inputs, 1 if add or i else 0)
 
 
 @compiled
 def _tile(a, a0, b, b0, k, c, row, rows, column, columns, spare, add):
-    """c[row:, column:] (rows, columns) = or, if add, += the sum over k of a[k, row] b[k, column]."""
-    every = c.shape[1]
-    if rows == ROWS and columns % LANES == 0:
-        flat, place, more = c.reshape(-1), row * every + column, 1 if add else 0
-        if columns == STRIP:
-            tile3(a, a0, b, b0, STRIP, k, flat, place, every, more)
-        elif columns > LANES:
-            tile2(a, a0, b, b0, STRIP, k, flat, place, every, more)
-        else:
-            tile1(a, a0, b, b0, STRIP, k, flat, place, every, more)
+    """c[row:, column:] (rows, columns) = or, if add, += the sum over k of a[k, row] b[k, column], at the edges of c."""
+    flat, every, more = c.reshape(-1), c.shape[1], 1 if add else 0
+    place = row * every + column
+    if rows == ROWS and columns == 2 * LANES:
+        tile2(a, a0, b, b0, STRIP, k, flat, place, every, more)
+        return
+    if rows == ROWS and columns == LANES:
+        tile1(a, a0, b, b0, STRIP, k, flat, place, every, more)
         return
     tile3(a, a0, b, b0, STRIP, k, spare, 0, STRIP, 0)
     for m in range(rows):
