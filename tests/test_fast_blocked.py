@@ -6,7 +6,7 @@ pytest.importorskip("numba")
 
 from runner import ops
 from runner.ops import blocked, parallel
-from runner.ops.fast import kernels
+from runner.ops.fast import conv_plan, kernels
 from runner.ops.fast.conv_tile import LANES
 from runner.ops.fast.program import Program
 
@@ -32,7 +32,7 @@ def convolution(rng, c, f, h, w, size, activation="leaky", winograd=None, **more
         y = CONV(x, weights, **more) + biases[:, None, None]
         return ACT(y, activation)[0]
     out = want(np.zeros((1, c, h, w), "f4")).shape[2:]
-    return kernels.Conv(weights.astype("f4"), biases, activation, (c, h, w), out, stride, padding, dilation,
+    return conv_plan.Conv(weights.astype("f4"), biases, activation, (c, h, w), out, stride, padding, dilation,
                         winograd), want
 
 
@@ -63,7 +63,7 @@ def test_direct_convolutions(c, f, h, w, size, more, activation):
 @pytest.mark.parametrize("c, f, h, w", [
     (16, 16, 8, 8), (24, 40, 13, 17), (32, 16, 7, 7), (64, 48, 30, 6), (16, 64, 9, 52)])
 def test_winograd_convolutions(c, f, h, w, strips, monkeypatch):
-    monkeypatch.setattr(kernels.Conv, "_in_strips", lambda self: strips)
+    monkeypatch.setattr(conv_plan.Conv, "_in_strips", lambda self: strips)
     rng = np.random.default_rng(c + f + h)
     kernel, want = convolution(rng, c, f, h, w, 3, "relu", True, padding=(1, 1))
     x = normal(rng, 3, c, h, w)
@@ -81,8 +81,21 @@ def test_depthwise_convolutions(c, h, w, size, stride):
     rng, pad = np.random.default_rng(c), (size // 2, size // 2)
     weights, biases, x = normal(rng, c, 1, size, size), normal(rng, c), normal(rng, 2, c, h, w)
     want = ACT(CONV(x, weights, stride=stride, padding=pad, groups=c) + biases[:, None, None], "swish")[0]
-    kernel = kernels.Depthwise(weights, biases, "swish", (c, h, w), want.shape[2:], stride, pad, 1)
+    kernel = conv_plan.Depthwise(weights, biases, "swish", (c, h, w), want.shape[2:], stride, pad, 1)
     np.testing.assert_allclose(kernel(x), want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("c, groups, size", [(32, 2, 3), (32, 8, 3), (64, 4, 1), (96, 3, 3), (12, 2, 3)])
+def test_grouped_convolutions(c, groups, size):
+    """Groups that fill blocks, several to a block, and those that cannot."""
+    rng = np.random.default_rng(c)
+    weights, biases, x = normal(rng, c, c // groups, size, size), normal(rng, c), normal(rng, 2, c, 9, 7)
+    weights /= np.float32(size * np.sqrt(c // groups))
+    more = {"padding": (size // 2, size // 2), "groups": groups}
+    want = ACT(CONV(x, weights, **more) + biases[:, None, None], "leaky")[0]
+    run = conv_plan.plan_conv2d(weights, biases, "leaky", x.shape, **more)
+    assert hasattr(run, "write") == (c > 12)
+    np.testing.assert_allclose(run(x), want, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(3, 5, 7), (16, 4, 33), (35, 6, 16)])

@@ -56,8 +56,10 @@ class Program:
         self.held += 4 * size
         if self.dry:
             return 0
-        self._kept.append(array())
-        return self._kept[-1].ctypes.data
+        made = array()
+        assert made.size == size and made.flags.c_contiguous
+        self._kept.append(made)
+        return int(made.ctypes.data)
 
     def tile(self, operation: Callable[..., None]) -> int:
         """The address of one of window's operations."""
@@ -162,7 +164,7 @@ def work(table, m, given, spare, counters):
                 steps.do_pack(s, part, m, given)
             elif kind == steps.UNPACK:
                 steps.do_unpack(s, part, m)
-            elif kind == steps.LOGISTIC_STEP:
+            elif kind == steps.CURVED:
                 steps.do_logistic(s, part, m, spare)
             elif kind == steps.COPY:
                 steps.do_copy(s, part, m)

@@ -15,15 +15,26 @@ from runner.ops.fast.vectors import turn
 from runner.ops.fast.window import run_tile, value
 
 (CONVOLVE, SCALE, POOL, ADD, UPSAMPLE, MEAN, DENSE, SOFTMAX, PACK, UNPACK, COPY, WINOGRAD, TILES_IN,
- TILES_OUT, LOGISTIC_STEP) = range(15)
+ TILES_OUT, CURVED) = range(15)
 
-# x, y, other: where the first pixel of the first image lies; _image, _plane, _row, _step: from one image, block of
-# channels, row, pixel to the next; x_down: from the window of one output row to that of the next
-NUMBERS = ("kind parts images x x_image x_plane x_row x_step x_down x_h x_w other "
-           "y y_image y_plane y_row y_step h w border deep wide channels group shares strip "
-           "taps tap_count inner weights panel weights_image biases code stride pad size across outside "
-           "tile ending").split()
-STEP = np.dtype([*((name, np.int64) for name in NUMBERS), ("low", np.float32), ("high", np.float32)])
+FIELDS = {      # of a step; all offsets and distances are in values of `m`, each kind uses some
+    "kind parts": "what it does, and in how many parts",
+    "images h w channels": "of the output: images, their rows, columns and channels",
+    "deep wide border": "blocks of channels of the input and of the output, zeros around this",
+    "x x_image x_plane x_row x_step": "the first pixel of the input; from an image, block, row, pixel to the next",
+    "x_h x_w x_down": "rows and columns of the input; from the window of one output row to that of the next",
+    "y y_image y_plane y_row y_step": "the same of the output",
+    "strip shares group": "rows of a part, in how many shares it takes the channels; blocks of channels of a tile",
+    "taps tap_count inner": "address and number of a window's offsets, and values it sees from each on",
+    "weights panel weights_image biases other": "addresses; bytes from a group of channels, an image to the next",
+    "code low high": "the activation",
+    "size stride pad": "of a window; size also of other things",
+    "across": "tiles side by side",
+    "tile ending": "addresses of the operations on tiles (window.py)",
+    "outside": "is the input the plan's, not in `m`?",
+}
+STEP = np.dtype([(name, np.float32 if name in ("low", "high") else np.int64)
+                 for names in FIELDS for name in names.split()])
 
 PIXELS, FEWER, STRIDED = window.PIXELS, window.FEWER, window.STRIDED
 ONE = f4(1)
