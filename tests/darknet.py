@@ -252,7 +252,7 @@ def _update_again(net: Network, optimizer: Any, index: int, layer: Any, rate: fl
     """AlexeyAB, share_index: the shared arrays are updated by every layer that shares them, momentum and decay too."""
     owner = layer.options.share_index + (index if layer.options.share_index < 0 else 0)
     for name, w in layer.params.items():
-        optimizer.update((owner, name), w, np.zeros_like(w), rate, images, layer.specs[name].decay)
+        optimizer.update([((owner, name), layer, w, np.zeros_like(w))], rate, images)
 
 
 def _overwritten(case: Case, net: Network) -> int:
