@@ -18,8 +18,8 @@ from runner.ops import memory, parallel, winograd
 BLOCK = 1 << 18         # values in one block of columns, about a megabyte of float32
 COLUMNS = 256           # a product should have so many columns: with fewer, BLAS is busy copying the weights
 PIXELS = 512            # over which one product of the weights' gradient sums
-PIECES = 4              # a convolution is cut into so many, if it is large enough
-WORK = 1 << 22          # multiplications a piece should have
+PIECES = 4              # the weights' gradient is cut into so many
+WORK = 1 << 23          # multiplications that are worth a second piece
 Pair = tuple[int, int]
 
 
@@ -71,14 +71,14 @@ def _products(x: np.ndarray, kernel: np.ndarray, y: np.ndarray, size: Pair, stri
 def _pieces(n: int, oh: int, ow: int, taps: int, filters: int, alone: bool) -> Iterator[tuple[slice, slice, slice]]:
     """The images, rows and filters of each piece; they follow from the shapes, never from the threads.
 
-    The columns of a piece stay in the cache.  Small images share one, unless `alone`.  Where that makes few pieces,
-    each is cut by its filters, though every part gathers the same columns.
+    The columns of a piece stay in the cache.  Small images share one, unless `alone`.  A single piece is cut in two by
+    its filters, though both gather the same columns: more parts would lose more than they share.
     """
     rows = min(oh, max(BLOCK // (taps * ow), -(-COLUMNS // ow), 1))
     rows = -(-oh // -(-oh // rows))
     together = max(1, COLUMNS // (oh * ow)) if rows == oh and not alone else 1
     count = -(-n // together) * -(-oh // rows)
-    parts = max(1, min(-(-PIECES // count), n * oh * ow * taps * filters // (count * WORK), filters // 64))
+    parts = 2 if count == 1 and n * oh * ow * taps * filters > WORK and filters > 1 else 1
     some = -(-filters // parts)
     for image, top, first in itertools.product(range(0, n, together), range(0, oh, rows), range(0, filters, some)):
         yield (slice(image, min(image + together, n)), slice(top, min(top + rows, oh)),
