@@ -46,6 +46,9 @@ def bias_activate(x: Array, biases: Array, activation: str) -> tuple[Array, Any]
         return reference.bias_activate(x, biases, activation)
     code, low, high = coded(activation)
     y = x if code < SWISH else memory.empty_like(x)
+    if x.ndim == 2:
+        parallel.for_blocks(lambda i: _bias_rows(x[i], y[i], biases, code, low, high), len(x), x.shape[1])
+        return y, None if activation == "linear" else y if code < SWISH else (x, y)
     flat, out = _flat(x), _flat(y)
     parallel.for_blocks(lambda i: _bias(flat[i], out[i], biases, code, low, high), len(x), x[:1].size)
     return y, None if activation == "linear" else y if code < SWISH else (x, y)
@@ -57,6 +60,10 @@ def bias_activate_backward(dy: Array, saved: Any, activation: str, rule: str = "
     linear = activation == "linear"
     dx, dbiases = dy if linear else memory.empty_like(dy), np.empty(dy.shape[1], f4)
     at = dy if linear else saved[0] if isinstance(saved, tuple) else saved
+    if dy.ndim == 2:
+        parallel.for_blocks(lambda k: _bias_rows_backward(at, dy, dx, linear, *coded(activation), dbiases, k.start,
+                                                          k.stop), dy.shape[1], len(dy))
+        return dx, dbiases
     flat, grad, out = _flat(at), _flat(dy), _flat(dx)
     parallel.for_blocks(lambda k: _bias_backward(flat, grad, out, linear, *coded(activation), dbiases, k.start, k.stop),
                         dy.shape[1], dy.size // dy.shape[1])
@@ -189,6 +196,26 @@ def _bias(x, y, biases, code, low, high):
 
 
 @compiled
+def _bias_rows(x, y, biases, code, low, high):
+    """The same of vectors (n, c): a run goes along the values, each with a bias of its own."""
+    buffer = np.empty(RUN, f4)
+    for i in range(len(x)):
+        for at in range(0, biases.size, RUN):
+            run, shift = x[i, at:at + RUN], biases[at:at + RUN]
+            if code == SLOPE:
+                for j in range(run.size):
+                    z = run[j] + shift[j]
+                    run[j] = z if z > 0 else z * low
+            else:
+                z = buffer[:run.size]
+                for j in range(run.size):
+                    z[j] = run[j] + shift[j]
+                if code >= SWISH:
+                    run[:] = z
+                activate_run(code, low, high, z, y[i, at:at + RUN])
+
+
+@compiled
 def _sum(a, b, total, y, code, low, high):
     buffer = np.empty(RUN, f4)
     for at in range(0, a.size, RUN):
@@ -221,3 +248,17 @@ def _bias_backward(at, dy, dx, linear, code, low, high, dbiases, start, stop):
                     part += out[j]
                 total += part
         dbiases[k] = f4(total)
+
+
+@compiled
+def _bias_rows_backward(at, dy, dx, linear, code, low, high, dbiases, start, stop):
+    """The same of vectors (n, c)."""
+    totals = np.zeros(stop - start)
+    for i in range(len(dy)):
+        out = dx[i, start:stop]
+        if not linear:
+            slope_run(code, low, high, at[i, start:stop], dy[i, start:stop], out)
+        for j in range(out.size):
+            totals[j] += out[j]
+    for j in range(totals.size):
+        dbiases[start + j] = f4(totals[j])
