@@ -74,15 +74,14 @@ def packed(weights: Array, groups: int) -> list[Array]:
     return [conv_product.pack(part) for part in weights.reshape(groups, len(weights) // groups, -1)]
 
 
-def forward(x: Array, packed: list[Array], y: Array, size: Pair, stride: Pair, padding: Pair, dilation: int,
-            finish: conv_product.Finish = conv_product.NOTHING) -> None:
-    """y = act(conv(x) + biases) with weights as `packed` gives them."""
+def forward(x: Array, packed: list[Array], y: Array, size: Pair, stride: Pair, padding: Pair, dilation: int) -> None:
+    """y = conv(x) with weights as `packed` gives them."""
     if packed[0].ndim == 2:
-        conv_depthwise.depthwise(x, taps(size, padding, dilation), stride, packed[0], y, finish)
+        conv_depthwise.depthwise(x, taps(size, padding, dilation), stride, packed[0], y)
         return
     if is_plain(size, stride, padding) and x.shape[2:] == y.shape[2:]:
         x, y = flat(x), flat(y)
-    conv_product.product(x, taps(size, padding, dilation), stride, y.shape[2:], packed, y, finish=finish)
+    conv_product.product(x, taps(size, padding, dilation), stride, y.shape[2:], packed, y)
 
 
 def data_gradient(dy: Array, shape: tuple[int, ...], weights: Array, stride: Pair, padding: Pair, dilation: int,

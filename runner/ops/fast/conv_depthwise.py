@@ -10,9 +10,8 @@ import numpy as np
 from runner.ops import parallel
 from runner.ops.fast.compiling import compiled
 from runner.ops.fast.conv_gather import pixel_pairs, pixels
-from runner.ops.fast.conv_product import NOTHING, Finish
 from runner.ops.fast.conv_tile import LANES, WINDOW, copy_rows, copy_run, shifted1, shifted5, shifted9, window
-from runner.ops.fast.scalar import activate_run, f4
+from runner.ops.fast.scalar import f4
 from runner.ops.fast.vectors import join
 
 Array = np.ndarray
@@ -20,13 +19,13 @@ STEP = WINDOW * LANES
 FLUSH = 4096        # points summed up in vectors before their lanes are
 
 
-def depthwise(x: Array, taps: Array, step: tuple[int, int], weights: Array, y: Array, finish: Finish = NOTHING) -> None:
+def depthwise(x: Array, taps: Array, step: tuple[int, int], weights: Array, y: Array) -> None:
     """y[n, f, point] = sum over taps t of weights[f, t] x[n, f c / filters, step point + t].
 
     x (n, c, h, w), weights (filters, t), y (n, filters, oh, ow).
     """
     n, filters, oh, ow = y.shape
-    parallel.for_blocks(lambda i: _depthwise(x, taps, *step, weights, *finish, y, i.start, i.stop), n * filters,
+    parallel.for_blocks(lambda i: _depthwise(x, taps, *step, weights, y, i.start, i.stop), n * filters,
                         oh * ow)
 
 
@@ -110,7 +109,7 @@ def _whole(points):
 
 
 @compiled
-def _depthwise(x, taps, sy, sx, weights, biases, code, low, high, y, first, last):
+def _depthwise(x, taps, sy, sx, weights, y, first, last):
     _, filters, gh, gw = y.shape
     each, depth = filters // x.shape[1], len(taps)
     y0, x0, tall, pitch, starts = _layout(taps, sy, sx, gh, gw)
@@ -123,10 +122,6 @@ def _depthwise(x, taps, sy, sx, weights, biases, code, low, high, y, first, last
             _sort(x, n, f // each, y0, x0, sy, sx, tall, pitch, sorted_)
         for q in range(0, points, STEP):
             window(flat, f * depth, starts, depth, sorted_, q, sums, q)
-        if len(biases):
-            for q in range(points):
-                sums[q] += biases[f]
-            activate_run(code, low, high, sums, sums)
         copy_rows(sums, 0, pitch, out, i * gh * gw, gw, gh, gw)
 
 

@@ -6,7 +6,6 @@ through the same taps), so nothing is ever scattered and added.  A block of colu
 rows of it at a time), multiplied while it is there, and bias and activation are applied on the way out.
 """
 import threading
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from runner.ops import parallel
 from runner.ops.fast.compiling import compiled
 from runner.ops.fast.conv_gather import gather, lines_size, runs_of
 from runner.ops.fast.conv_tile import LANES, ROWS, copy_run, interleave, tile1, tile2, tile3
-from runner.ops.fast.scalar import SLOPE, activate_run, f4
+from runner.ops.fast.scalar import f4
 
 Array = np.ndarray
 DEPTH = 256         # rows of columns gathered at a time
@@ -25,17 +24,6 @@ FEW = 3             # panels of filters for which columns need not be gathered
 FILTERS = 512       # filters a block is multiplied with before it is gathered anew
 
 _own = threading.local()
-
-
-class Finish(NamedTuple):
-    """What is done to a sum on its way out: a bias is added, then the activation of this code."""
-    biases: Array
-    code: int = 0
-    low: np.float32 = f4(1)
-    high: np.float32 = f4(0)
-
-
-NOTHING = Finish(np.empty(0, f4))
 
 
 def scratch(size: int) -> Array:
@@ -65,9 +53,9 @@ def pack_turned(weights: Array, group: int, groups: int, chosen: Array) -> Array
     return panels
 
 
-def product(x: Array, taps: Array, step: tuple[int, int], grid: tuple[int, int], weights: list[Array], y: Array,
-            finish: Finish = NOTHING) -> None:
-    """y[n, f, point] = act(the gathered product + bias), for the points (down, across) of a grid.
+def product(x: Array, taps: Array, step: tuple[int, int], grid: tuple[int, int], weights: list[Array],
+            y: Array) -> None:
+    """y[n, f, point] = the gathered product, for the points (down, across) of a grid.
 
     x (n, c, h, w), taps (t, 2), y (n, f, *grid); weights: for each group pack() of (f / groups, c / groups t).
     """
@@ -91,7 +79,7 @@ def product(x: Array, taps: Array, step: tuple[int, int], grid: tuple[int, int],
         piece, share = divmod(i, shares)
         first, last = share * each, min((share + 1) * each, panels)
         _products(x, group * channels, channels, taps, *step, *grid, piece * some, min((piece + 1) * some, blocks),
-                  columns, points, rows, weights[group], first, last, filters, group * filters, *finish, y,
+                  columns, points, rows, weights[group], first, last, filters, group * filters, y,
                   scratch((rows + each * ROWS) * columns + 2 * LANES))
     parallel.for_each(work, groups * pieces * shares)
 
@@ -145,16 +133,15 @@ def multiply(a, a0, lda, panels, k, b, b0, columns, ldb, c, c0, ldc, add):
 
 @compiled
 def _products(x, c0, channels, taps, sy, sx, gh, gw, begin, end, columns, points, rows, a, first, last, filters, f0,
-              biases, code, low, high, y, buffer):
+              y, buffer):
     """Panels first..last of one group, for blocks begin..end of so many columns."""
     for block in range(begin, end):
         _product(x, c0, channels, taps, sy, sx, gh, gw, block * columns, min((block + 1) * columns, points), columns,
-                 rows, a, first, last, filters, f0, biases, code, low, high, y, buffer)
+                 rows, a, first, last, filters, f0, y, buffer)
 
 
 @compiled
-def _product(x, c0, channels, taps, sy, sx, gh, gw, q0, q1, ldb, rows, a, first, last, filters, f0, biases, code, low,
-             high, y, buffer):
+def _product(x, c0, channels, taps, sy, sx, gh, gw, q0, q1, ldb, rows, a, first, last, filters, f0, y, buffer):
     """Panels first..last of one group, for the points q0..q1."""
     runs, depth, flat, out = runs_of(gh, gw, q0, q1), len(taps), a.reshape(-1), y.reshape(-1)
     b, c = buffer[:rows * ldb + LANES], buffer[rows * ldb + LANES:]
@@ -180,19 +167,10 @@ def _product(x, c0, channels, taps, sy, sx, gh, gw, q0, q1, ldb, rows, a, first,
         gather(x, c0 + k, c0 + end, taps, sy, sx, gw, runs, b, ldb, lines)
         multiply(flat, panel, a.shape[1] * ROWS, last - first, (end - k) * depth, b, 0, width, ldb, target, start,
                  pitch, more)
-    plain = code == SLOPE and low == 1
+    if at_once:
+        return
     for f in range(first * ROWS, min(last * ROWS, filters)):
-        row = start + (f - first * ROWS) * pitch
-        done = target[row:row + width]
-        if len(biases):
-            bias = biases[f0 + f]
-            for i in range(width):
-                done[i] += bias
-            if not plain:
-                activate_run(code, low, high, done, done)
-        if at_once:
-            continue
-        at = row
+        at = start + (f - first * ROWS) * pitch
         for r in range(len(runs)):
             length = runs[r, 3]
             copy_run(c, at, out, ((runs[r, 0] * y.shape[1] + f0 + f) * gh + runs[r, 1]) * gw + runs[r, 2], length)

@@ -21,7 +21,7 @@ import numpy as np
 
 from runner.ops.fast.compiling import compiled
 from runner.ops.fast.conv_tile import LANES, ROWS, move
-from runner.ops.fast.scalar import SLOPE, activate_run, f4
+from runner.ops.fast.scalar import f4
 from runner.ops.fast.tile_products import BLOCK, DEEP, KERNELS, PANEL, PIECE
 from runner.ops.fast.vectors import Vector, transform, turn
 
@@ -91,11 +91,11 @@ def tiles_in(x, v, first, deep, pad_y, pad_x, low, high, top, bottom, across):
 
 
 @compiled
-def tiles_out(m, first, y, biases, code, slope_low, slope_high, vectors, top, bottom, across):
-    """Tiles first... of m -> y (f, oh, ow): f(A^T m A + biases), the tile rows top..bottom; m: `vectors` blocks."""
+def tiles_out(m, first, y, vectors, top, bottom, across):
+    """Tiles first... of m -> y (f, oh, ow): A^T m A, the tile rows top..bottom; m: `vectors` blocks."""
     f, oh, ow = y.shape
     half, full = np.empty(24 * across * LANES, f4), np.empty((4 * max(ow, 4 * across) + LANES) * LANES, f4)
-    flat, plain = y.reshape(-1), code == SLOPE and slope_low == 1
+    flat = y.reshape(-1)
     for k in range(vectors):
         there = min(LANES, f - k * LANES)
         for ty in range(top, bottom):
@@ -117,13 +117,6 @@ def tiles_out(m, first, y, biases, code, slope_low, slope_high, vectors, top, bo
                 for one in range(there):
                     for q in range(pixels):
                         flat[start + one * oh * ow + q] = full[q * LANES + one]
-            if len(biases):
-                for one in range(there):
-                    bias, run = biases[k * LANES + one], flat[start + one * oh * ow:start + one * oh * ow + pixels]
-                    for q in range(pixels):
-                        run[q] += bias
-                    if not plain:
-                        activate_run(code, slope_low, slope_high, run, run)
 
 
 @compiled

@@ -22,7 +22,7 @@ import numpy as np
 from runner.ops import memory, parallel
 from runner.ops.fast import tiles
 from runner.ops.fast.compiling import compiled
-from runner.ops.fast.conv_product import NOTHING, Finish, scratch
+from runner.ops.fast.conv_product import scratch
 from runner.ops.fast.conv_tile import LANES, ROWS
 from runner.ops.fast.scalar import f4
 from runner.ops.fast.tile_products import BLOCK, DEEP, KERNELS, PANEL, multiply, multiply_turned, panel, panels
@@ -37,7 +37,6 @@ DEPTH = 32              # rows of U made at a time
 MOST = 4                # blocks of channels that go through a transform in one piece of work
 LEAST = 24              # rows a product should have
 SIDE = 4, 6             # blocks of filters and of channels whose weight gradient is summed up at a time
-NO_KERNELS = np.empty((0, 0, 3, 3), f4)
 
 
 def fits(x_shape: tuple[int, ...], w_shape: tuple[int, ...], out: tuple[int, int], stride: tuple[int, int],
@@ -66,23 +65,12 @@ def transformed(weights: np.ndarray, turned: bool = False) -> np.ndarray:
     return u
 
 
-def conv(x: np.ndarray, u: np.ndarray, y: np.ndarray, padding: tuple[int, int], finish: Finish = NOTHING,
-         alone: bool = False) -> None:
-    """y = act(conv(x) + biases); u: transformed(weights, turned=True)."""
-    _conv(x, NO_KERNELS, True, u, y, padding, finish, alone)
-
-
 def forward(x: np.ndarray, weights: np.ndarray, y: np.ndarray, padding: tuple[int, int],
             turned: bool = True) -> None:
     """y = conv(x).  Not turned: y is the gradient of the data, x that of the result, the padding 2 - that of conv."""
-    few = x.shape[1] * y.shape[1] <= FEW
-    _conv(x, weights, turned, transformed(weights, turned) if few else NO_KERNELS.reshape(-1), y, padding)
-
-
-def _conv(x: np.ndarray, weights: np.ndarray, turned: bool, u: np.ndarray, y: np.ndarray, padding: tuple[int, int],
-          finish: Finish = NOTHING, alone: bool = False) -> None:
-    """u may be empty: then it is made from the weights a piece at a time."""
     c, f = x.shape[1], y.shape[1]
+    # with many channels the transformed weights are made a piece at a time
+    u = transformed(weights, turned) if c * f <= FEW else np.empty(0, f4)
     deep, vectors = _blocks(c), _blocks(f)
     th, across = _tiles(y.shape[2:])
 
@@ -92,9 +80,7 @@ def _conv(x: np.ndarray, weights: np.ndarray, turned: bool, u: np.ndarray, y: np
         m = scratch(blocks * (stop - start) * BLOCK + KERNELS * DEPTH // DEEP)
         _columns(v, blocks, deep, c, weights, turned, u, vectors, first, last, m)
         for image, top, bottom, at in parts:
-            low, high = start * LANES, min(stop * LANES, f)
-            tiles.tiles_out(m, at, y[image, low:high], finish.biases[low:high], *finish[1:], stop - start, top, bottom,
-                            across)
+            tiles.tiles_out(m, at, y[image, start * LANES:stop * LANES], stop - start, top, bottom, across)
 
     def strip(image: int, top: int, bottom: int) -> None:
         blocks = -(-(bottom - top) * across // ROWS)
@@ -124,7 +110,7 @@ def _conv(x: np.ndarray, weights: np.ndarray, turned: bool, u: np.ndarray, y: np
         jobs = [(image, *rows) for image in range(len(x)) for rows in _strips(th, 36 * (c + min(f, PANEL)) * across)]
         parallel.for_each(lambda j: strip(*jobs[j]), len(jobs))
     else:
-        for job in _groups(len(x), th, across, 36 * c, alone):
+        for job in _groups(len(x), th, across, 36 * c):
             group(*job)
 
 
@@ -236,12 +222,11 @@ def _strips(rows: int, values: int) -> Iterator[tuple[int, int]]:
         yield top, min(top + each, rows)
 
 
-def _groups(images: int, rows: int, across: int, values: int,
-            alone: bool = False, room: int = 0) -> Iterator[tuple[range, int, int]]:
+def _groups(images: int, rows: int, across: int, values: int, room: int = 0) -> Iterator[tuple[range, int, int]]:
     """Images, and tile rows of them, whose transforms are held at one time."""
     room = max(1, (room or GROUP) // values)    # tiles
     each = max(1, min(rows, room // across))
-    count = max(1, room // (rows * across)) if each == rows and not alone else 1
+    count = max(1, room // (rows * across)) if each == rows else 1
     for first in range(0, images, count):
         for top in range(0, rows, each):
             yield range(first, min(first + count, images)), top, min(top + each, rows)
