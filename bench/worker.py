@@ -3,6 +3,7 @@
 Orders are lines of JSON on stdin: {"do": "prepare", "task": ...}, {"do": "time", "runs": ...}; each is answered by one
 line.  A process of its own keeps one library's threads, allocator and memory out of another's numbers.
 """
+import gc
 import importlib
 import json
 import os
@@ -53,6 +54,8 @@ def main(peer: str, case: str, threads: str) -> None:
         order = json.loads(line)
         try:
             if order["do"] == "prepare":
+                run = now = None        # one network at a time, as a user has them
+                gc.collect()
                 now = ready(peer, case, order["task"], int(threads))
                 outputs = [np.asarray(y, np.float32) for y in now.outputs()]
                 np.savez(order["outputs"], *outputs)

@@ -24,6 +24,7 @@ from runner.recipe import Instance, Recipe, make_recipe
 
 LIGHT = 1 << 23     # operations a call must be worth, or handing it to another thread costs more than it saves
 ROOM = 1 << 25      # bytes of memory the images of one call take together
+SMALL = 1 << 20     # bytes that may wait for a call that perhaps never comes
 
 
 class Plan:
@@ -90,10 +91,11 @@ class Plan:
         return outs
 
     def _together(self, x: np.ndarray, keep: tuple[int, ...], outs: dict[int, np.ndarray]) -> None:
-        """As many images at a time as have room."""
+        """As many images at a time as have room, about as many each time."""
         n, most = len(x), max(1, ROOM // max(1, self._recipe(keep, 1).size))
-        for first in range(0, n, most):
-            part = slice(first, min(first + most, n))
+        each = -(-n // -(-n // most))
+        for first in range(0, n, each):
+            part = slice(first, min(first + each, n))
             rows = part.stop - first
             with (self._instance(keep, rows) as instance,
                   parallel.alone() if rows * self._flops < LIGHT else nullcontext()):
@@ -115,6 +117,9 @@ class Plan:
     def _instance(self, keep: tuple[int, ...], rows: int) -> Iterator[Instance]:
         """Memory nobody else uses meanwhile."""
         recipe = self._recipe(keep, rows)
+        for other in list(self._recipes.values()):
+            if other is not recipe and other.size > SMALL:
+                other.idle.clear()      # memory for another number of images, or other outputs
         try:
             instance = recipe.idle.pop()
         except IndexError:
@@ -135,6 +140,8 @@ class Plan:
         if run is None or (key[1] != rows and not hasattr(run, "write")):     # a kernel is the same for any rows
             key = index, rows
             if key not in self._prepared:
-                self._prepared[key] = layer.prepare(rows)
+                run = self._prepared[key] = layer.prepare(rows)
+                if hasattr(run, "ready"):
+                    run.ready()
             run = self._prepared[key]
         return run

@@ -58,6 +58,9 @@ class Kernel(Protocol):
     """An operation of a program."""
     border: int         # zeros around its inputs it counts on
 
+    def ready(self) -> None:
+        """Work out what does not depend on the images; afterwards the weights it was given are not kept."""
+
     def layouts(self, shapes: list[Shape], border: int) -> tuple[list[Layout], Layout]:
         """Of its inputs and its output, where all blocked images of the plan have this border."""
 

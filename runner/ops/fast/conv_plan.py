@@ -115,6 +115,9 @@ class Conv(Base):
             biases[:len(self.biases)] = self.biases
         return biases
 
+    def ready(self) -> None:
+        assert self.packed.size == self.packed_size
+
     @property
     def packed_size(self) -> int:
         _, c, kh, kw = self.filters
@@ -279,6 +282,10 @@ class Grouped(Base):
 
     def out_shape(self, shape: Shape) -> Shape:
         return sum(part.filters[0] for part in self.parts), *self.parts[0].out
+
+    def ready(self) -> None:
+        for part in self.parts:
+            part.ready()
 
     def room(self, rows: int) -> int:
         return max(part.room(rows) for part in self.parts)

@@ -27,6 +27,9 @@ class Base:
     border = 0
     slow: Run | None = None
 
+    def ready(self) -> None:
+        """Most have nothing to work out."""
+
     def layouts(self, shapes: list[Shape], border: int) -> tuple[list[Layout], Layout]:
         return [Layout(LANES, border)] * len(shapes), Layout(LANES, border)
 
