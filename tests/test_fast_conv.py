@@ -1,6 +1,7 @@
 """The compiled convolutions against the reference on random shapes, and the same bits for any number of threads."""
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.ops import fast
+from runner.ops.fast import conv_small
 
 few = settings(max_examples=60, deadline=None)      # the first example waits for the compiler
 sides = st.integers(1, 3)
@@ -43,10 +45,26 @@ def close(got: np.ndarray, want: np.ndarray, limit: float = 2e-5) -> None:
     np.testing.assert_allclose(got, want, rtol=0, atol=limit * max(np.abs(want).max(initial=0), 1e-3))
 
 
+@contextmanager
+def without_the_small_way(off: bool) -> Iterator[None]:
+    """Nearly all shapes here are small: others are to meet them too."""
+    before = conv_small.SMALL
+    conv_small.SMALL = () if off else before
+    try:
+        yield
+    finally:
+        conv_small.SMALL = before
+
+
+@pytest.mark.parametrize("small", [True, False])
 @few
-@given(cases())
-def test_convolution_and_gradients(case: tuple) -> None:
-    x, weights, geometry = case
+@given(case=cases())
+def test_convolution_and_gradients(small: bool, case: tuple) -> None:
+    with without_the_small_way(not small):
+        check_gradients(*case)
+
+
+def check_gradients(x: np.ndarray, weights: np.ndarray, geometry: dict[str, Any]) -> None:
     y = conv.conv2d(x, weights, **geometry)
     close(fast.conv2d(x, weights, **geometry), y)
     dy = np.random.default_rng(1).normal(size=y.shape).astype("float32")

@@ -1,14 +1,15 @@
 """Convolution and its gradients, compiled: which algorithm takes which shape.
 
-`winograd` takes 3 x 3 at stride 1 where images are large enough, `conv_product` every other shape of float32 arrays;
-what is not float32 or not contiguous goes to the reference.
+In training `conv_small` takes small images with few channels.  `winograd` takes 3 x 3 at stride 1 where images are
+large enough, `conv_product` every other shape of float32 arrays.  What is not float32 or not contiguous goes to the
+reference.
 """
 import numpy as np
 
 from runner.ops import conv as reference
 from runner.ops import memory
 from runner.ops.conv import Pair, conv_out
-from runner.ops.fast import conv_depthwise, conv_product, conv_strided, conv_weights, winograd
+from runner.ops.fast import conv_depthwise, conv_product, conv_small, conv_strided, conv_weights, winograd
 
 Array = np.ndarray
 
@@ -23,6 +24,9 @@ def conv2d(x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1), padding
     oh, ow = out_size or (conv_out(h, kh, stride[0], padding[0], dilation),
                           conv_out(w, kw, stride[1], padding[1], dilation))
     y = memory.empty((n, f, oh, ow), x.dtype)
+    if not alone and conv_small.fits(n, weights.shape, (oh, ow), groups):
+        conv_small.forward(x, weights, y, stride, padding, dilation)
+        return y
     if winograd.fits(x.shape, weights.shape, (oh, ow), stride, padding, dilation, groups, alone):
         winograd.forward(x, weights, y, padding)
         return y
@@ -36,6 +40,8 @@ def conv2d_backward(dy: np.ndarray, x: np.ndarray, weights: np.ndarray, *, strid
     if not fits(dy, x, weights):
         return reference.conv2d_backward(dy, x, weights, stride=stride, padding=padding, dilation=dilation,
                                          groups=groups, need_dx=need_dx)
+    if conv_small.fits(len(x), weights.shape, dy.shape[2:], groups):
+        return conv_small.backward(dy, x, weights, stride, padding, dilation, need_dx)
     if winograd.fits(x.shape, weights.shape, dy.shape[2:], stride, padding, dilation, groups):
         return winograd.backward(dy, x, weights, padding, need_dx)
     dx = data_gradient(dy, x.shape, weights, stride, padding, dilation, groups) if need_dx else None
