@@ -146,6 +146,14 @@ def test_bias_with_its_activation(shape: tuple, name: str, seed: int) -> None:
     np.testing.assert_allclose(total, want_total, rtol=0, atol=1e-6 * max(1, np.abs(dy).sum(axis=(0, 2, 3)).max()))
 
 
+@few
+@given(st.integers(0, 5), st.integers(1, 4), st.integers(1, 40), st.sampled_from([.1, 1., 3.]), seeds)
+def test_softmax(rows: int, groups: int, size: int, temperature: float, seed: int) -> None:
+    x = normal(seed, rows, groups * size) * 30
+    close(fast.softmax(x, groups, temperature), ops.REFERENCE["softmax"](x, groups, temperature))
+    same_bits(lambda: [fast.softmax(np.tile(x, (300, 1)), groups, temperature)])
+
+
 def test_the_bits_of_fused_kernels() -> None:
     x, dy, v = normal(1, 5, 30, 40, 51), normal(2, 5, 30, 40, 51), normal(3, 30)
 

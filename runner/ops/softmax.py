@@ -9,7 +9,7 @@ from runner.ops.loss import MASKED
 
 def softmax(x: np.ndarray, groups: int = 1, temperature: float = 1.0) -> np.ndarray:
     """x (n, k) -> p (n, k): each of `groups` equal blocks sums to 1; p = exp(x / temperature) / sum."""
-    blocks = x.reshape(len(x), groups, -1) * x.dtype.type(1 / temperature)
+    blocks = x.reshape(len(x), groups, x.shape[1] // groups) * x.dtype.type(1 / temperature)
     return _normalise(blocks, -1).reshape(x.shape)
 
 

@@ -19,6 +19,7 @@ from runner.ops.fast.image import cut_out, distort, resize, rotate_crop
 from runner.ops.fast.planned import plan_add, plan_avgpool, plan_logistic, plan_maxpool2d, plan_softmax, plan_upsample
 from runner.ops.fast.pool import avgpool, avgpool_backward, maxpool2d, maxpool2d_backward
 from runner.ops.fast.resample import downsample, upsample, upsample_backward
+from runner.ops.fast.softmax import softmax
 from runner.ops.fast.update import adam_update, plan_adam, plan_finite, plan_sgd, sgd_update
 
 __all__ = ["activate", "activate_backward", "adam_update", "avgpool", "avgpool_backward", "batchnorm_activate",
@@ -27,4 +28,4 @@ __all__ = ["activate", "activate_backward", "adam_update", "avgpool", "avgpool_b
            "dense_weight_gradient", "distort", "downsample", "lstm_cell", "lstm_cell_backward", "maxpool2d",
            "maxpool2d_backward", "plan_adam", "plan_add", "plan_avgpool", "plan_conv2d", "plan_dense", "plan_finite",
            "plan_logistic", "plan_maxpool2d", "plan_sgd", "plan_softmax", "plan_upsample", "resize", "rotate_crop",
-           "sgd_update", "sum_activate", "upsample", "upsample_backward"]
+           "sgd_update", "softmax", "sum_activate", "upsample", "upsample_backward"]

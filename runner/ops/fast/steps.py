@@ -9,7 +9,8 @@ import numpy as np
 from runner.ops.fast import window
 from runner.ops.fast.compiling import compiled
 from runner.ops.fast.conv_tile import LANES
-from runner.ops.fast.scalar import LOGISTIC, SLOPE, activate_run, exp, f4
+from runner.ops.fast.scalar import LOGISTIC, SLOPE, activate_run, f4
+from runner.ops.fast.softmax import softmax_rows
 from runner.ops.fast.tiles import input_step, output_step
 from runner.ops.fast.vectors import turn
 from runner.ops.fast.window import run_tile, value
@@ -219,15 +220,8 @@ def do_dense(s, part, m, spare):
 def do_softmax(s, part, m):
     """Groups of s.size values; s.low: 1 / temperature."""
     image, k = part // s.wide, part % s.wide
-    x, y = m[s.x + image * s.x_image + k * s.size:], m[s.y + image * s.y_image + k * s.size:]
-    most, total = x[0], f4(0)
-    for i in range(s.size):
-        most = max(most, x[i])
-    for i in range(s.size):
-        y[i] = exp((x[i] - most) * s.low)
-        total += y[i]
-    for i in range(s.size):
-        y[i] /= total
+    x, y = s.x + image * s.x_image + k * s.size, s.y + image * s.y_image + k * s.size
+    softmax_rows(m[x:x + s.size].reshape(1, -1), m[y:y + s.size].reshape(1, -1), s.low)
 
 
 @compiled
