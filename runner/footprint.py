@@ -61,7 +61,8 @@ def inference(net: Network) -> Footprint:
                              dry=True)
     given = sum(_bytes(net, net.layers[index].out_shape) for index in keep)
     spare = max((program.spare for program in recipe.programs), default=0) * parallel.threads() * 4
-    held = sum(program.held for program in recipe.programs)
+    # what the programs hold, and the weights of one layer while they are packed
+    held = sum(program.held for program in recipe.programs) + max(map(_values, net.layers)) * net.env.dtype.itemsize
     return Footprint(1, weights, 0, 0, recipe.size + given, 2 * _bytes(net, net.in_shape),
                      spare + held if recipe.programs else _folded(net) + _scratch(net, training=False))
 

@@ -144,6 +144,7 @@ def test_a_control_groups_limit(tmp_path: Path) -> None:
 
 # What NumPy asks for is counted, not the pages the system maps: those depend on its allocator and on the machine
 MEASURE = """
+import gc
 import sys
 import tracemalloc
 import numpy as np
@@ -154,21 +155,26 @@ from runner.optim import make_optimizer
 
 parallel.set_threads(1)     # how much of their scratch several threads need at one time is chance
 
-def step(net):
+def infer(net):
+    net.optimized().predict(np.zeros((1, *net.in_shape), "f4"))
+
+def train(net):
     optimizer, n = make_optimizer(net), net.options.batch
     for _ in range(2):
         _, tape = net.forward(np.random.default_rng(0).random((n, *net.in_shape), np.float32), train=True)
         net.backward(tape, np.eye(int(np.prod(net.out_shape)), dtype="f4")[np.zeros(n, int)])
         optimizer.step(1e-6, n)
 
-small = runner.load(sys.argv[1], settings=["net.width=32", "net.height=32", "net.batch=2", "net.subdivisions=1"])
-step(small)
+run, need = (train, footprint.training) if sys.argv[1] == "train" else (infer, footprint.inference)
+small = runner.load(sys.argv[2], settings=["net.width=32", "net.height=32", "net.batch=2", "net.subdivisions=1"])
+run(small)
 del small
+gc.collect()
 memory.release()
 tracemalloc.start()
-net = runner.load(sys.argv[1], settings=sys.argv[2:])
-need = footprint.training(net)
-step(net)
+net = runner.load(sys.argv[2], settings=sys.argv[3:])
+need = need(net)
+run(net)
 held, _ = memory.usage()
 unused = sum(region.size for region in memory._pool._regions) - held     # never lent, so never written to
 print((need.total - need.inputs) / (tracemalloc.get_traced_memory()[1] - unused))
@@ -178,6 +184,17 @@ print((need.total - need.inputs) / (tracemalloc.get_traced_memory()[1] - unused)
 @pytest.mark.slow
 @pytest.mark.parametrize("cfg, batch", [("cifar", 64), ("tiny", 8), ("resnet18", 8)])
 def test_the_prediction_is_near_the_measured_peak(cfg: str, batch: int) -> None:
-    done = subprocess.run([sys.executable, "-c", MEASURE, f"cfg/{cfg}.cfg", f"net.batch={batch}",
-                           "net.subdivisions=1"], cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
-    assert 0.85 < float(done.stdout) < 1.2
+    assert 0.85 < measure("train", f"cfg/{cfg}.cfg", f"net.batch={batch}", "net.subdivisions=1") < 1.2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cfg", ["cifar", "tiny", "resnet18"])
+def test_the_prediction_for_inference_too(cfg: str) -> None:
+    assert 0.85 < measure("infer", f"cfg/{cfg}.cfg") < 1.2
+
+
+def measure(*arguments: str) -> float:
+    """What was foretold over what was taken."""
+    done = subprocess.run([sys.executable, "-c", MEASURE, *arguments], cwd=ROOT, capture_output=True, text=True,
+                          timeout=300, check=True)
+    return float(done.stdout)

@@ -58,8 +58,9 @@ def folded(layer: Layer, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     else:
         deviation = np.sqrt(variance + compat.batchnorm_epsilon)
     factor = layer.params["scales"] / deviation
-    return ((weights * factor.reshape(-1, *[1] * (weights.ndim - 1))).astype(weights.dtype),
-            (biases - layer.buffers["rolling_mean"] * factor).astype(biases.dtype))
+    scaled = np.multiply(weights, factor.reshape(-1, *[1] * (weights.ndim - 1)), out=np.empty_like(weights),
+                         casting="same_kind")       # computed in float64, but not all of it held at once
+    return scaled, (biases - layer.buffers["rolling_mean"] * factor).astype(biases.dtype)
 
 
 def keeps(layer: Layer, values: int, activation: str) -> Kept:

@@ -36,7 +36,7 @@ def plan_conv2d(weights: np.ndarray, biases: np.ndarray | None, activation: str,
                 stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: int = 1, groups: int = 1,
                 out_size: Pair | None = None) -> Run:
     f, _, kh, kw = weights.shape
-    if not conv.fits(weights) or activation not in CODES:
+    if weights.dtype != f4 or not weights.size or activation not in CODES:
         return reference.plan_conv2d(weights, biases, activation, in_shape, stride=stride, padding=padding,
                                      dilation=dilation, groups=groups, out_size=out_size)
     oh, ow = out_size or (conv_out(in_shape[2], kh, stride[0], padding[0], dilation),
