@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from runner import ops
 from runner.errors import RunnerError
 from runner.layers.base import Layer
 from runner.layers.convolutional import Convolutional
@@ -49,7 +50,7 @@ def training(net: Network, images: int | None = None) -> Footprint:
     learned = sum(_values(layer) for layer in _owners(net)) * net.env.dtype.itemsize
     return Footprint(rows, weights, learned, learned * state_arrays(net.options),
                      max(_through_training(net, rows)), BATCHES_AHEAD * rows * _bytes(net, net.in_shape),
-                     _scratch(net, training=True))
+                     _scratch(net, rows, training=True))
 
 
 def inference(net: Network) -> Footprint:
@@ -64,7 +65,7 @@ def inference(net: Network) -> Footprint:
     # what the programs hold, and the weights of one layer while they are packed
     held = sum(program.held for program in recipe.programs) + max(map(_values, net.layers)) * net.env.dtype.itemsize
     return Footprint(1, weights, 0, 0, recipe.size + given, 2 * _bytes(net, net.in_shape),
-                     spare + held if recipe.programs else _folded(net) + _scratch(net, training=False))
+                     spare + held if recipe.programs else _folded(net) + _scratch(net, 1, training=False))
 
 
 @contextmanager
@@ -143,15 +144,15 @@ def _through_training(net: Network, rows: int) -> Iterator[int]:
         pending = pending - {i} | below
 
 
-def _scratch(net: Network, *, training: bool) -> int:
-    """Columns and padded images of every thread; in training the weights turned round, and parts of their gradient."""
-    turned = max((spec.size for layer in net.layers if isinstance(layer, Convolutional)
-                  for name, spec in layer.specs.items() if name == "weights"), default=0) * net.env.dtype.itemsize
-    padded = max((sum(layer.bytes_of(shape) for shape in layer.in_shapes) for layer in net.layers
-                  if isinstance(layer, Convolutional)), default=0)
+def _scratch(net: Network, rows: int, *, training: bool) -> int:
+    """Columns and padded images of every thread; in training also what the weights of a layer are turned into."""
+    convolutions = [layer for layer in net.layers if isinstance(layer, Convolutional)]
+    padded = max((sum(layer.bytes_of(shape) for shape in layer.in_shapes) for layer in convolutions), default=0)
     if not training:
         return parallel.threads() * (WORKSPACE + padded)
-    return parallel.threads() * (WORKSPACE + 2 * padded) + (parallel.WAVE + 2) * turned
+    work = max((ops.conv2d_workspace(rows, layer.specs["weights"].shape, layer.sharp_shape[1:], layer.stride,
+                                     layer.dilation, layer.groups) for layer in convolutions), default=0)
+    return parallel.threads() * (WORKSPACE + 2 * padded) + work * net.env.dtype.itemsize
 
 
 def _folded(net: Network) -> int:

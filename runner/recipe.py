@@ -91,7 +91,7 @@ class Instance:
 
     def __init__(self, recipe: Recipe):
         self.direct = recipe.direct
-        self.memory = memory.empty(max(recipe.size, 64), np.uint8)
+        self.memory = memory.empty(max(-(-recipe.size // ALIGN), 1) * ALIGN, np.uint8)
         self.calls: list[tuple[Callable[..., Any], list[Any]]] = []
         self.from_input: list[tuple[list[Any], int, Place]] = []
         for run, places in recipe.calls:
@@ -343,8 +343,7 @@ def _lay_out(stores: list[Store]) -> int:
             at = max(at, -(-(other.at + other.size) // ALIGN) * ALIGN)
         store.at = at
         placed.append(store)
-    size = max((store.at + store.size for store in placed), default=0)
-    return -(-size // ALIGN) * ALIGN
+    return max((store.at + store.size for store in placed), default=0)
 
 
 def _direct(recipe: Recipe) -> dict[int, int]:

@@ -15,7 +15,7 @@ from runner.errors import MissingExtra, UsageError
 from runner.ops.activation import ACTIVATIONS, CHANNELS, FROM_INPUT, activate, activate_backward, logistic, signs
 from runner.ops.box import BOX_GRADIENTS, box_gradient, box_rmse, ciou, diou, diounms, giou, iou
 from runner.ops.cell import lstm_cell, lstm_cell_backward
-from runner.ops.conv import conv2d, conv2d_backward, conv2d_transpose, conv2d_transpose_backward
+from runner.ops.conv import conv2d, conv2d_backward, conv2d_transpose, conv2d_transpose_backward, conv2d_workspace
 from runner.ops.dense import dense, dense_input_gradient, dense_weight_gradient
 from runner.ops.fused import (
     batchnorm_activate,

@@ -8,6 +8,7 @@ piece are copied out of it by rows and stay in the cache until they are multipli
 The gradient of the data is a convolution again.  3 x 3 on larger maps: winograd.py.
 """
 import itertools
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -295,3 +296,10 @@ def _depthwise_backward(dy: np.ndarray, x: np.ndarray, weights: np.ndarray, dx: 
             dx[i] = spread[..., padding[0]:padding[0] + h, padding[1]:padding[1] + w]
     parallel.for_blocks(block, n, dy[0].size)
     return dx, parts.sum(axis=0).reshape(weights.shape)
+
+
+def conv2d_workspace(n: int, w_shape: tuple[int, ...], out: Pair, stride: Pair, dilation: int, groups: int) -> int:
+    """Values a training step holds of a convolution of n images, beside its arguments and its results."""
+    if winograd.fits(n, w_shape, out, stride, dilation, groups):
+        return (winograd.PARTS + parallel.threads()) * 36 * w_shape[0] * w_shape[1]
+    return (parallel.WAVE + 2) * math.prod(w_shape)

@@ -5,7 +5,13 @@ saves for backward is what these save, so either backward takes it.
 """
 from runner.ops.fast.activation import activate, activate_backward
 from runner.ops.fast.cell import lstm_cell, lstm_cell_backward
-from runner.ops.fast.conv import conv2d, conv2d_backward, conv2d_transpose, conv2d_transpose_backward
+from runner.ops.fast.conv import (
+    conv2d,
+    conv2d_backward,
+    conv2d_transpose,
+    conv2d_transpose_backward,
+    conv2d_workspace,
+)
 from runner.ops.fast.conv_plan import plan_conv2d
 from runner.ops.fast.dense import dense, dense_input_gradient, dense_weight_gradient, plan_dense
 from runner.ops.fast.fused import (
@@ -24,8 +30,8 @@ from runner.ops.fast.update import adam_update, plan_adam, plan_finite, plan_sgd
 
 __all__ = ["activate", "activate_backward", "adam_update", "avgpool", "avgpool_backward", "batchnorm_activate",
            "batchnorm_activate_backward", "bias_activate", "bias_activate_backward", "conv2d", "conv2d_backward",
-           "conv2d_transpose", "conv2d_transpose_backward", "cut_out", "dense", "dense_input_gradient",
-           "dense_weight_gradient", "distort", "downsample", "lstm_cell", "lstm_cell_backward", "maxpool2d",
-           "maxpool2d_backward", "plan_adam", "plan_add", "plan_avgpool", "plan_conv2d", "plan_dense", "plan_finite",
-           "plan_logistic", "plan_maxpool2d", "plan_sgd", "plan_softmax", "plan_upsample", "resize", "rotate_crop",
-           "sgd_update", "softmax", "sum_activate", "upsample", "upsample_backward"]
+           "conv2d_transpose", "conv2d_transpose_backward", "conv2d_workspace", "cut_out", "dense",
+           "dense_input_gradient", "dense_weight_gradient", "distort", "downsample", "lstm_cell", "lstm_cell_backward",
+           "maxpool2d", "maxpool2d_backward", "plan_adam", "plan_add", "plan_avgpool", "plan_conv2d", "plan_dense",
+           "plan_finite", "plan_logistic", "plan_maxpool2d", "plan_sgd", "plan_softmax", "plan_upsample", "resize",
+           "rotate_crop", "sgd_update", "softmax", "sum_activate", "upsample", "upsample_backward"]

@@ -4,10 +4,12 @@ In training `conv_small` takes small images with few channels.  `winograd` takes
 large enough, `conv_product` every other shape of float32 arrays.  What is not float32 or not contiguous goes to the
 reference.
 """
+import math
+
 import numpy as np
 
 from runner.ops import conv as reference
-from runner.ops import memory
+from runner.ops import memory, parallel
 from runner.ops.conv import Pair, conv_out
 from runner.ops.fast import conv_depthwise, conv_product, conv_small, conv_strided, conv_weights, winograd
 
@@ -126,3 +128,7 @@ def is_plain(size: Pair, stride: Pair, padding: Pair) -> bool:
 
 def flat(x: Array) -> Array:
     return x.reshape(*x.shape[:2], 1, -1)
+
+
+def conv2d_workspace(n: int, w_shape: tuple[int, ...], out: Pair, stride: Pair, dilation: int, groups: int) -> int:
+    return (parallel.WAVE + 2) * math.prod(w_shape)     # weights turned round, and parts of their gradient
