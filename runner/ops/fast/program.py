@@ -6,6 +6,7 @@ whoever takes its part, so the results do not depend on the threads.
 """
 import platform
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -75,22 +76,21 @@ class Program:
         for row, numbers in zip(table, self._steps, strict=True):
             for name, value in numbers.items():
                 row[name] = value
-        taps, m = np.array(self._taps or [0]), buffer.view(f4)
+        taps, spares = np.array(self._taps or [0]), list[np.ndarray]()
         table["taps"] = taps.ctypes.data + 8 * table["taps"]
-        kept = *self._kept, taps
-        spares: list[np.ndarray] = []
+        return partial(self._run, table, taps, buffer.view(f4), spares)
 
-        def run(given: np.ndarray) -> None:
-            given = given.reshape(-1)
-            if not given.flags.writeable:       # it would be another type to the compiler
-                given = given.copy()
-            threads = 1 if parallel.inside_worker() else parallel.threads()
-            while len(spares) < threads:
-                spares.append(memory.empty(self.spare))
-            counters = np.zeros((len(table), 2), np.int64)
-            parallel.for_each(lambda i: work(table, m, given, spares[i], counters), threads)
-            assert kept is not None
-        return run
+    def _run(self, table: np.ndarray, taps: np.ndarray, m: np.ndarray, spares: list[np.ndarray],
+             given: np.ndarray) -> None:
+        """taps and the arrays in self are known to the table by their addresses: they must outlive the call."""
+        given = given.reshape(-1)
+        if not given.flags.writeable:       # it would be another type to the compiler
+            given = given.copy()
+        threads = 1 if parallel.inside_worker() else parallel.threads()
+        while len(spares) < threads:
+            spares.append(memory.empty(self.spare))
+        counters = np.zeros((len(table), 2), np.int64)
+        parallel.for_each(lambda i: work(table, m, given, spares[i], counters), threads)
 
 
 @intrinsic
