@@ -198,3 +198,13 @@ def measure(*arguments: str) -> float:
     done = subprocess.run([sys.executable, "-c", MEASURE, *arguments], cwd=ROOT, capture_output=True, text=True,
                           timeout=300, check=True)
     return float(done.stdout)
+
+
+def test_the_kernels_are_chosen_before_memory_is_foretold() -> None:
+    """`summary` makes no arrays, yet tells what `predict` will take with the kernels it will use."""
+    code = ("import runner; from runner.footprint import inference\n"
+            "print(*(inference(runner.load('cfg/cifar.cfg', allocate=how)).total for how in (False, True)))")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300,
+                          check=True)
+    alone, allocated = done.stdout.split()
+    assert alone == allocated
