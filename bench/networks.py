@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 import runner
+from runner.analysis.profiling import example
 from runner.config import Report, override, read
 from runner.layers import Dropout
 from runner.network import ALIASES, Network
-from runner.profiling import example
 
 ROOT = Path(__file__).parents[1]
 SEED = 7

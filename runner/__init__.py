@@ -14,8 +14,8 @@ __version__ = "0.1.0"
 
 # where each public name lives; imported on first use, so that `--help` does not wait for NumPy
 _HOME = {"load": "runner.network", "check": "runner.network", "Network": "runner.network",
-         "train": "runner.training", "Step": "runner.training", "infer": "runner.inference",
-         "Result": "runner.inference", "layers": "runner", "ops": "runner", "RunnerError": "runner.errors"}
+         "train": "runner.training", "Step": "runner.training", "infer": "runner.inference.classify",
+         "Result": "runner.inference.classify", "layers": "runner", "ops": "runner", "RunnerError": "runner.errors"}
 
 __all__ = [*_HOME, "__version__"]
 

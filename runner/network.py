@@ -14,12 +14,12 @@ from runner import compat as compat_table
 from runner import layers, ops
 from runner.config import Report, Section, override, read
 from runner.errors import CfgError, ShapeError
-from runner.layers.base import Env, Head, Layer, Shape, shape_text
 from runner.layers.convolutional import NOT_SHARED
-from runner.layers.net import NetOptions
+from runner.layers.shared.base import Env, Head, Layer, Shape, shape_text
+from runner.net_options import NetOptions
 
 if TYPE_CHECKING:
-    from runner.plan import Plan
+    from runner.inference.plan import Plan
 
 ALIASES = {name: kind.names[0] for name, kind in layers.LAYERS.items()} | {"net": "net", "network": "net"}
 
@@ -208,8 +208,8 @@ class Network:
             self.env.rng, self.env.sampling = before, False
 
     def optimized(self) -> "Plan":
-        """A runner.plan.Plan: this network made ready for inference, with the weights as they are now."""
-        from runner.plan import Plan
+        """A runner.inference.plan.Plan: this network made ready for inference, with the weights as they are now."""
+        from runner.inference.plan import Plan
         return Plan(self)
 
     def outputs(self, x: np.ndarray, train: bool = False) -> list[np.ndarray]:

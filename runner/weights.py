@@ -14,7 +14,7 @@ import numpy as np
 
 from runner.errors import WeightsError
 from runner.files import atomic_write
-from runner.layers.base import Layer
+from runner.layers.shared.base import Layer
 from runner.network import Network
 
 NORM = ("scales", "rolling_mean", "rolling_variance")

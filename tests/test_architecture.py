@@ -10,41 +10,33 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.paths import ROOT
+
 PACKAGE = ROOT / "runner"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
     {"runner.errors", "runner.files", "runner.ops"},
-    {"runner.config", "runner.compat"},
+    {"runner.config", "runner.compat", "runner.images"},
     {"runner.layers"},
-    {"runner.footprint", "runner.network", "runner.plan", "runner.recipe", "runner.weights", "runner.optim",
-     "runner.images", "runner.datasets", "runner.detection"},
-    {"runner.training", "runner.inference", "runner.finding", "runner.characters", "runner.profiling", "runner.export",
-     "runner.distributed"},
+    {"runner.network", "runner.net_options"},
+    {"runner.weights", "runner.optim", "runner.datasets", "runner.detection"},
+    {"runner.inference", "runner.run_folder"},
+    {"runner.analysis"},
+    {"runner.training"},
     {"runner.cli"},
 ]
 # neighbours on one floor do not know each other, except these
 SIDEWAYS = {
-    ("runner.weights", "runner.network"): "a .weights file holds the arrays of a network's layers, in their order",
+    ("runner.network", "runner.net_options"): "the [net] section is the network's own",
+    ("runner.network", "runner.inference"): "net.optimized() is where a user looks for it; imported when called",
     ("runner.network", "runner.weights"): "load(cfg, weights) is one call of the public face; imported when called",
-    ("runner.plan", "runner.network"): "a plan is a network made ready for inference",
-    ("runner.plan", "runner.recipe"): "and runs what a recipe says",
-    ("runner.recipe", "runner.network"): "a recipe is made of a network's layers and links",
-    ("runner.network", "runner.plan"): "net.optimized() is where a user looks for it; imported when called",
-    ("runner.footprint", "runner.network"): "the memory asked for is that of a network",
-    ("runner.footprint", "runner.optim"): "and of the arrays its optimizer keeps",
-    ("runner.footprint", "runner.recipe"): "and of the layout its plan has",
-    ("runner.optim", "runner.network"): "an optimizer steps the layers of a network",
-    ("runner.training", "runner.characters"): "the job of a character model is made of its batches and its measure",
-    ("runner.training", "runner.inference"): "images are measured in batches of the size `infer` takes",
-    ("runner.datasets", "runner.images"): "a data set knows which files are images; its loader prepares them",
 }
 REQUIRED = {"numpy", "PIL", "yaml", "tqdm"}     # what requirements.txt brings for running; the rest are extras
 LIMITS = {"runner/layers": 200, "runner": 450, "tests": 450, "tools": 450, "bench": 450}
 # file -> why it may be longer
 LONG = {
-    "runner/layers/base.py": "the contract of all layers, which a reader wants in one place; it is no layer",
+    "runner/layers/shared/base.py": "the contract of all layers, which a reader wants in one place; it is no layer",
     "runner/layers/region.py": "two forks' losses and the tree of classes, one beside the other",
     "runner/layers/yolo.py": "decoding, matching and the loss of the head are checked against each other line by line",
 }
@@ -94,7 +86,7 @@ def bound_kernels(me: str, tree: ast.AST) -> list[str]:
     return [f"{me}:{node.lineno} binds {alias.name}: write `from runner import ops` and `ops.{alias.name}(...)`"
             for node in ast.walk(tree)
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[:2] == ["runner", "ops"]
-            for alias in node.names if alias.name not in ("blocked", "memory", "parallel")]
+            for alias in node.names if alias.name not in ("inference_op", "memory", "parallel")]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -1,18 +1,17 @@
 """Whole networks give the same bits for any number of threads, in training and at inference."""
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import runner
+from runner.analysis.profiling import example
 from runner.config import Report
 from runner.ops import parallel
-from runner.profiling import example
+from tests.paths import ROOT
 
 pytestmark = pytest.mark.usefixtures("kernels", "restore_threads")
 
-ROOT = Path(__file__).parents[1]
 NETWORKS = {        # as small as they can be with every way of computing still in use
     "net": ("net.batch=8",),
     "cifar": ("net.batch=4", "net.width=20", "net.height=20"),

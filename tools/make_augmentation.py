@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from runner.datasets import Split, batches
 from runner.images import Augment, read_image, to_float
-from runner.images.contact import contact_sheet, picture_of
+from runner.images.contact_sheet import contact_sheet, picture_of
 
 ROOT = Path(__file__).parents[1]
 NAMES, SIZE, COLUMNS = ["tree", "boat", "sun", "lake"], 112, 7

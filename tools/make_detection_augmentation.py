@@ -12,7 +12,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from runner.images import BoxAugment, augmented, read_pixels
-from runner.images.contact import contact_sheet
+from runner.images.contact_sheet import contact_sheet
 from runner.images.draw import draw_boxes
 
 ROOT = Path(__file__).parents[1]

@@ -25,8 +25,8 @@ from runner.compat import COMPAT, Compat  # noqa: E402
 from runner.config import Options  # noqa: E402
 from runner.config.options import default_text, describe  # noqa: E402
 from runner.layers import LAYERS  # noqa: E402
-from runner.layers.base import Layer, LayerOptions  # noqa: E402
-from runner.layers.net import NetOptions  # noqa: E402
+from runner.layers.shared.base import Layer, LayerOptions  # noqa: E402
+from runner.net_options import NetOptions  # noqa: E402
 
 BLOCK = re.compile(r"(?m)^<!-- generated: (\w+) ?([\w-]*) -->\n.*?^<!-- end -->$", re.DOTALL)
 COLUMNS = re.compile(r"\S+( \S+)* {3,}\S")

@@ -12,7 +12,7 @@ from runner.cli import common, console
 
 if TYPE_CHECKING:
     from runner.network import Network
-    from runner.training.anchors import HeadLines
+    from runner.training.suggest_anchors import HeadLines
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from runner.datasets import find_data, open_boxes
     from runner.detection import find_anchors
     from runner.errors import DataError, UsageError
-    from runner.training import anchors
+    from runner.training import suggest_anchors
     if not args.cfg and not args.data:
         raise UsageError("anchors: name a cfg, or a data set by --data")
     net = network(args.cfg) if args.cfg else None
@@ -47,15 +47,15 @@ def run(args: argparse.Namespace) -> int:
     if split is None or not len(split.boxes()):
         raise DataError(f"{data.source}: there are no boxes")
     letterbox = args.letterbox if args.letterbox is not None else bool(net and net.options.letter_box)
-    heads = anchors.anchor_heads(net) if net else []
+    heads = suggest_anchors.anchor_heads(net) if net else []
     width, height = args.width or (net.in_shape[2] if net else 416), args.height or (net.in_shape[1] if net else 416)
-    boxes = anchors.sizes_in_pixels(split, width, height, letterbox)
-    clusters = args.clusters or (sum(anchors.anchors_of(head) for _, head in heads) if heads else 6)
+    boxes = suggest_anchors.sizes_in_pixels(split, width, height, letterbox)
+    clusters = args.clusters or (sum(suggest_anchors.anchors_of(head) for _, head in heads) if heads else 6)
     found = find_anchors(boxes, clusters, args.seed)
-    sizes, how = anchors.readable(found.sizes), anchors.shared_out(clusters, len(data.names), net)
+    sizes, how = suggest_anchors.readable(found.sizes), suggest_anchors.shared_out(clusters, len(data.names), net)
     in_cells = bool(heads) and heads[0][1].names[0] == "region"
-    shown = np.round(found.sizes / anchors.stride_of(heads[0][1]), 4) if in_cells else sizes
-    overlap = anchors.mean_overlap(boxes, sizes)
+    shown = np.round(found.sizes / suggest_anchors.stride_of(heads[0][1]), 4) if in_cells else sizes
+    overlap = suggest_anchors.mean_overlap(boxes, sizes)
     counts = [int(n) for n in split.counts()]
     if args.json:
         console.write_json(args.json, {
@@ -76,7 +76,7 @@ def network(cfg: str) -> "Network":
     from runner.config import Report
     from runner.errors import CfgError, UsageError
     from runner.network import load
-    from runner.training.anchors import anchor_heads
+    from runner.training.suggest_anchors import anchor_heads
     try:
         net = load(cfg, allocate=False, report=Report(False))
     except CfgError as error:
@@ -88,7 +88,7 @@ def network(cfg: str) -> "Network":
 
 def tell(sizes: Any, members: Any, how: "list[HeadLines]", counts: list[int], in_cells: bool) -> None:
     """The lines as the cfg wants them, ready to be copied."""
-    from runner.training.anchors import anchors_line
+    from runner.training.suggest_anchors import anchors_line
     console.say(f"anchors={anchors_line(sizes)}")
     console.say(f"num={len(sizes)}")
     for one in how:

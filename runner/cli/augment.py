@@ -18,7 +18,7 @@ from runner.cli import common, console
 if TYPE_CHECKING:
     import numpy as np
 
-    from runner.images.contact import Tile
+    from runner.images.contact_sheet import Tile
     from runner.network import Network
     from runner.training import Job
 
@@ -46,7 +46,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from runner.detection import detection_heads
     from runner.errors import DataError
-    from runner.images.contact import contact_sheet
+    from runner.images.contact_sheet import contact_sheet
     from runner.training import open_job
     if args.of:         # mixed with itself it would look like nothing
         args.settings = [*args.settings, "net.mixup=0", "net.cutmix=0", "net.mosaic=0"]
@@ -89,7 +89,7 @@ def _only(job: "Job", which: str) -> "Tile":
     import dataclasses
 
     from runner.errors import DataError, UsageError
-    from runner.images.contact import picture_of
+    from runner.images.contact_sheet import picture_of
     data: Any = getattr(job, "data", None)
     if data is None:
         raise UsageError("--of is for images")
@@ -106,7 +106,7 @@ def _only(job: "Job", which: str) -> "Tile":
 
 def _tile(image: "np.ndarray", truth: "np.ndarray", names: list[str]) -> "Tile":
     """An image with its label below, or with its boxes."""
-    from runner.images.contact import picture_of
+    from runner.images.contact_sheet import picture_of
     from runner.images.draw import draw_boxes
     if truth.ndim == 1:
         return picture_of(image), label_text(truth, names)

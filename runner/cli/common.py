@@ -159,7 +159,7 @@ def choose_kernels(choice: str) -> None:
     from runner import ops
     ops.use(choice)
     if ops.kernels() == "fast":
-        import runner.ops.fast.compiling as compiling
+        import runner.ops.fast.jit as compiling
         compiling.tell = lambda: console.remark("compiling kernels, once: it takes a few seconds each where a kernel "
                                                 "is first needed")
 

@@ -68,7 +68,7 @@ def open_any(path: str) -> "Dataset | BoxDataset":
     import runner
     from runner.config import Report
     from runner.datasets import find_data, open_boxes, open_dataset
-    from runner.datasets.arrays import open_arrays
+    from runner.datasets.containers.arrays import open_arrays
     from runner.errors import DataError
     if path.endswith(".cfg"):
         net = runner.load(path, allocate=False, report=Report())
@@ -224,7 +224,7 @@ def _sheet(data: "Dataset | BoxDataset", parts: dict[str, tuple[Any, "PartSurvey
     import numpy as np
 
     from runner.datasets import Split
-    from runner.images.contact import contact_sheet
+    from runner.images.contact_sheet import contact_sheet
     name, (split, _) = next(iter(parts.items()))
     heading = f"{data.source}, images {PART_WORDS[name]}"
 
@@ -249,7 +249,7 @@ def _tile(data: "Dataset | BoxDataset", split: "Split | BoxSplit", number: int) 
     from runner.datasets import Split
     from runner.errors import DataError
     from runner.images import resize_max, to_float
-    from runner.images.contact import picture_of
+    from runner.images.contact_sheet import picture_of
     from runner.images.draw import draw_boxes
     try:
         image = to_float(split.read(number, 3))

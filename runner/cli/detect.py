@@ -19,7 +19,7 @@ from runner.cli import common, console
 if TYPE_CHECKING:
     from PIL import Image
 
-    from runner.finding import Found, Scene
+    from runner.inference.detect import Found, Scene
     from runner.network import Network
 
 LEGIBLE = 200       # pixels the short side of a picture needs, so that labels leave something of it to be seen
@@ -89,7 +89,7 @@ def scenes(args: argparse.Namespace, net: "Network", stems: set[str],
     """For every image, and every frame of the videos: the frame's number from 1 (None: an image), what is on it, and
     what files about it are called.  Draws them on the way, where --save asks for it."""
     from runner.datasets import expand_images
-    from runner.finding import find
+    from runner.inference.detect import find
     for videos, group in itertools.groupby(args.images, is_video):
         if videos:
             for source in group:
@@ -108,8 +108,8 @@ def frames(args: argparse.Namespace, net: "Network", source: str, stem: str,
     from contextlib import ExitStack
     from dataclasses import replace
 
-    from runner.finding import find
     from runner.images.video import Video, VideoWriter
+    from runner.inference.detect import find
     with ExitStack() as stack:
         video = stack.enter_context(Video(source, net.in_shape[0]))
         target = stack.enter_context(VideoWriter(Path(args.save) / f"{stem}.mp4", video.rate)) if args.save else None

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from runner.cli import console
 
 if TYPE_CHECKING:
-    from runner.datasets.public import PublicSet
+    from runner.datasets.public_datasets import PublicSet
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from runner.datasets.public import SETS
+    from runner.datasets.public_datasets import SETS
     from runner.errors import UsageError, did_you_mean
     if args.list:
         console.say(console.table([("name", "MB", "what"), *(
@@ -55,7 +55,7 @@ def bring(data: "PublicSet", folder: Path, source: str | None, quiet: bool) -> N
     """Fetch, check and unpack beside `folder`; it takes its name when all is done."""
     from tqdm import tqdm
 
-    from runner.datasets.fetch import fetch, unpack
+    from runner.datasets.download import fetch, unpack
     from runner.files import atomic_write
     work = folder.parent / f".{folder.name}.download"
     ready = work / "ready"

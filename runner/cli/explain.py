@@ -53,7 +53,7 @@ def _find(section: str) -> tuple[str, "type[Options]"]:
     """What is said of a section, and its options."""
     from runner.errors import UsageError, did_you_mean
     from runner.layers import LAYERS
-    from runner.layers.net import NetOptions
+    from runner.net_options import NetOptions
     if section in ("net", "network"):
         return _titled(("net", "network"), "", inspect.getdoc(NetOptions) or ""), NetOptions
     if section not in LAYERS:

@@ -26,8 +26,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from runner.characters import is_character_model, write
     from runner.errors import UsageError
+    from runner.inference.generate import is_character_model, write
     if args.length < 0:
         raise UsageError(f"--length must be at least 0. Got {args.length}")
     args.settings = [*args.settings, "net.time_steps=1"]        # it reads one character at a time

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from runner.images import read_image, resize
-    from runner.images.sheet import Panel, sheet
+    from runner.images.array_sheet import Panel, sheet
     common.picture_file(args.save)
     photo = read_image(args.photo, 1 if args.grey else 3)
     if photo.shape[2] > args.size:

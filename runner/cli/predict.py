@@ -34,8 +34,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from runner.datasets import expand_images
-    from runner.inference import infer
-    from runner.training.jobs.classifier import no_detector
+    from runner.inference.classify import infer
+    from runner.training.tasks.classifier import no_detector
     images = expand_images(args.images)
     net, folder = common.load_trained(args)
     if len(net.in_shape) != 3:

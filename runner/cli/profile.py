@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from runner.cli import common, console
 
 if TYPE_CHECKING:
-    from runner.profiling import LayerTime, Profile, Roof
+    from runner.analysis.profiling import LayerTime, Profile, Roof
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,8 +35,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from runner import ops
+    from runner.analysis.profiling import profile
     from runner.ops import parallel
-    from runner.profiling import profile
     net = common.load_network(args)
     count = args.batch or (max(net.options.batch // net.options.subdivisions, 1) if args.train else 1)
     found = profile(net, count, train=args.train, runs=args.runs)
@@ -68,7 +68,7 @@ def _table(found: "Profile", train: bool) -> str:
 
 
 def _line(layer: "LayerTime", found: "Profile", train: bool) -> tuple[str, ...]:
-    from runner.layers.base import shape_text
+    from runner.layers.shared.base import shape_text
     parts = (_ms(layer.forward), _ms(layer.backward)) if train else ()
     if not layer.seconds:       # the plan has nothing to do there
         return (str(layer.index), layer.name, shape_text(layer.out_shape), *parts, "", "", "", "", "")

@@ -91,8 +91,8 @@ def _draw(path: str, tried: "Sequence[Tried]", best: float | None) -> None:
 
     from runner.errors import UsageError
     from runner.files import atomic_write
-    from runner.training.exhibits import Curves
     from runner.training.report.charts import draw
+    from runner.training.report_items import Curves
     kind = Path(path).suffix.lstrip(".").lower()
     if kind not in ("png", "svg", "pdf"):
         raise UsageError(f"--save: the curve is drawn as .png, .svg or .pdf. Got {path!r}")

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
 def totals(net: "Network") -> dict[str, Any]:
     """Sums over the layers; the memory of one image at inference, and of a training step with its parts."""
-    from runner import footprint
+    from runner.analysis import footprint
     rows, need = net.rows(), footprint.training(net)
     names = ("weights", "gradients", "optimizer", "activations", "inputs", "scratch")
     parts = {name: getattr(need, name) for name in names}

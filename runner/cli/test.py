@@ -55,7 +55,7 @@ def numbers(text: str) -> tuple[int, ...]:
 def run(args: argparse.Namespace) -> int:
     from runner.errors import UsageError
     from runner.training import open_job
-    from runner.training.jobs.classifier import Classifier
+    from runner.training.tasks.classifier import Classifier
     net, _ = common.load_trained(args)
     job = open_job(net, common.asked(args, box_rules(args, net)))
     if args.top_k or args.crops > 1 or args.sizes:
@@ -74,7 +74,7 @@ def box_rules(args: argparse.Namespace, net: Any) -> "BoxRules":
     """What --thresh and its neighbours say; UsageError when the network finds no boxes."""
     from runner.errors import UsageError
     from runner.training import BoxRules
-    from runner.training.jobs.detector import is_detector
+    from runner.training.tasks.detector import is_detector
     names = {"thresh": "confidence", "iou": "overlap", "points": "points", "nms": "nms", "letterbox": "letterbox"}
     given = {word: getattr(args, word) for word in names if getattr(args, word) is not None}
     if given and not is_detector(net):

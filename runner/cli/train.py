@@ -83,8 +83,8 @@ def _save_every(text: str) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
+    from runner.analysis.footprint import check_fits
     from runner.errors import DataError, Diverged, RunnerError, UsageError
-    from runner.footprint import check_fits
     from runner.training import Run, RunFolder, open_job
     folder = RunFolder(args.cfg, args.name)
     if args.resume:

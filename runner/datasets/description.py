@@ -11,11 +11,11 @@ from typing import Any
 
 import yaml
 
-from runner.datasets.arrays import Part, is_array_file, read_part
-from runner.datasets.arrays import split_of as split_of_parts
-from runner.datasets.base import Dataset, Split
-from runner.datasets.darknet import label_of
-from runner.datasets.folders import class_folders, split_of
+from runner.datasets.classification.darknet_data import label_of
+from runner.datasets.classification.dataset import Dataset, Split
+from runner.datasets.classification.folders import class_folders, split_of
+from runner.datasets.containers.arrays import Part, is_array_file, read_part
+from runner.datasets.containers.arrays import split_of as split_of_parts
 from runner.datasets.lists import read_list
 from runner.errors import DataError
 

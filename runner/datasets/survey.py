@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from runner.datasets.base import Split
-from runner.datasets.boxes import BoxSplit
+from runner.datasets.classification.dataset import Split
+from runner.datasets.detection.dataset import BoxSplit
 from runner.errors import DataError
 
 READERS = 4     # threads that decode

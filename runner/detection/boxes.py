@@ -7,7 +7,7 @@ import numpy as np
 from runner.detection.nms import suppress
 from runner.errors import UsageError
 from runner.layers import Detection, Layer
-from runner.layers.heads import DetectionHead
+from runner.layers.shared.heads import DetectionHead
 
 
 @dataclass(frozen=True)

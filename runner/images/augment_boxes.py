@@ -13,7 +13,7 @@ import numpy as np
 
 from runner import ops
 from runner.errors import UsageError
-from runner.images.boxes import corners_of, from_corners, large_enough, moved
+from runner.images.box_format import corners_of, from_corners, large_enough, moved
 from runner.images.colour import distort
 from runner.images.mix import blur as gaussian
 

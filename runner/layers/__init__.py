@@ -2,7 +2,6 @@
 from runner.layers.activation import Activation
 from runner.layers.alternate_channels import AlternateChannels
 from runner.layers.avgpool import Avgpool
-from runner.layers.base import LAYERS, Env, Head, Layer, LayerOptions, Progress, find, register
 from runner.layers.batchnorm import Batchnorm
 from runner.layers.connected import Connected
 from runner.layers.contrastive import Contrastive
@@ -38,6 +37,7 @@ from runner.layers.rnn import Rnn
 from runner.layers.route import Route
 from runner.layers.sam import Sam
 from runner.layers.scale_channels import ScaleChannels
+from runner.layers.shared.base import LAYERS, Env, Head, Layer, LayerOptions, Progress, find, register
 from runner.layers.shift_channels import ShiftChannels
 from runner.layers.shortcut import Shortcut
 from runner.layers.shuffler import Shuffler

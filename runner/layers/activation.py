@@ -6,7 +6,7 @@ import numpy as np
 
 from runner import ops
 from runner.config import opt
-from runner.layers.base import Kept, Layer, LayerOptions, register
+from runner.layers.shared.base import Kept, Layer, LayerOptions, register
 
 
 @register("activation", "activate")

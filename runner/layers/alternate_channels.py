@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.layers.base import Shape, register
+from runner.layers.shared.base import Shape, register
 from runner.layers.shift_channels import ShiftChannels
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 
 from runner import ops
-from runner.layers.base import Kept, Layer, Shape, register
+from runner.layers.shared.base import Kept, Layer, Shape, register
 
 
 @register("avgpool", "avg")

@@ -3,8 +3,8 @@ from typing import Any
 
 import numpy as np
 
-from runner.layers import tail
-from runner.layers.base import Layer, Shape, register
+from runner.layers.shared import tail
+from runner.layers.shared.base import Layer, Shape, register
 
 
 @register("batchnorm")

@@ -7,8 +7,8 @@ import numpy as np
 
 from runner import ops
 from runner.config import opt
-from runner.layers import tail
-from runner.layers.base import Kept, Layer, LayerOptions, Shape, register, uniform
+from runner.layers.shared import tail
+from runner.layers.shared.base import Kept, Layer, LayerOptions, Shape, register, uniform
 
 
 @register("connected", "conn")

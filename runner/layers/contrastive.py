@@ -6,7 +6,7 @@ import numpy as np
 
 from runner.config import opt
 from runner.errors import ShapeError
-from runner.layers.base import Head, LayerOptions, register
+from runner.layers.shared.base import Head, LayerOptions, register
 
 
 @register("contrastive")

@@ -7,10 +7,10 @@ import numpy as np
 from runner import ops
 from runner.config import ignored, opt
 from runner.errors import ShapeError
-from runner.layers.base import LayerOptions, Shape, register
 from runner.layers.convolutional import Convolutional
 from runner.layers.crnn import convolution_options, keeps_size
-from runner.layers.recurrent import Recurrent, added, over_time, over_time_backward
+from runner.layers.shared.base import LayerOptions, Shape, register
+from runner.layers.shared.recurrent import Recurrent, added, over_time, over_time_backward
 
 GATES = "figo"
 

@@ -8,8 +8,8 @@ import numpy as np
 from runner import ops
 from runner.config import ignored, opt
 from runner.errors import ShapeError
-from runner.layers import blur, tail
-from runner.layers.base import Kept, Layer, LayerOptions, Shape, normal, register
+from runner.layers.shared import blur, tail
+from runner.layers.shared.base import Kept, Layer, LayerOptions, Shape, normal, register
 
 NOT_SHARED = -10**9     # darknet's word for "none"
 BINARY = "the sign of weights and inputs has no slope: their gradients go straight through it"

@@ -6,7 +6,7 @@ import numpy as np
 
 from runner import ops
 from runner.config import ignored, opt
-from runner.layers.base import Head, Kept, LayerOptions, register
+from runner.layers.shared.base import Head, Kept, LayerOptions, register
 
 
 @register("cost")

@@ -5,9 +5,9 @@ from typing import Any
 from runner import ops
 from runner.config import ignored, opt
 from runner.errors import ShapeError
-from runner.layers.base import Layer, LayerOptions, Shape, register, shape_text
 from runner.layers.convolutional import Convolutional
-from runner.layers.recurrent import Elman
+from runner.layers.shared.base import Layer, LayerOptions, Shape, register, shape_text
+from runner.layers.shared.recurrent import Elman
 
 
 def _output(o: Any) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 
 from runner.config import ignored, opt
 from runner.errors import ShapeError
-from runner.layers.base import Kept, Layer, LayerOptions, Shape, register
+from runner.layers.shared.base import Kept, Layer, LayerOptions, Shape, register
 
 GPU_ONLY = "darknet's CPU code does not do it; give it in [net], where it augments every image"
 

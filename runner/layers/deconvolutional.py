@@ -8,8 +8,8 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.errors import ShapeError
-from runner.layers import tail
-from runner.layers.base import Layer, LayerOptions, Shape, normal, register
+from runner.layers.shared import tail
+from runner.layers.shared.base import Layer, LayerOptions, Shape, normal, register
 
 
 @register("deconvolutional", "deconv")

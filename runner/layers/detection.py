@@ -9,8 +9,8 @@ import numpy as np
 from runner import ops
 from runner.config import ignored, opt
 from runner.errors import ShapeError
-from runner.layers.base import Shape, register
-from runner.layers.heads import Candidates, DetectionHead, DetectionOptions
+from runner.layers.shared.base import Shape, register
+from runner.layers.shared.heads import Candidates, DetectionHead, DetectionOptions
 
 GENTLE_START = 64000        # images during which random=1 picks the box by chance
 SMALL = 0.1                 # forced=1: truths of a smaller area belong to the second box

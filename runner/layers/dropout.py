@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from runner.config import opt
-from runner.layers.base import Kept, Layer, LayerOptions, register
+from runner.layers.shared.base import Kept, Layer, LayerOptions, register
 
 
 def _half(o: Any) -> None:

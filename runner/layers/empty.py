@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.layers.base import Kept, Layer, register
+from runner.layers.shared.base import Kept, Layer, register
 
 
 @register("empty", "silence")

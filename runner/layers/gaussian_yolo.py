@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from runner.config import opt
-from runner.layers.base import register
+from runner.layers.shared.base import register
 from runner.layers.yolo import AnchorOptions, Yolo, limited
 
 CORNER = {"center": 0, "left_top": -1, "right_bottom": 1}      # from the centre, in halves of the box

@@ -7,9 +7,9 @@ import numpy as np
 
 from runner import ops
 from runner.config import opt
-from runner.layers.base import LayerOptions, Shape, register
-from runner.layers.gates import Gates, gate
-from runner.layers.recurrent import Recurrent
+from runner.layers.shared.base import LayerOptions, Shape, register
+from runner.layers.shared.gates import Gates, gate
+from runner.layers.shared.recurrent import Recurrent
 
 STORED = {"alexeyab": ("uz", "ur", "uh", "wz", "wr", "wh"), "pjreddie": ("wz", "wr", "wh", "uz", "ur", "uh")}
 

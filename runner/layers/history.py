@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from runner.config import opt
-from runner.layers.base import LayerOptions, Shape, register
-from runner.layers.recurrent import Recurrent
+from runner.layers.shared.base import LayerOptions, Shape, register
+from runner.layers.shared.recurrent import Recurrent
 
 
 @register("history")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from runner.config import opt
-from runner.layers.base import Layer, LayerOptions, Shape, register
+from runner.layers.shared.base import Layer, LayerOptions, Shape, register
 
 
 def around(mean: float, deviation: float) -> Callable[[np.random.Generator, Shape], np.ndarray]:

@@ -2,8 +2,8 @@
 from dataclasses import dataclass
 
 from runner.config import opt
-from runner.layers.base import LayerOptions, register
 from runner.layers.implicit import Implicit
+from runner.layers.shared.base import LayerOptions, register
 
 
 @register("implicit_mul")

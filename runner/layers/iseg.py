@@ -7,7 +7,7 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.errors import ShapeError
-from runner.layers.base import Head, LayerOptions, Shape, register
+from runner.layers.shared.base import Head, LayerOptions, Shape, register
 
 THINGS = 90         # rows of truth for each image
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.layers.base import Layer, Shape, register
+from runner.layers.shared.base import Layer, Shape, register
 
 
 @register("l1norm")

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 
 from runner import ops
-from runner.layers.base import Head, register
+from runner.layers.shared.base import Head, register
 
 
 @register("logistic")

@@ -7,9 +7,9 @@ import numpy as np
 
 from runner import ops
 from runner.config import opt
-from runner.layers.base import LayerOptions, Shape, register
-from runner.layers.gates import Gates, gate
-from runner.layers.recurrent import Recurrent
+from runner.layers.shared.base import LayerOptions, Shape, register
+from runner.layers.shared.gates import Gates, gate
+from runner.layers.shared.recurrent import Recurrent
 
 GATES = "figo"      # the order of the gates inside the fused product
 STORED = {"alexeyab": ("wf", "wi", "wg", "wo", "uf", "ui", "ug", "uo"),

@@ -8,8 +8,8 @@ import numpy as np
 from runner import ops
 from runner.config import ignored, opt
 from runner.errors import ShapeError
-from runner.layers import blur
-from runner.layers.base import Kept, Layer, LayerOptions, Shape, register
+from runner.layers.shared import blur
+from runner.layers.shared.base import Kept, Layer, LayerOptions, Shape, register
 
 
 def _stride(o: Any) -> int:

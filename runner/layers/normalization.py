@@ -6,7 +6,7 @@ import numpy as np
 
 from runner import ops
 from runner.config import opt
-from runner.layers.base import Layer, LayerOptions, Shape, register
+from runner.layers.shared.base import Layer, LayerOptions, Shape, register
 
 
 @register("normalization", "lrn")

@@ -8,8 +8,8 @@ import numpy as np
 from runner import ops
 from runner.config import ignored, opt
 from runner.errors import ShapeError
-from runner.layers.base import Shape, register
-from runner.layers.heads import (
+from runner.layers.shared.base import Shape, register
+from runner.layers.shared.heads import (
     CLASS_ONLY,
     Candidates,
     DetectionHead,
@@ -19,7 +19,7 @@ from runner.layers.heads import (
     focal_factor,
     overlaps,
 )
-from runner.layers.wordtree import Tree, read_tree
+from runner.layers.shared.wordtree import Tree, read_tree
 
 GENTLE_START = 12800        # images during which every box is pulled to the shape of its anchor
 HIERARCHY = 0.5             # how probable a class of the tree has to be before its children are looked at

@@ -5,9 +5,9 @@ from typing import Any
 
 from runner import ops
 from runner.config import opt
-from runner.layers.base import LayerOptions, Shape, register
 from runner.layers.connected import Connected
-from runner.layers.recurrent import Elman
+from runner.layers.shared.base import LayerOptions, Shape, register
+from runner.layers.shared.recurrent import Elman
 
 
 def _hidden(o: Any) -> None:

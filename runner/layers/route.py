@@ -7,7 +7,7 @@ import numpy as np
 
 from runner.config import ignored, opt
 from runner.errors import ShapeError
-from runner.layers.base import Kept, Layer, LayerOptions, Shape, register, shape_text
+from runner.layers.shared.base import Kept, Layer, LayerOptions, Shape, register, shape_text
 from runner.ops import parallel
 
 

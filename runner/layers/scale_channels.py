@@ -7,7 +7,7 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.errors import ShapeError
-from runner.layers.base import Layer, LayerOptions, Shape, register, shape_text
+from runner.layers.shared.base import Layer, LayerOptions, Shape, register, shape_text
 
 
 @register("scale_channels")

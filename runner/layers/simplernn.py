@@ -7,8 +7,8 @@ import numpy as np
 
 from runner import ops
 from runner.config import opt
-from runner.layers.base import LayerOptions, Shape, constant, register, uniform
-from runner.layers.recurrent import Recurrent
+from runner.layers.shared.base import LayerOptions, Shape, constant, register, uniform
+from runner.layers.shared.recurrent import Recurrent
 
 
 @register("simplernn")

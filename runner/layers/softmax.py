@@ -8,8 +8,8 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.errors import ShapeError
-from runner.layers.base import Head, Kept, LayerOptions, Shape, register
-from runner.layers.wordtree import read_tree
+from runner.layers.shared.base import Head, Kept, LayerOptions, Shape, register
+from runner.layers.shared.wordtree import read_tree
 
 
 @register("softmax", "soft")

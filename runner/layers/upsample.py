@@ -7,7 +7,7 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.errors import ShapeError
-from runner.layers.base import Kept, Layer, LayerOptions, Shape, register
+from runner.layers.shared.base import Kept, Layer, LayerOptions, Shape, register
 
 
 @register("upsample")

@@ -7,8 +7,8 @@ import numpy as np
 from runner import ops
 from runner.config import ignored, opt
 from runner.errors import ShapeError
-from runner.layers.base import Shape, register
-from runner.layers.heads import (
+from runner.layers.shared.base import Shape, register
+from runner.layers.shared.heads import (
     TRACKING,
     Candidates,
     DetectionHead,

@@ -14,7 +14,6 @@ import inspect
 from runner.errors import MissingExtra, UsageError
 from runner.ops.activation import ACTIVATIONS, CHANNELS, FROM_INPUT, activate, activate_backward, logistic, signs
 from runner.ops.box import BOX_GRADIENTS, box_gradient, box_rmse, ciou, diou, diounms, giou, iou
-from runner.ops.cell import lstm_cell, lstm_cell_backward
 from runner.ops.conv import conv2d, conv2d_backward, conv2d_transpose, conv2d_transpose_backward, conv2d_workspace
 from runner.ops.dense import dense, dense_input_gradient, dense_weight_gradient
 from runner.ops.fused import (
@@ -26,6 +25,7 @@ from runner.ops.fused import (
 )
 from runner.ops.image import cut_out, distort, resize, rotate_crop
 from runner.ops.loss import LOSSES, MASKED, loss, objective
+from runner.ops.lstm import lstm_cell, lstm_cell_backward
 from runner.ops.norm import (
     add_bias,
     batchnorm_backward,
@@ -35,6 +35,7 @@ from runner.ops.norm import (
     lrn,
     lrn_backward,
 )
+from runner.ops.optimizer import adam_update, plan_adam, plan_finite, plan_sgd, sgd_update
 from runner.ops.planned import (
     plan_add,
     plan_avgpool,
@@ -75,7 +76,6 @@ from runner.ops.softmax import (
     softmax_spatial,
     softmax_tree,
 )
-from runner.ops.update import adam_update, plan_adam, plan_finite, plan_sgd, sgd_update
 
 REFERENCE = {name: f for name, f in globals().items() if inspect.isfunction(f)}
 

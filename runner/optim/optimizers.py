@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from runner import ops
-from runner.layers.base import Layer
+from runner.layers.shared.base import Layer
 from runner.network import Network
 
 Key = tuple[int, str]

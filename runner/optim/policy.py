@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 
-from runner.layers.net import NetOptions
+from runner.net_options import NetOptions
 
 
 def rate_at(options: NetOptions, update: int, rng: np.random.Generator | None = None) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from runner.layers.net import NetOptions
+from runner.net_options import NetOptions
 from runner.network import Network
 from runner.optim.optimizers import Adam, Key, Learning, Optimizer, Sgd
 

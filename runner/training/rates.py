@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from runner.errors import Diverged
-from runner.training.jobs import Job
 from runner.training.loop import train
+from runner.training.tasks import Job
 
 SMOOTH = 0.9        # part of the smoothed loss that an update keeps
 LOST = 3.0          # the sweep ends when the smoothed loss is this many times the lowest so far

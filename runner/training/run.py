@@ -21,13 +21,13 @@ from runner.config import write as cfg_text
 from runner.errors import Diverged, StateError
 from runner.files import atomic_write
 from runner.optim import Average, make_optimizer
+from runner.run_folder import RunFolder
 from runner.training import state
 from runner.training.control import Control
-from runner.training.jobs import Job
 from runner.training.log import Log
 from runner.training.loop import Step, train
 from runner.training.metrics import Metrics
-from runner.training.run_folder import RunFolder
+from runner.training.tasks import Job
 
 # what a resumed run may have otherwise than before: the bits of an update do not depend on it, or the user means it
 HARMLESS = ("[net] max_batches", "[net] backup_every", "[net] data")

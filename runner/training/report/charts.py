@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from runner.errors import MissingExtra
-from runner.training.exhibits import Curves
+from runner.training.report_items import Curves
 
 INK = "#010203"                 # stands for the colour of the page's text until the drawing is in the page
 COLOURS = ("#3b82f6", "#f59e0b", "#10b981", "#ef4444", "#a855f7", "#64748b")     # seen on white and on black

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from runner.config import Report, parse
 from runner.errors import UsageError
+from runner.run_folder import RunFolder
 from runner.training.metrics import Table
 from runner.training.report import html
 from runner.training.report.run_report import run_curves
-from runner.training.run_folder import RunFolder
 
 
 class Compared(NamedTuple):

@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from runner.errors import MissingExtra
-from runner.training.exhibits import Confusion, Curves, Exhibit, Pictures
 from runner.training.metrics import Table
 from runner.training.report import charts
+from runner.training.report_items import Confusion, Curves, Exhibit, Pictures
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1a1c20; --paper: #fff; --soft: #6b7280; --rule: #e2e5ea; --hit: 37, 99, 235;

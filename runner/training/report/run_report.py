@@ -5,12 +5,12 @@ from typing import Any
 from runner.errors import RunnerError
 from runner.files import atomic_write
 from runner.network import Network, load
-from runner.training.exhibits import Curves, Exhibit
-from runner.training.jobs import Asked, Job, open_job
+from runner.run_folder import RunFolder
 from runner.training.log import curves
 from runner.training.metrics import Metrics
 from runner.training.report import html
-from runner.training.run_folder import RunFolder
+from runner.training.report_items import Curves, Exhibit
+from runner.training.tasks import Asked, Job, open_job
 
 
 def write_report(folder: RunFolder, *, job: Job | None = None, measure: bool = True) -> str:

@@ -1,0 +1,165 @@
+"""Batches for classifiers: images, decoded and augmented in background threads while the network computes.
+
+    with batches(data.train, batch=64, width=32, height=32, augment=Augment(32, 32), endless=True) as loader:
+        for x, truth in loader: ...
+
+Batch k takes the images k * batch, k * batch + 1, ... of the sequence of shuffled epochs, and its random numbers come
+from (seed, k).  (darknet draws every image anew with replacement; here each image is seen once per epoch.)  Mixed
+images (runner.images.mix) take further ones at random, as in darknet, by numbers from (seed, k) too.
+
+Decoded images are kept while they all fit in `cache_bytes`, by default a quarter of the memory that is free; then an
+epoch over small files costs no decoding.  If they do not fit, that is said once, through `warn`.
+"""
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from runner.datasets.classification.dataset import Split
+from runner.datasets.pipeline.decode_cache import Decoded
+from runner.datasets.pipeline.loader import Job, Loader
+from runner.datasets.pipeline.sampler import MIX, Order
+from runner.errors import DataError, UsageError
+from runner.images.augment import DRAWS, Augment, augment_batch
+from runner.images.decode import to_float
+from runner.images.mix import BLURRED, blur, mix, sources
+from runner.images.mix import DRAWS as MIX_DRAWS
+from runner.images.resize import PREPARATIONS, prepare
+
+TOGETHER = 1 << 18               # images of one size are augmented together up to this many values
+
+
+def batches(split: Split, *, batch: int, width: int, height: int, channels: int = 3,
+            augment: Augment | None = None, shuffle: bool = False, seed: int = 0, endless: bool = False,
+            epochs: int = 1, start_batch: int = 0, how: str = "crop", on_bad: str = "skip",
+            warn: Callable[[str], None] | None = None, label_smoothing: float = 0.,
+            balance: float = 0., workers: int | None = None, cache_bytes: int | None = None,
+            draft: bool = False) -> Loader:
+    """An iterator of (x, truth): float32 (n, channels, height, width) in 0..1 and one-hot (n, classes).
+
+    augment: random changes; without it images are prepared by `how` (see runner.images.prepare).  shuffle: a
+    new order each epoch.  endless: never stops, every batch is full.  Otherwise `epochs` passes, the last
+    batch may be smaller.  on_bad "skip": an image that cannot be read is named once through `warn` and in
+    `.bad`; when endless another image takes its place, otherwise the batch is smaller.  "error": it is a
+    DataError.  label_smoothing e: 1 - e and e / (classes - 1).  balance 0: an epoch is every image once; 1: as
+    long, and every class takes the same part in it; between: a class of n images counts n ** (1 - balance).
+    workers: threads, 0 to do everything in the calling one; default one per core, at most 4.
+    draft: large JPEGs are decoded at a fraction of their size where that is enough for what `augment` does.
+    """
+    if not len(split):
+        raise DataError("there are no images to load")
+    if batch < 1 or width < 1 or height < 1 or start_batch < 0:
+        raise UsageError(f"batch, width and height must be at least 1. Got {batch}, {width}, {height}")
+    if on_bad not in ("skip", "error") or how not in PREPARATIONS:
+        raise UsageError(f"on_bad is 'skip' or 'error', how one of {', '.join(PREPARATIONS)}. "
+                         f"Got {on_bad!r}, {how!r}")
+    if augment and (augment.width, augment.height) != (width, height):
+        raise UsageError(f"augment makes {augment.width}x{augment.height} images, the loader "
+                         f"{width}x{height}")
+    if not 0 <= balance <= 1 or (balance and not shuffle):
+        raise UsageError(f"balance lies in 0..1 and needs shuffle=True. Got {balance}, shuffle={shuffle}")
+    if split.pixels is not None or (not endless and epochs == 1):
+        cache_bytes = 0         # they are in memory already, or nobody comes back to them
+    images = Decoded(split, channels, on_bad=on_bad, refill=endless, cache_bytes=cache_bytes,
+                     least=augment.least() if draft and augment else None)
+    source = _Images(split, images, width, height, augment, how, label_smoothing)
+    total = None if endless else len(split) * epochs
+    order = Order(len(split), batch, seed, shuffle, total, split.labels() if balance else None, balance)
+    return Loader(source, order, start_batch, warn, workers)
+
+
+@dataclass(kw_only=True)
+class _Job(Job):
+    """A batch under way.
+
+    made_of  (k, n) images of the split that the n images are made of, one each unless they are mixed; the first row is
+             `indices`
+    draws    (k, n, DRAWS) random numbers of the augmentation
+    shares   (k, n) of the images in the labels
+    mixing   (n, MIX_DRAWS) random numbers, or None
+    blurred  (n,) bool: which of them, or None
+    """
+
+    made_of: np.ndarray
+    draws: np.ndarray
+    shares: np.ndarray
+    mixing: np.ndarray | None = None
+    blurred: np.ndarray | None = None
+
+
+class _Images:
+    """Fills batches with images for a classifier (see loader.Source)."""
+
+    def __init__(self, split: Split, images: Decoded, width: int, height: int, augment: Augment | None, how: str,
+                 smoothing: float):
+        self.split, self.images, self.width, self.height = split, images, width, height
+        self.channels, self.augment, self.how, self.smoothing = images.channels, augment, how, smoothing
+
+    def start(self, order: Order, k: int, indices: np.ndarray) -> _Job:
+        """Batch k before anything of it is read: everything that chance decides."""
+        n, changes = len(indices), self.augment
+        x = np.empty((n, self.channels, self.height, self.width), np.float32)
+        made_of = indices[None].copy()
+        job = _Job(indices=made_of[0], x=x, made_of=made_of, draws=order.draws(k, DRAWS)[None, :n],
+                   shares=np.ones((1, n)))
+        if changes and (changes.mix or changes.blur):
+            rng = np.random.default_rng((order.seed, MIX, k))
+            more = sources(changes.mix) - 1
+            others, draws = order.any_images(rng, (more, order.batch)), rng.random((more, order.batch, DRAWS))
+            mixing, blurred = rng.random((order.batch, MIX_DRAWS)), rng.random(order.batch) < BLURRED
+            if changes.mix and rng.random() < 0.5:
+                job.made_of = np.concatenate([made_of, others[:, :n]])
+                job.indices = job.made_of[0]
+                job.draws = np.concatenate([job.draws, draws[:, :n]])
+                job.shares = np.concatenate([job.shares, np.zeros((more, n))])
+                job.mixing = mixing
+            if changes.blur:
+                job.blurred = blurred
+        return job
+
+    def truth(self, job: _Job, good: np.ndarray) -> np.ndarray:
+        """(n, classes): the smoothed label of each image, or of its parts by their shares."""
+        split, e = self.split, self.smoothing
+        other = e / max(split.classes - 1, 1)
+        truth = np.full((int(good.sum()), split.classes), other, np.float32)
+        for one, share in zip(job.made_of[:, good], job.shares[:, good], strict=True):
+            labels = [split[index][1] for index in one]
+            truth[np.arange(len(one)), labels] += (share * (1 - e - other)).astype(np.float32)
+        return truth
+
+    def load(self, job: _Job, start: int, stop: int) -> None:
+        """Write the images start..stop of a job."""
+        if job.mixing is None:
+            self._fill(job, 0, start, stop, job.x[start:stop])
+        else:
+            parts = np.zeros((len(job.made_of), *job.x[start:stop].shape), np.float32)
+            for which, part in enumerate(parts):
+                self._fill(job, which, start, stop, part)
+            assert self.augment
+            job.x[start:stop], job.shares[:, start:stop] = mix(parts, self.augment.mix, job.mixing[start:stop])
+            for row in start + np.flatnonzero((job.made_of[1:, start:stop] < 0).any(axis=0)):
+                job.x[row], job.shares[:, row] = parts[0, row - start], 0       # a part is missing: the first alone
+                job.shares[0, row] = 1
+        if job.blurred is not None and self.augment:
+            at = start + np.flatnonzero(job.blurred[start:stop])
+            if len(at):
+                job.x[at] = blur(job.x[at], self.augment.blur)
+
+    def _fill(self, job: _Job, which: int, start: int, stop: int, out: np.ndarray) -> None:
+        """The images start..stop of row `which` of made_of, prepared or augmented, to out (stop - start, ...)."""
+        augment = self.augment
+        same_shape: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}
+        for row in range(start, stop):
+            job.made_of[which, row], pixels = self.images.good(job.made_of[which, row], job.bad)
+            if augment is None and pixels is not None:
+                out[row - start] = prepare(to_float(pixels), self.width, self.height, self.how)
+            elif pixels is not None:
+                same_shape.setdefault(pixels.shape, []).append((row, pixels))
+        if augment is None:
+            return
+        for shape, found in same_shape.items():
+            together = max(1, TOGETHER // int(np.prod(shape)))
+            for first in range(0, len(found), together):
+                rows, images = zip(*found[first:first + together], strict=True)
+                at = np.array(rows)
+                out[at - start] = augment_batch(to_float(np.stack(images)), augment, job.draws[which, at])

@@ -1,0 +1,168 @@
+"""COCO's JSON: images, annotations and categories of one part of a data set in one file (https://cocodataset.org).
+
+Category ids need not be contiguous: class numbers follow the ids in ascending order, as in darknet's coco.names.
+`bbox` is left, top, width, height in pixels.  `iscrowd` boxes are kept apart: neither learned nor counted.
+"""
+import json
+import os
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from runner.datasets.detection.dataset import BoxSplit, Picture, Report, check_box, rows_of
+from runner.datasets.image_size import size_of
+from runner.errors import DataError
+
+WRONG = "annotations that cannot be used, left out"
+
+
+def class_names(path: str | os.PathLike) -> list[str]:
+    """The names of the categories, by their ids."""
+    return [category["name"] for category in _categories(path, _read(os.fspath(path)))]
+
+
+def annotation_files(folder: Path) -> dict[str, Path]:
+    """The files of a folder of COCO's kind: "train" and "test" as far as there are such; {}: it is none."""
+    files = [*sorted(folder.glob("*.json")), *sorted(folder.glob("annotations/*.json")),
+             *sorted(folder.glob("*/_annotations.coco.json"))]
+    named = {file: (file.parent.name if file.name.startswith("_") else file.stem).lower() for file in files
+             if _looks_right(file)}
+    found = {}
+    for part, words in (("train", ("train",)), ("test", ("val", "test"))):
+        file = next((file for word in words for file in named if word in named[file]), None)
+        if file:
+            found[part] = file
+    return found or ({"train": next(iter(named))} if len(named) == 1 else {})
+
+
+def pictures(path: str | os.PathLike, names: list[str], report: Report, folders: Iterable[Path] = ()) -> BoxSplit:
+    """The images of a COCO file with their boxes; a category belongs to the class of its name.
+
+    file_name is looked for beside the file, in images/ there or one above, in a folder called like the part
+    (train2017 for instances_train2017.json), and in `folders`.
+    """
+    content, number = _read(os.fspath(path)), {name: k for k, name in enumerate(names)}
+    classes: dict[Any, int] = {}
+    for category in _categories(path, content):
+        if category["name"] not in number:
+            raise DataError(f"{path}: the category {category['name']!r} is none of the {len(names)} classes "
+                            f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''}")
+        classes[category["id"]] = number[category["name"]]
+    images: dict[Any, tuple[str, tuple[int, int]]] = {}
+    missing: set[Any] = set()
+    bases = [base for base in _bases(Path(path), folders) if base.is_dir()]
+    for index, image in enumerate(content["images"]):
+        where = f"{path}: image {image.get('id', index) if isinstance(image, dict) else index}"
+        report.pictures += 1
+        found = _locate(image, bases)
+        if not found:
+            missing.add(image.get("id") if isinstance(image, dict) else None)
+            report.add("pictures that do not exist, left out", where,
+                       f"there is no {image.get('file_name') if isinstance(image, dict) else image!r}")
+        elif image.get("id") in images:
+            report.add("pictures given twice, kept once", where, f"the id of {images[image['id']][0]}", lost=False)
+        else:
+            size = image.get("width"), image.get("height")
+            images[image.get("id")] = found, size if all(isinstance(s, int) and s > 0 for s in size) else size_of(found)
+    if content["images"] and not images:
+        raise DataError(f"{path}: not one of its {len(content['images'])} images exists. Looked for "
+                        f"{content['images'][0].get('file_name')!r} in {', '.join(map(str, bases))}")
+    annotations = [one for one in content["annotations"]
+                   if not isinstance(one, dict) or one.get("image_id") not in missing]
+    boxes, crowd = _boxes(path, annotations, images, classes, report)
+    _read_cached.cache_clear()
+    return BoxSplit([Picture(found, rows_of(boxes.get(key, ()), report), rows_of(crowd.get(key, ()), report), str(path))
+                     for key, (found, _) in images.items()], len(names))
+
+
+Boxes = dict[Any, list[tuple[tuple[float, ...], str]]]
+
+
+def _boxes(path: str | os.PathLike, annotations: list, images: dict[Any, tuple[str, tuple[int, int]]],
+           classes: dict[Any, int], report: Report) -> tuple[Boxes, Boxes]:
+    """-> boxes and crowds by image id."""
+    boxes: Boxes = {}
+    crowd: Boxes = {}
+    for index, one in enumerate(annotations):
+        where = f"{path}: annotation {one.get('id', index) if isinstance(one, dict) else index}"
+        box = one.get("bbox") if isinstance(one, dict) else None
+        if not (isinstance(box, list) and len(box) == 4 and all(isinstance(v, int | float) for v in box)):
+            report.add(WRONG, where, f"bbox must be four numbers: left, top, width, height. Got {box!r}")
+        elif one.get("category_id") not in classes:
+            report.add("classes that do not exist, left out", where,
+                       f"category_id must be an id of `categories`. Got {one.get('category_id')!r}")
+        elif one.get("image_id") not in images:
+            report.add(WRONG, where, f"image_id must be an id of `images`, of one that exists. "
+                                     f"Got {one.get('image_id')!r}")
+        else:
+            wide, tall = images[one["image_id"]][1]
+            left, top, w, h = box
+            row = check_box(((left + w / 2) / wide, (top + h / 2) / tall, w / wide, h / tall),
+                            classes[one["category_id"]], where, report)
+            if row is not None:
+                (crowd if one.get("iscrowd") else boxes).setdefault(one["image_id"], []).append((row, where))
+    return boxes, crowd
+
+
+@lru_cache(maxsize=1)
+def _read_cached(path: str, changed: float) -> dict[str, Any]:
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: this is not a text file in UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}:{error.lineno}: this is not JSON ({error.msg})") from None
+    missing = [key for key in ("images", "annotations", "categories")
+               if not (isinstance(content, dict) and isinstance(content.get(key), list))]
+    if missing:
+        raise DataError(f"{path}: a COCO file has the lists images, annotations and categories. Here is no "
+                        f"{' and no '.join(missing)}")
+    return content
+
+
+def _read(path: str) -> dict[str, Any]:
+    """The content of a file.  The latest is kept until its pictures are read: the names are asked for before."""
+    try:
+        return _read_cached(path, os.path.getmtime(path))
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file") from None
+
+
+def _looks_right(path: Path) -> bool:
+    """Whether a file seems to hold boxes, by its name and its beginning: it may be very large."""
+    if any(word in path.stem.lower() for word in ("captions", "keypoints", "stuff", "panoptic", "image_info")):
+        return False
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        start = file.read(4096)
+    return start.lstrip().startswith("{") and any(f'"{key}"' in start for key in
+                                                  ("images", "annotations", "categories", "info", "licenses"))
+
+
+def _categories(path: str | os.PathLike, content: dict[str, Any]) -> list[dict[str, Any]]:
+    found = content["categories"]
+    right = [one for one in found
+             if isinstance(one, dict) and isinstance(one.get("id"), int) and isinstance(one.get("name"), str)]
+    if not found or right != found:
+        raise DataError(f"{path}: each of the categories needs an id (a whole number) and a name. Got "
+                        f"{found[:3]!r}")
+    for key in ("id", "name"):
+        values = [one[key] for one in found]
+        twice = next((value for value in values if values.count(value) > 1), None)
+        if twice is not None:
+            raise DataError(f"{path}: two categories have the {key} {twice!r}")
+    return sorted(found, key=lambda one: one["id"])
+
+
+def _bases(path: Path, folders: Iterable[Path]) -> list[Path]:
+    """Folders in which the images may lie."""
+    part = path.stem.rpartition("_")[2]
+    near = [path.parent, path.parent.parent]
+    return [*folders, *(base / name for base in near for name in (".", "images", part, f"images/{part}"))]
+
+
+def _locate(image: Any, bases: list[Path]) -> str:
+    name = image.get("file_name") if isinstance(image, dict) else None
+    if not isinstance(name, str) or not name:
+        return ""
+    return next((os.path.normpath(base / name) for base in bases if (base / name).is_file()), "")

@@ -1,0 +1,112 @@
+"""What [convolutional], [connected] and their relatives do after the product: batch norm or a bias, then an activation.
+
+Kept in one place because darknet's order of things matters (src/convolutional_layer.c, src/batchnorm_layer.c): with
+batch norm the bias is added after scaling, and the rolling statistics move only in training.
+"""
+from typing import Any
+
+import numpy as np
+
+from runner import ops
+from runner.layers.shared.base import Kept, Layer, constant
+
+
+def declare(layer: Layer, features: int, batch_normalize: bool) -> None:
+    """Give `layer` its biases and, with batch norm, scales and rolling statistics."""
+    layer.param("biases", (features,), constant(0))
+    if batch_normalize:
+        layer.param("scales", (features,), constant(1))
+        layer.buffer("rolling_mean", (features,), constant(0))
+        # darknet starts the variance at 0, which makes an untrained network divide by almost nothing
+        layer.buffer("rolling_variance", (features,), constant(1))
+
+
+def forward(layer: Layer, z: np.ndarray, activation: str, *, train: bool, momentum: float) -> tuple[np.ndarray, Any]:
+    """z (n, features, ...), used up -> y of the same shape, saved.
+
+    momentum is the share of this batch in the rolling statistics.
+    """
+    compat, biases = layer.env.compat, layer.params["biases"]
+    if "scales" not in layer.params:
+        y, kept = ops.bias_activate(z, biases, activation)
+        return y, (kept, None) if train else None
+    scales = layer.params["scales"]
+    if train and not layer.frozen:
+        if _fused(layer, activation):
+            y, normed = ops.batchnorm_activate(z, scales, biases, compat.batchnorm_epsilon, activation)
+            roll(layer, normed[0], normed[1], momentum)
+            return y, (None, normed)
+        z, normed = ops.batchnorm_train(z, scales, biases, compat.batchnorm_epsilon, compat.batchnorm_epsilon_outside)
+        roll(layer, normed[0], normed[1], momentum)
+    else:
+        normed = None
+        z = ops.batchnorm_inference(z, scales, biases, layer.buffers["rolling_mean"],
+                                    layer.buffers["rolling_variance"], compat.batchnorm_epsilon,
+                                    compat.batchnorm_epsilon_outside)
+    y, kept = ops.activate(z, activation, inplace=True)
+    return y, (kept, normed) if train else None
+
+
+def folded(layer: Layer, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """-> weights, biases: with these the product gives at inference what batch norm would make of it."""
+    biases = layer.params["biases"]
+    if "scales" not in layer.params or not layer.env.allocate:
+        return weights, biases
+    compat, variance = layer.env.compat, layer.buffers["rolling_variance"].astype(np.float64)
+    if compat.batchnorm_epsilon_outside:
+        deviation = np.sqrt(variance) + compat.batchnorm_epsilon
+    else:
+        deviation = np.sqrt(variance + compat.batchnorm_epsilon)
+    factor = layer.params["scales"] / deviation
+    scaled = np.multiply(weights, factor.reshape(-1, *[1] * (weights.ndim - 1)), out=np.empty_like(weights),
+                         casting="same_kind")       # computed in float64, but not all of it held at once
+    return scaled, (biases - layer.buffers["rolling_mean"] * factor).astype(biases.dtype)
+
+
+def keeps(layer: Layer, values: int, activation: str) -> Kept:
+    """What a layer keeps that ends here, its raw product having `values` bytes a row."""
+    product = activation in ops.FROM_INPUT or activation in ops.CHANNELS
+    if "scales" not in layer.specs:
+        return Kept(True, activation != "linear", values if product else 0)
+    if _fused(layer, activation):
+        return Kept(True, False, values)
+    return Kept(True, activation != "linear", values * (2 if product else 1))
+
+
+def backward(layer: Layer, dy: np.ndarray, saved: Any, activation: str) -> np.ndarray:
+    """dy -> dz, the gradient of the raw product; adds to the gradients of biases and scales."""
+    (kept, normed), compat = saved, layer.env.compat
+    if normed is None:
+        dz, dbiases = ops.bias_activate_backward(dy, kept, activation, compat.gradients)
+    else:
+        scales = layer.params["scales"]
+        if _fused(layer, activation):
+            dz, dscales, dbiases = ops.batchnorm_activate_backward(dy, normed, scales, layer.params["biases"],
+                                                                   activation)
+        else:
+            dz = ops.activate_backward(dy, kept, activation, compat.gradients)
+            dz, dscales, dbiases = ops.batchnorm_backward(dz, normed, scales, rule=compat.batchnorm_rule)
+        layer.add_grad("scales", dscales)
+    layer.add_grad("biases", dbiases)
+    layer.show("delta", dz)
+    return dz
+
+
+def _fused(layer: Layer, activation: str) -> bool:
+    """Can batch norm and activation go in one?  Not with a fork's gradients, nor with channels that are mixed."""
+    return layer.env.compat.gradients == layer.env.compat.batchnorm_rule == "exact" and activation not in ops.CHANNELS
+
+
+def roll(layer: Layer, mean: np.ndarray, variance: np.ndarray, momentum: float) -> None:
+    """Move the rolling statistics towards those of this batch."""
+    layer.show("bn_mean", mean)
+    layer.show("bn_variance", variance)
+    for name, batch in (("rolling_mean", mean), ("rolling_variance", variance)):
+        layer.buffers[name] *= 1 - momentum
+        layer.buffers[name] += momentum * batch
+
+
+def names(layer: Layer, *before: str) -> tuple[str, ...]:
+    """The batch-norm arrays in the order of the .weights file, if the layer has them."""
+    norm = ("scales", "rolling_mean", "rolling_variance")
+    return (*before, *(norm if "scales" in layer.specs else ()))

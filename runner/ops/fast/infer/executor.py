@@ -1,0 +1,185 @@
+"""An inference program: the steps of a plan as one table, which all threads work through in a single call.
+
+Nothing of Python stands between two steps.  Threads take the parts of a step from a counter and go on to the next when
+all parts are done; who comes late finds the counters ahead and has less to do.  A value is computed in the same way
+whoever takes its part, so the results do not depend on the threads.
+"""
+import platform
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from runner.ops import memory, parallel
+from runner.ops.fast.infer import instructions
+from runner.ops.fast.jit import compiled
+from runner.ops.fast.simd import direct
+from runner.ops.fast.simd.gemm import INDEX, SHORT, Writer
+from runner.ops.fast.simd.math import f4
+
+PATIENCE = 2000     # looks at a counter before another process may have the core
+ON_X86 = platform.machine().lower() in ("x86_64", "amd64")
+POSIX = platform.system() != "Windows"
+
+
+class Program:
+    """Steps for `rows` images; kernels add them, `bind` makes them ready to run.
+
+    dry: only to know how much memory it would take; no weights are packed.
+    """
+
+    def __init__(self, rows: int, dry: bool = False):
+        self.rows, self.dry = rows, dry
+        self.spare = 1                              # values of memory a thread needs for itself
+        self.held = 0                               # bytes of arrays, weights above all, that it keeps
+        self._steps: list[dict[str, Any]] = []
+        self._taps: list[int] = []
+        self._places: dict[tuple[int, ...], int] = {}
+        self._kept: list[np.ndarray] = []           # whose addresses are in the table
+
+    def step(self, kind: int, parts: int, *, spare: int = 0, **numbers: Any) -> None:
+        self.spare = max(self.spare, spare)
+        self._steps.append({"kind": kind, "parts": parts, **numbers})
+
+    def taps(self, offsets: list[int]) -> int:
+        """Where a list of offsets stands."""
+        key = tuple(offsets)
+        if key not in self._places:
+            self._places[key] = len(self._taps)
+            self._taps += offsets
+        return self._places[key]
+
+    def address(self, size: int, array: Callable[[], np.ndarray]) -> int:
+        """Of an array of `size` values, which is kept as long as the program."""
+        self.held += 4 * size
+        if self.dry:
+            return 0
+        made = array()
+        assert made.size == size and made.flags.c_contiguous
+        self._kept.append(made)
+        return int(made.ctypes.data)
+
+    def tile(self, operation: Callable[..., None]) -> int:
+        """The address of one of window's operations."""
+        return 0 if self.dry else direct.address(operation)
+
+    def zeros(self, size: int) -> int:
+        """The address of so many zeros."""
+        return self.address(size, lambda: np.zeros(size, f4))
+
+    def bind(self, buffer: np.ndarray) -> Callable[[np.ndarray], None]:
+        """-> run(given) with this memory; given (n, c, h, w), the images of the plan."""
+        table = np.zeros(len(self._steps), instructions.STEP)
+        for row, numbers in zip(table, self._steps, strict=True):
+            for name, value in numbers.items():
+                row[name] = value
+        taps, spares = np.array(self._taps or [0]), list[np.ndarray]()
+        table["taps"] = taps.ctypes.data + 8 * table["taps"]
+        return partial(self._run, table, taps, buffer.view(f4), spares)
+
+    def _run(self, table: np.ndarray, taps: np.ndarray, m: np.ndarray, spares: list[np.ndarray],
+             given: np.ndarray) -> None:
+        """taps and the arrays in self are known to the table by their addresses: they must outlive the call."""
+        given = given.reshape(-1)
+        if not given.flags.writeable:       # it would be another type to the compiler
+            given = given.copy()
+        threads = 1 if parallel.inside_worker() else parallel.threads()
+        while len(spares) < threads:
+            spares.append(memory.empty(self.spare))
+        counters = np.zeros((len(table), 2), np.int64)
+        parallel.for_each(lambda i: work(table, m, given, spares[i], counters), threads)
+
+
+@intrinsic
+def take(typing: Any, counters: Any, index: Any) -> Any:
+    """counters[index]++, the value before: no two threads get the same."""
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = Writer(context, builder).pointer(signature.args[0], args[0], args[1])
+        return builder.atomic_rmw("add", place, INDEX(1), "seq_cst")
+    return types.int64(counters, types.intp), write
+
+
+@intrinsic
+def look(typing: Any, counters: Any, index: Any) -> Any:
+    """counters[index], and with it everything that was written before it was counted up."""
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = Writer(context, builder).pointer(signature.args[0], args[0], args[1])
+        return builder.load_atomic(place, "acquire", 8)
+    return types.int64(counters, types.intp), write
+
+
+@intrinsic
+def rest(typing: Any) -> Any:
+    """Tell the processor that this thread waits."""
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if ON_X86:
+            name, kind = "llvm.x86.sse2.pause", ir.FunctionType(ir.VoidType(), [])
+            function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+            builder.call(function, [])
+        return context.get_dummy_value()
+    return types.void(), write
+
+
+@intrinsic
+def step_aside(typing: Any) -> Any:
+    """Let another thread have the core, if one waits for it."""
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if POSIX:
+            name, kind = "sched_yield", ir.FunctionType(SHORT, [])
+            function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+            builder.call(function, [])
+        return context.get_dummy_value()
+    return types.void(), write
+
+
+@compiled
+def work(table, m, given, spare, counters):
+    """Take part in all steps; counters (steps, 2): parts taken and parts done, from zero."""
+    flat = counters.reshape(-1)
+    for k in range(len(table)):
+        s = table[k]
+        part = take(flat, 2 * k)
+        while part < s.parts:
+            kind = s.kind
+            if kind == instructions.CONVOLVE:
+                instructions.do_convolve(s, part, m, spare)
+            elif kind == instructions.SCALE:
+                instructions.do_scale(s, part, m, spare)
+            elif kind == instructions.POOL:
+                instructions.do_pool(s, part, m)
+            elif kind == instructions.ADD:
+                instructions.do_add(s, part, m, spare)
+            elif kind == instructions.UPSAMPLE:
+                instructions.do_upsample(s, part, m)
+            elif kind == instructions.MEAN:
+                instructions.do_mean(s, part, m, spare)
+            elif kind == instructions.DENSE:
+                instructions.do_dense(s, part, m, spare)
+            elif kind == instructions.SOFTMAX:
+                instructions.do_softmax(s, part, m)
+            elif kind == instructions.PACK:
+                instructions.do_pack(s, part, m, given)
+            elif kind == instructions.UNPACK:
+                instructions.do_unpack(s, part, m)
+            elif kind == instructions.CURVED:
+                instructions.do_logistic(s, part, m, spare)
+            elif kind == instructions.COPY:
+                instructions.do_copy(s, part, m)
+            elif kind == instructions.WINOGRAD:
+                instructions.do_winograd(s, part, m, spare)
+            elif kind == instructions.TILES_IN:
+                instructions.do_tiles_in(s, part, m, spare)
+            elif kind == instructions.TILES_OUT:
+                instructions.do_tiles_out(s, part, m, spare)
+            take(flat, 2 * k + 1)
+            part = take(flat, 2 * k)
+        looks = 0
+        while look(flat, 2 * k + 1) < s.parts:
+            looks += 1
+            rest()
+            if looks > PATIENCE:
+                step_aside()

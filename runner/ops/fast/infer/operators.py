@@ -1,0 +1,171 @@
+"""What the kernels of an inference program share, and those of connected layers and of layouts.
+
+A kernel writes an operation into the table of steps.  It is also a function run(x, out) on plain arrays, for callers
+that have use for that: it then makes a program of its own.  Weights are packed once, at the first use.  The others are
+in conv_plan.py and planned.py.
+"""
+import math
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from runner.ops import memory, parallel
+from runner.ops.fast.infer import instructions
+from runner.ops.fast.infer.executor import Program
+from runner.ops.fast.simd import direct
+from runner.ops.fast.simd.gemm import LANES
+from runner.ops.fast.simd.math import f4
+from runner.ops.fast.train.activation import coded
+from runner.ops.inference_op import PLAIN, Layout, Shape, View
+
+Run = Callable[..., Any]
+
+
+class Base:
+    """What kernels share.  slow: the same on plain arrays of any type and shape, where there are such."""
+    border = 0
+    slow: Run | None = None
+
+    def ready(self) -> None:
+        """Most have nothing to work out."""
+
+    def layouts(self, shapes: list[Shape], border: int) -> tuple[list[Layout], Layout]:
+        return [Layout(LANES, border)] * len(shapes), Layout(LANES, border)
+
+    def room(self, rows: int) -> int:
+        return 0
+
+    def convert(self, shape: Shape, source: Layout, target: Layout) -> "Convert":
+        return Convert(source, target)
+
+    def program(self, rows: int, dry: bool) -> Program:
+        return Program(rows, dry)
+
+    def write(self, table: Program, xs: list[View], y: View, room: int) -> None:
+        raise NotImplementedError
+
+    def __call__(self, *arrays: Any) -> np.ndarray:
+        """run(*xs, out) by itself, on plain arrays."""
+        *xs, out = arrays if len(arrays) > 1 else (*arrays, None)
+        takes, gives = self.layouts([x.shape[1:] for x in xs], self.border)
+        if self.slow and any(x.dtype != f4 or x.ndim != 4 for x in xs):
+            return self.slow(*arrays)
+        rows, shape = len(xs[0]), self.out_shape(xs[0].shape) if out is None else out.shape[1:]
+        program = Program(rows)
+        given, at, size, inside = np.concatenate([x.reshape(-1) for x in xs], dtype=f4), 0, 0, []
+
+        def view(shape: Shape, layout: Layout) -> View:
+            nonlocal size
+            shape = shape if len(shape) == 3 else (math.prod(shape), 1, 1)
+            place = View(size, layout.size(shape), shape, layout, rows)
+            size += rows * place.image
+            return place
+        for x, layout in zip(xs, takes, strict=True):
+            outside = View(at, x[0].size, x.shape[1:] if x.ndim == 4 else (x[0].size, 1, 1), PLAIN, rows, outside=True)
+            inside.append(view(x.shape[1:], layout))
+            Convert(PLAIN, layout).write(program, [outside], inside[-1], 0)
+            at += x.size
+        y = last = view(shape, gives)
+        room = size
+        size += self.room(rows)
+        self.write(program, inside, y, room)
+        if gives != PLAIN:
+            last = view(shape, PLAIN)
+            Convert(gives, PLAIN).write(program, [y], last, 0)
+        m = memory.empty(max(size, 64))
+        program.bind(m.view(np.uint8))(given)
+        out = memory.empty((rows, *shape)) if out is None else out
+        np.copyto(out, m[last.at:last.at + out.size].reshape(out.shape))
+        return out
+
+    def out_shape(self, shape: Shape) -> Shape:
+        """Of an image, for inputs (n, ...)."""
+        return shape[1:]
+
+
+def planes(x: View, y: View) -> dict[str, int]:
+    """Where two blocked images lie, for steps that take them plane by plane."""
+    (c, h, w), (_, oh, ow) = x.shape, y.shape
+    return dict(x=x.at + x.layout.first(w), x_image=x.image, x_plane=x.layout.plane(h, w), x_row=x.layout.row(w),
+                x_h=h, x_w=w, y=y.at + y.layout.first(ow), y_image=y.image, y_plane=y.layout.plane(oh, ow),
+                y_row=y.layout.row(ow), h=oh, w=ow, border=y.layout.border, wide=y.layout.blocks(c),
+                deep=x.layout.blocks(c), channels=c)
+
+
+class Dense(Base):
+    """act(x W^T + biases): weights (o, i)."""
+
+    def __init__(self, weights: np.ndarray, biases: np.ndarray | None, activation: str, slow: Run):
+        self.weights, self.given_biases, self.activation, self.slow = weights, biases, activation, slow
+        self.groups = -(-len(weights) // (direct.GROUP * LANES))
+        left = len(weights) - (self.groups - 1) * direct.GROUP * LANES
+        self.last = 1 if left <= LANES else 2 if left <= 2 * LANES else direct.GROUP      # registers of the last group
+        self.packed_size = ((self.groups - 1) * direct.GROUP + self.last) * LANES * weights.shape[1]
+
+    def out_shape(self, shape: Shape) -> Shape:
+        return (len(self.weights),)
+
+    def layouts(self, shapes: list[Shape], border: int) -> tuple[list[Layout], Layout]:
+        return [PLAIN], PLAIN
+
+    @cached_property
+    def packed(self) -> np.ndarray:
+        i, size, vectors = self.weights.shape[1], direct.GROUP * LANES, self.last
+        flat = memory.zeros(self.packed_size)
+
+        def pack(j: slice) -> None:
+            for g in range(j.start, j.stop):
+                part = self.weights[g * size:(g + 1) * size]
+                width = size if g < self.groups - 1 else vectors * LANES
+                flat[g * size * i:g * size * i + width * i].reshape(i, width)[:, :len(part)] = part.T
+        parallel.for_blocks(pack, self.groups, size * i)
+        return flat
+
+    @cached_property
+    def biases(self) -> np.ndarray:
+        biases = np.zeros(self.groups * direct.GROUP * LANES, f4)
+        if self.given_biases is not None:
+            biases[:len(self.given_biases)] = self.given_biases
+        return biases
+
+    def write(self, table: Program, xs: list[View], y: View, room: int) -> None:
+        code, low, high = coded(self.activation)
+        o, i = self.weights.shape
+        size = direct.GROUP * LANES
+        table.step(instructions.DENSE, self.groups, tile=table.tile(direct.convolve_apart), images=table.rows,
+                   code=code, low=low, high=high, group=direct.GROUP,
+                   channels=o, x=xs[0].at, x_image=xs[0].image, y=y.at, y_image=y.image, inner=i,
+                   panel=size * i * 4, weights=table.address(self.packed_size, lambda: self.packed),
+                   biases=table.address(self.groups * size, lambda: self.biases),
+                   taps=table.taps([0]), spare=(direct.STRIDED + 1) * size)
+
+    def __call__(self, *arrays: Any) -> np.ndarray:
+        assert self.slow is not None
+        return self.slow(*arrays)
+
+
+class Convert(Base):
+    """From one layout to another, one of them plain, or a copy."""
+
+    def __init__(self, source: Layout, target: Layout):
+        self.source, self.target = source, target
+
+    def write(self, table: Program, xs: list[View], y: View, room: int) -> None:
+        x, where = xs[0], planes(xs[0], y)
+        if x.layout == y.layout != PLAIN:
+            table.step(instructions.COPY, table.rows * where["wide"], wide=where["wide"], x=x.at,
+                       x_image=x.image, y=y.at,
+                       y_image=y.image, x_plane=where["x_plane"], y_plane=where["y_plane"], size=where["x_plane"])
+        elif x.layout == y.layout:
+            table.step(instructions.PACK, table.rows, wide=1, h=1, w=x.image, channels=1, size=1,
+                       outside=x.outside, x=x.at,
+                       x_image=x.image, y=y.at, y_image=y.image)
+        elif x.layout == PLAIN:
+            table.step(instructions.PACK, table.rows * where["wide"], **where, size=y.layout.block, outside=x.outside)
+        else:
+            table.step(instructions.UNPACK, table.rows * where["deep"], **where | dict(wide=where["deep"], h=x.shape[1],
+                                                                                w=x.shape[2]), size=x.layout.block)
+
+

@@ -1,0 +1,151 @@
+"""Functions of one number, and activations over a run of numbers, for kernels to call.
+
+exp and what is made of it are written out in multiplications and additions, because the library's are called once a
+number, while these run sixteen at a time in vector registers.  They are within 3 units of the last digit of float32.
+"""
+import numpy as np
+
+from runner.ops.activation import GELU_A, GELU_B, SELU, SELU_LOW
+from runner.ops.fast.jit import compiled
+
+f4, i4 = np.float32, np.int32
+LOG2E, LN2_HIGH, LN2_LOW = f4(1.44269504), f4(0.693359375), f4(-2.12194440e-4)     # LN2_HIGH has few bits: n times it
+                                                                                   # is exact (Cody & Waite 1980)
+SLOPE, BETWEEN, LOGISTIC, TANH, ELU, SELU_CODE, SWISH, MISH, HARD_MISH, GELU = range(10)
+# name -> code, two numbers that go with it
+CODES = {"linear": (SLOPE, 1, 0), "relu": (SLOPE, 0, 0), "leaky": (SLOPE, .1, 0), "revleaky": (SLOPE, .1, 0),
+         "relie": (SLOPE, .01, 0), "relu6": (BETWEEN, 0, 6), "hardtan": (BETWEEN, -1, 1), "logistic": (LOGISTIC, 0, 0),
+         "tanh": (TANH, 0, 0), "elu": (ELU, 0, 0), "selu": (SELU_CODE, 0, 0), "swish": (SWISH, 0, 0),
+         "mish": (MISH, 0, 0), "hard_mish": (HARD_MISH, 0, 0), "gelu": (GELU, 0, 0)}
+
+
+@compiled
+def expm1_parts(x):
+    """-> p, s with e^x = s (p + 1): s a power of two, p = e^r - 1 of a rest r within half of ln 2."""
+    x = min(max(x, f4(-87)), f4(88))
+    n = np.floor(x * LOG2E + f4(.5))
+    r = (x - n * LN2_HIGH) - n * LN2_LOW
+    p = f4(1 / 5040) * r + f4(1 / 720)
+    p = p * r + f4(1 / 120)
+    p = p * r + f4(1 / 24)
+    p = p * r + f4(1 / 6)
+    p = p * r + f4(.5)
+    p = p * r * r + r
+    s = i4((i4(n) + i4(127)) << i4(23))
+    return p, s.view(f4)
+
+
+@compiled
+def exp(x):
+    """e^x, between e^-87 and e^88."""
+    p, s = expm1_parts(x)
+    return s * p + s
+
+
+@compiled
+def expm1(x):
+    """e^x - 1, exact for small x too."""
+    p, s = expm1_parts(x)
+    return s * p + (s - f4(1))
+
+
+@compiled
+def logistic(x):
+    """1 / (1 + e^-x)."""
+    return f4(1) / (f4(1) + exp(-x))
+
+
+@compiled
+def tanh(x):
+    """(e^2x - 1) / (e^2x + 1)."""
+    q = expm1(f4(2) * min(max(x, f4(-10)), f4(10)))
+    return q / (q + f4(2))
+
+
+@compiled
+def tanh_softplus(x):
+    """-> tanh(log(1 + e^x)), e^x."""
+    e = exp(min(x, f4(20)))
+    q = e * (e + f4(2))
+    return q / (q + f4(2)), e
+
+
+@compiled
+def activate_run(code, low, high, x, y):
+    """y = f(x) of two runs (k,); they may be the same."""
+    if code == SLOPE:
+        for i in range(x.size):
+            v = x[i]
+            y[i] = v if v > 0 else v * low
+    elif code == BETWEEN:
+        for i in range(x.size):
+            v = x[i]
+            y[i] = low if v < low else high if v > high else v
+    elif code == LOGISTIC:
+        for i in range(x.size):
+            y[i] = logistic(x[i])
+    elif code == TANH:
+        for i in range(x.size):
+            y[i] = tanh(x[i])
+    elif code == ELU:
+        for i in range(x.size):
+            y[i] = max(x[i], f4(0)) + expm1(min(x[i], f4(0)))
+    elif code == SELU_CODE:
+        for i in range(x.size):
+            y[i] = f4(SELU) * max(x[i], f4(0)) + f4(SELU_LOW) * expm1(min(x[i], f4(0)))
+    elif code == SWISH:
+        for i in range(x.size):
+            y[i] = x[i] * logistic(x[i])
+    elif code == MISH:
+        for i in range(x.size):
+            v = x[i]
+            y[i] = v if v > 20 else v * tanh_softplus(v)[0]
+    elif code == HARD_MISH:
+        for i in range(x.size):
+            v = min(max(x[i], f4(-2)), f4(0))
+            y[i] = max(x[i], f4(0)) + v * (v * f4(.5) + f4(1))
+    elif code == GELU:
+        for i in range(x.size):
+            v = x[i]
+            y[i] = f4(.5) * v * (f4(1) + tanh(v * (f4(GELU_A) + f4(GELU_B) * v * v)))
+
+
+@compiled
+def slope_run(code, low, high, at, dy, dx):
+    """dx = dy f', of runs (k,); f' at the input for codes from SWISH on, at the output for those before."""
+    if code == SLOPE:
+        for i in range(at.size):
+            dx[i] = dy[i] if at[i] > 0 else dy[i] * low
+    elif code == BETWEEN:
+        for i in range(at.size):
+            dx[i] = dy[i] if low < at[i] < high else f4(0)
+    elif code == LOGISTIC:
+        for i in range(at.size):
+            dx[i] = dy[i] * (at[i] * (f4(1) - at[i]))
+    elif code == TANH:
+        for i in range(at.size):
+            dx[i] = dy[i] * (f4(1) - at[i] * at[i])
+    elif code == ELU:
+        for i in range(at.size):
+            dx[i] = dy[i] * (min(at[i], f4(0)) + f4(1))
+    elif code == SELU_CODE:
+        for i in range(at.size):
+            dx[i] = dy[i] * (f4(SELU) if at[i] >= 0 else at[i] + f4(SELU_LOW))
+    elif code == SWISH:
+        for i in range(at.size):
+            s = logistic(at[i])
+            dx[i] = dy[i] * (s * (f4(1) + at[i] * (f4(1) - s)))
+    elif code == MISH:
+        for i in range(at.size):
+            t, e = tanh_softplus(at[i])
+            dx[i] = dy[i] * (at[i] * (f4(1) - t * t) * (e / (f4(1) + e)) + t)
+    elif code == HARD_MISH:
+        for i in range(at.size):
+            dx[i] = dy[i] * (min(max(at[i], f4(-2)), f4(0)) + f4(1)) if at[i] > -2 else f4(0)
+    elif code == GELU:
+        for i in range(at.size):
+            v = at[i]
+            square = v * v
+            t = tanh(v * (f4(GELU_A) + f4(GELU_B) * square))
+            dx[i] = dy[i] * (f4(.5) * (f4(1) + t)
+                             + f4(.5) * v * (f4(1) - t * t) * (f4(GELU_A) + f4(3 * GELU_B) * square))

@@ -1,0 +1,209 @@
+"""Memory foreseen from shapes alone, against what is really kept and taken."""
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import runner
+from runner.analysis import footprint
+from runner.errors import RunnerError
+from runner.net_options import NetOptions
+from runner.optim import make_optimizer, state_arrays
+from tests.layers.checks import build, inputs
+from tests.layers.samples import SAMPLES, Sample
+from tests.paths import ROOT
+
+
+def arrays_in(saved: Any) -> list[np.ndarray]:
+    if isinstance(saved, np.ndarray):
+        return [saved]
+    parts = saved.values() if isinstance(saved, dict) else saved if isinstance(saved, tuple | list) else ()
+    return [array for part in parts for array in arrays_in(part)]
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=str)
+def test_a_layer_says_what_it_keeps(sample: Sample) -> None:
+    layer, xs = build(sample), inputs(sample)
+    if layer.children:
+        pytest.skip("recurrent layers keep every step of their parts; they are small beside their texts")
+    y, saved = layer.forward(*xs, train=True)
+    kept, more = layer.keeps(), 0
+    for array in {id(array): array for array in arrays_in(saved)}.values():
+        if any(np.shares_memory(array, x) for x in xs):
+            assert kept.inputs, "it keeps an input"
+        elif np.shares_memory(array, y):
+            assert kept.output, "it keeps its output"
+        elif not any(np.shares_memory(array, p) for p in (*layer.params.values(), *layer.buffers.values())):
+            more += array.nbytes
+    statistics = 8 * 4 * sum(spec.size for spec in layer.specs.values())
+    assert more <= len(y) * kept.more + statistics + 64
+
+
+def test_a_convolution_keeps_no_more_than_it_must() -> None:
+    """What decides how large a batch can be: with batch norm the raw product, else the output alone."""
+    def kept(text: str) -> Any:
+        return build(Sample("convolutional", f"filters=4 size=3 pad=1 {text}")).keeps()
+    assert kept("batch_normalize=1 activation=leaky") == (True, False, 4 * 4 * 7 * 6)
+    assert kept("activation=leaky") == (True, True, 0)
+    assert kept("activation=linear") == (True, False, 0)
+
+
+@pytest.mark.parametrize("text", ["adam=1", *(f"optimizer={name}" for name in (
+    "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam", "adamax", "adamw"))])
+def test_the_arrays_of_every_optimizer_are_counted(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.cfg").write_text(f"[net]\ninputs=4\n{text}\n[connected]\noutput=3\n[cost]\n")
+    net = runner.load(tmp_path / "a.cfg")
+    optimizer = make_optimizer(net)
+    _, tape = net.forward(np.ones((2, 4), "f4"), train=True)
+    net.backward(tape, np.ones((2, 3), "f4"))
+    optimizer.step(0.1, 2)
+    assert isinstance(net.options, NetOptions) and len(optimizer.state) == state_arrays(net.options)
+
+
+CFG = """[net]
+width=128
+height=128
+channels=3
+batch=64
+subdivisions=2
+[convolutional]
+filters=16
+size=3
+pad=1
+batch_normalize=1
+activation=leaky
+[maxpool]
+size=2
+stride=2
+[convolutional]
+filters=32
+size=3
+pad=1
+activation=leaky
+[avgpool]
+[softmax]
+"""
+
+
+def test_what_cannot_fit_is_refused_with_what_would(tmp_path: Path) -> None:
+    (tmp_path / "a.cfg").write_text(CFG)
+    net = runner.load(tmp_path / "a.cfg", allocate=False)
+    need = footprint.training(net).total
+    footprint.check_fits(net, need)
+    with pytest.raises(RunnerError) as caught:
+        footprint.check_fits(net, need // 2)
+    text = str(caught.value)
+    assert "training on 32 images at a time (batch=64, subdivisions=2) takes about" in text
+    subdivisions = int(text.rsplit("subdivisions=", 1)[1])
+    assert 64 % subdivisions == 0
+    for count, fits in ((subdivisions, True), (subdivisions // 2, False)):
+        other = runner.load(tmp_path / "a.cfg", settings=[f"net.subdivisions={count}"], allocate=False)
+        assert (footprint.training(other).total <= need // 2) is fits
+    with pytest.raises(RunnerError, match=r"One image alone takes .* make width and height smaller"):
+        footprint.check_fits(net, 1 << 20)
+
+
+def test_train_refuses_before_it_takes_the_memory(tmp_path: Path) -> None:
+    (tmp_path / "a.cfg").write_text(CFG.replace("batch=64", "batch=1000000"))
+    done = subprocess.run([sys.executable, "run.py", "train", str(tmp_path / "a.cfg"), "--data", "data/digits",
+                           "--set", "net.subdivisions=1"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "training on 1000000 images at a time" in done.stderr and "would fit" in done.stderr
+
+
+def test_there_is_memory() -> None:
+    room = footprint.available()
+    assert room is None or 1 << 24 < room < 1 << 50
+
+
+def test_a_control_groups_limit(tmp_path: Path) -> None:
+    """The least of a group's room and of those around it; "max" is no limit; both versions of the interface."""
+    inner = tmp_path / "outer" / "inner"
+    inner.mkdir(parents=True)
+    for folder, limit, used in ((inner, "max\n", "5\n"), (tmp_path / "outer", "1000\n", "300\n")):
+        (folder / "memory.max").write_text(limit)
+        (folder / "memory.current").write_text(used)
+    mine = tmp_path / "mine"
+    mine.write_text("0::/outer/inner\n")
+    assert footprint._of_the_group(str(tmp_path), str(mine)) == 700
+    (inner / "memory.max").write_text("200\n")
+    assert footprint._of_the_group(str(tmp_path), str(mine)) == 195
+    old = tmp_path / "memory" / "docker"
+    old.mkdir(parents=True)
+    (old / "memory.limit_in_bytes").write_text("500\n")
+    (old / "memory.usage_in_bytes").write_text("100\n")
+    mine.write_text("3:cpu:/\n4:memory:/docker\n")
+    assert footprint._of_the_group(str(tmp_path), str(mine)) == 400
+    mine.write_text("0::/\n")
+    assert footprint._of_the_group(str(tmp_path), str(mine)) is None
+
+
+# What NumPy asks for is counted, not the pages the system maps: those depend on its allocator and on the machine
+MEASURE = """
+import gc
+import sys
+import tracemalloc
+import numpy as np
+import runner
+from runner import footprint
+from runner.ops import memory, parallel
+from runner.optim import make_optimizer
+
+parallel.set_threads(1)     # how much of their scratch several threads need at one time is chance
+
+def infer(net):
+    net.optimized().predict(np.zeros((1, *net.in_shape), "f4"))
+
+def train(net):
+    optimizer, n = make_optimizer(net), net.options.batch
+    for _ in range(2):
+        _, tape = net.forward(np.random.default_rng(0).random((n, *net.in_shape), np.float32), train=True)
+        net.backward(tape, np.eye(int(np.prod(net.out_shape)), dtype="f4")[np.zeros(n, int)])
+        optimizer.step(1e-6, n)
+
+run, need = (train, footprint.training) if sys.argv[1] == "train" else (infer, footprint.inference)
+small = runner.load(sys.argv[2], settings=["net.width=32", "net.height=32", "net.batch=2", "net.subdivisions=1"])
+run(small)
+del small
+gc.collect()
+memory.release()
+tracemalloc.start()
+net = runner.load(sys.argv[2], settings=sys.argv[3:])
+need = need(net)
+run(net)
+held, _ = memory.usage()
+unused = sum(region.size for region in memory._pool._regions) - held     # never lent, so never written to
+print((need.total - need.inputs) / (tracemalloc.get_traced_memory()[1] - unused))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cfg, batch", [("cifar", 64), ("tiny", 8), ("resnet18", 8)])
+def test_the_prediction_is_near_the_measured_peak(cfg: str, batch: int) -> None:
+    assert 0.85 < measure("train", f"cfg/{cfg}.cfg", f"net.batch={batch}", "net.subdivisions=1") < 1.2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cfg", ["cifar", "tiny", "resnet18"])
+def test_the_prediction_for_inference_too(cfg: str) -> None:
+    assert 0.85 < measure("infer", f"cfg/{cfg}.cfg") < 1.2
+
+
+def measure(*arguments: str) -> float:
+    """What was foretold over what was taken."""
+    done = subprocess.run([sys.executable, "-c", MEASURE, *arguments], cwd=ROOT, capture_output=True, text=True,
+                          timeout=300, check=True)
+    return float(done.stdout)
+
+
+def test_the_kernels_are_chosen_before_memory_is_foretold() -> None:
+    """`summary` makes no arrays, yet tells what `predict` will take with the kernels it will use."""
+    code = ("import runner; from runner.analysis.footprint import inference\n"
+            "print(*(inference(runner.load('cfg/cifar.cfg', allocate=how)).total for how in (False, True)))")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300,
+                          check=True)
+    alone, allocated = done.stdout.split()
+    assert alone == allocated

@@ -1,0 +1,113 @@
+"""The sheet of what a network sees: every picture and label on it comes from the batches it would learn from."""
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from runner.cli import augment as verb
+from runner.cli import main
+from runner.images import contact_sheet
+from tests import toy, toy_boxes
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    toy.make(tmp_path)
+    return tmp_path
+
+
+def test_the_sheet_shows_the_batches_of_training(place, capsys, monkeypatch):
+    seen = []
+    monkeypatch.setattr(contact_sheet, "contact_sheet",
+                        lambda heading, rows, size: seen.append((heading, rows)) or
+                        Image.new("RGB", (5, 5)))
+    assert main(["augment", "cfg/toy.cfg", "--save", "a.png", "--rows", "3", "--columns", "2", "--seed", "4"]) == 0
+    (heading, rows), = seen
+    assert heading[0] == "cfg/toy.cfg sees data/toy" and "6 x 6 x 1  min_crop=6  max_crop=6  angle=0" in heading[1]
+    import runner
+    from runner.training import Asked, open_job
+    job = open_job(runner.load("cfg/toy.cfg"), Asked("cfg/toy.cfg", seed=4))
+    with job.batches() as batches:
+        for number, (title, tiles) in enumerate(rows, 1):
+            x, truth = next(batches)
+            assert title == f"batch {number}" and len(tiles) == 2
+            for (picture, caption), image, label in zip(tiles, x, truth, strict=False):
+                assert caption == ["bright", "dark"][label.argmax()]
+                np.testing.assert_array_equal(np.asarray(picture)[..., 0], np.rint(image[0] * 255))
+    assert capsys.readouterr().out == "a.png: 6 images, 5 x 5 pixels\n"
+
+
+def test_one_image_again_and_again(place, capsys):
+    for which in ("7", "data/toy/train/dark/1.png"):
+        assert main(["augment", "cfg/toy.cfg", "--save", "a.png", "--of", which, "--rows", "2",
+                     "--set", "net.cutmix=1"]) == 0
+    assert capsys.readouterr().out.startswith("a.png: 9 images, ")
+    assert np.asarray(Image.open("a.png")).std() > 0
+    for which in ("12", "nowhere.png"):
+        assert main(["augment", "cfg/toy.cfg", "--save", "a.png", "--of", which]) == 2
+        assert f"data/toy has 12 training images, 0 to 11, and none of them is '{which}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words, answer", [
+    (["--save", "a.txt"], "--save needs a name that ends in .png"), (["--save", "no/a.png"], "no/a.png: No such file"),
+    (["--save", "a.png", "--data", "nowhere"], "there is no 'nowhere'"),
+    (["--save", "a.png", "--set", "net.mixup=7"], "mixup must be an integer, at least 0, at most 4. Got '7'")])
+def test_mistakes(place, capsys, words, answer):
+    assert main(["augment", "cfg/toy.cfg", *words]) == 2
+    assert answer in capsys.readouterr().err
+    assert not list(Path().glob("*.png"))
+
+
+def test_labels_as_text():
+    names = ["cat", "dog", "owl"]
+    assert verb.label_text(np.array([0, 1, 0]), names) == "dog"
+    assert verb.label_text(np.array([.05, .05, .9]), names) == "owl 90 %"
+    assert verb.label_text(np.array([.3, .7, 0]), names) == "dog 70 %\ncat 30 %"
+    assert verb.label_text(np.full(3, 1 / 3), names) == "cat 33 %"
+
+
+def test_boxes_are_drawn_where_the_truth_has_them():
+    truth = np.array([[.5, .5, .5, .5, 1], [0, 0, 0, 0, 0]], np.float32)
+    picture, caption = verb._tile(np.zeros((3, 80, 80), np.float32), truth, ["cat", "dog"])
+    assert caption == "1 box"
+    pixels = np.asarray(picture)
+    assert pixels[40, 20].any() and pixels[60, 40].any() and not pixels[50, 50].any() and not pixels[70].any()
+
+
+def test_a_detector_s_sheet(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    toy_boxes.make(tmp_path)
+    seen = []
+    monkeypatch.setattr(contact_sheet, "contact_sheet",
+                        lambda heading, rows, size: seen.append((heading, rows, size)) or
+                        Image.new("RGB", (5, 5)))
+    assert main(["augment", "cfg/squares.cfg", "--save", "a.png", "--set", "net.mosaic=1"]) == 0
+    (heading, rows, size), = seen
+    assert heading[1].startswith("32 x 32 x 1  letter_box=0  flip=1") and "mosaic=1" in heading[1]
+    assert heading[2] == "[yolo]  jitter=0.1  resize=1  random=0" and size == 256
+    assert [len(tiles) for _, tiles in rows] == [4] * 4
+    captions = {caption for _, tiles in rows for _, caption in tiles}
+    assert captions <= {f"{n} box{'es' * (n != 1)}" for n in range(9)} and len(captions) > 1
+    assert main(["augment", "cfg/squares.cfg", "--save", "a.png", "--of", "3", "--rows", "1", "--columns", "2"]) == 0
+    assert [len(tiles) for _, tiles in seen[1][1]] == [1, 2]
+
+
+def test_a_contact_sheet_keeps_its_pictures_apart_and_its_pixels_square():
+    tile = Image.fromarray(np.uint8([[[200, 9, 9]] * 5] * 3))
+    tall = Image.fromarray(np.uint8([[[9, 90, 9]] * 100] * 400))
+    page = np.asarray(contact_sheet.contact_sheet(["heading"], [("row", [(tile, "a"), (tall, "x" * 80)]),
+                                                          ("", [(tile, "one\ntwo\nthree")])], 50))
+    assert (page == (200, 9, 9)).all(axis=2).sum() == 2 * 30 * 50          # 3 x 5 pixels, ten times as large, twice
+    assert (page == (9, 90, 9)).all(axis=2).sum() == 50 * 12
+    long = np.asarray(contact_sheet.contact_sheet(["a very long heading, longer than the only picture is wide"],
+                                            [("", [(tile, "a")])], 50))
+    assert long.shape[1] > 300 and (long[:, -5:] == 255).all()
+
+
+def test_grey_and_colour_pictures():
+    grey = contact_sheet.picture_of(np.array([[[0, .5, 1]]], np.float32))
+    assert np.asarray(grey).tolist() == [[[0] * 3, [128] * 3, [255] * 3]]
+    colour = contact_sheet.picture_of(np.array([[[10]], [[20]], [[30]]], np.uint8))
+    assert np.asarray(colour).tolist() == [[[10, 20, 30]]]

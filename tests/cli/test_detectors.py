@@ -1,0 +1,225 @@
+"""Detectors by verb: train, test, anchors, and what is said when cfg and data do not fit."""
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+import runner
+from runner.cli import main
+from runner.errors import UsageError
+from runner.training import Asked, open_job
+from runner.training.report_items import Curves, Pictures
+from tests import toy, toy_boxes
+
+CFG = "cfg/squares.cfg"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    toy_boxes.make(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def edited(here: Path):
+    """The cfg with a part of it changed."""
+    def edit(old: str, new: str) -> str:
+        assert old in toy_boxes.CFG
+        (here / CFG).write_text(toy_boxes.CFG.replace(old, new))
+        return CFG
+    return edit
+
+
+def test_train_then_test_then_detect(here: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["train", CFG, "--validate-every", "100", "--json", "run.json"]) == 0
+    said = capsys.readouterr()
+    assert "24 images with 45 boxes to train, 11 to test, 2 classes" in said.err
+    assert "update 100: loss" in said.err and "mAP@.50" in said.err
+    assert "next:    python run.py test cfg/squares.cfg\n         python run.py detect cfg/squares.cfg" in said.out
+    done = json.loads(Path("run.json").read_text())
+    facts = yaml.safe_load(Path("weights/squares/run.yaml").read_text())
+    best = facts["best"]
+    assert best["score"] > .9 and 0 < best["threshold"] < 1 and set(best["per_class"]) == {"bright", "dark"}
+    assert done["best"]["score"] == best["score"] and facts["classes"] == ["bright", "dark"]
+
+    assert main(["test", CFG, "--json", "test.json"]) == 0
+    told, found = capsys.readouterr().out, json.loads(Path("test.json").read_text())
+    assert found["map"] == pytest.approx(best["score"]) and f"mAP@0.50 {100 * found['map']:.2f} %" in told
+    assert found["images"] == 11 and found["per_class"]["dark"]["boxes"] + found["per_class"]["bright"]["boxes"] == 21
+    counts = found["counts"]
+    assert counts["true_positives"] + counts["false_negatives"] == 21
+    assert counts["precision"] == counts["true_positives"] / (counts["true_positives"] + counts["false_positives"])
+    assert found["best"]["f1"] >= counts["f1"]
+    assert found["best"]["confidence"] == pytest.approx(best["threshold"], abs=1e-4)
+
+    assert main(["detect", CFG, "data/squares/images/test/0.png", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["objects"][0]["name"] in ("bright", "dark")
+
+
+def test_the_report_shows_curves_and_pictures(here: Path) -> None:
+    assert main(["train", CFG, "--set", "net.max_batches=60", "--quiet"]) == 0
+    text = Path("weights/squares/report.html").read_text()
+    assert "AP@0.50" in text and "Precision and recall, IoU above 0.5" in text
+    assert "Most mistakes" in text and "Most found without a mistake" in text
+
+    net = runner.load(CFG, "weights/squares/best.weights")
+    job = open_job(net, Asked(CFG))
+    metrics, shown = job.exhibits()
+    assert metrics is not None and metrics.as_json() == job.evaluate().as_json()
+    curves = next(thing for thing in shown if isinstance(thing, Curves))
+    for name, (recall, precision) in curves.lines.items():
+        assert name in ("bright", "dark") and list(recall) == sorted(recall) and max(precision) <= 1
+    pictures = [picture for thing in shown if isinstance(thing, Pictures) for picture in thing.pictures]
+    assert pictures and all(picture.pixels.shape[2] == 3 for picture in pictures)
+    mistakes = [[int(word) for word in picture.caption.split() if word.isdigit()] for picture in pictures]
+    clean = [right for right, wrong, missed in mistakes if not wrong + missed]
+    assert clean == sorted(clean, reverse=True)
+
+
+def test_rules_of_the_measure(here: Path, capsys: pytest.CaptureFixture) -> None:
+    """A higher bar finds less; points and thresh change what they should."""
+    assert main(["train", CFG, "--set", "net.max_batches=100", "--quiet"]) == 0
+
+    def measured(*options: str) -> dict:
+        capsys.readouterr()
+        assert main(["test", CFG, "--json", "-", *options]) == 0
+        return json.loads(capsys.readouterr().out)
+    plain, strict = measured(), measured("--iou", ".75")
+    assert strict["map"] < plain["map"] and strict["iou"] == .75 and strict["map50_95"] == plain["map50_95"]
+    assert measured("--points", "101")["map"] == pytest.approx(plain["map"], abs=.03)
+    assert measured("--points", "11")["points"] == 11
+    sure = measured("--thresh", "1")["counts"]
+    assert sure["true_positives"] == sure["false_positives"] == 0 and sure["false_negatives"] == 21
+    assert measured("--thresh", "0")["counts"]["recall"] >= plain["counts"]["recall"]
+    assert measured("--split", "train")["images"] == 24
+
+
+def test_rules_are_for_detectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    toy.make(tmp_path)
+    assert main(["train", "cfg/toy.cfg", "--quiet"]) == 0
+    from runner.cli.test import box_rules
+    net = runner.load("cfg/toy.cfg")
+
+    class Args:
+        cfg, thresh, iou, points, nms, letterbox = "cfg/toy.cfg", None, .6, None, None, None
+    with pytest.raises(UsageError, match=r"--iou is for detectors, and cfg/toy\.cfg finds no boxes"):
+        box_rules(Args, net)        # type: ignore[arg-type]
+    assert main(["test", "cfg/toy.cfg", "--stretch"]) == 2
+
+
+def test_classes_of_the_data_and_of_the_head(edited, capsys: pytest.CaptureFixture) -> None:
+    cfg = edited("classes=2\nnum=1\nanchors=10,10", "classes=5\nnum=2\nmask=0,1\nanchors=10,10,12,12")
+    Path(cfg).write_text(Path(cfg).read_text().replace("filters=7", "filters=20"))
+    assert main(["train", cfg]) == 2
+    assert capsys.readouterr().err.endswith(
+        "run.py: cfg/squares.cfg: layer 5 [yolo] has classes=5, and data/squares has 2: set classes=2 there, and "
+        "filters=14 in layer 4 before it\n")
+
+
+def test_filters_before_a_head(edited, capsys: pytest.CaptureFixture) -> None:
+    assert main(["train", edited("filters=7", "filters=8")]) == 2
+    said = capsys.readouterr().err
+    line = toy_boxes.CFG.splitlines().index("[yolo]") + 1
+    assert f"cfg/squares.cfg:{line}: [yolo]" in said and "set filters=7 in the [convolutional] before it" in said
+
+
+def test_anchors_of_a_cfg(here: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["anchors", CFG, "--save", "out/cloud.png"]) == 0
+    said = capsys.readouterr().out
+    assert "45 boxes on 24 images, at 32 x 32 pixels" in said and "num=1\n" in said
+    assert "layer 5 [yolo], 4 x 4 cells:   mask=0   and filters=7 in the [convolutional] before it" in said
+    assert Path("out/cloud.png").stat().st_size
+    labels = [line.split() for path in Path("data/squares/labels/train").iterdir()
+              for line in path.read_text().splitlines()]
+    assert f"counters_per_class={sum(w[0] == '0' for w in labels)},{sum(w[0] == '1' for w in labels)} " in said
+    mean = np.mean([32 * float(words[3]) for words in labels])
+    assert f"anchors={round(mean, 1) if mean < 10 else round(mean):g}," in said
+
+
+def test_anchors_without_a_cfg(here: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["anchors", "--data", "data/squares", "--clusters", "6", "--width", "64", "--height", "128",
+                 "--json", "-"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [head["mask"] for head in found["heads"]] == [[0, 1, 2], [3, 4, 5]]
+    assert {head["filters"] for head in found["heads"]} == {3 * (5 + 2)}
+    assert all(h == pytest.approx(2 * w, abs=1.2) for w, h in found["anchors"]) and .85 < found["mean_iou"] <= 1
+    areas = [w * h for w, h in found["anchors"]]
+    assert areas == sorted(areas)
+
+
+def test_anchors_say_what_they_need(here: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["anchors"]) == 2
+    assert "name a cfg, or a data set by --data" in capsys.readouterr().err
+    assert main(["anchors", "--data", "data/squares", "--clusters", "40"]) == 2
+    assert "40 clusters need boxes of at least as many sizes" in capsys.readouterr().err
+
+
+def test_region_anchors_are_in_cells(here: Path, capsys: pytest.CaptureFixture) -> None:
+    head = toy_boxes.CFG.index("[yolo]")
+    Path(CFG).write_text(toy_boxes.CFG[:head] + "[region]\nclasses=2\nnum=1\nanchors=1,1\n")
+    assert main(["anchors", CFG]) == 0
+    said = capsys.readouterr().out
+    width, height = map(float, said.split("anchors=")[1].split("\n")[0].split(","))
+    assert .8 < width < 1.6 and width == height and "mask" not in said
+
+
+def test_a_network_without_anchors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                   capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.chdir(tmp_path)
+    toy.make(tmp_path)
+    assert main(["anchors", "cfg/toy.cfg"]) == 2
+    assert "it has no anchors" in capsys.readouterr().err
+
+
+HEADS = {
+    "Gaussian_yolo": "filters=11\nsize=1\nactivation=linear\n"
+                     "[Gaussian_yolo]\nclasses=2\nnum=1\nanchors=10,10\nmax_delta=1\n",
+    "region": "filters=7\nsize=1\nactivation=linear\n[region]\nclasses=2\nnum=1\nanchors=1.2,1.2\nsoftmax=1\n",
+    "detection": "filters=8\nsize=1\nactivation=leaky\n[connected]\noutput=112\nactivation=linear\n"
+                 "[detection]\nclasses=2\ncoords=4\nrescore=1\nside=4\nnum=1\nsqrt=1\nobject_scale=1\nnoobject_scale=.5\nclass_scale=1\n"
+                 "coord_scale=5\n",
+}
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_every_kind_of_head_learns_by_verb(here: Path, kind: str) -> None:
+    body = toy_boxes.CFG[:toy_boxes.CFG.rindex("[convolutional]")] + "[convolutional]\n" + HEADS[kind]
+    Path(CFG).write_text(body)
+    more = ["--set", "net.max_batches=600", "--set", "net.learning_rate=.003"] if kind != "region" else []
+    assert main(["train", CFG, "--quiet", "--json", "run.json", "--validate-every", "50", *more]) == 0
+    assert json.loads(Path("run.json").read_text())["best"]["score"] > .5
+
+
+def test_many_sizes_and_parts_of_a_batch(edited, capsys: pytest.CaptureFixture) -> None:
+    """random=1, and a batch in four parts: it learns, and is measured at its own size."""
+    cfg = edited("max_batches=200", "max_batches=160\nsubdivisions=4\nresize_step=8")
+    Path(cfg).write_text(Path(cfg).read_text() + "random=1\n")
+    assert main(["train", cfg, "--quiet", "--json", "run.json", "--validate-every", "20"]) == 0
+    found = json.loads(Path("run.json").read_text())
+    assert found["images"] == 160 * 8 and found["best"]["score"] > .6
+
+
+def test_a_detector_goes_on_where_it_stopped(edited) -> None:
+    """Twelve updates at once, or eight and then four: the same bits."""
+    cfg = edited("policy=poly\npower=1\n", "policy=constant\n")
+    assert main(["train", cfg, "--quiet", "--name", "whole", "--set", "net.max_batches=12"]) == 0
+    assert main(["train", cfg, "--quiet", "--name", "parts", "--set", "net.max_batches=8"]) == 0
+    assert main(["train", cfg, "--quiet", "--name", "parts", "--resume", "--set", "net.max_batches=12"]) == 0
+    assert Path("weights/whole/last.weights").read_bytes() == Path("weights/parts/last.weights").read_bytes()
+
+
+def test_layers_before_the_cutoff_are_kept_and_frozen_ones_stay(here: Path) -> None:
+    assert main(["train", CFG, "--quiet", "--set", "net.max_batches=5"]) == 0
+    first = runner.load(CFG, "weights/squares/last.weights")
+    assert main(["train", CFG, "--quiet", "--name", "next", "--weights", "weights/squares/last.weights",
+                 "--cutoff", "4", "--seed", "7", "--set", "1.stopbackward=1", "--set", "net.max_batches=5"]) == 0
+    after, fresh = runner.load(CFG, "weights/next/last.weights"), runner.load(CFG, seed=7)
+    for index in range(5):
+        same = np.array_equal(first.layers[index].params["weights"], after.layers[index].params["weights"])
+        assert same == (index <= 1), index
+    near = [np.abs(after.layers[4].params["weights"] - net.layers[4].params["weights"]).max() for net in (first, fresh)]
+    assert near[1] < near[0], "the layer at the cutoff started fresh"

@@ -1,0 +1,159 @@
+"""What a detector's cfg says about its data: augmentation, truth rows, and sizes that change."""
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import runner
+from runner.datasets import BoxSplit, Picture
+from runner.errors import ShapeError, UsageError
+from runner.images import BoxAugment
+from runner.training import Asked, open_job
+from runner.training.detection_data import (
+    augment_of,
+    evaluation_boxes,
+    most_boxes,
+    scales,
+    training_boxes,
+    without_effect,
+)
+from tests import toy_boxes
+
+NET = "[net]\nwidth=64\nheight=32\nchannels=3\nbatch=4\nsubdivisions=2\nlearning_rate=0.001\n{}\n"
+BODY = ("[convolutional]\nfilters=4\nsize=3\nstride=2\npad=1\nactivation=leaky\n[maxpool]\nsize=2\nstride=2\n"
+        "[convolutional]\nfilters=7\nactivation=linear\n[yolo]\nclasses=2\nnum=1\nanchors=9,9\n{}\n")
+
+
+def network(folder: Path, net: str = "", head: str = "", body: str = BODY) -> runner.Network:
+    (folder / "a.cfg").write_text(NET.format(net) + body.format(head))
+    return runner.load(folder / "a.cfg")
+
+
+@pytest.fixture
+def split(tmp_path):
+    rng, items = np.random.default_rng(0), []
+    for k in range(6):
+        Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(tmp_path / f"{k}.png")
+        boxes = np.array([[.5, .5, .3, .4, k % 2]] * (k % 3), np.float32).reshape(-1, 5)
+        items.append(Picture(str(tmp_path / f"{k}.png"), boxes, np.zeros((0, 5), np.float32)))
+    return BoxSplit(items, 2)
+
+
+def test_every_option_reaches_the_augmentation(tmp_path):
+    net = network(tmp_path, "flip=0\nhue=.1\nsaturation=1.5\nexposure=1.6\nmosaic=1\nmosaic_bound=1\nblur=7\n"
+                            "gaussian_noise=9\nletter_box=1", "jitter=.3\nresize=1.5\nmax=33")
+    assert augment_of(net) == BoxAugment(.3, 1.5, False, .1, 1.5, 1.6, True, True, True, False, 7, 9)
+    assert most_boxes(net) == 33
+    assert augment_of(network(tmp_path)) == BoxAugment(jitter=.2, resize=1, flip=True)
+
+
+@pytest.mark.parametrize("text, mosaic, mixup", [("mixup=1", False, True), ("mixup=2", False, False),
+                                                 ("mixup=3", True, False), ("mixup=4", True, False),
+                                                 ("mosaic=1\nmixup=1", True, False), ("cutmix=1", False, False),
+                                                 ("cutmix=1\nmosaic=1", True, False)])
+def test_mixed_pictures_as_darknet_chooses_them(text, mosaic, mixup, tmp_path):
+    changes = augment_of(network(tmp_path, text))
+    assert (changes.mosaic, changes.mixup) == (mosaic, mixup)
+
+
+@pytest.mark.parametrize("text, sentence", [("angle=7", "angle=7 has no effect"), ("aspect=.8", "aspect=0.8"),
+                                            ("cutmix=1", "cutmix has no effect: it is for classifiers"),
+                                            ("mosaic=1\nletter_box=1", "put together by mosaic are stretched")])
+def test_what_means_nothing_to_a_detector_is_said(text, sentence, tmp_path, split):
+    net, said = network(tmp_path, text), []
+    assert len(without_effect(net)) == 1 and sentence in without_effect(net)[0]
+    training_boxes(net, split, warn=said.append).close()
+    assert said == without_effect(net)
+    assert not without_effect(network(tmp_path, "hue=.1\nmosaic=1"))
+
+
+def test_training_batches(tmp_path, split):
+    net = network(tmp_path, head="max=9")
+    with training_boxes(net, split, seed=3) as whole:
+        first = [next(whole) for _ in range(4)]
+    assert first[0][0].shape == (2, 3, 32, 64) and first[0][1].shape == (2, 9, 5)
+    net.progress.iteration = 1
+    with training_boxes(net, split, seed=3) as rest:
+        for x, truth in first[2:]:
+            got = next(rest)
+            np.testing.assert_array_equal(got[0], x)
+            np.testing.assert_array_equal(got[1], truth)
+
+
+@pytest.mark.parametrize("letter_box", [0, 1])
+def test_evaluation_batches(letter_box, tmp_path, split):
+    net = network(tmp_path, f"letter_box={letter_box}")
+    with evaluation_boxes(net, split) as loader:
+        x, truth = next(loader)
+    assert truth.shape[1:] == (2, 5) and loader.sizes[0].tolist() == [50, 40]
+    assert bool((x[0, 0] == .5).mean() > .3) == bool(letter_box)
+    with evaluation_boxes(net, split, letterbox=True) as loader:
+        assert (next(loader)[0][0, 0] == .5).mean() > .3
+
+
+def test_sizes_are_darknet_s(tmp_path):
+    net = network(tmp_path, "max_batches=1000", "random=1")
+    size_at = scales(net, 7)
+    sizes = [size_at(update) for update in range(1000)]
+    assert sizes[0] == (round(1.4 * 2 + 1) * 32, round(1.4 + 1) * 32), "the largest comes first"
+    assert set(sizes[900:]) == {(64, 32)}, "the last hundred updates have the cfg's own size"
+    assert all(len(set(sizes[k:k + 10])) == 1 for k in range(0, 900, 10))
+    assert len(set(sizes)) >= 3 and all(w % 32 == h % 32 == 0 for w, h in sizes)
+    assert max(sizes) == sizes[0] and sizes == [scales(net, 7)(update) for update in range(1000)]
+    assert [scales(net, 8)(update) for update in range(1000)] != sizes
+    wider = scales(network(tmp_path, "max_batches=1000\nresize_step=16", "random=2"), 7)
+    assert wider(0) == ((2 * 4 + 1) * 16, (2 * 2 + 1) * 16)
+    assert scales(network(tmp_path), 7) is None
+
+
+def test_a_size_the_network_cannot_take(tmp_path):
+    body = BODY.replace("[yolo]", "[shortcut]\nfrom=-1\nactivation=linear\n[crop]\ncrop_width=16\ncrop_height=8\n"
+                                  "[convolutional]\nfilters=7\nactivation=linear\n[yolo]")
+    net = network(tmp_path, "resize_step=8", "random=2", body)
+    with pytest.raises(ShapeError, match=r"random=2 in \[yolo\] changes the size .* resize_step=8 .*\[crop\]"):
+        scales(net, 0)
+    assert net.in_shape == (3, 32, 64)
+
+
+def test_training_at_many_sizes(tmp_path, split):
+    net = network(tmp_path, "max_batches=40", "random=1")
+    net.options.__dict__["max_batches"] = 0        # no last updates at the own size: 40 updates, four sizes
+    seen = []
+    with training_boxes(net, split, seed=2) as batches:
+        def watched():
+            for x, truth in batches:
+                seen.append(x.shape[2:])
+                yield x, truth
+        for step in runner.train(net, watched()):
+            assert np.isfinite(step.loss) and net.in_shape == (3, 32, 64)
+            if step.number == 40:
+                break
+    assert len(seen) == 80 and len(set(seen)) >= 2
+
+
+def test_training_that_breaks_off_leaves_the_size_of_the_cfg(tmp_path, split):
+    net = network(tmp_path, "max_batches=1000", "random=1")
+    with training_boxes(net, split) as batches:
+        def broken():
+            x, truth = next(batches)
+            assert x.shape[1:] != net.in_shape
+            yield x, truth
+            raise KeyboardInterrupt
+        with pytest.raises(KeyboardInterrupt):
+            next(runner.train(net, broken()))
+    assert net.in_shape == (3, 32, 64)
+
+
+def test_a_share_of_the_pictures_is_kept_to_test_with(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    toy_boxes.make(tmp_path)
+    job = open_job(runner.load("cfg/squares.cfg", settings=["net.split_share=0.25"]),
+                   Asked("cfg/squares.cfg", data="data/squares/images/train"))
+    assert job.content() == "18 images with 33 boxes to train, 6 to test, 2 classes" and job.tests
+
+
+def test_no_head_no_boxes(tmp_path, split):
+    (tmp_path / "b.cfg").write_text("[net]\nwidth=8\nheight=8\nchannels=3\n[connected]\noutput=2\n[softmax]\n")
+    with pytest.raises(UsageError, match="it finds no boxes"):
+        training_boxes(runner.load(tmp_path / "b.cfg"), split)
