@@ -1,8 +1,8 @@
 """What an inference plan is made of: the calls that compute the outputs, and a place in memory for every array.
 
 All outputs lie in one piece of memory, those that do not live at the same time in the same place.  A layer may say
-that its output is an input as it lies (`view`), that it only puts its inputs together (`joins`: they are then written
-into it at once), or that it may write over its first input (`over_input`).
+that its output is an input unchanged (`alias`), that it only concatenates its inputs (`concat_in_place`: they are then
+written into it at once), or that it may write over its first input (`in_place`).
 
 Where operations have kernels (ops/blocked.py), images lie as these want them; what needs plain arrays in between gets
 copies.  Kernels one after the other become one program, a single call.
@@ -184,7 +184,7 @@ class _Maker:
             place = _view(layer, xs)
             if place is not None:
                 return place
-            if layer.joins(self.rows):
+            if layer.concat_in_place(self.rows):
                 place = self._new(layer.out_shape, inference_op.PLAIN, index)
                 self._join(xs, place, index)
                 return place
@@ -253,7 +253,7 @@ class _Maker:
             return None
         x = xs[0]
         trial = np.empty((1, *x.shape[1:]), x.dtype)     # never written to
-        view = layer.view(trial)
+        view = layer.alias(trial)
         if view is None or not view.flags.c_contiguous or len(layer.out_shape) != 3:
             return None
         first, rest = divmod((view.ctypes.data - trial.ctypes.data) // x.dtype.itemsize, math.prod(x.shape[2:]))
@@ -265,7 +265,7 @@ class _Maker:
     def _blocked_join(self, layer: Layer, xs: list[Place], index: int) -> Place | None:
         """Blocked images one behind the other, where blocks end with the images."""
         layout = xs[0].layout if xs else inference_op.PLAIN
-        if layout == inference_op.PLAIN or not layer.joins(1) or any(x.layout != layout for x in xs):
+        if layout == inference_op.PLAIN or not layer.concat_in_place(1) or any(x.layout != layout for x in xs):
             return None
         if any(x.shape[1] % layout.block for x in xs[:-1]):
             return None
@@ -290,7 +290,7 @@ class _Maker:
     def _over(self, layer: Layer, index: int, xs: list[Place], layout: inference_op.Layout) -> Place | None:
         """The place of the first input, where the layer may write over it and nobody reads it any more."""
         x = xs[0]
-        if not layer.over_input or x.store == INPUT or math.prod(x.shape[1:]) != math.prod(layer.out_shape):
+        if not layer.in_place or x.store == INPUT or math.prod(x.shape[1:]) != math.prod(layer.out_shape):
             return None
         if x.layout != layout or self.stores[x.store].owner is not None or any(
                 store.owner == x.store for store in self.stores):
@@ -306,7 +306,7 @@ class _Maker:
 
 def _needed(net: Network, keep: Iterable[int]) -> list[int]:
     """The layers the outputs depend on, and those that carry a state, in order."""
-    wanted = set(keep) | {i for i, layer in enumerate(net.layers) if not layer.rows_apart}
+    wanted = set(keep) | {i for i, layer in enumerate(net.layers) if not layer.batch_independent}
     for index in reversed(range(len(net.layers))):
         if index in wanted:
             wanted |= {link for link in net.links[index] if link != INPUT}
@@ -316,7 +316,7 @@ def _needed(net: Network, keep: Iterable[int]) -> list[int]:
 def _view(layer: Layer, xs: list[Place]) -> Place | None:
     """The place of an output that is a plain input, or a contiguous part of one."""
     trial = [np.empty(x.shape, x.dtype) for x in xs]     # never written to, so never given memory
-    view = layer.view(*trial)
+    view = layer.alias(*trial)
     if view is None or not view.flags.c_contiguous:
         return None
     for x, array in zip(xs, trial, strict=True):

@@ -1,9 +1,9 @@
 """A network made ready for inference: `net.optimized()`.
 
 What does not depend on the images is worked out once.  Each layer says what it does with weights that stay (`prepare`:
-batch norm goes into the weights, bias and activation into the last pass), what it does not do at all (`view`: a
-dropout, a part of another output) and what it only puts together (`joins`: its sources write into it); recipe.py makes
-calls of that, and lays out the memory.
+batch norm goes into the weights, bias and activation into the last pass), what it does not do at all (`alias`: a
+dropout, a part of another output) and what it only puts together (`concat_in_place`: its sources write into it);
+memory_plan.py makes calls of that, and lays out the memory.
 
 Several images go through the calls of a program together, as many as fit into ROOM.  Without programs a recipe is made
 for one image, and images share the threads, one each.  Either way an image gets the same bits in any batch.  Only
@@ -35,7 +35,7 @@ class Plan:
         self.options, self.layers, self.links, self.env = net.options, net.layers, net.links, net.env
         self.in_shape, self.out_shape, self.last, self.heads = net.in_shape, net.out_shape, net.last, net.heads
         self.progress = net.progress
-        self._apart = all(layer.rows_apart for layer in net.layers)
+        self._apart = all(layer.batch_independent for layer in net.layers)
         self._flops = sum(max(layer.flops(), 2 * sum(spec.size for spec in layer.specs.values()))
                           for layer in net.layers)
         self._recipes: dict[tuple[tuple[int, ...], int], Recipe] = {}
@@ -135,7 +135,7 @@ class Plan:
 
     def _prepare(self, index: int, rows: int) -> Callable[..., Any]:
         layer = self.layers[index]
-        key = index, 1 if layer.rows_apart else rows
+        key = index, 1 if layer.batch_independent else rows
         run = self._prepared.get(key)
         if run is None or (key[1] != rows and not hasattr(run, "write")):     # a kernel is the same for any rows
             key = index, rows

@@ -29,7 +29,7 @@ class Cost(Head):
         """x (n, ...) -> x, saved."""
         return x, x
 
-    def view(self, *xs: np.ndarray) -> np.ndarray:
+    def alias(self, *xs: np.ndarray) -> np.ndarray:
         return xs[0]
 
     def keeps(self) -> Kept:

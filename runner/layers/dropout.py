@@ -57,7 +57,7 @@ class Dropout(Layer):
             return x, mask
         return x * mask, mask
 
-    def view(self, *xs: np.ndarray) -> np.ndarray:
+    def alias(self, *xs: np.ndarray) -> np.ndarray:
         return xs[0]
 
     def _blocks(self, x: np.ndarray, p: float) -> np.ndarray:

@@ -15,7 +15,7 @@ class Empty(Layer):
         """x -> x, None."""
         return x, None
 
-    def view(self, *xs: np.ndarray) -> np.ndarray:
+    def alias(self, *xs: np.ndarray) -> np.ndarray:
         return xs[0]
 
     def keeps(self) -> Kept:

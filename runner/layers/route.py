@@ -52,10 +52,10 @@ class Route(Layer):
             return np.ascontiguousarray(parts[0]), None
         return np.concatenate(parts, axis=1), None
 
-    def view(self, *xs: np.ndarray) -> np.ndarray | None:
+    def alias(self, *xs: np.ndarray) -> np.ndarray | None:
         return self._shaped(xs[0])[:, self._part(self.in_shapes[0])] if len(xs) == 1 else None
 
-    def joins(self, rows: int) -> bool:
+    def concat_in_place(self, rows: int) -> bool:
         return rows == 1 and self.options.groups == 1
 
     def prepare(self, rows: int) -> Any:

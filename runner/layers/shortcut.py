@@ -20,7 +20,7 @@ class Shortcut(Layer):
     to sum to one by weights_normalization.
     """
 
-    over_input = True
+    in_place = True
 
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):

@@ -137,8 +137,8 @@ class Layer(ABC):
     Options: ClassVar[type[LayerOptions]] = LayerOptions
     any_shape: ClassVar[bool] = False       # works alone on arrays of any shape, without being told it first
     mixes_images: ClassVar[str] = ""        # why one image's output depends on the others in training, if it does
-    rows_apart: ClassVar[bool] = True       # at inference a row of a batch does not depend on the others
-    over_input: ClassVar[bool] = False      # what `prepare` makes may write over its first input
+    batch_independent: ClassVar[bool] = True    # at inference a row of a batch does not depend on the others
+    in_place: ClassVar[bool] = False        # what `prepare` returns may write its output over its first input
     inexact: str = ""                       # why backward is not the derivative of forward, if it is not
 
     def __init__(self, *in_shapes: Shape, env: Env | None = None, **options: Any):
@@ -222,12 +222,12 @@ class Layer(ABC):
             np.copyto(out, self.forward(*xs)[0].reshape(out.shape))
         return run
 
-    def view(self, *xs: np.ndarray) -> np.ndarray | None:
-        """The inference output where it is an input as it lies in memory, or a part of it; None: it is computed."""
+    def alias(self, *xs: np.ndarray) -> np.ndarray | None:
+        """The inference output where it is an input unchanged, or a contiguous part of one; None: it is computed."""
         return None
 
-    def joins(self, rows: int) -> bool:
-        """Is the output of `rows` rows nothing but the inputs, one behind the other in memory?"""
+    def concat_in_place(self, rows: int) -> bool:
+        """Is the output of `rows` rows the inputs, concatenated in memory?  Then they are written there at once."""
         return False
 
     # --- for the prediction of memory (runner/analysis/footprint.py) ---------------------------------------

@@ -17,7 +17,7 @@ from runner.layers.shared.base import Layer
 
 class Recurrent(Layer):
     """Base of the layers that walk through time."""
-    rows_apart = False
+    batch_independent = False
 
     def split(self, rows: int, train: bool, own_steps: int = 0) -> tuple[int, int]:
         """-> steps, streams.  Outside training, rows that are no whole number of sequences are one step of each.
