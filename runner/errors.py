@@ -5,7 +5,7 @@ RunnerError
   ShapeError    a layer cannot take the shape it is given
   WeightsError  a .weights file does not fit the network
   DataError     an image, a label or a list file cannot be used
-  StateError    the state of a run is damaged, or another run's
+  CheckpointError    the state of a run is damaged, or another run's
   Diverged      training came to a number that is none
   UsageError    a command line, or a call from Python, asks for something that does not exist
   MissingExtra  an optional package is wanted and not installed
@@ -41,7 +41,7 @@ class DataError(RunnerError):
     """Images, labels or lists that cannot be used."""
 
 
-class StateError(RunnerError):
+class CheckpointError(RunnerError):
     """A run cannot go on from this state."""
 
 

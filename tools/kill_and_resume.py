@@ -25,7 +25,7 @@ def run(words: Sequence[str]) -> subprocess.Popen:
 
 def killed_again_and_again(words: Sequence[str], kills: int, longest: float, rng: random.Random) -> list[int]:
     """Train with `words` until it is done -> the updates the state stood at when it was killed."""
-    from runner.training import state
+    from runner.training import checkpoint
     place, stood = Path("weights") / NAMES[1] / "state.npz", []
     while True:
         process = run([*words, "--name", NAMES[1], *(["--resume"] if stood else [])])
@@ -42,7 +42,7 @@ def killed_again_and_again(words: Sequence[str], kills: int, longest: float, rng
         if process.returncode != -signal.SIGKILL:
             raise SystemExit(err)
         path = place if place.exists() else place.with_name("state-before.npz")
-        stood.append(state.read(path)[1]["update"])
+        stood.append(checkpoint.read(path)[1]["update"])
 
 
 def results() -> list[tuple]:

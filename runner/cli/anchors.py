@@ -12,7 +12,7 @@ from runner.cli import common, console
 
 if TYPE_CHECKING:
     from runner.network import Network
-    from runner.training.suggest_anchors import HeadLines
+    from runner.training.suggest_anchors import HeadAnchors
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,10 +49,10 @@ def run(args: argparse.Namespace) -> int:
     letterbox = args.letterbox if args.letterbox is not None else bool(net and net.options.letter_box)
     heads = suggest_anchors.anchor_heads(net) if net else []
     width, height = args.width or (net.in_shape[2] if net else 416), args.height or (net.in_shape[1] if net else 416)
-    boxes = suggest_anchors.sizes_in_pixels(split, width, height, letterbox)
-    clusters = args.clusters or (sum(suggest_anchors.anchors_of(head) for _, head in heads) if heads else 6)
+    boxes = suggest_anchors.box_sizes(split, width, height, letterbox)
+    clusters = args.clusters or (sum(suggest_anchors.anchor_count(head) for _, head in heads) if heads else 6)
     found = find_anchors(boxes, clusters, args.seed)
-    sizes, how = suggest_anchors.readable(found.sizes), suggest_anchors.shared_out(clusters, len(data.names), net)
+    sizes, how = suggest_anchors.readable(found.sizes), suggest_anchors.assign_to_heads(clusters, len(data.names), net)
     in_cells = bool(heads) and heads[0][1].names[0] == "region"
     shown = np.round(found.sizes / suggest_anchors.stride_of(heads[0][1]), 4) if in_cells else sizes
     overlap = suggest_anchors.mean_overlap(boxes, sizes)
@@ -86,7 +86,7 @@ def network(cfg: str) -> "Network":
     return net
 
 
-def tell(sizes: Any, members: Any, how: "list[HeadLines]", counts: list[int], in_cells: bool) -> None:
+def tell(sizes: Any, members: Any, how: "list[HeadAnchors]", counts: list[int], in_cells: bool) -> None:
     """The lines as the cfg wants them, ready to be copied."""
     from runner.training.suggest_anchors import anchors_line
     console.say(f"anchors={anchors_line(sizes)}")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from runner.images.contact_sheet import Tile
     from runner.network import Network
-    from runner.training import Job
+    from runner.training import Task
 
 SHOWN = ("min_crop", "max_crop", "angle", "aspect", "flip", "hue", "saturation", "exposure", "blur", "mixup", "cutmix",
          "mosaic", "label_smooth_eps")
@@ -47,21 +47,21 @@ def run(args: argparse.Namespace) -> int:
     from runner.detection import detection_heads
     from runner.errors import DataError
     from runner.images.contact_sheet import contact_sheet
-    from runner.training import open_job
+    from runner.training import open_task
     if args.of:         # mixed with itself it would look like nothing
         args.settings = [*args.settings, "net.mixup=0", "net.cutmix=0", "net.mosaic=0"]
     common.picture_file(args.save)
     net = common.load_network(args, allocate=False)
-    job = open_job(net, common.asked(args))
-    if not job.trains:
-        raise DataError(f"{job.source} has no training {job.thing}")
+    task = open_task(net, common.asked(args))
+    if not task.has_training_data:
+        raise DataError(f"{task.source} has no training {task.unit}")
     down, across, size = (4, 4, 256) if detection_heads(net.layers) else (6, 8, 112)
-    rows = [("before", [_only(job, args.of)])] if args.of else []
-    with job.batches() as batches:
+    rows = [("before", [_only(task, args.of)])] if args.of else []
+    with task.batches() as batches:
         for number, (x, truth) in enumerate(itertools.islice(batches, args.rows or down), 1):
-            tiles = [_tile(image, row, job.classes) for image, row in zip(x, truth, strict=True)]
+            tiles = [_tile(image, row, task.classes) for image, row in zip(x, truth, strict=True)]
             rows.append((f"batch {number}", tiles[:args.columns or across]))
-    page = contact_sheet([f"{args.cfg} sees {job.source}", *_settings(net)], rows, args.size or size)
+    page = contact_sheet([f"{args.cfg} sees {task.source}", *_settings(net)], rows, args.size or size)
     common.save_picture(page, args.save)
     console.say(f"{args.save}: {sum(len(tiles) for _, tiles in rows)} images, {page.width} x {page.height} pixels")
     return 0
@@ -84,22 +84,22 @@ def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(int(value))
 
 
-def _only(job: "Job", which: str) -> "Tile":
-    """Let the job train on one image alone -> how it looks in its file."""
+def _only(task: "Task", which: str) -> "Tile":
+    """Let the task train on one image alone -> how it looks in its file."""
     import dataclasses
 
     from runner.errors import DataError, UsageError
     from runner.images.contact_sheet import picture_of
-    data: Any = getattr(job, "data", None)
+    data: Any = getattr(task, "data", None)
     if data is None:
         raise UsageError("--of is for images")
     paths = [item[0] for item in data.train]
     if not (which.isdecimal() and int(which) < len(paths)) and which not in paths:
-        raise DataError(f"--of: {job.source} has {len(paths)} training images, 0 to {len(paths) - 1}, and none of them "
-                        f"is {which!r}")
+        raise DataError(f"--of: {task.source} has {len(paths)} training images, 0 to {len(paths) - 1}, and none of "
+                        f"them is {which!r}")
     index = int(which) if which.isdecimal() else paths.index(which)
-    job.data = dataclasses.replace(data, train=data.train.take([index]))    # type: ignore[attr-defined]
-    channels = job.net.in_shape[0]
+    task.data = dataclasses.replace(data, train=data.train.take([index]))    # type: ignore[attr-defined]
+    channels = task.net.in_shape[0]
     from runner.images import to_float
     return picture_of(to_float(data.train.read(index, channels))), paths[index].rpartition("/")[2]
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from runner.network import Network
-    from runner.training import Asked, BoxRules, RunFolder
+    from runner.training import DetectionCriteria, RunFolder, TaskOptions
 
 
 def positive(text: str) -> int:
@@ -188,8 +188,8 @@ def load_trained(args: Any) -> tuple["Network", "RunFolder"]:
         raise WeightsError(f"{error}. They were trained with {options}: say the same here") from None
 
 
-def asked(args: Any, boxes: "BoxRules | None" = None) -> "Asked":
-    """The data options of a verb, for the job of its network."""
-    from runner.training import Asked, BoxRules
-    return Asked(args.cfg, args.data, args.seed, args.on_bad, lambda sentence: console.warn([sentence]),
-                 boxes or BoxRules())
+def asked(args: Any, boxes: "DetectionCriteria | None" = None) -> "TaskOptions":
+    """The data options of a verb, for the task of its network."""
+    from runner.training import DetectionCriteria, TaskOptions
+    return TaskOptions(args.cfg, args.data, args.seed, args.on_bad, lambda sentence: console.warn([sentence]),
+                 boxes or DetectionCriteria())

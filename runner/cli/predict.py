@@ -35,12 +35,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from runner.datasets import expand_images
     from runner.inference.classify import infer
-    from runner.training.tasks.classifier import no_detector
+    from runner.training.tasks.classifier import reject_detector
     images = expand_images(args.images)
     net, folder = common.load_trained(args)
     if len(net.in_shape) != 3:
         raise DataError(f"{args.cfg}: the network takes {net.in_shape[0]} values, no images")
-    no_detector(args.cfg, net)
+    reject_detector(args.cfg, net)
     names = class_names(args, folder, math.prod(net.out_shape))
     results, bad = [], 0
     top = args.top or (5 if args.json else 3)

@@ -12,7 +12,7 @@ from runner.cli import common, console
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.training.rates import Tried
+    from runner.training.rates import RatePoint
 
 LINES = 20          # of the table
 BAR = 40            # characters of the longest bar
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from runner.errors import UsageError
-    from runner.training import open_job
+    from runner.training import open_task
     from runner.training.rates import suggest, sweep
     if args.low >= args.high:
         raise UsageError(f"--from must be below --to. Got {args.low:g} and {args.high:g}")
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         from runner import weights
         weights.load(net, args.weights)
         net.progress.seen = net.progress.iteration = 0
-    tried = list(tqdm(sweep(open_job(net, common.asked(args)), args.low, args.high, args.updates), total=args.updates,
+    tried = list(tqdm(sweep(open_task(net, common.asked(args)), args.low, args.high, args.updates), total=args.updates,
                       file=sys.stderr, leave=False, disable=args.quiet or not sys.stderr.isatty()))
     best = suggest(tried)
     if args.save:
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if best else 1
 
 
-def _say(args: argparse.Namespace, tried: "Sequence[Tried]", best: float | None) -> None:
+def _say(args: argparse.Namespace, tried: "Sequence[RatePoint]", best: float | None) -> None:
     """A table with bars, and what follows from it."""
     rows = [("rate", "loss", "")]
     shown = tried[::max(len(tried) // LINES, 1)]
@@ -86,7 +86,7 @@ def _say(args: argparse.Namespace, tried: "Sequence[Tried]", best: float | None)
     console.say(f"python run.py train {args.cfg} --set net.learning_rate={best:.2g}")
 
 
-def _draw(path: str, tried: "Sequence[Tried]", best: float | None) -> None:
+def _draw(path: str, tried: "Sequence[RatePoint]", best: float | None) -> None:
     from pathlib import Path
 
     from runner.errors import UsageError

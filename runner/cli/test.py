@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from runner.cli import common, console
 
 if TYPE_CHECKING:
-    from runner.training import BoxRules, Metrics
+    from runner.training import DetectionCriteria, Metrics
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,15 +54,15 @@ def numbers(text: str) -> tuple[int, ...]:
 
 def run(args: argparse.Namespace) -> int:
     from runner.errors import UsageError
-    from runner.training import open_job
+    from runner.training import open_task
     from runner.training.tasks.classifier import Classifier
     net, _ = common.load_trained(args)
-    job = open_job(net, common.asked(args, box_rules(args, net)))
+    task = open_task(net, common.asked(args, box_rules(args, net)))
     if args.top_k or args.crops > 1 or args.sizes:
-        if not isinstance(job, Classifier):
+        if not isinstance(task, Classifier):
             raise UsageError("--top-k, --crops and --sizes are for classifiers of images")
-        job.tops, job.ten, job.sizes = args.top_k, args.crops == 10, args.sizes
-    metrics = job.evaluate(args.split)
+        task.tops, task.ten, task.sizes = args.top_k, args.crops == 10, args.sizes
+    metrics = task.evaluate(args.split)
     if args.json:
         console.write_json(args.json, metrics.as_json())
     if args.json != "-":
@@ -70,17 +70,17 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def box_rules(args: argparse.Namespace, net: Any) -> "BoxRules":
+def box_rules(args: argparse.Namespace, net: Any) -> "DetectionCriteria":
     """What --thresh and its neighbours say; UsageError when the network finds no boxes."""
     from runner.errors import UsageError
-    from runner.training import BoxRules
+    from runner.training import DetectionCriteria
     from runner.training.tasks.detector import is_detector
     names = {"thresh": "confidence", "iou": "overlap", "points": "points", "nms": "nms", "letterbox": "letterbox"}
     given = {word: getattr(args, word) for word in names if getattr(args, word) is not None}
     if given and not is_detector(net):
         word = next(iter(given)) if given.get("letterbox") is not False else "stretch"
         raise UsageError(f"--{word} is for detectors, and {args.cfg} finds no boxes")
-    return BoxRules(**{names[word]: value for word, value in given.items()})
+    return DetectionCriteria(**{names[word]: value for word, value in given.items()})
 
 
 def report(metrics: "Metrics") -> None:

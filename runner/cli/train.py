@@ -23,7 +23,7 @@ from runner.cli import common, console
 if TYPE_CHECKING:
     from runner.network import Network
     from runner.training import Control, Run, RunFolder
-    from runner.training.monitor import Watcher
+    from runner.training.monitor import Monitor
 
 # options that belong to one call, not to the run: --resume does not take them over
 OF_THE_CALL = ("cfg", "name", "resume", "weights", "cutoff", "clear", "partial", "freeze", "quiet", "json", "log_json",
@@ -85,7 +85,7 @@ def _save_every(text: str) -> str:
 def run(args: argparse.Namespace) -> int:
     from runner.analysis.footprint import check_fits
     from runner.errors import DataError, Diverged, RunnerError, UsageError
-    from runner.training import Run, RunFolder, open_job
+    from runner.training import Run, RunFolder, open_task
     folder = RunFolder(args.cfg, args.name)
     if args.resume:
         _take_over(args, folder)
@@ -98,10 +98,10 @@ def run(args: argparse.Namespace) -> int:
         _start_from(args, net)
     elif args.clear or args.cutoff or args.partial is not None:
         raise UsageError("--cutoff, --partial and --clear say how to use the file that --weights names; there is none")
-    job = open_job(net, common.asked(args))
-    if not job.trains:
-        raise DataError(f"{job.source} has no training {job.thing}")
-    run = Run(job, folder, _control(args), start=start, facts=_facts(args))
+    task = open_task(net, common.asked(args))
+    if not task.has_training_data:
+        raise DataError(f"{task.source} has no training {task.unit}")
+    run = Run(task, folder, _control(args), start=start, facts=_facts(args))
     if args.resume:
         console.warn(run.resume())
     else:
@@ -109,8 +109,8 @@ def run(args: argparse.Namespace) -> int:
         if moved and not args.quiet:
             console.remark(f"the run that was in {folder.path} is in {moved} now")
     if not args.quiet:
-        console.remark(f"{args.cfg}: {len(net.layers)} layers, {net.param_count:,} parameters; {job.source}: "
-                       f"{job.content()}")
+        console.remark(f"{args.cfg}: {len(net.layers)} layers, {net.param_count:,} parameters; {task.source}: "
+                       f"{task.data_summary()}")
         if net.progress.iteration:
             console.remark(f"going on after update {net.progress.iteration} of {args.weights or folder.path}")
     with _Interrupt(run), contextlib.ExitStack() as files:
@@ -205,9 +205,9 @@ def _facts(args: argparse.Namespace) -> dict[str, Any]:
 
 # --- while it learns ------------------------------------------------------------------------------------------
 
-def _watchers(args: argparse.Namespace, run: "Run", files: contextlib.ExitStack) -> "list[Watcher]":
+def _watchers(args: argparse.Namespace, run: "Run", files: contextlib.ExitStack) -> "list[Monitor]":
     """What --log-json and --tensorboard ask for; `files` closes what is opened."""
-    found: list[Watcher] = []
+    found: list[Monitor] = []
     if args.log_json:
         from runner.training.monitor import JsonLines
         found.append(JsonLines(sys.stdout if args.log_json == "-" else
@@ -218,10 +218,10 @@ def _watchers(args: argparse.Namespace, run: "Run", files: contextlib.ExitStack)
     return found
 
 
-def _learn(args: argparse.Namespace, run: "Run", watchers: "list[Watcher]") -> None:
+def _learn(args: argparse.Namespace, run: "Run", watchers: "list[Monitor]") -> None:
     """Train until the run ends; show how it goes."""
     from tqdm import tqdm
-    net, job = run.net, run.job
+    net, task = run.net, run.task
     total = net.options.max_batches
     seconds, waited, seen = 0.0, 0.0, 0
     with tqdm(total=total or None, initial=net.progress.iteration, file=sys.stderr, dynamic_ncols=True,
@@ -234,12 +234,12 @@ def _learn(args: argparse.Namespace, run: "Run", watchers: "list[Watcher]") -> N
             if update.metrics:
                 bar.set_description_str("")
                 if not args.quiet:
-                    bar.write(f"update {step.number}: {job.loss_name} {update.smooth:.4f}, {job.score_name} "
-                              f"{job.score_text(update.metrics.score)}", file=sys.stderr)
+                    bar.write(f"update {step.number}: {task.loss_name} {update.smooth:.4f}, {task.score_name} "
+                              f"{task.score_text(update.metrics.score)}", file=sys.stderr)
                 continue
             seconds, waited, seen = seconds + step.seconds, waited + step.waited, seen + step.images
             bar.update(1)
-            bar.set_postfix_str(f"{seen / seconds:,.0f} {job.thing}/s, {job.loss_name} {update.smooth:.4f}, "
+            bar.set_postfix_str(f"{seen / seconds:,.0f} {task.unit}/s, {task.loss_name} {update.smooth:.4f}, "
                                 f"rate {step.rate:.3g}, waiting {100 * waited / seconds:.0f} %", refresh=False)
             if run.control.validates(step.number, total):
                 bar.set_description_str("testing")
@@ -249,7 +249,7 @@ class _Interrupt:
     """Ctrl-C (or a polite kill) once: finish the update, save, stop.  Twice: stop at once."""
 
     def __init__(self, run: "Run") -> None:
-        self.run, self.asked = run, False
+        self.run, self.stopping = run, False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "_Interrupt":
@@ -265,9 +265,9 @@ class _Interrupt:
             signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.stopping:
             raise KeyboardInterrupt
-        self.asked = True
+        self.stopping = True
         self.run.stop("interrupted")
         console.remark("\nstopping after this update (Ctrl-C again: at once) ...")
 
@@ -284,20 +284,20 @@ def _report(args: argparse.Namespace, run: "Run") -> None:
     if args.no_report:
         return
     from runner.training.report import write_report
-    problem = write_report(run.folder, job=run.job, measure=run.ended in ("finished", "patience"))
+    problem = write_report(run.folder, task=run.task, measure=run.ended in ("finished", "patience"))
     console.warn([problem] if problem else [])
 
 
 def _finish(args: argparse.Namespace, run: "Run") -> None:
     """Say how it went, where the weights are, and what to type next."""
-    net, job, folder, best = run.net, run.job, run.folder, run.best
+    net, task, folder, best = run.net, run.task, run.folder, run.best
     stopped = run.ended in ("interrupted", "time")
     number, latest = net.progress.iteration, None if stopped else run.latest
     kept = [str(path) for path in (folder.best, folder.last) if path.exists()]
     if args.json:
         console.write_json(args.json, {
-            "updates": number, job.thing: net.progress.seen, "seconds": round(run.elapsed(), 3), "ended": run.ended,
-            "stopped": stopped, "score_name": job.score_name, "score": latest.score if latest else None,
+            "updates": number, task.unit: net.progress.seen, "seconds": round(run.elapsed(), 3), "ended": run.ended,
+            "stopped": stopped, "score_name": task.score_name, "score": latest.score if latest else None,
             "metrics": latest.as_json() if latest else None, "best": best, "weights": kept})
     if _stdout_taken(args):
         return
@@ -309,15 +309,15 @@ def _finish(args: argparse.Namespace, run: "Run") -> None:
     elif run.ended == "patience":
         console.say(f"{number} updates{total}, {took}: no better score in the last {run.stale} measurements")
     else:
-        console.say(f"{number} updates, {net.progress.seen:,} {job.thing}, {took}")
+        console.say(f"{number} updates, {net.progress.seen:,} {task.unit}, {took}")
     if best:
-        last = f"{job.score_text(latest.score)}, " if latest else ""
-        console.say(f"{job.score_name}: {last}best {job.score_text(best['score'])} (after update {best['update']})")
+        last = f"{task.score_text(latest.score)}, " if latest else ""
+        console.say(f"{task.score_name}: {last}best {task.score_text(best['score'])} (after update {best['update']})")
     console.say(f"weights: {', '.join(kept)}")
     if not args.no_report:
         console.say(f"report:  {folder.report}")
     name = f" --name {args.name}" if args.name else ""
     if stopped:
         console.say(f"go on:   python run.py train {args.cfg}{name} --resume")
-    for i, command in enumerate(job.next_commands()):
+    for i, command in enumerate(task.next_commands()):
         console.say(f"{'' if i else 'next:':8} {command}")

@@ -1,11 +1,26 @@
-"""Training: the loop, the kinds of job it serves, and what is kept of a run."""
+"""Training: the loop, the kinds of task it serves, and what is kept of a run."""
 from runner.run_folder import RunFolder
-from runner.training.classification_metrics import ClassMetrics, evaluate
+from runner.training.classification_metrics import ClassificationMetrics, evaluate
 from runner.training.control import Control
-from runner.training.detection_metrics import BoxMetrics, BoxRules
+from runner.training.detection_metrics import DetectionCriteria, DetectionMetrics
 from runner.training.loop import Step, train
 from runner.training.run import Run, Update
-from runner.training.tasks import Asked, Job, Metrics, Table, open_job
+from runner.training.tasks import Metrics, Table, Task, TaskOptions, open_task
 
-__all__ = ["Asked", "BoxMetrics", "BoxRules", "ClassMetrics", "Control", "Job", "Metrics", "Run", "RunFolder", "Step",
-           "Table", "Update", "evaluate", "open_job", "train"]
+__all__ = [
+           "ClassificationMetrics",
+           "Control",
+           "DetectionCriteria",
+           "DetectionMetrics",
+           "Metrics",
+           "Run",
+           "RunFolder",
+           "Step",
+           "Table",
+           "Task",
+           "TaskOptions",
+           "Update",
+           "evaluate",
+           "open_task",
+           "train",
+]

@@ -13,7 +13,7 @@ WIDE = 30       # more classes than this make a confusion matrix wider than any 
 
 
 @dataclass(frozen=True)
-class ClassMetrics(Metrics):
+class ClassificationMetrics(Metrics):
     """images: how many; top1, top5: fractions whose class is the best, or among the best five; loss: per image;
     confusion[i, j]: images of class i taken for class j; names: of the classes, their numbers where none are known;
     tops: k -> the fraction whose class is among the best k, for the k asked for; how: how the images were looked at."""
@@ -56,7 +56,7 @@ class ClassMetrics(Metrics):
         return {"images": self.images, "top1": self.top1, "top5": self.top5, **more, "loss": self.loss,
                 "per_class": dict(zip(names, self.per_class(), strict=True)), "confusion": self.confusion.tolist()}
 
-    def numbers(self) -> dict[str, float]:
+    def scalars(self) -> dict[str, float]:
         return {"top5": self.top5, "test_loss": self.loss}
 
     def _names(self) -> list[str]:
@@ -74,15 +74,15 @@ class ClassMetrics(Metrics):
 
 
 def evaluate(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]], names: Sequence[str] = (),
-             tops: Sequence[int] = ()) -> ClassMetrics:
-    """ClassMetrics over (x, truth) pairs: x (n, c, h, w), truth (n, classes), its largest value naming the class."""
+             tops: Sequence[int] = ()) -> ClassificationMetrics:
+    """Evaluate on (x, truth) batches: x (n, c, h, w), truth (n, classes), whose largest value marks the class."""
     plan = net.optimized()
     return measure(net, ((plan.predict(x), truth) for x, truth in batches), names, tops)
 
 
 def measure(net: Network, outputs: Iterable[tuple[np.ndarray, np.ndarray]], names: Sequence[str] = (),
-            tops: Sequence[int] = (), how: str = "") -> ClassMetrics:
-    """ClassMetrics over (output, truth) pairs, the outputs being the network's, (n, classes)."""
+            tops: Sequence[int] = (), how: str = "") -> ClassificationMetrics:
+    """ClassificationMetrics over (output, truth) pairs, the outputs being the network's, (n, classes)."""
     classes = int(np.prod(net.out_shape))
     confusion, places = np.zeros((classes, classes), int), np.zeros(classes, int)
     images, loss = 0, 0.0
@@ -95,8 +95,8 @@ def measure(net: Network, outputs: Iterable[tuple[np.ndarray, np.ndarray]], name
         images += len(p)
         loss += _loss(net, p, truth)
     among = places.cumsum() / max(images, 1)        # [k - 1]: whose class is among the best k
-    return ClassMetrics(images, float(among[0]), float(among[:5][-1]), loss / max(images, 1), confusion, list(names),
-                        {k: float(among[:k][-1]) for k in tops}, how)
+    return ClassificationMetrics(images, float(among[0]), float(among[:5][-1]), loss / max(images, 1), confusion,
+                                 list(names), {k: float(among[:k][-1]) for k in tops}, how)
 
 
 def _loss(net: Network, p: np.ndarray, truth: np.ndarray) -> float:

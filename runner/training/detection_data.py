@@ -21,7 +21,7 @@ Warn = Callable[[str], None]
 CLASSIFIERS = {"angle": 0, "aspect": 1, "balance": 0, "label_smooth_eps": 0}    # [net] options, and what says nothing
 
 
-def training_boxes(net: Network, split: BoxSplit, *, seed: int = 0, on_bad: str = "skip",
+def training_loader(net: Network, split: BoxSplit, *, seed: int = 0, on_bad: str = "skip",
                    warn: Warn | None = None, workers: int | None = None) -> BoxLoader:
     """Endless (x, truth) for `runner.train`, augmented as [net] and the last head ask, going on after the network's
     `progress.iteration` updates.
@@ -31,17 +31,17 @@ def training_boxes(net: Network, split: BoxSplit, *, seed: int = 0, on_bad: str 
     o, augment, sizes = net.options, augment_of(net), scales(net, seed)
     channels, height, width = net.in_shape
     if warn:
-        for sentence in without_effect(net):
+        for sentence in ineffective_options(net):
             warn(sentence)
     largest = sizes(0) if sizes else (width, height)
     return box_batches(split, batch=max(o.batch // o.subdivisions, 1), width=largest[0], height=largest[1],
-                       channels=channels, boxes=most_boxes(net), augment=augment,
+                       channels=channels, boxes=max_truth_rows(net), augment=augment,
                        sizes=(lambda k: sizes(k // o.subdivisions)) if sizes else None,
                        shuffle=True, seed=seed, endless=True, start_batch=net.progress.iteration * o.subdivisions,
                        on_bad=on_bad, warn=warn, workers=workers, draft=net.env.compat is EXACT)
 
 
-def evaluation_boxes(net: Network, split: BoxSplit, *, letterbox: bool | None = None, on_bad: str = "skip",
+def evaluation_loader(net: Network, split: BoxSplit, *, letterbox: bool | None = None, on_bad: str = "skip",
                      warn: Warn | None = None, workers: int | None = None) -> BoxLoader:
     """Each picture once, in order, as `detect` shows it to the network; letterbox None: as [net] letter_box says.
 
@@ -64,7 +64,7 @@ def last_head(net: Network) -> DetectionHead:
     return head
 
 
-def most_boxes(net: Network) -> int:
+def max_truth_rows(net: Network) -> int:
     """Rows of truth that any head wants."""
     return max(getattr(net.layers[index].options, "max", 0) for index in detection_heads(net.layers)) or 200
 
@@ -78,7 +78,7 @@ def augment_of(net: Network) -> BoxAugment:
                       mixup=o.mixup == 1 and not mosaic and not o.cutmix, blur=o.blur, gaussian_noise=o.gaussian_noise)
 
 
-def without_effect(net: Network) -> list[str]:
+def ineffective_options(net: Network) -> list[str]:
     """A sentence for each [net] option that is given and means nothing to a detector."""
     o = net.options
     found = [f"[net] {name}={getattr(o, name):g} has no effect: detectors are not augmented so"

@@ -22,7 +22,7 @@ LEAST = 0.005       # lowest confidence of the boxes that average precision rank
 
 
 @dataclass(frozen=True)
-class BoxRules:
+class DetectionCriteria:
     """How boxes are judged.
 
     confidence  above which a box is counted in precision, recall and F1
@@ -39,12 +39,12 @@ class BoxRules:
 
 
 @dataclass(frozen=True)
-class BoxMetrics(Metrics):
+class DetectionMetrics(Metrics):
     """images: how many; at: counts at the asked confidence, and average precision at the asked overlap;
     best: the same at the confidence of the best F1; coco: average precision at ten overlaps."""
     names: list[str]
     images: int
-    rules: BoxRules
+    rules: DetectionCriteria
     at: AveragePrecision
     best: AveragePrecision
     coco: CocoPrecision
@@ -87,7 +87,7 @@ class BoxMetrics(Metrics):
                 "counts": counts(self.at, self.rules.confidence),
                 "best": counts(self.best, self.at.best_threshold)}
 
-    def numbers(self) -> dict[str, float]:
+    def scalars(self) -> dict[str, float]:
         return {"map50_95": self.coco.mean, "precision": self.at.precision, "recall": self.at.recall, "f1": self.at.f1,
                 "mean_iou": self.at.mean_overlap, "best_threshold": self.at.best_threshold}
 
@@ -114,11 +114,12 @@ class Seen:
     crowds: list[np.ndarray]
     indices: list[int]
 
-    def metrics(self, names: Sequence[str], rules: BoxRules = BoxRules()) -> BoxMetrics:
+    def metrics(self, names: Sequence[str], rules: DetectionCriteria = DetectionCriteria()) -> DetectionMetrics:
         return measure(self.found, self.truths, self.crowds, names, rules)
 
 
-def look_through(net: Network, loader: BoxLoader, split: BoxSplit, rules: BoxRules = BoxRules()) -> Seen:
+def collect_detections(net: Network, loader: BoxLoader, split: BoxSplit,
+                       rules: DetectionCriteria = DetectionCriteria()) -> Seen:
     """What the network finds in the pictures that `loader` shows, whose boxes are those of `split`.
 
     The network sees a batch at a time; of each picture only the rows of its boxes are kept.
@@ -127,14 +128,14 @@ def look_through(net: Network, loader: BoxLoader, split: BoxSplit, rules: BoxRul
     seen, plan = Seen([], [], [], []), net.optimized()
     for x, _ in loader:
         pictures, sizes = [split[int(index)] for index in loader.indices], loader.sizes
-        seen.found.extend(found_in(plan, x, sizes, letterbox=letterbox, nms=rules.nms))
+        seen.found.extend(detect_batch(plan, x, sizes, letterbox=letterbox, nms=rules.nms))
         seen.truths.extend(picture.boxes for picture in pictures)
         seen.crowds.extend(picture.crowd for picture in pictures)
         seen.indices.extend(int(index) for index in loader.indices)
     return seen
 
 
-def found_in(net: Network | Plan, x: np.ndarray, sizes: np.ndarray, *, letterbox: bool = False,
+def detect_batch(net: Network | Plan, x: np.ndarray, sizes: np.ndarray, *, letterbox: bool = False,
              nms: float = 0.45) -> list[np.ndarray]:
     """For each picture of x (n, c, h, w) its boxes: rows class, probability, centre x, y, w, h as parts of it.
 
@@ -147,8 +148,8 @@ def found_in(net: Network | Plan, x: np.ndarray, sizes: np.ndarray, *, letterbox
 
 
 def measure(found: Sequence[np.ndarray], truths: Sequence[np.ndarray], crowds: Sequence[np.ndarray],
-            names: Sequence[str], rules: BoxRules = BoxRules()) -> BoxMetrics:
-    """What the rows of found_in are worth; truths and crowds (k, 5) rows x, y, w, h, class, an entry a picture."""
+            names: Sequence[str], rules: DetectionCriteria = DetectionCriteria()) -> DetectionMetrics:
+    """What the rows of detect_batch are worth; truths and crowds (k, 5) rows x, y, w, h, class, an entry a picture."""
     classes = len(names)
 
     def counted(confidence: float) -> AveragePrecision:
@@ -157,4 +158,4 @@ def measure(found: Sequence[np.ndarray], truths: Sequence[np.ndarray], crowds: S
     at = counted(rules.confidence)
     # a box is counted when it is above the confidence, and the one at the best threshold belongs to the count
     best = counted(float(np.nextafter(at.best_threshold, 0)))
-    return BoxMetrics(list(names), len(found), rules, at, best, coco_precision(found, truths, classes, crowds))
+    return DetectionMetrics(list(names), len(found), rules, at, best, coco_precision(found, truths, classes, crowds))

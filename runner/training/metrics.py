@@ -34,6 +34,6 @@ class Metrics(ABC):
     def as_json(self) -> dict[str, Any]:
         """Everything, for a program to read."""
 
-    def numbers(self) -> dict[str, float]:
-        """Further numbers for the log, by the names in the job's `numbers`."""
+    def scalars(self) -> dict[str, float]:
+        """Further numbers for the log, by the names in the task's `numbers`."""
         return {}

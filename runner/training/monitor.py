@@ -11,7 +11,7 @@ from runner.training.metrics import Metrics
 from runner.training.run import Run, Update
 
 
-class Watcher(Protocol):
+class Monitor(Protocol):
     def update(self, update: Update) -> None:
         """Something happened."""
 
@@ -24,10 +24,10 @@ class JsonLines:
 
     def __init__(self, file: IO[str], run: Run):
         self.file = file
-        net, job = run.net, run.job
-        self._line("start", cfg=str(job.asked.cfg), data=job.source, folder=str(run.folder.path),
+        net, task = run.net, run.task
+        self._line("start", cfg=str(task.options.cfg), data=task.source, folder=str(run.folder.path),
                    update=net.progress.iteration, max_batches=net.options.max_batches, parameters=net.param_count,
-                   score_name=job.score_name, loss_name=job.loss_name)
+                   score_name=task.score_name, loss_name=task.loss_name)
 
     def update(self, update: Update) -> None:
         step = update.step
@@ -45,7 +45,7 @@ class JsonLines:
                    seconds=round(run.elapsed(), 3))
 
     def _measured(self, update: int, metrics: Metrics) -> None:
-        self._line("measured", update=update, score=metrics.score, **metrics.numbers())
+        self._line("measured", update=update, score=metrics.score, **metrics.scalars())
 
     def _line(self, event: str, **facts: Any) -> None:
         self.file.write(json.dumps({"event": event, **facts}, ensure_ascii=False) + "\n")
@@ -69,7 +69,7 @@ class TensorBoard:
             return
         self._add(step.number, {
             "train/loss": update.loss, "train/rate": step.rate,
-            f"train/{self.run.job.thing}_per_second": step.images / max(step.seconds, 1e-9),
+            f"train/{self.run.task.unit}_per_second": step.images / max(step.seconds, 1e-9),
             "train/waiting_share": step.waited / max(step.seconds, 1e-9)})
 
     def end(self, run: Run) -> None:
@@ -79,7 +79,7 @@ class TensorBoard:
 
     def _measured(self, update: int, metrics: Metrics) -> None:
         self._add(update, {"test/score": metrics.score,
-                           **{f"test/{name}": value for name, value in metrics.numbers().items()}})
+                           **{f"test/{name}": value for name, value in metrics.scalars().items()}})
 
     def _add(self, update: int, numbers: dict[str, float]) -> None:
         for name, value in numbers.items():

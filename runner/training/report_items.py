@@ -15,7 +15,7 @@ class Curves(NamedTuple):
     lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
 
-class Confusion(NamedTuple):
+class ConfusionMatrix(NamedTuple):
     """counts[i, j]: how many of class i were taken for class j."""
     title: str
     names: Sequence[str]
@@ -35,4 +35,4 @@ class Pictures(NamedTuple):
     side: int = 96
 
 
-Exhibit = Table | Curves | Confusion | Pictures
+ReportItem = Table | Curves | ConfusionMatrix | Pictures

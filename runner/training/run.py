@@ -1,6 +1,6 @@
-"""A run: a job that is trained, measured and saved now and again, so that it can go on after any interruption.
+"""A run: a task that is trained, measured and saved now and again, so that it can go on after any interruption.
 
-    run = Run(open_job(net, Asked("cfg/net.cfg")), RunFolder("cfg/net.cfg"))
+    run = Run(open_task(net, TaskOptions("cfg/net.cfg")), RunFolder("cfg/net.cfg"))
     for update in run.updates():
         print(update.step.number, update.loss)
     run.finish()
@@ -18,16 +18,16 @@ import numpy as np
 
 from runner import __version__
 from runner.config import write as cfg_text
-from runner.errors import Diverged, StateError
+from runner.errors import CheckpointError, Diverged
 from runner.files import atomic_write
 from runner.optim import Average, make_optimizer
 from runner.run_folder import RunFolder
-from runner.training import state
+from runner.training import checkpoint
 from runner.training.control import Control
 from runner.training.log import Log
 from runner.training.loop import Step, train
 from runner.training.metrics import Metrics
-from runner.training.tasks import Job
+from runner.training.tasks import Task
 
 # what a resumed run may have otherwise than before: the bits of an update do not depend on it, or the user means it
 HARMLESS = ("[net] max_batches", "[net] backup_every", "[net] data")
@@ -38,7 +38,7 @@ SMOOTH = 0.9        # part of the smoothed loss that an update keeps
 class Update:
     """What happened: a weight update, or, where `metrics` is there, a measurement after it.
 
-    loss    the job's number for this update; smooth: its moving average
+    loss    the task's number for this update; smooth: its moving average
     """
     step: Step
     loss: float
@@ -61,11 +61,11 @@ class Run:
     facts    what else run.yaml is to say, first in it: command, settings ...
     """
 
-    def __init__(self, job: Job, folder: RunFolder, control: Control | None = None, *, start: str | Path | None = None,
-                 facts: Mapping[str, Any] | None = None):
-        self.job, self.net, self.folder, self.control = job, job.net, folder, control or Control()
+    def __init__(self, task: Task, folder: RunFolder, control: Control | None = None, *,
+                 start: str | Path | None = None, facts: Mapping[str, Any] | None = None):
+        self.task, self.net, self.folder, self.control = task, task.net, folder, control or Control()
         self.optimizer, self.average = make_optimizer(self.net), Average(self.net)
-        self.log = Log(folder.log, job.numbers)
+        self.log = Log(folder.log, task.metric_names)
         self.latest: Metrics | None = None
         self.best: dict[str, Any] | None = None
         self.stale, self.smooth, self.ended, self.seconds = 0, math.nan, "", 0.0
@@ -83,8 +83,8 @@ class Run:
         if going_on:
             facts = self.folder.facts()
             before = facts.get("best")
-            if (before and "score" in before and self.folder.best.exists() and facts.get("data") == self.job.source
-                    and facts.get("classes", []) == self.job.classes):
+            if (before and "score" in before and self.folder.best.exists() and facts.get("data") == self.task.source
+                    and facts.get("classes", []) == self.task.classes):
                 self.best = before
         else:
             moved = self.folder.set_aside()
@@ -99,19 +99,19 @@ class Run:
     def resume(self) -> list[str]:
         """Go on where the folder's state stands -> sentences about what is not as it was.
 
-        StateError when there is no usable state, or it belongs to another cfg, seed or data.
+        CheckpointError when there is no usable state, or it belongs to another cfg, seed or data.
         """
         said, candidates = [], [path for path in (self.folder.state, self.folder.state_before) if path.exists()]
         for path in candidates:
             try:
-                arrays, facts = state.read(path)
+                arrays, facts = checkpoint.read(path)
                 break
-            except StateError as error:
+            except CheckpointError as error:
                 said.append(f"{error}; the one before it is used" if path != candidates[-1] else str(error))
         else:
-            raise StateError(" ".join(said) or f"{self.folder.path}: there is no run to go on with")
+            raise CheckpointError(" ".join(said) or f"{self.folder.path}: there is no run to go on with")
         said += self._check(facts)
-        state.restore(self.net, self.optimizer, self.average, arrays, facts)
+        checkpoint.restore(self.net, self.optimizer, self.average, arrays, facts)
         self.best, self.stale, self.seconds = facts["best"], facts["stale"], facts["seconds"]
         self.measured = facts["measured"]
         self.smooth = math.nan if facts["smooth"] is None else facts["smooth"]
@@ -119,19 +119,19 @@ class Run:
         return said
 
     def _check(self, facts: dict[str, Any]) -> list[str]:
-        """StateError unless the state is of this cfg, data and seed; else what may change the bits."""
-        differences = state.differences(facts["cfg"], cfg_text(self.net.sections))
+        """CheckpointError unless the state is of this cfg, data and seed; else what may change the bits."""
+        differences = checkpoint.differences(facts["cfg"], cfg_text(self.net.sections))
         longer = [line for line in differences if line.startswith("[net] max_batches ")]
         wrong = [line for line in differences if line.split(" was ")[0] not in HARMLESS]
-        if facts["seed"] != self.job.asked.seed:
-            wrong.append(f"the seed was {facts['seed']}, now {self.job.asked.seed}")
+        if facts["seed"] != self.task.options.seed:
+            wrong.append(f"the seed was {facts['seed']}, now {self.task.options.seed}")
         if facts["fingerprint"] != self.fingerprint():
-            wrong.append(f"the training data is not what it was ({facts['data']}, now {self.job.source})")
+            wrong.append(f"the training data is not what it was ({facts['data']}, now {self.task.source})")
         if wrong:
-            raise StateError(f"{self.folder.path}: the run that is here was another one: {'; '.join(wrong)}. --resume "
-                             f"goes on with the same training; --weights {self.folder.last} starts a new one from its "
-                             "weights")
-        now = state.computed_by()
+            raise CheckpointError(f"{self.folder.path} holds a different run: {'; '.join(wrong)}. --resume "
+                                  f"continues the same training; --weights {self.folder.last} starts a new run from "
+                                  "its weights")
+        now = checkpoint.computed_by()
         changed = [f"{key} {facts['computed_by'].get(key)}, now {value}" for key, value in now.items()
                    if facts["computed_by"].get(key) != value]
         said = [f"{line}: the plan of the rate may change with it" for line in longer]
@@ -147,7 +147,7 @@ class Run:
 
     def fingerprint(self) -> str:
         """Of the training data; worked out once."""
-        self._fingerprint = self._fingerprint or self.job.fingerprint()
+        self._fingerprint = self._fingerprint or self.task.fingerprint()
         return self._fingerprint
 
     # --- on the way ----------------------------------------------------------------------------------
@@ -162,10 +162,10 @@ class Run:
             self.ended = "patience"
             return
         try:
-            with self.job.batches() as batches:
+            with self.task.batches() as batches:
                 for step in train(self.net, batches, optimizer=self.optimizer):
                     self.average.update()
-                    loss = self.job.loss(step)
+                    loss = self.task.loss(step)
                     self.smooth = loss if math.isnan(self.smooth) else SMOOTH * self.smooth + (1 - SMOOTH) * loss
                     self.log.update(step, loss)
                     yield Update(step, loss, self.smooth)
@@ -222,7 +222,7 @@ class Run:
         """Measure, and save best.weights if the score is at least as good as the best so far."""
         update = self.net.progress.iteration
         with self.average.shown():
-            self.latest = self.job.evaluate() if self.job.tests else None
+            self.latest = self.task.evaluate() if self.task.has_test_data else None
             if self.measured == update:         # this was counted already
                 return self.latest
             self.measured = update
@@ -234,7 +234,7 @@ class Run:
             else:
                 self.stale += 1
         if self.latest:
-            self.log.measured(update, score, self.latest.numbers())
+            self.log.measured(update, score, self.latest.scalars())
         return self.latest
 
     # --- saving --------------------------------------------------------------------------------------
@@ -266,19 +266,19 @@ class Run:
         return self.seconds + time.perf_counter() - self._began
 
     def _save_state(self) -> None:
-        arrays, facts = state.capture(self.net, self.optimizer, self.average)
-        facts |= {"cfg": cfg_text(self.net.sections), "seed": self.job.asked.seed, "data": self.job.source,
+        arrays, facts = checkpoint.capture(self.net, self.optimizer, self.average)
+        facts |= {"cfg": cfg_text(self.net.sections), "seed": self.task.options.seed, "data": self.task.source,
                   "fingerprint": self.fingerprint(), "best": self.best, "stale": self.stale, "measured": self.measured,
                   "smooth": None if math.isnan(self.smooth) else self.smooth, "seconds": self.elapsed()}
-        state.write(self.folder.state, self.folder.state_before, arrays, facts)
+        checkpoint.write(self.folder.state, self.folder.state_before, arrays, facts)
 
     def _describe(self, status: str = "running") -> None:
-        job, asked, progress = self.job, self.job.asked, self.net.progress
+        task, asked, progress = self.task, self.task.options, self.net.progress
         self.folder.describe(self.said | {
-            "cfg": str(asked.cfg), "data": job.source, "content": job.content(), "seed": asked.seed,
-            "classes": list(job.classes), "start": str(self.start) if self.start else None, "status": status,
+            "cfg": str(asked.cfg), "data": task.source, "content": task.data_summary(), "seed": asked.seed,
+            "classes": list(task.classes), "start": str(self.start) if self.start else None, "status": status,
             "updates": progress.iteration, "seen": progress.seen, "seconds": round(self.elapsed(), 1),
-            "score": job.score_name, "score_axis": job.score_axis, "best": self.best,
-            "best_text": job.score_text(self.best["score"]) if self.best else None,
-            "versions": {"runner": __version__, "python": sys.version.split()[0], **state.computed_by()},
+            "score": task.score_name, "score_axis": task.score_axis, "best": self.best,
+            "best_text": task.score_text(self.best["score"]) if self.best else None,
+            "versions": {"runner": __version__, "python": sys.version.split()[0], **checkpoint.computed_by()},
             "written": datetime.now().astimezone().isoformat(timespec="seconds")})

@@ -9,20 +9,20 @@ from runner.detection import detection_heads, shape_iou
 from runner.layers import Detection, Region
 from runner.layers.shared.heads import DetectionHead
 from runner.network import Network
-from runner.training.tasks.detector import values_of
+from runner.training.tasks.detector import head_inputs
 
 USUAL = 3       # anchors of a head, where no cfg says how many heads there are
 
 
 @dataclass(frozen=True)
-class HeadLines:
+class HeadAnchors:
     """What one head wants to hear: which one it is, the anchors it uses, and the filters= of the layer before it."""
     head: str
     mask: list[int]
     filters: int
 
 
-def sizes_in_pixels(split: BoxSplit, width: int, height: int, letterbox: bool = False) -> np.ndarray:
+def box_sizes(split: BoxSplit, width: int, height: int, letterbox: bool = False) -> np.ndarray:
     """(n, 2) widths and heights of all boxes in pixels of a network's input.  letterbox: the pictures keep their
     aspect ratio; then their sizes are looked up, which takes a moment."""
     parts = []
@@ -70,7 +70,7 @@ def stride_of(head: DetectionHead) -> tuple[float, float]:
     return width / columns, height / rows
 
 
-def shared_out(clusters: int, classes: int, net: Network | None = None) -> list[HeadLines]:
+def assign_to_heads(clusters: int, classes: int, net: Network | None = None) -> list[HeadAnchors]:
     """The small anchors for the heads with the finest grid, and so on; as evenly as it goes.
 
     Without a network: heads of three, as in yolov3 and yolov4.
@@ -87,11 +87,11 @@ def shared_out(clusters: int, classes: int, net: Network | None = None) -> list[
             heads.append((f"layer {index} [{head.names[0]}], {columns} x {rows} cells", head))
     lines = []
     for (words, one), mask in zip(heads, np.array_split(np.arange(clusters), len(heads)), strict=True):
-        each = values_of(one, classes) // anchors_of(one) if one else 5 + classes
-        lines.append(HeadLines(words, [int(m) for m in mask], len(mask) * each))
+        each = head_inputs(one, classes) // anchor_count(one) if one else 5 + classes
+        lines.append(HeadAnchors(words, [int(m) for m in mask], len(mask) * each))
     return lines
 
 
-def anchors_of(head: DetectionHead) -> int:
+def anchor_count(head: DetectionHead) -> int:
     """How many anchors a head uses."""
     return head.options.num if isinstance(head, Region) else len(head.options.mask)

@@ -27,9 +27,9 @@ def test_the_sheet_shows_the_batches_of_training(place, capsys, monkeypatch):
     (heading, rows), = seen
     assert heading[0] == "cfg/toy.cfg sees data/toy" and "6 x 6 x 1  min_crop=6  max_crop=6  angle=0" in heading[1]
     import runner
-    from runner.training import Asked, open_job
-    job = open_job(runner.load("cfg/toy.cfg"), Asked("cfg/toy.cfg", seed=4))
-    with job.batches() as batches:
+    from runner.training import TaskOptions, open_task
+    task = open_task(runner.load("cfg/toy.cfg"), TaskOptions("cfg/toy.cfg", seed=4))
+    with task.batches() as batches:
         for number, (title, tiles) in enumerate(rows, 1):
             x, truth = next(batches)
             assert title == f"batch {number}" and len(tiles) == 2

@@ -9,7 +9,7 @@ import yaml
 import runner
 from runner.cli import main
 from runner.errors import UsageError
-from runner.training import Asked, open_job
+from runner.training import TaskOptions, open_task
 from runner.training.report_items import Curves, Pictures
 from tests import toy, toy_boxes
 
@@ -66,9 +66,9 @@ def test_the_report_shows_curves_and_pictures(here: Path) -> None:
     assert "Most mistakes" in text and "Most found without a mistake" in text
 
     net = runner.load(CFG, "weights/squares/best.weights")
-    job = open_job(net, Asked(CFG))
-    metrics, shown = job.exhibits()
-    assert metrics is not None and metrics.as_json() == job.evaluate().as_json()
+    task = open_task(net, TaskOptions(CFG))
+    metrics, shown = task.report_items()
+    assert metrics is not None and metrics.as_json() == task.evaluate().as_json()
     curves = next(thing for thing in shown if isinstance(thing, Curves))
     for name, (recall, precision) in curves.lines.items():
         assert name in ("bright", "dark") and list(recall) == sorted(recall) and max(precision) <= 1

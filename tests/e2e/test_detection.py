@@ -17,8 +17,8 @@ from runner.errors import WeightsError
 from runner.images import letterbox, read_image, resize
 from runner.inference.plan import Plan
 from runner.network import Network
-from runner.training.detection_data import evaluation_boxes
-from runner.training.detection_metrics import found_in, look_through, measure
+from runner.training.detection_data import evaluation_loader
+from runner.training.detection_metrics import collect_detections, detect_batch, measure
 from tests import pycoco
 from tests.paths import SHARED
 
@@ -143,18 +143,18 @@ def test_e2e_average_precision(model: str, recorded: float, tmp_path: Path) -> N
     the same boxes."""
     split, net = _coco60(tmp_path), _folder_network(SHARED / "data/weights" / model / "reference-alexeyab.json")
     names = [str(k) for k in range(split.classes)]
-    loader, plan, found, shown = evaluation_boxes(net, split), net.optimized(), [], []
+    loader, plan, found, shown = evaluation_loader(net, split), net.optimized(), [], []
     with loader:
         for x, _ in loader:
-            found += found_in(plan, x, loader.sizes)
+            found += detect_batch(plan, x, loader.sizes)
             shown += [int(index) for index in loader.indices]
     assert shown == list(range(60))
     truths, crowds = [picture.boxes for picture in split], [picture.crowd for picture in split]
     metrics = measure(found, truths, crowds, names)
     assert metrics.at.mean == pytest.approx(recorded, abs=.0005)
-    again = evaluation_boxes(net, split)
+    again = evaluation_loader(net, split)
     with again:
-        assert look_through(net, again, split).metrics(names).as_json() == metrics.as_json()
+        assert collect_detections(net, again, split).metrics(names).as_json() == metrics.as_json()
     # COCO takes the surest 100 of a picture and class; areas are in pixels there
     scale = [np.array([1, 1, *[1000.] * 4]), np.array([1000.] * 4 + [1])]
     mean, half = pycoco.stats([rows * scale[0] for rows in found], [rows * scale[1] for rows in truths], split.classes)

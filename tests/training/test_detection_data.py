@@ -9,14 +9,14 @@ import runner
 from runner.datasets import BoxSplit, Picture
 from runner.errors import ShapeError, UsageError
 from runner.images import BoxAugment
-from runner.training import Asked, open_job
+from runner.training import TaskOptions, open_task
 from runner.training.detection_data import (
     augment_of,
-    evaluation_boxes,
-    most_boxes,
+    evaluation_loader,
+    ineffective_options,
+    max_truth_rows,
     scales,
-    training_boxes,
-    without_effect,
+    training_loader,
 )
 from tests import toy_boxes
 
@@ -44,7 +44,7 @@ def test_every_option_reaches_the_augmentation(tmp_path):
     net = network(tmp_path, "flip=0\nhue=.1\nsaturation=1.5\nexposure=1.6\nmosaic=1\nmosaic_bound=1\nblur=7\n"
                             "gaussian_noise=9\nletter_box=1", "jitter=.3\nresize=1.5\nmax=33")
     assert augment_of(net) == BoxAugment(.3, 1.5, False, .1, 1.5, 1.6, True, True, True, False, 7, 9)
-    assert most_boxes(net) == 33
+    assert max_truth_rows(net) == 33
     assert augment_of(network(tmp_path)) == BoxAugment(jitter=.2, resize=1, flip=True)
 
 
@@ -62,19 +62,19 @@ def test_mixed_pictures_as_darknet_chooses_them(text, mosaic, mixup, tmp_path):
                                             ("mosaic=1\nletter_box=1", "put together by mosaic are stretched")])
 def test_what_means_nothing_to_a_detector_is_said(text, sentence, tmp_path, split):
     net, said = network(tmp_path, text), []
-    assert len(without_effect(net)) == 1 and sentence in without_effect(net)[0]
-    training_boxes(net, split, warn=said.append).close()
-    assert said == without_effect(net)
-    assert not without_effect(network(tmp_path, "hue=.1\nmosaic=1"))
+    assert len(ineffective_options(net)) == 1 and sentence in ineffective_options(net)[0]
+    training_loader(net, split, warn=said.append).close()
+    assert said == ineffective_options(net)
+    assert not ineffective_options(network(tmp_path, "hue=.1\nmosaic=1"))
 
 
 def test_training_batches(tmp_path, split):
     net = network(tmp_path, head="max=9")
-    with training_boxes(net, split, seed=3) as whole:
+    with training_loader(net, split, seed=3) as whole:
         first = [next(whole) for _ in range(4)]
     assert first[0][0].shape == (2, 3, 32, 64) and first[0][1].shape == (2, 9, 5)
     net.progress.iteration = 1
-    with training_boxes(net, split, seed=3) as rest:
+    with training_loader(net, split, seed=3) as rest:
         for x, truth in first[2:]:
             got = next(rest)
             np.testing.assert_array_equal(got[0], x)
@@ -84,11 +84,11 @@ def test_training_batches(tmp_path, split):
 @pytest.mark.parametrize("letter_box", [0, 1])
 def test_evaluation_batches(letter_box, tmp_path, split):
     net = network(tmp_path, f"letter_box={letter_box}")
-    with evaluation_boxes(net, split) as loader:
+    with evaluation_loader(net, split) as loader:
         x, truth = next(loader)
     assert truth.shape[1:] == (2, 5) and loader.sizes[0].tolist() == [50, 40]
     assert bool((x[0, 0] == .5).mean() > .3) == bool(letter_box)
-    with evaluation_boxes(net, split, letterbox=True) as loader:
+    with evaluation_loader(net, split, letterbox=True) as loader:
         assert (next(loader)[0][0, 0] == .5).mean() > .3
 
 
@@ -120,7 +120,7 @@ def test_training_at_many_sizes(tmp_path, split):
     net = network(tmp_path, "max_batches=40", "random=1")
     net.options.__dict__["max_batches"] = 0        # no last updates at the own size: 40 updates, four sizes
     seen = []
-    with training_boxes(net, split, seed=2) as batches:
+    with training_loader(net, split, seed=2) as batches:
         def watched():
             for x, truth in batches:
                 seen.append(x.shape[2:])
@@ -134,7 +134,7 @@ def test_training_at_many_sizes(tmp_path, split):
 
 def test_training_that_breaks_off_leaves_the_size_of_the_cfg(tmp_path, split):
     net = network(tmp_path, "max_batches=1000", "random=1")
-    with training_boxes(net, split) as batches:
+    with training_loader(net, split) as batches:
         def broken():
             x, truth = next(batches)
             assert x.shape[1:] != net.in_shape
@@ -148,12 +148,12 @@ def test_training_that_breaks_off_leaves_the_size_of_the_cfg(tmp_path, split):
 def test_a_share_of_the_pictures_is_kept_to_test_with(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     toy_boxes.make(tmp_path)
-    job = open_job(runner.load("cfg/squares.cfg", settings=["net.split_share=0.25"]),
-                   Asked("cfg/squares.cfg", data="data/squares/images/train"))
-    assert job.content() == "18 images with 33 boxes to train, 6 to test, 2 classes" and job.tests
+    task = open_task(runner.load("cfg/squares.cfg", settings=["net.split_share=0.25"]),
+                   TaskOptions("cfg/squares.cfg", data="data/squares/images/train"))
+    assert task.data_summary() == "18 images with 33 boxes to train, 6 to test, 2 classes" and task.has_test_data
 
 
 def test_no_head_no_boxes(tmp_path, split):
     (tmp_path / "b.cfg").write_text("[net]\nwidth=8\nheight=8\nchannels=3\n[connected]\noutput=2\n[softmax]\n")
     with pytest.raises(UsageError, match="it finds no boxes"):
-        training_boxes(runner.load(tmp_path / "b.cfg"), split)
+        training_loader(runner.load(tmp_path / "b.cfg"), split)

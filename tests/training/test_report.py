@@ -17,12 +17,12 @@ from PIL import Image
 import runner
 from runner import cli
 from runner.errors import Diverged, MissingExtra
-from runner.training import Asked, open_job
+from runner.training import TaskOptions, open_task
 from runner.training import rates as rates_module
 from runner.training.metrics import Table
-from runner.training.rates import Tried, suggest, sweep
+from runner.training.rates import RatePoint, suggest, sweep
 from runner.training.report import charts, html
-from runner.training.report_items import Confusion, Curves, Picture, Pictures
+from runner.training.report_items import ConfusionMatrix, Curves, Picture, Pictures
 from tests import toy
 
 HERE = Path("weights/toy")
@@ -156,7 +156,7 @@ def test_thinning_keeps_the_shape():
 
 
 def test_text_of_the_user_is_text():
-    for thing in (Table("<b>", [("<i>",), ("&",)]), Confusion("<b>", ["<i>"], np.array([[3]])),
+    for thing in (Table("<b>", [("<i>",), ("&",)]), ConfusionMatrix("<b>", ["<i>"], np.array([[3]])),
                   Pictures("<b>", [Picture(np.zeros((4, 5, 3), np.uint8), "<i>\n&")])):
         made = html.exhibit(thing)
         assert "<b>" not in made and "<i>" not in made and "&lt;i&gt;" in made
@@ -194,7 +194,7 @@ def test_compare(capsys):
 
 def test_a_sweep_rises_evenly():
     net = runner.load("cfg/toy.cfg")
-    tried = list(sweep(open_job(net, Asked("cfg/toy.cfg")), 1e-3, 1e3, 61))
+    tried = list(sweep(open_task(net, TaskOptions("cfg/toy.cfg")), 1e-3, 1e3, 61))
     ratios = [b.rate / a.rate for a, b in pairwise(tried)]
     assert tried[0].rate == pytest.approx(1e-3) and np.allclose(ratios, 10 ** .1)
     assert tried[0].smooth == pytest.approx(tried[0].loss)
@@ -204,10 +204,10 @@ def test_a_sweep_rises_evenly():
 def test_the_suggestion_is_where_it_falls_fastest():
     logs = np.linspace(-4, 1, 101)
     losses = 2 - 1 / (1 + np.exp(-4 * (logs + 2))) + np.where(logs > 0, logs * 9, 0)
-    tried = [Tried(10 ** x, y, y) for x, y in zip(logs, losses, strict=True)]
+    tried = [RatePoint(10 ** x, y, y) for x, y in zip(logs, losses, strict=True)]
     assert suggest(tried) == pytest.approx(1e-2, rel=.2)
     assert suggest(tried[:5]) is None
-    assert suggest([Tried(10 ** x, x + 9, x + 9) for x in logs]) is None
+    assert suggest([RatePoint(10 ** x, x + 9, x + 9) for x in logs]) is None
 
 
 def test_rates(capsys, monkeypatch):

@@ -10,9 +10,9 @@ import yaml
 
 from runner import cli
 from runner.cli import train as verb
-from runner.errors import StateError
+from runner.errors import CheckpointError
+from runner.training import checkpoint
 from runner.training import run as run_module
-from runner.training import state
 from runner.training.log import read_rows
 from runner.training.loop import train as original
 from tests import toy
@@ -120,7 +120,7 @@ def test_a_crash_while_it_saves(whole, monkeypatch, moment):
     for at in (6, 7, 8, 9, 11) if moment == "os.replace" else (2, 3, 4, 6):     # the first state is there by then
         calls.clear()
         with monkeypatch.context() as patch:
-            place, name = {"atomic_write": (state, "atomic_write"), "os.replace": (state.os, "replace"),
+            place, name = {"atomic_write": (checkpoint, "atomic_write"), "os.replace": (checkpoint.os, "replace"),
                            "describe": (run_module.RunFolder, "describe"),
                            "folder.save": (run_module.RunFolder, "save")}[moment]
             real = getattr(place, name)
@@ -175,7 +175,7 @@ def test_what_is_damaged_is_refused_and_the_one_before_it_used(whole, monkeypatc
 
 
 def test_every_number_of_a_state_is_under_its_checksum(whole):
-    arrays, facts = state.read(Path("whole/state.npz"))
+    arrays, facts = checkpoint.read(Path("whole/state.npz"))
     with np.load("whole/state.npz") as file:
         members = dict(file)
     assert facts["update"] == 30 and {name.split("/")[0] for name in arrays} == {"params", "buffers", "optimizer",
@@ -186,8 +186,8 @@ def test_every_number_of_a_state_is_under_its_checksum(whole):
         changed = {key: value.copy() for key, value in members.items()}
         changed[name].reshape(-1).view(np.uint8)[-1] ^= 1
         np.savez("changed.npz", **changed)
-        with pytest.raises(StateError, match="checksum is wrong"):
-            state.read(Path("changed.npz"))
+        with pytest.raises(CheckpointError, match="checksum is wrong"):
+            checkpoint.read(Path("changed.npz"))
 
 
 def test_another_run_is_refused_with_what_differs(whole, capsys):
@@ -200,7 +200,7 @@ def test_another_run_is_refused_with_what_differs(whole, capsys):
             (("--data", "data/toy/test"), "the training data is not what it was")):
         resume(*words, expect=2)
         err = capsys.readouterr().err
-        assert answer in err and f"--weights {HERE / 'last.weights'} starts a new one" in err
+        assert answer in err and f"--weights {HERE / 'last.weights'} starts a new run" in err
     Path("cfg/toy.cfg").write_text(CFG.replace("[softmax]", "[softmax]\n[cost]"))
     resume(expect=2)
     assert "the cfg has other layers" in capsys.readouterr().err
@@ -211,7 +211,7 @@ def test_another_run_is_refused_with_what_differs(whole, capsys):
 
 def test_a_longer_run_and_other_kernels_are_said(whole, capsys, monkeypatch):
     assert cli.main(WORDS) == 0
-    monkeypatch.setattr(state, "computed_by", lambda: {"kernels": "other"})
+    monkeypatch.setattr(checkpoint, "computed_by", lambda: {"kernels": "other"})
     capsys.readouterr()
     resume("--set", "net.max_batches=33")
     err = capsys.readouterr().err
@@ -253,9 +253,9 @@ def test_killed_at_random_moments(tmp_path, monkeypatch, capsys):
 def test_batches_are_drawn_no_further_than_needed(whole):
     """islice of a run's updates leaves a folder that can be gone on with."""
     import runner
-    from runner.training import Asked, Run, RunFolder, open_job
+    from runner.training import Run, RunFolder, TaskOptions, open_task
     net = runner.load("cfg/toy.cfg")
-    run = Run(open_job(net, Asked("cfg/toy.cfg")), RunFolder("cfg/toy.cfg"))
+    run = Run(open_task(net, TaskOptions("cfg/toy.cfg")), RunFolder("cfg/toy.cfg"))
     run.begin()
     assert [update.step.number for update in islice(run.updates(), 3)] == [1, 2, 3]
     run.stop("enough")

@@ -1,4 +1,4 @@
-"""Kinds of job: what `train` and `test` ask is answered by each of them."""
+"""Kinds of task: what `train` and `test` ask is answered by each of them."""
 from itertools import islice
 from pathlib import Path
 
@@ -7,8 +7,8 @@ import pytest
 
 import runner
 from runner.errors import DataError
-from runner.training import Asked, Job, open_job
-from runner.training.tasks.character_model import Characters
+from runner.training import Task, TaskOptions, open_task
+from runner.training.tasks.character_model import CharacterModel
 from runner.training.tasks.classifier import Classifier
 from runner.training.tasks.detector import Detector
 from tests import toy, toy_boxes
@@ -17,61 +17,61 @@ TEXT = "[net]\ninputs=256\nbatch=3\ntime_steps=5\n[gru]\noutput=4\n[connected]\n
 
 
 @pytest.fixture(params=["classifier", "characters", "detector"])
-def job(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+def task(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
     monkeypatch.chdir(tmp_path)
     if request.param == "detector":
         toy_boxes.make(tmp_path)
-        return open_job(runner.load("cfg/squares.cfg"), Asked("cfg/squares.cfg", seed=3))
+        return open_task(runner.load("cfg/squares.cfg"), TaskOptions("cfg/squares.cfg", seed=3))
     toy.make(tmp_path)
     Path("cfg/text.cfg").write_text(TEXT)
     Path("novel.txt").write_text("to be or not to be " * 40)
     cfg, data = ("cfg/toy.cfg", None) if request.param == "classifier" else ("cfg/text.cfg", "novel.txt")
-    return open_job(runner.load(cfg), Asked(cfg, data, seed=3))
+    return open_task(runner.load(cfg), TaskOptions(cfg, data, seed=3))
 
 
-def test_the_kind_is_seen_from_the_network(job: Job) -> None:
-    kinds = {"cfg/toy.cfg": Classifier, "cfg/text.cfg": Characters, "cfg/squares.cfg": Detector}
-    assert type(job) is kinds[job.asked.cfg]
-    assert job.trains and job.tests and job.source in ("data/toy", "novel.txt", "data/squares")
+def test_the_kind_is_seen_from_the_network(task: Task) -> None:
+    kinds = {"cfg/toy.cfg": Classifier, "cfg/text.cfg": CharacterModel, "cfg/squares.cfg": Detector}
+    assert type(task) is kinds[task.options.cfg]
+    assert task.has_training_data and task.has_test_data and task.source in ("data/toy", "novel.txt", "data/squares")
 
 
-def test_batches_go_on_where_the_network_stands(job: Job) -> None:
-    with job.batches() as batches:
+def test_batches_go_on_where_the_network_stands(task: Task) -> None:
+    with task.batches() as batches:
         whole = [(x.copy(), truth.copy()) for x, truth in islice(batches, 5)]
-    job.net.progress.iteration = 3
-    with job.batches() as batches:
+    task.net.progress.iteration = 3
+    with task.batches() as batches:
         rest = list(islice(batches, 2))
     for (x, truth), (again, same) in zip(whole[3:], rest, strict=True):
         np.testing.assert_array_equal(x, again)
         np.testing.assert_array_equal(truth, same)
 
 
-def test_metrics_answer_in_every_form_and_measuring_leaves_no_trace(job: Job) -> None:
-    before = job.net.env.rng.bit_generator.state
-    test, train = job.evaluate(), job.evaluate("train")
-    assert job.net.env.rng.bit_generator.state == before and not any(job.net.state)
-    assert test.as_json() != train.as_json() and job.evaluate().as_json() == test.as_json()
-    assert job.score_text(test.score).split()[0] in test.headline()
+def test_metrics_answer_in_every_form_and_measuring_leaves_no_trace(task: Task) -> None:
+    before = task.net.env.rng.bit_generator.state
+    test, train = task.evaluate(), task.evaluate("train")
+    assert task.net.env.rng.bit_generator.state == before and not any(task.net.state)
+    assert test.as_json() != train.as_json() and task.evaluate().as_json() == test.as_json()
+    assert task.score_text(test.score).split()[0] in test.headline()
     assert all(len(row) == len(rows[0]) for _, rows in test.tables() for row in rows)
-    with job.batches() as batches:
-        steps = list(islice(runner.train(job.net, batches), 3))
-    assert 0 < job.loss(steps[-1]) < 10
+    with task.batches() as batches:
+        steps = list(islice(runner.train(task.net, batches), 3))
+    assert 0 < task.loss(steps[-1]) < 10
 
 
-def test_better_networks_have_higher_scores(job: Job) -> None:
-    rate, updates = (0.01, 120) if isinstance(job, Detector) else (0.5, 25)
-    job.net.options = job.net.options.__class__(**{**vars(job.net.options), "learning_rate": rate})
-    before = job.evaluate().score
-    with job.batches() as batches:
-        for _ in islice(runner.train(job.net, batches), updates):
+def test_better_networks_have_higher_scores(task: Task) -> None:
+    rate, updates = (0.01, 120) if isinstance(task, Detector) else (0.5, 25)
+    task.net.options = task.net.options.__class__(**{**vars(task.net.options), "learning_rate": rate})
+    before = task.evaluate().score
+    with task.batches() as batches:
+        for _ in islice(runner.train(task.net, batches), updates):
             pass
-    assert job.evaluate().score > before
+    assert task.evaluate().score > before
 
 
-def test_the_fingerprint_is_that_of_the_training_data(job: Job) -> None:
+def test_the_fingerprint_is_that_of_the_training_data(task: Task) -> None:
     def again() -> str:
-        return open_job(job.net, job.asked).fingerprint()
-    before = job.fingerprint()
+        return open_task(task.net, task.options).fingerprint()
+    before = task.fingerprint()
     assert again() == before
     Path("novel.txt").write_text("or not to be " * 60)
     for path in (Path("data/toy/train/dark/0.png"), Path("data/squares/labels/train/3.txt")):
@@ -82,7 +82,7 @@ def test_the_fingerprint_is_that_of_the_training_data(job: Job) -> None:
 def test_a_part_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     toy.make(tmp_path)
-    job = open_job(runner.load("cfg/toy.cfg"), Asked("cfg/toy.cfg", "data/toy/train"))
-    assert not job.tests and "no test images" in job.content()
+    task = open_task(runner.load("cfg/toy.cfg"), TaskOptions("cfg/toy.cfg", "data/toy/train"))
+    assert not task.has_test_data and "no test images" in task.data_summary()
     with pytest.raises(DataError, match="has no test images; --split train measures the others"):
-        job.evaluate()
+        task.evaluate()

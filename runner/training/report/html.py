@@ -10,7 +10,7 @@ from PIL import Image
 from runner.errors import MissingExtra
 from runner.training.metrics import Table
 from runner.training.report import charts
-from runner.training.report_items import Confusion, Curves, Exhibit, Pictures
+from runner.training.report_items import ConfusionMatrix, Curves, Pictures, ReportItem
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1a1c20; --paper: #fff; --soft: #6b7280; --rule: #e2e5ea; --hit: 37, 99, 235;
@@ -68,14 +68,14 @@ def table(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
             + "".join(line(row, "td") for row in rows[1:]) + "</tbody></table></div>")
 
 
-def exhibit(thing: Exhibit) -> str:
-    """A section for anything a job has to show."""
+def exhibit(thing: ReportItem) -> str:
+    """A section for anything a task has to show."""
     if isinstance(thing, Curves):
         try:
             return section(thing.title, charts.svg(thing))
         except MissingExtra as error:
             return section(thing.title, note(str(error)))
-    if isinstance(thing, Confusion):
+    if isinstance(thing, ConfusionMatrix):
         return section(thing.title, _confusion(thing))
     if isinstance(thing, Pictures):
         return section(thing.title, _pictures(thing))
@@ -83,7 +83,7 @@ def exhibit(thing: Exhibit) -> str:
     return section(thing.title, table(thing.rows))
 
 
-def _confusion(thing: Confusion) -> str:
+def _confusion(thing: ConfusionMatrix) -> str:
     """Cells coloured by their share of the row: right ones one way, wrong ones another."""
     names = [escape(name) for name in thing.names]
     rows = [f"<tr><th></th>{''.join(f'<th>{name[:8]}</th>' for name in names)}</tr>"]

@@ -9,26 +9,26 @@ from runner.run_folder import RunFolder
 from runner.training.log import curves
 from runner.training.metrics import Metrics
 from runner.training.report import html
-from runner.training.report_items import Curves, Exhibit
-from runner.training.tasks import Asked, Job, open_job
+from runner.training.report_items import Curves, ReportItem
+from runner.training.tasks import Task, TaskOptions, open_task
 
 
-def write_report(folder: RunFolder, *, job: Job | None = None, measure: bool = True) -> str:
+def write_report(folder: RunFolder, *, task: Task | None = None, measure: bool = True) -> str:
     """Make report.html anew -> a sentence on what could not be shown, or "".
 
-    job      that of the run, where it is open already; its network is given the best weights
+    task      that of the run, where it is open already; its network is given the best weights
     measure  False: only what the folder tells
     """
     facts, problem = folder.facts(), ""
     metrics: Metrics | None = None
-    exhibits: list[Exhibit] = []
-    net: Network | None = job.net if job else None
+    items: list[ReportItem] = []
+    net: Network | None = task.net if task else None
     if measure:
         try:
-            job = job or _job(folder, facts)
-            net = job.net
+            task = task or _open(folder, facts)
+            net = task.net
             _best_weights(folder, net)
-            metrics, exhibits = job.exhibits()
+            metrics, items = task.report_items()
         except (RunnerError, OSError) as error:
             problem = f"The network was not measured for this report: {error}"
     if net is None:
@@ -40,7 +40,7 @@ def write_report(folder: RunFolder, *, job: Job | None = None, measure: bool = T
     sections += [html.exhibit(curve) for curve in run_curves({name: folder}, facts.get("score_axis", "score"))]
     if metrics:
         sections.append(html.section("The best weights, on the test part", f"<p>{html.escape(metrics.headline())}</p>"))
-    sections += [html.exhibit(thing) for thing in exhibits]
+    sections += [html.exhibit(item) for item in items]
     if net is not None:
         sections.append(html.section("The network", html.table(network_rows(net), left=(1, 2))))
     if folder.resolved.exists():
@@ -99,10 +99,10 @@ def _summary(facts: dict[str, Any]) -> dict[str, object]:
     return {key: value for key, value in told.items() if value is not None}
 
 
-def _job(folder: RunFolder, facts: dict[str, Any]) -> Job:
+def _open(folder: RunFolder, facts: dict[str, Any]) -> Task:
     compat = facts.get("compat", "exact")
     net = load(_cfg(folder, facts), compat=None if compat == "exact" else compat)
-    return open_job(net, Asked(str(facts.get("cfg") or folder.cfg), facts.get("data"), facts.get("seed", 0)))
+    return open_task(net, TaskOptions(str(facts.get("cfg") or folder.cfg), facts.get("data"), facts.get("seed", 0)))
 
 
 def _best_weights(folder: RunFolder, net: Network) -> None:

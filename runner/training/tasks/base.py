@@ -1,4 +1,4 @@
-"""What a kind of job has to answer, so that one loop trains all kinds and one verb measures them."""
+"""What a kind of task has to answer, so that one loop trains all kinds and one verb measures them."""
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -9,16 +9,16 @@ import numpy as np
 
 from runner.errors import DataError
 from runner.network import Network
-from runner.training.detection_metrics import BoxRules
+from runner.training.detection_metrics import DetectionCriteria
 from runner.training.loop import Step
 from runner.training.metrics import Metrics
-from runner.training.report_items import Exhibit
+from runner.training.report_items import ReportItem
 
 Batches = AbstractContextManager[Iterable[tuple[np.ndarray, np.ndarray]]]
 
 
 @dataclass(frozen=True)
-class Asked:
+class TaskOptions:
     """What is asked for besides the network; each kind takes what concerns it.
 
     cfg     its path: data is looked for beside it, and sentences name it
@@ -33,10 +33,10 @@ class Asked:
     seed: int = 0
     on_bad: str = "skip"
     warn: Callable[[str], None] = lambda sentence: None
-    boxes: BoxRules = field(default_factory=BoxRules)
+    boxes: DetectionCriteria = field(default_factory=DetectionCriteria)
 
 
-class Job(ABC):
+class Task(ABC):
     """A network and its data.
 
     score_name  what a score is: "test accuracy"
@@ -52,26 +52,26 @@ class Job(ABC):
     """
     score_name: ClassVar[str]
     loss_name: ClassVar[str] = "loss"
-    thing: ClassVar[str] = "images"
-    numbers: ClassVar[tuple[str, ...]] = ()
+    unit: ClassVar[str] = "images"
+    metric_names: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, net: Network, asked: Asked):
-        self.net, self.asked = net, asked
+    def __init__(self, net: Network, asked: TaskOptions):
+        self.net, self.options = net, asked
         self.source = ""
         self.classes: list[str] = []
-        self.trains = self.tests = True
+        self.has_training_data = self.has_test_data = True
 
     @property
     def score_axis(self) -> str:
         return self.score_name
 
     @abstractmethod
-    def content(self) -> str:
+    def data_summary(self) -> str:
         """What the data holds, in half a sentence: "1442 images to train, 355 to test, 10 classes"."""
 
     @abstractmethod
     def batches(self) -> Batches:
-        """Endless (x, truth) for the training loop; `with job.batches() as batches`.
+        """Endless (x, truth) for the training loop; `with task.batches() as batches`.
 
         They go on after the network's `progress.iteration` updates, and depend on that, the data, the cfg and the
         seed alone: so a run that was interrupted sees what it would have seen.
@@ -84,9 +84,9 @@ class Job(ABC):
         Leaves the network as it was: its state, and its random generator.
         """
 
-    def exhibits(self) -> tuple[Metrics | None, list[Exhibit]]:
-        """Measure, and say what is worth showing of it in a report: tables, curves, pictures (exhibits.py)."""
-        if not self.tests:
+    def report_items(self) -> tuple[Metrics | None, list[ReportItem]]:
+        """Measure, and say what is worth showing of it in a report: tables, curves, pictures (report_items.py)."""
+        if not self.has_test_data:
             return None, []
         metrics = self.evaluate()
         return metrics, list(metrics.tables())
@@ -105,9 +105,9 @@ class Job(ABC):
 
     def next_commands(self) -> list[str]:
         """What one may want to type after training."""
-        return [f"python run.py test {self.asked.cfg}"]
+        return [f"python run.py test {self.options.cfg}"]
 
-    def no_part(self, split: str) -> DataError:
+    def missing_split(self, split: str) -> DataError:
         """The mistake of asking for a part the data does not have."""
         other = "train" if split == "test" else "test"
         return DataError(f"{self.source} has no {split} images; --split {other} measures the others")

@@ -1,4 +1,4 @@
-"""The job of a character model: a text, its last tenth kept apart to measure on, in bits per character."""
+"""The task of a character model: a text, its last tenth kept apart to measure on, in bits per character."""
 import hashlib
 import math
 from contextlib import nullcontext
@@ -11,7 +11,7 @@ from runner.inference.generate import bits_per_character, training_batches
 from runner.network import Network
 from runner.training.loop import Step
 from runner.training.metrics import Metrics, Table
-from runner.training.tasks.base import Asked, Batches, Job
+from runner.training.tasks.base import Batches, Task, TaskOptions
 
 HELD_OUT = 0.1              # the end of the text, as a part of it
 MEASURED_STREAMS = 32       # parts the held-out text is read in, side by side
@@ -37,11 +37,11 @@ class TextMetrics(Metrics):
         return {"characters": self.characters, "bits_per_character": self.bits}
 
 
-class Characters(Job):
+class CharacterModel(Task):
     """text: uint8 (n,) to learn from; tail: what is held out."""
-    score_name, loss_name, thing = "held-out text", "bits/character", "characters"
+    score_name, loss_name, unit = "held-out text", "bits/character", "characters"
 
-    def __init__(self, net: Network, asked: Asked):
+    def __init__(self, net: Network, asked: TaskOptions):
         super().__init__(net, asked)
         source = find_data(asked.cfg, asked.data, net.options.data or None)
         self.source = str(source)
@@ -51,11 +51,11 @@ class Characters(Job):
     def score_axis(self) -> str:
         return "- bits/character, held-out text"
 
-    def content(self) -> str:
+    def data_summary(self) -> str:
         return f"{len(self.text):,} characters to learn, {len(self.tail):,} to measure on"
 
     def batches(self) -> Batches:
-        return nullcontext(training_batches(self.net, self.text, self.asked.seed))
+        return nullcontext(training_batches(self.net, self.text, self.options.seed))
 
     def evaluate(self, split: str = "test") -> TextMetrics:
         part = self.tail if split == "test" else self.text
@@ -73,6 +73,6 @@ class Characters(Job):
         return nats / math.log(2)
 
     def next_commands(self) -> list[str]:
-        cfg = self.asked.cfg
+        cfg = self.options.cfg
         return [f'python run.py generate {cfg} --seed-text "To be" --temperature .7 --length 500',
                 *super().next_commands()]

@@ -1,4 +1,4 @@
-"""The job of a classifier: images of classes, measured by accuracy."""
+"""The task of a classifier: images of classes, measured by accuracy."""
 import hashlib
 import math
 import os
@@ -15,25 +15,25 @@ from runner.images import augment_of
 from runner.inference.classify import batch_size
 from runner.layers.shared.base import Head, shape_text
 from runner.network import Network
-from runner.training.classification_metrics import ClassMetrics, evaluate, measure
+from runner.training.classification_metrics import ClassificationMetrics, evaluate, measure
 from runner.training.metrics import Metrics
-from runner.training.report_items import Confusion, Exhibit, Picture, Pictures
-from runner.training.tasks.base import Asked, Batches, Job
+from runner.training.report_items import ConfusionMatrix, Picture, Pictures, ReportItem
+from runner.training.tasks.base import Batches, Task, TaskOptions
 from runner.training.test_time_augmentation import seen
 
 SHOWN = 12      # images of each kind in a report
 MATRIX = 100    # classes whose confusion matrix can still be read
 
 
-class Classifier(Job):
+class Classifier(Task):
     """data: the data set that was opened.
 
     How the test images are looked at: tops: the k of top-k accuracies to report; ten, sizes: see
     runner.training.test_time_augmentation.
     """
-    score_name, numbers = "test accuracy", ("top5", "test_loss")
+    score_name, metric_names = "test accuracy", ("top5", "test_loss")
 
-    def __init__(self, net: Network, asked: Asked):
+    def __init__(self, net: Network, asked: TaskOptions):
         super().__init__(net, asked)
         where = find_data(asked.cfg, asked.data, net.options.data or None)
         self.data = open_dataset(where, net.options.split_share)
@@ -43,15 +43,15 @@ class Classifier(Job):
         check_classes(asked.cfg, net, len(self.classes), self.source)
         self.tops: Sequence[int] = ()
         self.ten, self.sizes = False, tuple[int, ...]()
-        self.trains, self.tests = self.data.train is not None, self.data.test is not None
+        self.has_training_data, self.has_test_data = self.data.train is not None, self.data.test is not None
 
-    def content(self) -> str:
+    def data_summary(self) -> str:
         test = f"{len(self.data.test)} to test" if self.data.test else \
             "no test images, so the last weights count as the best"
         return f"{len(self.data.train or ())} images to train, {test}, {len(self.classes)} classes"
 
     def batches(self) -> Batches:
-        o, asked = self.net.options, self.asked
+        o, asked = self.net.options, self.options
         channels, height, width = self.net.in_shape
         return batches(self._part("train"), batch=max(o.batch // o.subdivisions, 1), width=width, height=height,
                        channels=channels, augment=augment_of(o), shuffle=True, seed=asked.seed, endless=True,
@@ -59,20 +59,20 @@ class Classifier(Job):
                        label_smoothing=o.label_smooth_eps, balance=o.balance, warn=asked.warn,
                        draft=self.net.env.compat is EXACT)
 
-    def evaluate(self, split: str = "test") -> ClassMetrics:
+    def evaluate(self, split: str = "test") -> ClassificationMetrics:
         if not self.ten and not self.sizes:
             with self.once(split) as images:
                 return evaluate(self.net, images, self.classes, self.tops)
-        found = seen(self.net, self._part(split), ten=self.ten, sizes=self.sizes, on_bad=self.asked.on_bad,
-                     warn=self.asked.warn)
+        found = seen(self.net, self._part(split), ten=self.ten, sizes=self.sizes, on_bad=self.options.on_bad,
+                     warn=self.options.warn)
         how = [f"at {', '.join(map(str, self.sizes))} pixels"] if self.sizes else []
         flip = self.net.options.flip
         how += [f"in {'ten' if flip else 'five'} crops"] if self.ten else ["mirrored or not"] if flip else []
         return measure(self.net, [found], self.classes, self.tops, " ".join(how))
 
-    def exhibits(self) -> tuple[Metrics | None, list[Exhibit]]:
+    def report_items(self) -> tuple[Metrics | None, list[ReportItem]]:
         """The tables, the confusion matrix, and the images the network is most and least wrong about."""
-        if not self.tests:
+        if not self.has_test_data:
             return None, []
         images = self._part("test")
         rows: list[tuple] = []      # index, class, taken for, probability of the class, and of what it was taken for
@@ -94,9 +94,9 @@ class Classifier(Job):
                                             + f"\n{100 * sure:.1f} %") for index, is_, taken, _, sure in some])
         wrong = sorted((row for row in rows if row[1] != row[2]), key=lambda row: row[3])
         right = sorted((row for row in rows if row[1] == row[2]), key=lambda row: row[3])
-        shown: list[Exhibit] = [*metrics.tables()[:1]]
+        shown: list[ReportItem] = [*metrics.tables()[:1]]
         if len(self.classes) <= MATRIX:
-            shown.append(Confusion("Confusion", self.classes, metrics.confusion))
+            shown.append(ConfusionMatrix("Confusion", self.classes, metrics.confusion))
         return metrics, [*shown, pictures("Worst images: wrong, and most sure of it", wrong[:SHOWN]),
                          pictures("Right, and least sure", right[:SHOWN]),
                          pictures("Best images: right, and most sure", right[::-1][:SHOWN])]
@@ -105,7 +105,7 @@ class Classifier(Job):
         """The images of a part once, in order, prepared as `predict` prepares them."""
         channels, height, width = self.net.in_shape
         return batches(self._part(split), batch=batch_size(self.net), width=width, height=height, channels=channels,
-                       on_bad=self.asked.on_bad, warn=self.asked.warn)
+                       on_bad=self.options.on_bad, warn=self.options.warn)
 
     def score_text(self, score: float) -> str:
         return f"{100 * score:.2f} %"
@@ -122,13 +122,13 @@ class Classifier(Job):
 
     def next_commands(self) -> list[str]:
         example = self.data.test or self.data.train
-        cfg = self.asked.cfg
+        cfg = self.options.cfg
         return super().next_commands() + ([f"python run.py predict {cfg} {example[0][0]}"] if example else [])
 
     def _part(self, split: str) -> Split:
         part: Split | None = getattr(self.data, split)
         if part is None:
-            raise self.no_part(split)
+            raise self.missing_split(split)
         return part
 
 
@@ -141,7 +141,7 @@ def as_picture(pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(colours.transpose(1, 2, 0))
 
 
-def no_detector(cfg: str, net: Network) -> None:
+def reject_detector(cfg: str, net: Network) -> None:
     """UsageError for a network that finds boxes: its outputs are no probabilities of classes."""
     heads = detection_heads(net.layers)
     if heads:

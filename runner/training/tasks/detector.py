@@ -1,4 +1,4 @@
-"""The job of a detector: pictures with boxes, measured by average precision."""
+"""The task of a detector: pictures with boxes, measured by average precision."""
 import hashlib
 
 import numpy as np
@@ -11,11 +11,11 @@ from runner.images.draw import draw_boxes
 from runner.layers import Detection, Region, Yolo
 from runner.layers.shared.heads import DetectionHead
 from runner.network import Network
-from runner.training.detection_data import evaluation_boxes, training_boxes
-from runner.training.detection_metrics import BoxMetrics, Seen, look_through
+from runner.training.detection_data import evaluation_loader, training_loader
+from runner.training.detection_metrics import DetectionMetrics, Seen, collect_detections
 from runner.training.metrics import Metrics
-from runner.training.report_items import Curves, Exhibit, Picture, Pictures
-from runner.training.tasks.base import Asked, Batches, Job
+from runner.training.report_items import Curves, Picture, Pictures, ReportItem
+from runner.training.tasks.base import Batches, Task, TaskOptions
 
 LINES = 12      # classes with a curve of their own, those with the most boxes
 SHOWN = 8       # pictures of a kind in a report
@@ -26,12 +26,12 @@ def is_detector(net: Network) -> bool:
     return bool(detection_heads(net.layers))
 
 
-class Detector(Job):
+class Detector(Task):
     """data: the data set that was opened."""
     score_name = "mAP@.50"
     numbers = ("map50_95", "precision", "recall", "f1", "mean_iou", "best_threshold")
 
-    def __init__(self, net: Network, asked: Asked):
+    def __init__(self, net: Network, asked: TaskOptions):
         super().__init__(net, asked)
         if len(net.in_shape) != 3:
             raise DataError(f"{asked.cfg}: the network takes {net.in_shape[0]} values, no images: [net] needs width, "
@@ -42,26 +42,26 @@ class Detector(Job):
             asked.warn(sentence)
         self.source, self.classes = str(self.data.source), list(self.data.names)
         check_heads(asked.cfg, net, self.classes, self.source)
-        self.trains, self.tests = self.data.train is not None, self.data.test is not None
+        self.has_training_data, self.has_test_data = self.data.train is not None, self.data.test is not None
 
-    def content(self) -> str:
+    def data_summary(self) -> str:
         test = f"{len(self.data.test)} to test" if self.data.test else \
             "no test images, so the last weights count as the best"
         boxes = len(self.data.train.boxes()) if self.data.train else 0
         return f"{len(self.data.train or ())} images with {boxes} boxes to train, {test}, {len(self.classes)} classes"
 
     def batches(self) -> Batches:
-        return training_boxes(self.net, self._part("train"), seed=self.asked.seed, on_bad=self.asked.on_bad,
-                              warn=self.asked.warn)
+        return training_loader(self.net, self._part("train"), seed=self.options.seed, on_bad=self.options.on_bad,
+                              warn=self.options.warn)
 
-    def evaluate(self, split: str = "test") -> BoxMetrics:
-        return self._seen(split).metrics(self.classes, self.asked.boxes)
+    def evaluate(self, split: str = "test") -> DetectionMetrics:
+        return self._seen(split).metrics(self.classes, self.options.boxes)
 
-    def exhibits(self) -> tuple[Metrics | None, list[Exhibit]]:
+    def report_items(self) -> tuple[Metrics | None, list[ReportItem]]:
         """The tables, precision over recall, and the pictures with the most mistakes and with none."""
-        if not self.tests:
+        if not self.has_test_data:
             return None, []
-        rules, seen, images = self.asked.boxes, self._seen("test"), self._part("test")
+        rules, seen, images = self.options.boxes, self._seen("test"), self._part("test")
         metrics = seen.metrics(self.classes, rules)
         curves = recall_curves(seen.found, seen.truths, len(self.classes), overlap=rules.overlap, crowds=seen.crowds)
         most = sorted(np.flatnonzero(metrics.at.truths).tolist(), key=lambda kind: -metrics.at.truths[kind])[:LINES]
@@ -93,11 +93,11 @@ class Detector(Job):
                        f"{counts.false_positives} wrong, {counts.false_negatives} missed")
 
     def _seen(self, split: str) -> Seen:
-        part, rules = self._part(split), self.asked.boxes
-        loader = evaluation_boxes(self.net, part, letterbox=rules.letterbox, on_bad=self.asked.on_bad,
-                                  warn=self.asked.warn)
+        part, rules = self._part(split), self.options.boxes
+        loader = evaluation_loader(self.net, part, letterbox=rules.letterbox, on_bad=self.options.on_bad,
+                                  warn=self.options.warn)
         with loader:
-            return look_through(self.net, loader, part, rules)
+            return collect_detections(self.net, loader, part, rules)
 
     def score_text(self, score: float) -> str:
         return f"{100 * score:.2f} %"
@@ -109,14 +109,14 @@ class Detector(Job):
         return digest.hexdigest()
 
     def next_commands(self) -> list[str]:
-        example, cfg = self.data.test or self.data.train, self.asked.cfg
+        example, cfg = self.data.test or self.data.train, self.options.cfg
         return super().next_commands() + (
             [f"python run.py detect {cfg} {example[0].path} --save out/"] if example else [])
 
     def _part(self, split: str) -> BoxSplit:
         part: BoxSplit | None = getattr(self.data, split)
         if part is None:
-            raise self.no_part(split)
+            raise self.missing_split(split)
         return part
 
 
@@ -129,14 +129,14 @@ def check_heads(cfg: str, net: Network, names: list[str], source: str) -> None:
         classes = getattr(head.options, "classes", len(names))
         if classes == len(names) or getattr(head.options, "map", ""):
             continue
-        values, option = values_of(head, len(names)), "output" if isinstance(head, Detection) else "filters"
+        values, option = head_inputs(head, len(names)), "output" if isinstance(head, Detection) else "filters"
         wrong.append(f"{cfg}: layer {index} [{head.names[0]}] has classes={classes}, and {source} has {len(names)}: "
                      f"set classes={len(names)} there, and {option}={values} in layer {net.links[index][0]} before it")
     if wrong:
         raise DataError("\n".join(wrong))
 
 
-def values_of(head: DetectionHead, classes: int) -> int:
+def head_inputs(head: DetectionHead, classes: int) -> int:
     """How many values, or channels, a head takes for so many classes."""
     o = head.options
     if isinstance(head, Yolo):

@@ -18,7 +18,7 @@ import numpy as np
 
 from runner import ops
 from runner.config import Report, parse
-from runner.errors import StateError
+from runner.errors import CheckpointError
 from runner.files import atomic_write
 from runner.network import Network
 from runner.optim import Average, Optimizer
@@ -40,21 +40,21 @@ def write(path: Path, before: Path, arrays: Mapping[str, np.ndarray], facts: Map
 
 
 def read(path: Path) -> tuple[Arrays, dict[str, Any]]:
-    """-> arrays, facts.  StateError when there is no such file, or it is not whole."""
+    """-> arrays, facts.  CheckpointError when there is no such file, or it is not whole."""
     try:
         with np.load(path, allow_pickle=False) as file:
             members = {name: file[name] for name in file.files}
     except FileNotFoundError:
-        raise StateError(f"{path}: there is no such file") from None
+        raise CheckpointError(f"{path}: there is no such file") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError,
             RuntimeError) as error:
-        raise StateError(f"{path}: this is no whole state of a run ({error})") from None
+        raise CheckpointError(f"{path}: this is no whole state of a run ({error})") from None
     digest = members.pop("digest", np.zeros(0, np.uint8)).tobytes()
     if "facts" not in members or digest != _digest(members):
-        raise StateError(f"{path}: its checksum is wrong: the file is damaged")
+        raise CheckpointError(f"{path}: its checksum is wrong: the file is damaged")
     facts = json.loads(members.pop("facts").tobytes())
     if facts["format"] != FORMAT:
-        raise StateError(f"{path}: it was written by another version (format {facts['format']}, here {FORMAT})")
+        raise CheckpointError(f"{path}: it was written by another version (format {facts['format']}, here {FORMAT})")
     return members, facts
 
 
@@ -80,14 +80,15 @@ def capture(net: Network, optimizer: Optimizer, average: Average) -> tuple[Array
 
 
 def restore(net: Network, optimizer: Optimizer, average: Average, arrays: Arrays, facts: Mapping[str, Any]) -> None:
-    """The opposite of capture.  StateError when the arrays are not those of this network; nothing is changed then."""
+    """The inverse of capture.  CheckpointError if the arrays do not fit the network, which is then left unchanged."""
     own = dict(_own(net))
     kept = {name for name in arrays if name.startswith(("params/", "buffers/"))}
     if set(own) != kept:
-        raise StateError(f"the state has no {min(set(own) ^ kept)}, or too much of it: it is another network's")
+        raise CheckpointError(f"the state has no {min(set(own) ^ kept)}, or too much of it: it is another network's")
     for name, array in own.items():
         if array.shape != arrays[name].shape or array.dtype != arrays[name].dtype:
-            raise StateError(f"{name} has shape {arrays[name].shape} in the state and {array.shape} in the network")
+            raise CheckpointError(f"{name} has shape {arrays[name].shape} in the checkpoint and {array.shape} in the "
+                                  "network")
     for name, array in own.items():
         array[...] = arrays[name]
     states: list[dict[str, np.ndarray]] = [{} for _ in net.layers]
