@@ -148,7 +148,7 @@ import sys
 import tracemalloc
 import numpy as np
 import runner
-from runner import footprint
+from runner.analysis import footprint
 from runner.ops import memory, parallel
 from runner.optim import make_optimizer
 

@@ -6,7 +6,7 @@ import runner
 from runner.errors import DataError, UsageError
 from runner.images import read_image
 from runner.inference.classify import batch_size
-from runner.training import classification_metrics
+from runner.training.classification_metrics import evaluate
 from tests import toy
 
 
@@ -86,7 +86,7 @@ def test_metrics_by_hand(tmp_path):
     said[1, 0] = said[3, 2] = 2
     said[4] = [9, 8, 7, 6, 5, 1, 2]
     truth = np.eye(7, dtype=np.float32)[[0, 0, 1, 2, 6]]
-    found = classification_metrics(scores(tmp_path), [(said[:3], truth[:3]), (said[3:], truth[3:])])
+    found = evaluate(scores(tmp_path), [(said[:3], truth[:3]), (said[3:], truth[3:])])
     assert (found.images, found.top1, found.top5) == (5, 2 / 5, 4 / 5)
     confusion = np.zeros((7, 7), int)
     confusion[[0, 0, 1, 2, 6], [0, 1, 1, 0, 0]] = 1
@@ -104,4 +104,4 @@ def test_the_loss_counts_cost_as_training_does(tmp_path):
     x, truth = rng.normal(size=(4, 7)).astype(np.float32), np.eye(7, dtype=np.float32)[[0, 3, 3, 6]]
     net = scores(tmp_path, "[cost]\n")
     _, tape = net.forward(x, train=True)
-    assert classification_metrics(net, [(x, truth)]).loss == pytest.approx(net.backward(tape, truth)[0] / 4, rel=1e-6)
+    assert evaluate(net, [(x, truth)]).loss == pytest.approx(net.backward(tape, truth)[0] / 4, rel=1e-6)

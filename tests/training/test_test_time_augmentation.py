@@ -10,7 +10,7 @@ from runner.cli import main
 from runner.datasets import Split
 from runner.errors import RunnerError
 from runner.inference.classify import dropout_samples, infer
-from runner.training import classification_metrics
+from runner.training.classification_metrics import evaluate
 from runner.training.test_time_augmentation import margin, seen, views
 from tests import toy
 
@@ -99,7 +99,7 @@ def test_top_k_is_counted_as_darknet_does(tmp_path):
     net = runner.load(tmp_path / "a.cfg")
     x = np.array([[5, 4, 3, 2, 1, 0], [5, 4, 3, 2, 1, 0], [1, 1, 1, 1, 1, 1]], np.float32)
     truth = np.eye(6, dtype=np.float32)[[2, 5, 1]]     # third, last, and second of equals: the lower number goes first
-    found = classification_metrics(net, [(x, truth)], tops=(1, 2, 3, 6))
+    found = evaluate(net, [(x, truth)], tops=(1, 2, 3, 6))
     assert found.tops == {1: 0, 2: pytest.approx(1 / 3), 3: pytest.approx(2 / 3), 6: 1} and found.top5 == 2 / 3
     assert "top 2 33.33 %, top 3 66.67 %" in found.headline() and found.as_json()["top_k"]["6"] == 1
 
