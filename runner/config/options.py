@@ -7,7 +7,7 @@
         stream: int = ignored(-1, "which CUDA stream runs the layer", "there is no GPU here")
 """
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, Self, get_args, get_origin
 
@@ -16,7 +16,7 @@ from runner.config.grammar import Section, number
 from runner.errors import UsageError, closest, did_you_mean
 
 
-def opt(default: Any = MISSING, doc: str = "", *, key: str | None = None, choices: tuple[str, ...] | None = None,
+def opt(default: Any = MISSING, doc: str = "", *, key: str | None = None, choices: Iterable[str] | None = None,
         low: float | None = None, high: float | None = None, says: str | None = None) -> Any:
     """Declare one option.
 

@@ -24,7 +24,7 @@ class Activation(Layer):
 
     def keeps(self) -> Kept:
         name = self.options.activation
-        return Kept(name in ops.FROM_INPUT or name in ops.CHANNELS, name != "linear")
+        return Kept(ops.ACTIVATIONS[name].saves_input, name != "linear")
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy -> dx = dy f'(x)."""

@@ -88,7 +88,7 @@ class Shortcut(Layer):
 
     def keeps(self) -> Kept:
         name = self.options.activation
-        more = self.bytes_of(self.out_shape) if name in ops.FROM_INPUT or name in ops.CHANNELS else 0
+        more = self.bytes_of(self.out_shape) if ops.ACTIVATIONS[name].saves_input else 0
         return Kept("weights" in self.specs, name != "linear", more)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:

@@ -12,7 +12,7 @@ import importlib.util
 import inspect
 
 from runner.errors import MissingExtra, UsageError
-from runner.ops.activation import ACTIVATIONS, CHANNELS, FROM_INPUT, activate, activate_backward, logistic, signs
+from runner.ops.activation import ACTIVATIONS, activate, activate_backward, logistic, signs
 from runner.ops.box import BOX_GRADIENTS, box_gradient, box_rmse, ciou, diou, diounms, giou, iou
 from runner.ops.conv import conv2d, conv2d_backward, conv2d_transpose, conv2d_transpose_backward, conv2d_workspace
 from runner.ops.dense import dense, dense_input_gradient, dense_weight_gradient
@@ -81,7 +81,7 @@ REFERENCE = {name: f for name, f in globals().items() if inspect.isfunction(f)}
 
 KERNELS = ("auto", "numpy", "fast")
 
-__all__ = ["ACTIVATIONS", "BOX_GRADIENTS", "CHANNELS", "FROM_INPUT", "KERNELS", "LOSSES", "MASKED", "REFERENCE",
+__all__ = ["ACTIVATIONS", "BOX_GRADIENTS", "KERNELS", "LOSSES", "MASKED", "REFERENCE",
            *REFERENCE, "kernels", "settle", "use"]
 
 _in_use = ""        # nobody has chosen yet

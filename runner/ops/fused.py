@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from runner.ops import memory, parallel
-from runner.ops.activation import CHANNELS, FROM_INPUT, activate, activate_backward
+from runner.ops.activation import ACTIVATIONS, activate, activate_backward
 
 Array = np.ndarray
 PART = 1 << 17      # values that stay in the cache, and a few more arrays of them
@@ -84,7 +84,7 @@ def batchnorm_activate_backward(dy: Array, saved: Any, scales: Array, biases: Ar
 
 def bias_activate(x: Array, biases: Array, activation: str) -> tuple[Array, Any]:
     """x (n, c, ...), used up -> y = act(x + biases), saved as activate saves it."""
-    keeps_x = activation in FROM_INPUT or activation in CHANNELS
+    keeps_x = ACTIVATIONS[activation].saves_input
     y = memory.empty_like(x) if keeps_x else x
 
     def block(i: slice) -> None:
@@ -115,7 +115,7 @@ def sum_activate(arrays: Sequence[Array], activation: str = "linear") -> tuple[A
     """Arrays of one shape (n, ...) -> y = act(their sum), saved as activate saves it; they stay as they are."""
     first, second, *more = (np.ascontiguousarray(array) for array in arrays)
     y = memory.empty_like(first)
-    keeps_x = activation in FROM_INPUT or activation in CHANNELS
+    keeps_x = ACTIVATIONS[activation].saves_input
     sums = memory.empty_like(first) if keeps_x else y
 
     def block(i: slice) -> None:

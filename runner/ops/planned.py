@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from runner.ops import memory, parallel
-from runner.ops.activation import CHANNELS, activate
+from runner.ops.activation import ACTIVATIONS, activate
 from runner.ops.conv import Pair, conv2d, conv_out
 from runner.ops.pool import avgpool, maxpool2d
 from runner.ops.softmax import softmax
@@ -98,7 +98,7 @@ def finish(y: np.ndarray, biases: np.ndarray | None, activation: str, out: np.nd
     """act(y + biases) into out, or into y itself; y (n, c, ...) is used up."""
     out = y if out is None else out
     n, c = y.shape[:2]
-    if activation in CHANNELS:      # it mixes the channels of a pixel
+    if ACTIVATIONS[activation].mixes_channels:
         if biases is not None:
             y += biases.reshape(-1, *[1] * (y.ndim - 2))
         np.copyto(out, activate(y, activation)[0])

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from runner import ops
+
 
 def distinct(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """All values differ by far more than a gradient check's step: no maximum changes hands, no kink is crossed."""
@@ -32,10 +34,6 @@ class Sample:
         return f"{self.name}({self.text})"
 
 
-ACTIVATED = ("logistic", "loggy", "relu", "relu6", "elu", "selu", "gelu", "relie", "ramp", "leaky", "revleaky", "tanh",
-             "plse", "stair", "hardtan", "lhtan", "swish", "mish", "hard_mish", "linear", "elliot", "symmelliot",
-             "softplus", "softsign", "normalize_channels", "normalize_channels_softmax",
-             "normalize_channels_softmax_maxval")
 COMMON = "learning_rate=2 onlyforward=0 stopbackward=0 dontload=0 dontsave=0 dontloadscales=0"
 
 SAMPLES = [
@@ -72,7 +70,7 @@ SAMPLES = [
     Sample("dropout", "probability=0.9 dropblock=1 dropblock_size_abs=2"),
     Sample("dropout", "probability=0.9 dropblock=1 dropblock_size_rel=0.5"),
     Sample("dropout", "probability=1", ((5,),)),
-    *(Sample("activation", f"activation={name}", rtol=2e-6) for name in ACTIVATED),
+    *(Sample("activation", f"activation={name}", rtol=2e-6) for name in ops.ACTIVATIONS),
     Sample("batchnorm", "", ((3, 4, 5),), normal),
     Sample("batchnorm", "", ((4,),), normal),
     Sample("softmax", "", ((4,),)),

@@ -50,14 +50,32 @@ SLOPE = {
     "relie": [0.01, 0.01, 0.01, 0.01, 1, 1, 1], "hardtan": [0, 0, 1, 1, 1, 0, 0],
     "lhtan": [0.001, 0.001, 0.001, 0.001, 1, 0.001, 0.001], "linear": [1, 1, 1, 1, 1, 1, 1],
 }
-CHANNELS = [name for name in ops.ACTIVATIONS if name.startswith("normalize_channels")]
-EACH_VALUE = [name for name in ops.ACTIVATIONS if name not in CHANNELS]
+CHANNELS = [name for name, activation in ops.ACTIVATIONS.items() if activation.mixes_channels]
 KINKS = np.array([-4, -3, -2, -1, 0, 1, 2, 3, 4, 6])
 
 
 def test_every_activation_has_check_values():
-    assert set(EACH_VALUE) == set(FORWARD)
-    assert len(CHANNELS) == 3
+    assert {*FORWARD, *CHANNELS} == set(ops.ACTIVATIONS)
+
+
+def test_a_declaration_says_whether_the_input_is_saved():
+    x = sample((2, 4, 3, 5))
+    for name, activation in ops.ACTIVATIONS.items():
+        y, saved = ops.activate(x, name)
+        if name == "linear":
+            assert saved is None
+        elif activation.saves_input:
+            assert np.array_equal(saved[0], x) and np.array_equal(saved[1], y), name
+        else:
+            assert np.array_equal(saved, y), name
+
+
+def test_a_declaration_says_whether_the_fork_differs():
+    x = sample((2, 4, 3, 5))
+    for name, activation in ops.ACTIVATIONS.items():
+        _, saved = ops.activate(x, name)
+        exact, fork = (ops.activate_backward(np.ones_like(x), saved, name, rule) for rule in ("exact", "darknet"))
+        assert np.array_equal(exact, fork) != activation.has_fork_rule, name
 
 
 @pytest.mark.parametrize("name", FORWARD)
@@ -104,6 +122,17 @@ def test_exact_gradient(name, scale):
     _, saved = ops.activate(x.copy(), name)
     dx = ops.activate_backward(dy, saved, name, "exact")
     np.testing.assert_allclose(dx, numeric_gradient(lambda v: ops.activate(v, name)[0], x, dy), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ops.ACTIVATIONS)
+def test_every_backend_agrees_with_the_reference(name):
+    x, dy = sample((3, 5, 3, 7)).astype("float32"), np.random.default_rng(2).normal(size=(3, 5, 3, 7)).astype("float32")
+    y, saved = ops.activate(x, name)
+    want, kept = ops.REFERENCE["activate"](x, name)
+    np.testing.assert_allclose(y, want, rtol=2e-6, atol=1e-6)
+    for rule in ("exact", "darknet"):
+        dx = ops.activate_backward(dy, saved, name, rule)
+        np.testing.assert_allclose(dx, ops.REFERENCE["activate_backward"](dy, kept, name, rule), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", CHANNELS)

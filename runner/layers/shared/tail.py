@@ -65,7 +65,7 @@ def folded(layer: Layer, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def keeps(layer: Layer, values: int, activation: str) -> Kept:
     """What a layer keeps that ends here, its raw product having `values` bytes a row."""
-    product = activation in ops.FROM_INPUT or activation in ops.CHANNELS
+    product = ops.ACTIVATIONS[activation].saves_input
     if "scales" not in layer.specs:
         return Kept(True, activation != "linear", values if product else 0)
     if _fused(layer, activation):
@@ -94,7 +94,8 @@ def backward(layer: Layer, dy: np.ndarray, saved: Any, activation: str) -> np.nd
 
 def _fused(layer: Layer, activation: str) -> bool:
     """Can batch norm and activation go in one?  Not with a fork's gradients, nor with channels that are mixed."""
-    return layer.env.compat.gradients == layer.env.compat.batchnorm_rule == "exact" and activation not in ops.CHANNELS
+    compat = layer.env.compat
+    return compat.gradients == compat.batchnorm_rule == "exact" and not ops.ACTIVATIONS[activation].mixes_channels
 
 
 def roll(layer: Layer, mean: np.ndarray, variance: np.ndarray, momentum: float) -> None:

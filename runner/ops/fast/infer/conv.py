@@ -15,9 +15,8 @@ from runner.ops.fast.infer.executor import Program
 from runner.ops.fast.infer.operators import Base
 from runner.ops.fast.simd import direct
 from runner.ops.fast.simd.gemm import LANES
-from runner.ops.fast.simd.math import CODES, f4
+from runner.ops.fast.simd.math import COMPILED_ACTIVATIONS, f4
 from runner.ops.fast.train import conv
-from runner.ops.fast.train.activation import coded
 from runner.ops.inference_op import Layout, Shape, View
 
 CACHE = 1 << 16         # values of the input a part of a convolution looks at, about: they stay in the cache
@@ -38,7 +37,7 @@ def plan_conv2d(weights: np.ndarray, biases: np.ndarray | None, activation: str,
                 stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: int = 1, groups: int = 1,
                 out_size: Pair | None = None) -> Run:
     f, _, kh, kw = weights.shape
-    if weights.dtype != f4 or not weights.size or activation not in CODES:
+    if weights.dtype != f4 or not weights.size or activation not in COMPILED_ACTIVATIONS:
         return reference.plan_conv2d(weights, biases, activation, in_shape, stride=stride, padding=padding,
                                      dilation=dilation, groups=groups, out_size=out_size)
     oh, ow = out_size or (conv_out(in_shape[2], kh, stride[0], padding[0], dilation),
@@ -173,9 +172,9 @@ class Conv(Base):
     def write(self, table: Program, xs: list[View], y: View, room: int) -> None:
         x, (oh, ow) = xs[0], self.out
         _, h, w = self.shape
-        code, low, high = coded(self.activation)
+        act = COMPILED_ACTIVATIONS[self.activation]
         common = dict(images=table.rows, h=oh, w=ow, border=y.layout.border, deep=self.deep, wide=self.wide,
-                      group=self.group, code=code, low=low, high=high, x_h=h, x_w=w,
+                      group=self.group, code=act.code, low=act.alpha, high=act.beta, x_h=h, x_w=w,
                       weights=table.address(self.packed_size, lambda: self.packed),
                       biases=table.address(self.wide * LANES, lambda: self.padded_biases))
         into = dict(y=y.at + y.layout.first(ow), y_image=y.image, y_plane=y.layout.plane(oh, ow),
@@ -261,14 +260,14 @@ class Depthwise(Base):
 
     def write(self, table: Program, xs: list[View], y: View, room: int) -> None:
         x, (oh, ow), (kh, kw), (_, h, w) = xs[0], self.out, self.size, self.shape
-        code, low, high = coded(self.activation)
+        act = COMPILED_ACTIVATIONS[self.activation]
         row = x.layout.row(w)
         taps = [(i * self.dilation - self.padding[0]) * row + (j * self.dilation - self.padding[1]) * LANES
                 for i in range(kh) for j in range(kw)]
         strip = max(1, min(oh, -(-oh * table.rows * self.wide // PARTS)))
         table.step(instructions.SCALE, table.rows * self.wide * -(-oh // strip), h=oh, w=ow, wide=self.wide,
                    tile=table.tile(direct.scale),
-                   border=y.layout.border, code=code, low=low, high=high, strip=strip,
+                   border=y.layout.border, code=act.code, low=act.alpha, high=act.beta, strip=strip,
                    x=x.at + x.layout.first(w), x_image=x.image, x_plane=x.layout.plane(h, w),
                    x_step=LANES * self.stride[1], x_down=row * self.stride[0],
                    y=y.at + y.layout.first(ow), y_image=y.image, y_plane=y.layout.plane(oh, ow),

@@ -10,7 +10,7 @@ from runner.ops.fast.jit import compiled
 from runner.ops.fast.simd import direct
 from runner.ops.fast.simd.direct import run_tile, value
 from runner.ops.fast.simd.gemm import LANES
-from runner.ops.fast.simd.math import LOGISTIC, SLOPE, activate_run, f4
+from runner.ops.fast.simd.math import LOGISTIC, RECTIFIER, activate_run, f4
 from runner.ops.fast.simd.vectors import turn
 from runner.ops.fast.train.conv.winograd_transform import input_step, output_step
 from runner.ops.fast.train.softmax import softmax_rows
@@ -59,7 +59,7 @@ def edges(m, at, r, h, w, border, row, block):
 @compiled
 def curve(s, m, at, count, spare):
     """m[at:at + count] = act(...) for activations that are more than a slope."""
-    if s.code != SLOPE:
+    if s.code != RECTIFIER:
         copy = spare[:count]
         copy[:] = m[at:at + count]
         activate_run(s.code, s.low, s.high, copy, m[at:at + count])
@@ -73,7 +73,7 @@ def do_convolve(s, part, m, spare):
     strip, share = rest // s.shares, rest % s.shares
     groups = -(-s.wide // s.group)
     top, bottom = strip * s.strip, min(s.h, (strip + 1) * s.strip)
-    low, beside, base = s.low if s.code == SLOPE else ONE, s.x_step == LANES, m.ctypes.data
+    low, beside, base = s.low if s.code == RECTIFIER else ONE, s.x_step == LANES, m.ctypes.data
     for g in range(share * groups // s.shares, (share + 1) * groups // s.shares):
         first = g * s.group
         vectors = min(s.group, s.wide - first)
@@ -101,7 +101,7 @@ def do_scale(s, part, m, spare):
     strips = -(-s.h // s.strip)
     plane, strip = part // strips, part % strips
     image, k = plane // s.wide, plane % s.wide
-    low, base = s.low if s.code == SLOPE else ONE, m.ctypes.data
+    low, base = s.low if s.code == RECTIFIER else ONE, m.ctypes.data
     for r in range(strip * s.strip, min(s.h, (strip + 1) * s.strip)):
         x = s.x + image * s.x_image + k * s.x_plane + r * s.x_down
         y = s.y + image * s.y_image + k * s.y_plane + r * s.y_row
@@ -158,7 +158,7 @@ def do_add(s, part, m, spare):
     """The sum of two images; taps: for every image 0 and how far the other lies away."""
     image, k = part // s.wide, part % s.wide
     x, y = s.x + image * s.x_image + k * s.x_plane, s.y + image * s.y_image + k * s.y_plane
-    low, base = s.low if s.code == SLOPE else ONE, m.ctypes.data
+    low, base = s.low if s.code == RECTIFIER else ONE, m.ctypes.data
     for r in range(s.h):
         left, at, line = -(-s.w // STRIDED), 0, y + r * s.y_row
         while left:
@@ -202,7 +202,7 @@ def do_dense(s, part, m, spare):
     first = part * s.group * LANES
     many = min(s.group * LANES, s.channels - first)
     vectors = -(-many // LANES)
-    low = s.low if s.code == SLOPE else ONE
+    low = s.low if s.code == RECTIFIER else ONE
     if vectors == 3:
         vectors = 4
     most = FEWER if vectors > 2 else STRIDED
@@ -322,7 +322,7 @@ def tiles_in(s, m, x, top, bottom, v, at, step, spare):
 @compiled
 def tiles_out(s, m, v, at, step, y, top, bottom, biases, spare):
     """A^T v A + biases and the activation -> tile rows top ... bottom of a plane."""
-    low = s.low if s.code == SLOPE else ONE
+    low = s.low if s.code == RECTIFIER else ONE
     row, base = 4 * s.across * LANES, spare.ctypes.data
     full = 24 * LANES
     for ty in range(top, bottom):

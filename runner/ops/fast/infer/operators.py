@@ -16,8 +16,7 @@ from runner.ops.fast.infer import instructions
 from runner.ops.fast.infer.executor import Program
 from runner.ops.fast.simd import direct
 from runner.ops.fast.simd.gemm import LANES
-from runner.ops.fast.simd.math import f4
-from runner.ops.fast.train.activation import coded
+from runner.ops.fast.simd.math import COMPILED_ACTIVATIONS, f4
 from runner.ops.inference_op import PLAIN, Layout, Shape, View
 
 Run = Callable[..., Any]
@@ -131,11 +130,11 @@ class Dense(Base):
         return biases
 
     def write(self, table: Program, xs: list[View], y: View, room: int) -> None:
-        code, low, high = coded(self.activation)
+        act = COMPILED_ACTIVATIONS[self.activation]
         o, i = self.weights.shape
         size = direct.GROUP * LANES
         table.step(instructions.DENSE, self.groups, tile=table.tile(direct.convolve_apart), images=table.rows,
-                   code=code, low=low, high=high, group=direct.GROUP,
+                   code=act.code, low=act.alpha, high=act.beta, group=direct.GROUP,
                    channels=o, x=xs[0].at, x_image=xs[0].image, y=y.at, y_image=y.image, inner=i,
                    panel=size * i * 4, weights=table.address(self.packed_size, lambda: self.packed),
                    biases=table.address(self.groups * size, lambda: self.biases),

@@ -9,8 +9,7 @@ from runner.ops.fast.infer.executor import Program
 from runner.ops.fast.infer.operators import Base, planes
 from runner.ops.fast.simd import direct
 from runner.ops.fast.simd.gemm import LANES
-from runner.ops.fast.simd.math import CODES, f4
-from runner.ops.fast.train.activation import coded
+from runner.ops.fast.simd.math import COMPILED_ACTIVATIONS, f4
 from runner.ops.inference_op import PLAIN, Layout, Shape, View
 from runner.ops.planned import Run
 from runner.ops.pool import Pair
@@ -18,7 +17,7 @@ from runner.ops.pool import Pair
 
 def plan_add(activation: str) -> Run:
     slow = reference.plan_add(activation)
-    return Add(activation, slow) if activation in CODES else slow
+    return Add(activation, slow) if activation in COMPILED_ACTIVATIONS else slow
 
 
 def plan_avgpool() -> Run:
@@ -60,10 +59,10 @@ class Add(Base):
     def write(self, table: Program, xs: list[View], y: View, room: int) -> None:
         x, zero = xs[0], table.zeros(LANES)
         for other in xs[1:]:        # the first two into y, then what is there and the next
-            code, low, high = coded(self.activation if other is xs[-1] else "linear")
+            act = COMPILED_ACTIVATIONS[self.activation if other is xs[-1] else "linear"]
             where = planes(x, y)
-            table.step(instructions.ADD, table.rows * where["wide"], **where, code=code, low=low, high=high,
-                       biases=zero, spare=y.shape[2] * LANES, tile=table.tile(direct.add),
+            table.step(instructions.ADD, table.rows * where["wide"], **where, code=act.code, low=act.alpha,
+                       high=act.beta, biases=zero, spare=y.shape[2] * LANES, tile=table.tile(direct.add),
                        taps=table.taps([place for image in range(table.rows)
                                         for place in (0, other.at - x.at + image * (other.image - x.image))]))
             x = y

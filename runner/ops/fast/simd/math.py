@@ -3,20 +3,32 @@
 exp and what is made of it are written out in multiplications and additions, because the library's are called once a
 number, while these run sixteen at a time in vector registers.  They are within 3 units of the last digit of float32.
 """
+from typing import NamedTuple
+
 import numpy as np
 
-from runner.ops.activation import GELU_A, GELU_B, SELU, SELU_LOW
+from runner.ops.activation import ACTIVATIONS, GELU_A, GELU_B, SELU, SELU_LOW, Activation
 from runner.ops.fast.jit import compiled
 
 f4, i4 = np.float32, np.int32
 LOG2E, LN2_HIGH, LN2_LOW = f4(1.44269504), f4(0.693359375), f4(-2.12194440e-4)     # LN2_HIGH has few bits: n times it
                                                                                    # is exact (Cody & Waite 1980)
-SLOPE, BETWEEN, LOGISTIC, TANH, ELU, SELU_CODE, SWISH, MISH, HARD_MISH, GELU = range(10)
-# name -> code, two numbers that go with it
-CODES = {"linear": (SLOPE, 1, 0), "relu": (SLOPE, 0, 0), "leaky": (SLOPE, .1, 0), "revleaky": (SLOPE, .1, 0),
-         "relie": (SLOPE, .01, 0), "relu6": (BETWEEN, 0, 6), "hardtan": (BETWEEN, -1, 1), "logistic": (LOGISTIC, 0, 0),
-         "tanh": (TANH, 0, 0), "elu": (ELU, 0, 0), "selu": (SELU_CODE, 0, 0), "swish": (SWISH, 0, 0),
-         "mish": (MISH, 0, 0), "hard_mish": (HARD_MISH, 0, 0), "gelu": (GELU, 0, 0)}
+# the expressions of activate_run and slope_run; their order means nothing
+EXPRESSIONS = ("rectifier", "clip", "logistic", "tanh", "elu", "selu", "swish", "mish", "hard_mish", "gelu")
+RECTIFIER, CLIP, LOGISTIC, TANH, ELU, SELU_CODE, SWISH, MISH, HARD_MISH, GELU = range(len(EXPRESSIONS))
+
+
+class CompiledActivation(NamedTuple):
+    """An activation as kernels take it."""
+    code: int               # its expression
+    alpha: np.float32       # parameters of the expression
+    beta: np.float32
+    from_input: bool        # its derivative is a function of the input, not of the output
+
+
+COMPILED_ACTIVATIONS = {a.name: CompiledActivation(EXPRESSIONS.index(a.expression), f4(a.alpha), f4(a.beta),
+                                                   a.saves_input)
+                        for a in ACTIVATIONS.values() if isinstance(a, Activation) and a.expression}
 
 
 @compiled
@@ -71,16 +83,16 @@ def tanh_softplus(x):
 
 
 @compiled
-def activate_run(code, low, high, x, y):
+def activate_run(code, alpha, beta, x, y):
     """y = f(x) of two runs (k,); they may be the same."""
-    if code == SLOPE:
+    if code == RECTIFIER:
         for i in range(x.size):
             v = x[i]
-            y[i] = v if v > 0 else v * low
-    elif code == BETWEEN:
+            y[i] = v if v > 0 else v * alpha
+    elif code == CLIP:
         for i in range(x.size):
             v = x[i]
-            y[i] = low if v < low else high if v > high else v
+            y[i] = alpha if v < alpha else beta if v > beta else v
     elif code == LOGISTIC:
         for i in range(x.size):
             y[i] = logistic(x[i])
@@ -111,14 +123,14 @@ def activate_run(code, low, high, x, y):
 
 
 @compiled
-def slope_run(code, low, high, at, dy, dx):
-    """dx = dy f', of runs (k,); f' at the input for codes from SWISH on, at the output for those before."""
-    if code == SLOPE:
+def slope_run(code, alpha, beta, at, dy, dx):
+    """dx = dy f'(at) of runs (k,); at is the input where the activation says `from_input`, else the output."""
+    if code == RECTIFIER:
         for i in range(at.size):
-            dx[i] = dy[i] if at[i] > 0 else dy[i] * low
-    elif code == BETWEEN:
+            dx[i] = dy[i] if at[i] > 0 else dy[i] * alpha
+    elif code == CLIP:
         for i in range(at.size):
-            dx[i] = dy[i] if low < at[i] < high else f4(0)
+            dx[i] = dy[i] if alpha < at[i] < beta else f4(0)
     elif code == LOGISTIC:
         for i in range(at.size):
             dx[i] = dy[i] * (at[i] * (f4(1) - at[i]))

@@ -21,7 +21,7 @@ from runner.ops.dense import dense_weight_gradient as reference_weight_gradient
 from runner.ops.fast.infer import operators
 from runner.ops.fast.jit import compiled
 from runner.ops.fast.simd.gemm import LANES, ROWS, move, tile1, tile2, tile3
-from runner.ops.fast.simd.math import CODES, f4
+from runner.ops.fast.simd.math import COMPILED_ACTIVATIONS, f4
 from runner.ops.fast.simd.vectors import TRIPLE, ask, row_dots, row_sums, turn
 
 Array = np.ndarray
@@ -58,7 +58,7 @@ def plan_dense(weights: Array, biases: Array | None, activation: str) -> planned
         if biases is None and activation == "linear":
             return y
         return planned.finish(y, biases, activation, y)
-    known = weights.dtype == f4 and activation in CODES
+    known = weights.dtype == f4 and activation in COMPILED_ACTIVATIONS
     return operators.Dense(weights, biases, activation, run) if known else run
 
 

@@ -11,9 +11,10 @@ import numpy as np
 
 from runner.ops import fused as reference
 from runner.ops import memory, parallel
+from runner.ops.activation import ACTIVATIONS
 from runner.ops.fast.jit import compiled
-from runner.ops.fast.simd.math import CODES, SLOPE, SWISH, activate_run, f4, slope_run
-from runner.ops.fast.train.activation import RUN, coded
+from runner.ops.fast.simd.math import COMPILED_ACTIVATIONS, RECTIFIER, activate_run, f4, slope_run
+from runner.ops.fast.train.activation import RUN
 from runner.ops.fused import Statistics
 
 Array = np.ndarray
@@ -24,8 +25,9 @@ def batchnorm_activate(x: Array, scales: Array, biases: Array, epsilon: float, a
         return reference.batchnorm_activate(x, scales, biases, epsilon, activation)
     y, (mean, variance, inverse) = memory.empty_like(x), np.empty((3, len(scales)), f4)
     flat, out = _flat(x), _flat(y)
-    parallel.for_blocks(lambda k: _forward(flat, out, scales, biases, f4(epsilon), *coded(activation), mean, variance,
-                                           inverse, k.start, k.stop), x.shape[1], x.size // x.shape[1])
+    act = COMPILED_ACTIVATIONS[activation]
+    parallel.for_blocks(lambda k: _forward(flat, out, scales, biases, f4(epsilon), act, mean, variance, inverse,
+                                           k.start, k.stop), x.shape[1], x.size // x.shape[1])
     return y, Statistics(mean, variance, inverse, x)
 
 
@@ -36,36 +38,37 @@ def batchnorm_activate_backward(dy: Array, saved: Any, scales: Array, biases: Ar
         return reference.batchnorm_activate_backward(dy, saved, scales, biases, activation)
     dx, (dscales, dbiases) = memory.empty_like(x), np.empty((2, len(scales)), f4)
     flat, grad, out = _flat(x), _flat(dy), _flat(dx)
-    parallel.for_blocks(lambda k: _backward(flat, grad, out, mean, inverse, scales, biases, *coded(activation),
-                                            dscales, dbiases, k.start, k.stop), x.shape[1], x.size // x.shape[1])
+    act = COMPILED_ACTIVATIONS[activation]
+    parallel.for_blocks(lambda k: _backward(flat, grad, out, mean, inverse, scales, biases, act, dscales, dbiases,
+                                            k.start, k.stop), x.shape[1], x.size // x.shape[1])
     return dx, dscales, dbiases
 
 
 def bias_activate(x: Array, biases: Array, activation: str) -> tuple[Array, Any]:
     if not _fits(x, activation):
         return reference.bias_activate(x, biases, activation)
-    code, low, high = coded(activation)
-    y = x if code < SWISH else memory.empty_like(x)
+    act = COMPILED_ACTIVATIONS[activation]
+    y = memory.empty_like(x) if act.from_input else x
     if x.ndim == 2:
-        parallel.for_blocks(lambda i: _bias_rows(x[i], y[i], biases, code, low, high), len(x), x.shape[1])
-        return y, None if activation == "linear" else y if code < SWISH else (x, y)
+        parallel.for_blocks(lambda i: _bias_rows(x[i], y[i], biases, act), len(x), x.shape[1])
+        return y, None if activation == "linear" else (x, y) if act.from_input else y
     flat, out = _flat(x), _flat(y)
-    parallel.for_blocks(lambda i: _bias(flat[i], out[i], biases, code, low, high), len(x), x[:1].size)
-    return y, None if activation == "linear" else y if code < SWISH else (x, y)
+    parallel.for_blocks(lambda i: _bias(flat[i], out[i], biases, act), len(x), x[:1].size)
+    return y, None if activation == "linear" else (x, y) if act.from_input else y
 
 
 def bias_activate_backward(dy: Array, saved: Any, activation: str, rule: str = "exact") -> tuple[Array, Array]:
-    if not _fits(dy, activation) or (activation == "gelu" and rule == "darknet"):
+    if not _fits(dy, activation) or (rule == "darknet" and ACTIVATIONS[activation].has_fork_rule):
         return reference.bias_activate_backward(dy, saved, activation, rule)
-    linear = activation == "linear"
+    act, linear = COMPILED_ACTIVATIONS[activation], activation == "linear"
     dx, dbiases = dy if linear else memory.empty_like(dy), np.empty(dy.shape[1], f4)
     at = dy if linear else saved[0] if isinstance(saved, tuple) else saved
     if dy.ndim == 2:
-        parallel.for_blocks(lambda k: _bias_rows_backward(at, dy, dx, linear, *coded(activation), dbiases, k.start,
-                                                          k.stop), dy.shape[1], len(dy))
+        parallel.for_blocks(lambda k: _bias_rows_backward(at, dy, dx, linear, act, dbiases, k.start, k.stop),
+                            dy.shape[1], len(dy))
         return dx, dbiases
     flat, grad, out = _flat(at), _flat(dy), _flat(dx)
-    parallel.for_blocks(lambda k: _bias_backward(flat, grad, out, linear, *coded(activation), dbiases, k.start, k.stop),
+    parallel.for_blocks(lambda k: _bias_backward(flat, grad, out, linear, act, dbiases, k.start, k.stop),
                         dy.shape[1], dy.size // dy.shape[1])
     return dx, dbiases
 
@@ -73,16 +76,16 @@ def bias_activate_backward(dy: Array, saved: Any, activation: str, rule: str = "
 def sum_activate(arrays: Sequence[Array], activation: str = "linear") -> tuple[Array, Any]:
     if len(arrays) != 2 or not all(_fits(a, activation) for a in arrays):
         return reference.sum_activate(arrays, activation)
-    code, low, high = coded(activation)
+    act = COMPILED_ACTIVATIONS[activation]
     y = memory.empty_like(arrays[0])
-    sums = memory.empty_like(y) if code >= SWISH else y
+    sums = memory.empty_like(y) if act.from_input else y
     a, b, total, out = (array.reshape(-1) for array in (*arrays, sums, y))
-    parallel.for_blocks(lambda i: _sum(a[i], b[i], total[i], out[i], code, low, high), y.size, 1)
-    return y, None if activation == "linear" else y if code < SWISH else (sums, y)
+    parallel.for_blocks(lambda i: _sum(a[i], b[i], total[i], out[i], act), y.size, 1)
+    return y, None if activation == "linear" else (sums, y) if act.from_input else y
 
 
 def _fits(x: Array, activation: str) -> bool:
-    return activation in CODES and x.dtype == f4 and x.flags.c_contiguous and x.size > 0
+    return activation in COMPILED_ACTIVATIONS and x.dtype == f4 and x.flags.c_contiguous and x.size > 0
 
 
 def _flat(x: Array) -> Array:
@@ -91,7 +94,7 @@ def _flat(x: Array) -> Array:
 
 
 @compiled
-def _forward(x, y, scales, biases, epsilon, code, low, high, mean, variance, inverse, start, stop):
+def _forward(x, y, scales, biases, epsilon, act, mean, variance, inverse, start, stop):
     """Channels start..stop: statistics, then act(x factor + shift)."""
     n, _, size = x.shape
     count = n * size
@@ -118,19 +121,19 @@ def _forward(x, y, scales, biases, epsilon, code, low, high, mean, variance, inv
         for i in range(n):
             for at in range(0, size, RUN):
                 run, out = x[i, k, at:at + RUN], y[i, k, at:at + RUN]
-                if code == SLOPE:
+                if act.code == RECTIFIER:
                     for j in range(run.size):
                         z = (run[j] - middle) * factor + shift
-                        out[j] = z if z > 0 else z * low
+                        out[j] = z if z > 0 else z * act.alpha
                 else:
                     z = buffer[:run.size]
                     for j in range(run.size):
                         z[j] = (run[j] - middle) * factor + shift
-                    activate_run(code, low, high, z, out)
+                    activate_run(act.code, act.alpha, act.beta, z, out)
 
 
 @compiled
-def _backward(x, dy, dx, mean, inverse, scales, biases, code, low, high, dscales, dbiases, start, stop):
+def _backward(x, dy, dx, mean, inverse, scales, biases, act, dscales, dbiases, start, stop):
     """Channels start..stop: dz = dy act'(z) and its two sums, then dx from them; dz waits in dx, in the cache."""
     n, _, size = x.shape
     count = n * size
@@ -142,10 +145,10 @@ def _backward(x, dy, dx, mean, inverse, scales, biases, code, low, high, dscales
             for at in range(0, size, RUN):
                 run, grad, out = x[i, k, at:at + RUN], dy[i, k, at:at + RUN], dx[i, k, at:at + RUN]
                 part, part_along = f4(0), f4(0)
-                if code == SLOPE:
+                if act.code == RECTIFIER:
                     for j in range(run.size):
                         centred = run[j] - middle
-                        dz = grad[j] if centred * factor + shift > 0 else grad[j] * low
+                        dz = grad[j] if centred * factor + shift > 0 else grad[j] * act.alpha
                         out[j] = dz
                         part += dz
                         part_along += dz * centred
@@ -153,11 +156,11 @@ def _backward(x, dy, dx, mean, inverse, scales, biases, code, low, high, dscales
                     z, y = buffer[:run.size], second[:run.size]
                     for j in range(run.size):
                         z[j] = (run[j] - middle) * factor + shift
-                    if code < SWISH:
-                        activate_run(code, low, high, z, y)
-                        slope_run(code, low, high, y, grad, out)
+                    if act.from_input:
+                        slope_run(act.code, act.alpha, act.beta, z, grad, out)
                     else:
-                        slope_run(code, low, high, z, grad, out)
+                        activate_run(act.code, act.alpha, act.beta, z, y)
+                        slope_run(act.code, act.alpha, act.beta, y, grad, out)
                     for j in range(run.size):
                         part += out[j]
                         part_along += out[j] * (run[j] - middle)
@@ -173,7 +176,7 @@ def _backward(x, dy, dx, mean, inverse, scales, biases, code, low, high, dscales
 
 
 @compiled
-def _bias(x, y, biases, code, low, high):
+def _bias(x, y, biases, act):
     """y = act(x + biases), and x += biases where that is needed later; y may be x."""
     n, c, size = x.shape
     buffer = np.empty(RUN, f4)
@@ -182,59 +185,59 @@ def _bias(x, y, biases, code, low, high):
             shift = biases[k]
             for at in range(0, size, RUN):
                 run = x[i, k, at:at + RUN]
-                if code == SLOPE:       # x is y: one array, or it would not run in vector registers
+                if act.code == RECTIFIER:       # x is y: one array, or it would not run in vector registers
                     for j in range(run.size):
                         z = run[j] + shift
-                        run[j] = z if z > 0 else z * low
+                        run[j] = z if z > 0 else z * act.alpha
                 else:
                     z = buffer[:run.size]
                     for j in range(run.size):
                         z[j] = run[j] + shift
-                    if code >= SWISH:
+                    if act.from_input:
                         run[:] = z
-                    activate_run(code, low, high, z, y[i, k, at:at + RUN])
+                    activate_run(act.code, act.alpha, act.beta, z, y[i, k, at:at + RUN])
 
 
 @compiled
-def _bias_rows(x, y, biases, code, low, high):
+def _bias_rows(x, y, biases, act):
     """The same of vectors (n, c): a run goes along the values, each with a bias of its own."""
     buffer = np.empty(RUN, f4)
     for i in range(len(x)):
         for at in range(0, biases.size, RUN):
             run, shift = x[i, at:at + RUN], biases[at:at + RUN]
-            if code == SLOPE:
+            if act.code == RECTIFIER:
                 for j in range(run.size):
                     z = run[j] + shift[j]
-                    run[j] = z if z > 0 else z * low
+                    run[j] = z if z > 0 else z * act.alpha
             else:
                 z = buffer[:run.size]
                 for j in range(run.size):
                     z[j] = run[j] + shift[j]
-                if code >= SWISH:
+                if act.from_input:
                     run[:] = z
-                activate_run(code, low, high, z, y[i, at:at + RUN])
+                activate_run(act.code, act.alpha, act.beta, z, y[i, at:at + RUN])
 
 
 @compiled
-def _sum(a, b, total, y, code, low, high):
+def _sum(a, b, total, y, act):
     buffer = np.empty(RUN, f4)
     for at in range(0, a.size, RUN):
         first, second, out = a[at:at + RUN], b[at:at + RUN], y[at:at + RUN]
-        if code == SLOPE:
+        if act.code == RECTIFIER:
             for j in range(out.size):
                 z = first[j] + second[j]
-                out[j] = z if z > 0 else z * low
+                out[j] = z if z > 0 else z * act.alpha
         else:
             z = buffer[:out.size]
             for j in range(out.size):
                 z[j] = first[j] + second[j]
-            if code >= SWISH:
+            if act.from_input:
                 total[at:at + RUN] = z
-            activate_run(code, low, high, z, out)
+            activate_run(act.code, act.alpha, act.beta, z, out)
 
 
 @compiled
-def _bias_backward(at, dy, dx, linear, code, low, high, dbiases, start, stop):
+def _bias_backward(at, dy, dx, linear, act, dbiases, start, stop):
     n, _, size = dy.shape
     for k in range(start, stop):
         total = 0.
@@ -242,7 +245,7 @@ def _bias_backward(at, dy, dx, linear, code, low, high, dbiases, start, stop):
             for first in range(0, size, RUN):
                 grad, out = dy[i, k, first:first + RUN], dx[i, k, first:first + RUN]
                 if not linear:
-                    slope_run(code, low, high, at[i, k, first:first + RUN], grad, out)
+                    slope_run(act.code, act.alpha, act.beta, at[i, k, first:first + RUN], grad, out)
                 part = f4(0)
                 for j in range(out.size):
                     part += out[j]
@@ -251,13 +254,13 @@ def _bias_backward(at, dy, dx, linear, code, low, high, dbiases, start, stop):
 
 
 @compiled
-def _bias_rows_backward(at, dy, dx, linear, code, low, high, dbiases, start, stop):
+def _bias_rows_backward(at, dy, dx, linear, act, dbiases, start, stop):
     """The same of vectors (n, c)."""
     totals = np.zeros(stop - start)
     for i in range(len(dy)):
         out = dx[i, start:stop]
         if not linear:
-            slope_run(code, low, high, at[i, start:stop], dy[i, start:stop], out)
+            slope_run(act.code, act.alpha, act.beta, at[i, start:stop], dy[i, start:stop], out)
         for j in range(out.size):
             totals[j] += out[j]
     for j in range(totals.size):

@@ -19,13 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.ops import fast
-from runner.ops.fast.simd.math import CODES
+from runner.ops.fast.simd.math import COMPILED_ACTIVATIONS
 from tests.paths import ROOT
 
 few = settings(max_examples=40, deadline=None)      # the first example waits for the compiler
 shapes = st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 9), st.integers(1, 40))
 seeds = st.integers(0, 2**32 - 1)
-activations = st.sampled_from(sorted(CODES))
+activations = st.sampled_from(sorted(COMPILED_ACTIVATIONS))
 
 
 def normal(seed: int, *shape: int) -> np.ndarray:
@@ -97,7 +97,7 @@ def test_activations(shape: tuple, name: str, seed: int) -> None:
     close(fast.activate_backward(dy, kept, name), ops.REFERENCE["activate_backward"](dy, saved, name), 1e-5)
 
 
-@pytest.mark.parametrize("name", sorted(CODES))
+@pytest.mark.parametrize("name", sorted(COMPILED_ACTIVATIONS))
 def test_activations_at_the_ends(name: str) -> None:
     """Far out, at 0, and what is no number."""
     x = np.array([-1e30, -200, -90, -1e-30, 0, 1e-30, 90, 200, 1e30, np.nan], "float32")
