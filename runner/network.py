@@ -58,7 +58,7 @@ def build(sections: Sequence[Section], report: Report, *, dtype: str = "float32"
     env = Env(dtype=np.dtype(dtype), rng=np.random.default_rng(seed), compat=compat_table.find(compat),
               folder=str(folder), allocate=allocate and not report.errors)
     if env.allocate:
-        ops.settle()
+        ops.choose_default_backend()
     if options is not None:
         env.time_steps, env.in_shape = options.time_steps, options.in_shape()
         env.progress.max_batches = options.max_batches

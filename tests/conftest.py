@@ -1,6 +1,6 @@
-"""The suite computes with the kernels a user would get: compiled where numba is installed.
+"""The suite runs on the backend a user would get: the compiled one where numba is installed.
 
-RUNNER_KERNELS=numpy or fast asks for one set.  Tests that use the fixture `kernels` run with each set there is.
+RUNNER_BACKEND=numpy or fast restricts it to one backend.  Tests that use the fixture `backend` run on each.
 """
 import importlib.util
 import os
@@ -10,15 +10,15 @@ import pytest
 
 from runner import ops
 
-CHOICE = os.environ.get("RUNNER_KERNELS", "auto")
-THERE = ["numpy", "fast"] if importlib.util.find_spec("numba") else ["numpy"]
+CHOICE = os.environ.get("RUNNER_BACKEND") or os.environ.get("RUNNER_KERNELS", "auto")      # the latter: its former name
+AVAILABLE = ["numpy", "fast"] if importlib.util.find_spec("numba") else ["numpy"]
 
 ops.use(CHOICE)
 
 
-@pytest.fixture(params=THERE if CHOICE == "auto" else [CHOICE])
-def kernels(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The name of the kernels in use."""
+@pytest.fixture(params=AVAILABLE if CHOICE == "auto" else [CHOICE])
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The name of the backend in use."""
     ops.use(request.param)
     yield request.param
     ops.use(CHOICE)

@@ -45,7 +45,7 @@ class Footprint:
 
 def training(net: Network, images: int | None = None) -> Footprint:
     """For one update; images at a time, None: batch / subdivisions (times time_steps) as [net] says."""
-    ops.settle()    # what it takes depends on the kernels
+    ops.choose_default_backend()    # what it takes depends on the kernels
     rows = rows_at_once(net) if images is None else images
     weights = net.param_count * net.env.dtype.itemsize
     learned = sum(_values(layer) for layer in _owners(net)) * net.env.dtype.itemsize
@@ -56,7 +56,7 @@ def training(net: Network, images: int | None = None) -> Footprint:
 
 def inference(net: Network) -> Footprint:
     """For one image, by the plan."""
-    ops.settle()
+    ops.choose_default_backend()
     weights = net.param_count * net.env.dtype.itemsize
     keep = sorted({net.last, *net.heads})
     with _stand_ins(net):

@@ -158,7 +158,7 @@ def choose_kernels(choice: str) -> None:
     """Put the kernels of --kernels in place; a first run says what it waits for."""
     from runner import ops
     ops.use(choice)
-    if ops.kernels() == "fast":
+    if ops.backend() == "fast":
         import runner.ops.fast.jit as compiling
         compiling.tell = lambda: console.remark("compiling kernels, once: it takes a few seconds each where a kernel "
                                                 "is first needed")

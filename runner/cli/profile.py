@@ -41,12 +41,12 @@ def run(args: argparse.Namespace) -> int:
     count = args.batch or (max(net.options.batch // net.options.subdivisions, 1) if args.train else 1)
     found = profile(net, count, train=args.train, runs=args.runs)
     if args.json:
-        console.write_json(args.json, _facts(args, found, count, ops.kernels(), parallel.threads()))
+        console.write_json(args.json, _facts(args, found, count, ops.backend(), parallel.threads()))
     if args.json == "-":
         return 0
     what = "a training step on" if args.train else "inference of"
     things = ("image" if net.env.time_steps == 1 else f"sequence of {net.env.time_steps}") + "s" * (count > 1)
-    console.say(f"{args.cfg}: {what} {count} {things}, median of {found.runs} runs; kernels: {ops.kernels()}, "
+    console.say(f"{args.cfg}: {what} {count} {things}, median of {found.runs} runs; kernels: {ops.backend()}, "
                 f"threads: {parallel.threads()}")
     console.say(f"roofs measured: {found.roof.flops / 1e9:.0f} GFLOP/s in products, {found.roof.bandwidth / 1e9:.1f} "
                 "GB/s in copies\n")

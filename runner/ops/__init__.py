@@ -3,9 +3,9 @@
 Layers call them as `ops.name(...)`, never `from runner.ops import name`, so that `use` can put a faster function
 behind the same name.
 
-There are two sets of kernels: "numpy", these files, and "fast", the same names compiled with numba (runner/ops/fast).
-The choice holds for the whole process.  Nobody has to make it: the first network that is built takes "auto", which
-is "fast" where numba is installed.  `use` chooses, `kernels` tells what is in use.
+There are two backends: "numpy", these files, and "fast", the same names compiled with numba (runner/ops/fast).  One
+backend serves the whole process.  Choosing it is optional: the first network that is built takes "auto", which is
+"fast" where numba is installed.  `use` chooses a backend, `backend` names the one in use.
 """
 import importlib
 import importlib.util
@@ -79,21 +79,21 @@ from runner.ops.softmax import (
 
 REFERENCE = {name: f for name, f in globals().items() if inspect.isfunction(f)}
 
-KERNELS = ("auto", "numpy", "fast")
+BACKENDS = ("auto", "numpy", "fast")
 
-__all__ = ["ACTIVATIONS", "BOX_GRADIENTS", "KERNELS", "LOSSES", "MASKED", "REFERENCE",
-           *REFERENCE, "kernels", "settle", "use"]
+__all__ = ["ACTIVATIONS", "BACKENDS", "BOX_GRADIENTS", "LOSSES", "MASKED", "REFERENCE", *REFERENCE, "backend",
+           "choose_default_backend", "kernels", "use"]
 
-_in_use = ""        # nobody has chosen yet
+_in_use = ""        # the backend; "" until one is chosen
 
 
 def use(choice: str | None = None) -> None:
-    """Choose the kernels of this process.
+    """Choose the backend of this process.
 
-    "fast"    compiled with numba; MissingExtra tells what to install where it is missing
-    "numpy"   the readable ones; so does None
+    "fast"    compiled with numba; raises MissingExtra where numba is not installed
+    "numpy"   the readable one; None means the same
     "auto"    "fast" where numba is installed and works, else "numpy"
-    a module  by its dotted name: its functions, wherever they have a kernel's name and signature
+    a module  by its dotted name: those of its functions that have the name of an op, whose signature they must have
     """
     global _in_use
     if choice == "auto":
@@ -106,39 +106,42 @@ def use(choice: str | None = None) -> None:
     if choice in (None, "numpy"):
         _in_use = "numpy"
     elif choice == "fast":
-        _put(_compiled())
+        _install(_compiled())
         _in_use = "fast"
     elif "." in str(choice) or importlib.util.find_spec(str(choice)):
-        _put(vars(importlib.import_module(str(choice))))
+        _install(vars(importlib.import_module(str(choice))))
         _in_use = str(choice)
     else:
-        raise UsageError(f"kernels must be one of {', '.join(KERNELS)}, or name a module. Got {choice!r}")
+        raise UsageError(f"the backend must be one of {', '.join(BACKENDS)}, or the name of a module. Got {choice!r}")
 
 
-def settle() -> None:
-    """Take "auto" unless somebody has chosen; a network does it before it makes its first array."""
+def choose_default_backend() -> None:
+    """Choose "auto" unless a backend is chosen already; a network does so before it makes its first array."""
     if not _in_use:
         use("auto")
 
 
-def kernels() -> str:
-    """What is in use: "numpy", "fast" or a module's name.  "numpy" too as long as nothing is chosen."""
+def backend() -> str:
+    """The backend in use: "numpy", "fast" or a module's name; "numpy" until one is chosen."""
     return _in_use or "numpy"
+
+
+kernels = backend       # its former name
 
 
 def _compiled() -> dict:
     try:
         importlib.import_module("numba")
-    except ImportError as error:        # not there, or it cannot work with this NumPy and says so
+    except ImportError as error:        # not installed, or installed and refusing to work with this NumPy
         if importlib.util.find_spec("numba") is None:
-            raise MissingExtra("numba", "kernels=fast", "requirements-fast.txt") from None
-        raise MissingExtra("numba", f"kernels=fast ({error})", "requirements-fast.txt") from error
+            raise MissingExtra("numba", "the backend 'fast'", "requirements-fast.txt") from None
+        raise MissingExtra("numba", f"the backend 'fast' ({error})", "requirements-fast.txt") from error
     return vars(importlib.import_module("runner.ops.fast"))
 
 
-def _put(functions: dict) -> None:
+def _install(functions: dict) -> None:
     for name, f in functions.items():
         if name in REFERENCE and inspect.isfunction(f):
             if inspect.signature(f) != inspect.signature(REFERENCE[name]):
-                raise TypeError(f"{f.__module__}.{name} does not take what ops.{name} takes")
+                raise TypeError(f"{f.__module__}.{name} has another signature than ops.{name}")
             globals()[name] = f

@@ -115,7 +115,7 @@ def _own(net: Network) -> Iterator[tuple[str, np.ndarray]]:
 
 def computed_by() -> dict[str, str]:
     """What the bits of a result depend on besides cfg, data and seed.  The number of threads is not among it."""
-    return {"kernels": ops.kernels(), "numpy": np.__version__, "blas": _blas(), "processor": platform.machine()}
+    return {"kernels": ops.backend(), "numpy": np.__version__, "blas": _blas(), "processor": platform.machine()}
 
 
 def _blas() -> str:

@@ -17,7 +17,7 @@ from runner.optim import rate_at
 from tests.compat import darknet
 from tests.paths import GOLDEN
 
-pytestmark = pytest.mark.usefixtures("kernels")
+pytestmark = pytest.mark.usefixtures("backend")
 
 MORE = os.environ.get("RUNNER_GOLDEN", "").split(os.pathsep)
 FOLDERS = [GOLDEN, *(Path(folder) for folder in MORE if folder)]

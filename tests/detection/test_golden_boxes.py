@@ -10,7 +10,7 @@ from runner.network import Network
 from tests.compat import darknet
 from tests.compat.test_golden import CASES
 
-pytestmark = pytest.mark.usefixtures("kernels")
+pytestmark = pytest.mark.usefixtures("backend")
 
 RUNS = [(folder, run) for folder in CASES for run in darknet.Case(folder).json.get("detections", ())]
 

@@ -12,7 +12,7 @@ from tests.paths import ROOT
 from tools import make_reference
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
-EXAMPLES = [path for path in PAGES if path.parent.name == "layers"]
+EXAMPLES = [path for path in PAGES if path.parent == ROOT / "docs/layers"]
 
 
 def test_generated_parts_are_fresh() -> None:

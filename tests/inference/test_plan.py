@@ -213,14 +213,14 @@ def test_memory_is_used_again_and_given_back(tmp_path: Path) -> None:
     assert memory.usage()[1] == before
 
 
-@pytest.mark.parametrize("kernels", ["numpy", "fast"])
-def test_joined_outputs_are_written_in_place(tmp_path: Path, kernels: str) -> None:
+@pytest.mark.parametrize("backend", ["numpy", "fast"])
+def test_joined_outputs_are_written_in_place(tmp_path: Path, backend: str) -> None:
     """A route of two convolutions is no step, nor is a dropout.  A program has one more at either end, where images
     are brought into another layout."""
     conv = "[convolutional]\nfilters=16\nactivation=leaky\n"
-    before = ops.kernels()
+    before = ops.backend()
     try:
-        ops.use(kernels)
+        ops.use(backend)
         net = make(tmp_path, HEAD + conv + conv + "[route]\nlayers=0,1\n[dropout]\n" + conv)
         plan = net.optimized()
         plan.predict(np.zeros((1, 4, 10, 12), "f4"))
@@ -229,7 +229,7 @@ def test_joined_outputs_are_written_in_place(tmp_path: Path, kernels: str) -> No
     finally:
         ops.use(before)
     [recipe] = plan._recipes.values()
-    if kernels == "numpy":
+    if backend == "numpy":
         assert len(recipe.calls) == 3
     else:
         assert len(recipe.calls) == 1 and len(recipe.programs[0]._steps) == 5

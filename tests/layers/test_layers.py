@@ -12,7 +12,7 @@ from runner.layers.shared.base import LayerOptions
 from tests.layers import checks
 from tests.layers.samples import SAMPLES, Sample
 
-pytestmark = pytest.mark.usefixtures("kernels")
+pytestmark = pytest.mark.usefixtures("backend")
 
 KINDS = sorted(set(LAYERS.values()), key=lambda kind: kind.names)
 HELPERS = {     # files beside the layers that are no section

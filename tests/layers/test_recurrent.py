@@ -7,7 +7,7 @@ from runner.compat import ALEXEYAB, PJREDDIE
 from runner.errors import ShapeError
 from runner.layers import ConvLstm, Crnn, Env, Gru, History, Layer, Lstm, Rnn, SimpleRnn
 
-pytestmark = pytest.mark.usefixtures("kernels")
+pytestmark = pytest.mark.usefixtures("backend")
 
 STREAMS = 3
 KINDS = [

@@ -4,7 +4,7 @@ import pytest
 
 from runner import ops
 
-pytestmark = pytest.mark.usefixtures("kernels")
+pytestmark = pytest.mark.usefixtures("backend")
 
 X = np.array([-5, -1.5, -0.5, 0, 0.5, 1.5, 5])
 

@@ -5,7 +5,7 @@ import pytest
 from runner import ops
 from runner.ops import parallel
 
-pytestmark = pytest.mark.usefixtures("kernels")
+pytestmark = pytest.mark.usefixtures("backend")
 
 RNG = np.random.default_rng(4)
 
@@ -142,17 +142,17 @@ def test_an_exception_in_a_worker_reaches_the_caller(restore_threads: None) -> N
         parallel.for_each(work, 5)
 
 
-def test_another_kernel_behind_the_same_name(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "other_kernels.py").write_text("def dense(x, weights, alone=False):\n    return x @ weights.T + 1\n")
+def test_a_module_as_backend(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wrong_backend.py").write_text("def dense(x, weights, alone=False):\n    return x @ weights.T + 1\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(TypeError, match="does not take what"):
-        ops.use("other_kernels")      # its arguments are not annotated as the reference's are
+    with pytest.raises(TypeError, match="has another signature"):
+        ops.use("wrong_backend")      # its arguments are not annotated as the reference's are
     ops.use()
-    (tmp_path / "right_kernels.py").write_text(
+    (tmp_path / "right_backend.py").write_text(
         "import numpy as np\ndef dense(x: np.ndarray, weights: np.ndarray, alone: bool = False) -> np.ndarray:\n"
         "    return x @ weights.T + 1\n")
     x, w = np.ones((1, 2)), np.ones((1, 2))
-    ops.use("right_kernels")
+    ops.use("right_backend")
     try:
         assert ops.dense(x, w)[0, 0] == 3
     finally:

@@ -12,8 +12,8 @@ RNG = np.random.default_rng(0)
 
 
 @pytest.fixture(params=["numpy", "fast"], autouse=True)
-def kernels(request: pytest.FixtureRequest) -> Iterator[None]:
-    before = ops.kernels()
+def backend(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = ops.backend()
     try:
         ops.use(request.param)
     except MissingExtra as missing:

@@ -4,7 +4,7 @@ import pytest
 
 from runner import ops
 
-pytestmark = pytest.mark.usefixtures("kernels")
+pytestmark = pytest.mark.usefixtures("backend")
 
 # stride 2 on 4 channels of 4x4 filled with 0..63, as darknet wrote them
 REORG = [0, 2, 4, 6, 16, 18, 20, 22, 32, 34, 36, 38, 48, 50, 52, 54,

@@ -8,7 +8,7 @@ from runner import ops
 from runner.errors import ShapeError
 from tests.paths import GOLDEN
 
-pytestmark = pytest.mark.usefixtures("kernels")
+pytestmark = pytest.mark.usefixtures("backend")
 
 
 def rows(shape: tuple[int, ...], seed: int = 1) -> np.ndarray:

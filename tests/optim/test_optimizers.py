@@ -13,7 +13,7 @@ from runner.network import Network, build
 from runner.optim import Adam, Sgd, make_optimizer
 from runner.optim.rules import RULES
 
-pytestmark = pytest.mark.usefixtures("kernels")
+pytestmark = pytest.mark.usefixtures("backend")
 
 R, N, DECAY = 0.05, 4, 0.01
 GRADIENTS = [3.0, -2.0, 0.5, 0.0, -7.0, 1.0]        # sums over the N images, one for each update

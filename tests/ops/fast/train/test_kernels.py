@@ -51,28 +51,28 @@ def same_bits(compute: Callable[[], list[np.ndarray]]) -> None:
 
 
 def test_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = ops.kernels()
+    before = ops.backend()
     try:
         ops.use("fast")
-        assert ops.kernels() == "fast" and ops.activate is fast.activate
+        assert ops.backend() == ops.kernels() == "fast" and ops.activate is fast.activate
         ops.use("numpy")
-        assert ops.kernels() == "numpy" and ops.activate is ops.REFERENCE["activate"]
+        assert ops.backend() == "numpy" and ops.activate is ops.REFERENCE["activate"]
         with pytest.raises(UsageError, match="auto, numpy, fast"):
             ops.use("fats")
-        assert ops.kernels() == "numpy", "a mistake changes nothing"
+        assert ops.backend() == "numpy", "a mistake changes nothing"
         monkeypatch.setitem(sys.modules, "numba", None)
         with pytest.raises(MissingExtra, match="pip install -r requirements-fast"):
             ops.use("fast")
         ops.use("auto")
-        assert ops.kernels() == "numpy"
+        assert ops.backend() == "numpy"
     finally:
         monkeypatch.undo()
         ops.use(before)
 
 
-def test_a_network_settles_the_choice_nobody_made() -> None:
-    code = ("import runner; from runner import ops; assert ops.kernels() == 'numpy'; runner.check('cfg/net.cfg'); "
-            "assert ops.kernels() == 'numpy'; runner.load('cfg/net.cfg'); assert ops.kernels() == 'fast'")
+def test_the_first_network_chooses_the_default_backend() -> None:
+    code = ("import runner; from runner import ops; assert ops.backend() == 'numpy'; runner.check('cfg/net.cfg'); "
+            "assert ops.backend() == 'numpy'; runner.load('cfg/net.cfg'); assert ops.backend() == 'fast'")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert not done.returncode, done.stderr
 
