@@ -10,7 +10,8 @@ import runner
 from runner.analysis.profiling import example
 from runner.config import Report, override, read
 from runner.layers import Dropout
-from runner.network import ALIASES, Network
+from runner.model import ALIASES, Model
+from runner.network import Network
 
 ROOT = Path(__file__).parents[1]
 SEED = 7
@@ -41,7 +42,7 @@ CASES = {case.name: case for case in (
 )}
 
 
-def build(case: Case, batch: int = 1, settings: tuple[str, ...] = (), compat: str | None = None) -> Network:
+def build(case: Case, batch: int = 1, settings: tuple[str, ...] = (), compat: str | None = None) -> Model:
     """The network with drawn weights: every array differs from what it starts as, rolling statistics too.
 
     Branches that end without an activation are added to something: they are drawn small, or the sums of a deep
@@ -61,7 +62,7 @@ def build(case: Case, batch: int = 1, settings: tuple[str, ...] = (), compat: st
     return net
 
 
-def without_chance(net: Network) -> Network:
+def without_chance(net: Model) -> Model:
     """Dropout lets everything pass: what two libraries draw at random cannot be compared."""
     for layer in net.layers:
         if isinstance(layer, Dropout):

@@ -13,7 +13,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 # where each public name lives; imported on first use, so that `--help` does not wait for NumPy
-_HOME = {"load": "runner.network", "check": "runner.network", "Network": "runner.network",
+_HOME = {"load": "runner.model", "check": "runner.model", "Model": "runner.model", "Network": "runner.network",
          "train": "runner.training", "Step": "runner.training", "infer": "runner.inference.classify",
          "Result": "runner.inference.classify", "layers": "runner", "ops": "runner", "RunnerError": "runner.errors"}
 

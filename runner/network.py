@@ -1,154 +1,20 @@
-"""Sections -> layers -> forward and backward over the graph they name.
+"""A graph of layers: forward and backward over it.
 
-The network owns the graph: which output feeds which layer, when an output is let go, and the sum of the gradients of
-an output that several layers read.  Layers know none of it.
+The network owns the graph: which output feeds which layer, when an output is freed, and the sum of the gradients of an
+output that several layers read.  Layers know none of it, and the network knows nothing that is built on top of it:
+runner/model.py makes one from a .cfg and a .weights file.
 """
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from runner import compat as compat_table
-from runner import layers, ops
-from runner.config import Report, Section, override, read
-from runner.errors import CfgError, ShapeError
-from runner.layers.convolutional import NOT_SHARED
+from runner.config import Section
+from runner.errors import ShapeError
+from runner.layers.convolutional import Convolutional
 from runner.layers.shared.base import Env, Head, Layer, Shape, shape_text
 from runner.net_options import NetOptions
-
-if TYPE_CHECKING:
-    from runner.inference.plan import Plan
-
-ALIASES = {name: kind.names[0] for name, kind in layers.LAYERS.items()} | {"net": "net", "network": "net"}
-
-
-def load(cfg: str | Path, weights: str | Path | None = None, dtype: str = "float32", seed: int = 0, *,
-         settings: Iterable[str] = (), compat: str | None = None, strict: bool = False, allocate: bool = True,
-         report: Report | None = None) -> "Network":
-    """The network a .cfg file describes.
-
-    weights   a .weights file to read, or None for fresh random weights drawn from `seed`
-    dtype     "float32", or "float64" for gradient checks
-    settings  changes such as "net.batch=32" or "5.probability=0.3"
-    compat    None: exact; "alexeyab" or "pjreddie": with that fork's formulas (see runner/compat.py)
-    strict    an option nobody knows is an error
-    allocate  False: shapes and counts only, without arrays
-    report    collects the warnings; mistakes are raised as CfgError, all of them at once
-    """
-    report = report or Report(strict)
-    sections = read(cfg, report)
-    override(sections, settings, ALIASES, report)
-    net = build(sections, report, dtype=dtype, seed=seed, compat=compat, allocate=allocate, folder=Path(cfg).parent)
-    if weights is not None:
-        from runner import weights as codec
-        codec.load(net, weights)
-    return net
-
-
-def build(sections: Sequence[Section], report: Report, *, dtype: str = "float32", seed: int = 0,
-          compat: str | None = None, allocate: bool = True, folder: str | Path = ".") -> "Network":
-    """The network of parsed sections.  CfgError tells every mistake at once."""
-    options = None
-    if sections and sections[0].name in ("net", "network"):
-        options = NetOptions.parse(sections[0], report)
-        if options is not None:
-            _check_net(options, sections[0], report)
-    env = Env(dtype=np.dtype(dtype), rng=np.random.default_rng(seed), compat=compat_table.find(compat),
-              folder=str(folder), allocate=allocate and not report.errors)
-    if env.allocate:
-        ops.choose_default_backend()
-    if options is not None:
-        env.time_steps, env.in_shape = options.time_steps, options.in_shape()
-        env.progress.max_batches = options.max_batches
-    stack = _stack(sections[1:], env, report)
-    if len(sections) == 1 and not report.errors:
-        report.error(f"{sections[0].where()} there is no layer after it")
-    report.raise_errors()
-    assert options is not None
-    net = Network(options, [layer for layer, _ in stack if layer is not None], [links for _, links in stack], env)
-    net.sections = list(sections)
-    return net
-
-
-def _check_net(options: NetOptions, section: Section, report: Report) -> None:
-    if not all(options.in_shape()):
-        report.error(f"{section.where()} needs width, height and channels (or inputs, where the input is no image)")
-    if options.policy == "steps" and not options.steps:
-        report.error(f"{section.where('policy')} policy=steps needs steps= and scales=, a list of updates and one of "
-                     "factors")
-    if len(options.steps) != len(options.scales) and options.policy == "steps" and options.steps:
-        report.error(f"{section.where('scales')} scales must have as many numbers as steps: {len(options.steps)}. "
-                     f"Got {len(options.scales)}")
-    if options.adam and options.optimizer != "sgd":
-        report.error(f"{section.where('optimizer')} adam=1 and optimizer={options.optimizer} are two rules for one "
-                     "update: leave one of them out")
-    if options.batch % options.subdivisions:
-        report.warn(f"{section.where('subdivisions')} batch={options.batch} is no multiple of "
-                    f"subdivisions={options.subdivisions}: an update sees "
-                    f"{options.batch // options.subdivisions * options.subdivisions or 1} images, as in darknet")
-
-
-def _stack(sections: Sequence[Section], env: Env, report: Report) -> list[tuple[Layer | None, tuple[int, ...]]]:
-    """Build the layers one after another; one that fails leaves None, and its readers are not judged."""
-    stack: list[tuple[Layer | None, tuple[int, ...]]] = []
-    for index, section in enumerate(sections):
-        kind = layers.find(section, report)
-        options = kind.Options.parse(section, report) if kind else None
-        layer: Layer | None = None
-        links: tuple[int, ...] = ()
-        if kind and options is not None:
-            links = _links(kind.sources(options), index, section, report)
-            feeding = [_feeding(link, stack, env) for link in links]
-            if links and None not in feeding:
-                try:
-                    layer = kind.build(options, [shape for shape in feeding if shape is not None], env)
-                    _share(layer, index, stack, section, report)
-                except ShapeError as error:
-                    report.error(f"{section.where()} layer {index}: {error}")
-                except MemoryError:
-                    report.error(f"{section.where()} layer {index}: its weights do not fit into memory")
-        stack.append((layer, links))
-    return stack
-
-
-def _feeding(link: int, stack: Sequence[tuple[Layer | None, Any]], env: Env) -> Shape | None:
-    """The shape of an output; None when its layer could not be built."""
-    if link < 0:
-        return env.in_shape or None     # empty while [net] itself is wrong
-    layer = stack[link][0]
-    return None if layer is None else layer.out_shape
-
-
-def _links(sources: Iterable[int], index: int, section: Section, report: Report) -> tuple[int, ...]:
-    """Absolute indices of the outputs a layer reads; -1 is the network's input."""
-    links = tuple(s + index if s < 0 else s for s in sources)
-    for link in links:
-        if not -1 <= link < index or (link < 0 < index):
-            there = f"it can read 0 to {index - 1}, or -1 to -{index} counted back" if index else \
-                "it is the first and can read only the input"
-            report.error(f"{section.where(_naming(section))} layer {index} reads layer {link}; {there}")
-            return ()
-    return links
-
-
-def _naming(section: Section) -> str | None:
-    return next((key for key in ("layers", "from") if key in section.lines), None)
-
-
-def _share(layer: Layer, index: int, stack: Sequence[tuple[Layer | None, Any]], section: Section,
-           report: Report) -> None:
-    at = getattr(layer.options, "share_index", NOT_SHARED)
-    if at == NOT_SHARED:
-        return
-    at = at + index if at < 0 else at
-    other = stack[at][0] if 0 <= at < index else None
-    if other is None or not hasattr(other, "share"):
-        report.error(f"{section.where('share_index')} share_index must name an earlier [{section.name}] layer. "
-                     f"Got {layer.options.share_index}")
-    else:
-        layer.share(other)      # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
@@ -191,6 +57,13 @@ class Network:
     def out_shape(self) -> Shape:
         return self.layers[self.last].out_shape
 
+    def require_images(self, cfg: str = "") -> tuple[int, int, int]:
+        """-> (channels, height, width) of its input.  ShapeError, naming the cfg, where the input is not an image."""
+        if len(self.in_shape) != 3:
+            raise ShapeError(f"{cfg}{': ' if cfg else ''}the network takes {self.in_shape[0]} values, not images: "
+                             "[net] needs width, height and channels")
+        return self.in_shape[0], self.in_shape[1], self.in_shape[2]
+
     # --- inference -----------------------------------------------------------------------------------
 
     def predict(self, x: np.ndarray) -> np.ndarray:
@@ -206,11 +79,6 @@ class Network:
             return self.predict(x)
         finally:
             self.env.rng, self.env.sampling = before, False
-
-    def optimized(self) -> "Plan":
-        """A runner.inference.plan.Plan: this network made ready for inference, with the weights as they are now."""
-        from runner.inference.plan import Plan
-        return Plan(self)
 
     def outputs(self, x: np.ndarray, train: bool = False) -> list[np.ndarray]:
         """Every layer's output, in order."""
@@ -264,9 +132,8 @@ class Network:
         ShapeError, and nothing is changed, where a weight depends on the size (as those of [connected] do), or outputs
         that are joined no longer fit.
         """
-        before, after = self.in_shape, (self.in_shape[0], height, width)
-        if len(before) != 3:
-            raise ShapeError(f"the network takes {before[0]} values, no images: it has no width and height to change")
+        before = self.require_images()
+        after = before[0], height, width
         if after == before:
             return
         try:
@@ -403,9 +270,13 @@ class Network:
 
     @property
     def param_count(self) -> int:
-        """Learned and kept values, each counted once."""
-        return sum(spec.size for layer in self.layers if layer.stored or not hasattr(layer, "share")
-                   for spec in layer.specs.values())
+        """Learned and stored values, each counted once."""
+        return sum(spec.size for layer in self.owners for spec in layer.specs.values())
+
+    @property
+    def owners(self) -> list[Layer]:
+        """The layers whose arrays are their own; one with share_index borrows those of an earlier layer."""
+        return [layer for layer in self.layers if layer.stored or not isinstance(layer, Convolutional)]
 
     def rows(self) -> list[Row]:
         """The summary's table as data."""
@@ -415,15 +286,3 @@ class Network:
                             shape_text(layer.out_shape), sum(s.size for s in layer.specs.values()),
                             layer.flops() / 1e9, int(np.prod(layer.out_shape))))
         return rows
-
-
-def check(cfg: str | Path, *, settings: Iterable[str] = (),
-          strict: bool = False) -> "tuple[Network | None, Report]":
-    """Read a cfg and work out every shape without allocating weights -> the network if it can be built, and the
-    report with all mistakes and warnings."""
-    report = Report(strict)
-    try:
-        return load(cfg, settings=settings, strict=strict, allocate=False, report=report), report
-    except CfgError as error:
-        report.errors = list(error.messages)
-        return None, report

@@ -81,5 +81,5 @@ def test_shared_weights_stay_shared(tmp_path):
 
 def test_no_image_no_size(tmp_path):
     (tmp_path / "a.cfg").write_text("[net]\ninputs=5\n[connected]\noutput=2\n")
-    with pytest.raises(ShapeError, match="takes 5 values, no images"):
+    with pytest.raises(ShapeError, match="takes 5 values, not images"):
         runner.load(tmp_path / "a.cfg").resize(8, 8)

@@ -28,7 +28,7 @@ def restore_threads() -> Iterator[None]:
     parallel.set_threads(before)
 
 
-def network(name: str) -> runner.Network:
+def network(name: str) -> runner.Model:
     """With statistics and biases that differ from what they start as."""
     net = runner.load(ROOT / "cfg" / f"{name}.cfg", seed=3, report=Report(), settings=(
         *NETWORKS[name], "net.subdivisions=1", "net.policy=constant", "net.burn_in=0", "net.learning_rate=0.01"))

@@ -48,7 +48,7 @@ def training(net: Network, images: int | None = None) -> Footprint:
     ops.choose_default_backend()    # what it takes depends on the kernels
     rows = rows_at_once(net) if images is None else images
     weights = net.param_count * net.env.dtype.itemsize
-    learned = sum(_values(layer) for layer in _owners(net)) * net.env.dtype.itemsize
+    learned = sum(_values(layer) for layer in net.owners) * net.env.dtype.itemsize
     return Footprint(rows, weights, learned, learned * state_arrays(net.options),
                      max(_through_training(net, rows)), BATCHES_AHEAD * rows * _bytes(net, net.in_shape),
                      _scratch(net, rows, training=True))
@@ -160,11 +160,6 @@ def _scratch(net: Network, rows: int, *, training: bool) -> int:
 def _folded(net: Network) -> int:
     """Weights of a plan that are not those of the network."""
     return sum(_values(layer) for layer in net.layers if "scales" in layer.specs) * net.env.dtype.itemsize
-
-
-def _owners(net: Network) -> list[Layer]:
-    """Layers that have arrays of their own; share_index borrows."""
-    return [layer for layer in net.layers if layer.stored or not hasattr(layer, "share")]
 
 
 def _values(layer: Layer) -> int:

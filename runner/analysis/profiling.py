@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from runner.errors import UsageError
+from runner.inference import Plan
 from runner.layers.shared.base import Head, Layer
 from runner.layers.shared.heads import DetectionHead
 from runner.network import Network
@@ -146,7 +147,7 @@ def _best(work: Callable[[int], None], workers: int) -> float:
 
 def _inference(net: Network, count: int) -> Callable[[], Any]:
     x = np.random.default_rng(0).random((count * net.env.time_steps, *net.in_shape), np.float32)
-    plan, wanted = net.optimized(), sorted({net.last, *net.heads})      # a detector has several heads
+    plan, wanted = Plan(net), sorted({net.last, *net.heads})      # a detector has several heads
     return lambda: plan.wanted(x, wanted)
 
 

@@ -75,7 +75,7 @@ def network(cfg: str) -> "Network":
     an error with the number that would be right, as always."""
     from runner.config import Report
     from runner.errors import CfgError, UsageError
-    from runner.network import load
+    from runner.model import load
     from runner.training.suggest_anchors import anchor_heads
     try:
         net = load(cfg, allocate=False, report=Report(False))

@@ -19,7 +19,7 @@ from runner.cli import common, console
 if TYPE_CHECKING:
     from PIL import Image
 
-    from runner.inference.detect import Found, Scene
+    from runner.inference.detect import Detection, ImageDetections
     from runner.network import Network
 
 LEGIBLE = 200       # pixels the short side of a picture needs, so that labels leave something of it to be seen
@@ -85,17 +85,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def scenes(args: argparse.Namespace, net: "Network", stems: set[str],
-           how: dict[str, Any]) -> Iterator["tuple[int | None, Scene, str]"]:
+           how: dict[str, Any]) -> Iterator["tuple[int | None, ImageDetections, str]"]:
     """For every image, and every frame of the videos: the frame's number from 1 (None: an image), what is on it, and
     what files about it are called.  Draws them on the way, where --save asks for it."""
     from runner.datasets import expand_images
-    from runner.inference.detect import find
+    from runner.inference.detect import detect
     for videos, group in itertools.groupby(args.images, is_video):
         if videos:
             for source in group:
                 yield from frames(args, net, source, own_stem(source.replace(":", ""), stems), how)
             continue
-        for scene in find(net, expand_images(group), **how):
+        for scene in detect(net, expand_images(group), **how):
             stem = "" if scene.error else own_stem(scene.image, stems)
             if args.save and not scene.error:
                 draw(scene, Path(args.save) / f"{stem}.png")
@@ -103,18 +103,18 @@ def scenes(args: argparse.Namespace, net: "Network", stems: set[str],
 
 
 def frames(args: argparse.Namespace, net: "Network", source: str, stem: str,
-           how: dict[str, Any]) -> Iterator["tuple[int, Scene, str]"]:
+           how: dict[str, Any]) -> Iterator["tuple[int, ImageDetections, str]"]:
     """The frames of one video, and out/NAME.mp4 with the boxes where --save asks for it."""
     from contextlib import ExitStack
     from dataclasses import replace
 
     from runner.images.video import Video, VideoWriter
-    from runner.inference.detect import find
+    from runner.inference.detect import detect
     with ExitStack() as stack:
         video = stack.enter_context(Video(source, net.in_shape[0]))
         target = stack.enter_context(VideoWriter(Path(args.save) / f"{stem}.mp4", video.rate)) if args.save else None
         every = itertools.islice(video, 0, args.frames and args.frames * args.every, args.every)
-        for number, scene in enumerate(find(net, every, **how)):
+        for number, scene in enumerate(detect(net, every, **how)):
             if target:
                 target.write(drawn(scene))
             frame_id = 1 + number * args.every
@@ -154,16 +154,16 @@ def number(word: str, names: list[str]) -> int:
     raise UsageError(f"--class: there is no class {word!r}{did_you_mean(word, names) if names else ''}")
 
 
-def tell(scene: "Scene", frame_id: int | None) -> None:
+def tell(scene: "ImageDetections", frame_id: int | None) -> None:
     """The image and what is on it, a line each; of a frame all in one line."""
     assert scene.pixels is not None
     _, height, width = scene.pixels.shape
-    surest = sorted(scene.found, key=lambda thing: -thing.confidence)
+    surest = sorted(scene.detections, key=lambda thing: -thing.confidence)
     if frame_id is not None:
         words = ", ".join(f"{thing.name} {100 * thing.confidence:.0f} %" for thing in surest)
         console.say(f"{scene.image}, frame {frame_id}: {words or 'nothing found'}")
         return
-    console.say(f"{scene.image}: {len(scene.found) or 'nothing'} found")
+    console.say(f"{scene.image}: {len(scene.detections) or 'nothing'} found")
     for thing in surest:
         left, top, right, bottom = (round(value) for value in thing.corners(width, height))
         console.say(f"  {console.paint(thing.name, 'bold')} {100 * thing.confidence:.0f} %  "
@@ -180,12 +180,12 @@ def own_stem(image: str, taken: set[str]) -> str:
     return name
 
 
-def draw(scene: "Scene", target: Path) -> None:
+def draw(scene: "ImageDetections", target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     drawn(scene, LEGIBLE).save(target)
 
 
-def drawn(scene: "Scene", least: int = 1) -> "Image.Image":
+def drawn(scene: "ImageDetections", least: int = 1) -> "Image.Image":
     """The picture with its boxes; enlarged until its short side has `least` pixels."""
     from runner.images.draw import draw_boxes
     assert scene.pixels is not None
@@ -193,13 +193,13 @@ def drawn(scene: "Scene", least: int = 1) -> "Image.Image":
     pixels = scene.pixels.repeat(times, axis=1).repeat(times, axis=2)
     _, height, width = pixels.shape
     return draw_boxes(pixels, [(thing.name, thing.index, thing.confidence, thing.corners(width, height))
-                               for thing in scene.found])
+                               for thing in scene.detections])
 
 
-def write_labels(scene: "Scene", target: Path) -> None:
+def write_labels(scene: "ImageDetections", target: Path) -> None:
     from runner.files import atomic_write
     with atomic_write(target, "w") as file:
-        for thing in scene.found:
+        for thing in scene.detections:
             file.write(f"{thing.index} {' '.join(f'{value:.6f}' for value in thing.box)}\n")
 
 
@@ -208,12 +208,12 @@ class Seen(NamedTuple):
     image: str
     frame_id: int | None
     size: tuple[int, int]
-    found: "tuple[Found, ...]"
+    found: "tuple[Detection, ...]"
 
 
-def without_pixels(scene: "Scene", frame_id: int | None) -> Seen:
+def without_pixels(scene: "ImageDetections", frame_id: int | None) -> Seen:
     assert scene.pixels is not None
-    return Seen(scene.image, frame_id, (scene.pixels.shape[2], scene.pixels.shape[1]), scene.found)
+    return Seen(scene.image, frame_id, (scene.pixels.shape[2], scene.pixels.shape[1]), scene.detections)
 
 
 def as_json(seen: Seen, number: int) -> dict[str, Any]:

@@ -27,16 +27,16 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from runner.errors import UsageError
-    from runner.inference.generate import is_character_model, write
+    from runner.inference.generate import generate, is_character_model
     if args.length < 0:
         raise UsageError(f"--length must be at least 0. Got {args.length}")
     args.settings = [*args.settings, "net.time_steps=1"]        # it reads one character at a time
     net, _ = common.load_trained(args)
     if not is_character_model(net):
-        raise UsageError(f"{args.cfg}: this is no character model: it needs inputs= in [net], a recurrent layer, and "
+        raise UsageError(f"{args.cfg}: not a character model: it needs inputs= in [net], a recurrent layer, and "
                          "a softmax with as many outputs as inputs")
     seed = args.seed_text.encode()
-    written = write(net, seed, args.length, temperature=args.temperature, rng=np.random.default_rng(args.seed))
+    written = generate(net, seed, args.length, temperature=args.temperature, rng=np.random.default_rng(args.seed))
     if args.json:
         console.write_json(args.json, {"seed_text": args.seed_text, "temperature": args.temperature,
                                        "text": bytes(written).decode(errors="replace")})

@@ -12,7 +12,7 @@ from runner.cli import common, console
 from runner.errors import DataError
 
 if TYPE_CHECKING:
-    from runner.training import RunFolder
+    from runner.run_folder import RunFolder
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,13 +34,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from runner.datasets import expand_images
-    from runner.inference.classify import infer
-    from runner.training.tasks.classifier import reject_detector
+    from runner.inference.classify import infer, require_classifier
     images = expand_images(args.images)
     net, folder = common.load_trained(args)
-    if len(net.in_shape) != 3:
-        raise DataError(f"{args.cfg}: the network takes {net.in_shape[0]} values, no images")
-    reject_detector(args.cfg, net)
+    require_classifier(net, args.cfg)
     names = class_names(args, folder, math.prod(net.out_shape))
     results, bad = [], 0
     top = args.top or (5 if args.json else 3)

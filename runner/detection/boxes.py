@@ -39,6 +39,14 @@ def detection_heads(layers: Sequence[Layer]) -> list[int]:
     return [i for i, layer in enumerate(layers) if isinstance(layer, DetectionHead)]
 
 
+def require_detection_heads(layers: Sequence[Layer]) -> list[int]:
+    """As `detection_heads`, of which there is at least one: else UsageError."""
+    heads = detection_heads(layers)
+    if not heads:
+        raise UsageError("the network has no [yolo], [Gaussian_yolo], [region] or [detection]: it finds no boxes")
+    return heads
+
+
 def detections(layers: Sequence[Layer], outputs: Mapping[int, np.ndarray] | Sequence[np.ndarray], size: tuple[int, int],
                thresh: float = 0.25, *, image: int = 0, letterbox: bool = False, nms: float = 0.45,
                nms_kind: str | None = None, beta: float | None = None, relative: bool = True) -> Detections:
@@ -54,10 +62,7 @@ def detections(layers: Sequence[Layer], outputs: Mapping[int, np.ndarray] | Sequ
     nms_kind, beta  None: what the last head's options say
     relative   False: boxes in pixels of the picture
     """
-    heads = detection_heads(layers)
-    if not heads:
-        raise UsageError("the network has no [yolo], [Gaussian_yolo], [region] or [detection]: it finds no boxes")
-    parts = []
+    heads, parts = require_detection_heads(layers), []
     for index in heads:
         layer = layers[index]
         assert isinstance(layer, DetectionHead)

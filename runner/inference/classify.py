@@ -1,5 +1,4 @@
-"""Running a trained network over images: a Result for each, in order."""
-import math
+"""A trained classifier on images: a Result for each, in order."""
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,18 +9,23 @@ from os import PathLike, fspath
 import numpy as np
 
 from runner.datasets import read_named
+from runner.detection import detection_heads
 from runner.errors import DataError, UsageError
 from runner.images import PREPARATIONS, prepare, to_float
-from runner.inference.plan import Plan
+from runner.inference.plan import Plan, batch_size
 from runner.layers import Dropout
 from runner.network import Network
 
-READERS = 4     # threads that decode
+READERS = 4     # threads that decode images
+PREFETCH = 2    # batches that are read ahead
+
+Source = str | PathLike | np.ndarray
+Sampler = Callable[[np.ndarray, int], np.ndarray]   # an image (c, h, w) and its number -> outputs (samples, k)
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One class and how probable it is; of several samples the mean, and their standard deviation as `spread`."""
+    """One class and its probability; of several samples their mean, and their standard deviation as `spread`."""
     name: str
     index: int
     probability: float
@@ -30,11 +34,11 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Result:
-    """What the network says of one image.
+    """What the network predicts for one image.
 
     image          its path, or its number in the sequence when it was given as an array
-    predictions    best first, as many as asked for
-    probabilities  the whole output (k,), of several samples the mean
+    predictions    most probable first, as many as asked for
+    probabilities  the whole output (k,); of several samples their mean
     spread         (k,) standard deviation of the samples; empty without
     error          why the image could not be read; then the rest is empty
     """
@@ -45,56 +49,74 @@ class Result:
     spread: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
-def infer(net: Network, images: Iterable[str | PathLike | np.ndarray], *, names: Sequence[str] | None = None,
-          top: int = 5, how: str = "crop", on_bad: str = "skip", batch: int | None = None,
-          samples: int = 0, seed: int = 0) -> Iterator[Result]:
+def infer(net: Network, images: Iterable[Source], *, names: Sequence[str] | None = None, top: int = 5,
+          how: str = "crop", on_bad: str = "skip", batch: int | None = None, samples: int = 0,
+          seed: int = 0) -> Iterator[Result]:
     """Yield a Result for every image, in order.  The next images are read while the network computes.
 
-    images  paths, or arrays (c, h, w) with values in 0..1; prepared as for validation (runner.images.prepare)
-    names   of the classes; without them a class is called by its number
-    how     "crop", "stretch" or "letterbox"
-    on_bad  "skip": an image that cannot be read gives a Result with `error`; "error": it is a DataError
-    batch   images computed together; the results do not depend on it
-    samples Monte-Carlo dropout: each image is computed so many times with [dropout] at work, and the Result tells mean
-            and spread.  They depend on `seed` and the image's place alone
+    images   paths, or arrays (c, h, w) with values in 0..1; prepared as for validation (runner.images.prepare)
+    names    of the classes; without them a class is called by its number
+    how      "crop", "stretch" or "letterbox"
+    on_bad   "skip": an image that cannot be read gives a Result with `error`; "error": it raises DataError
+    batch    images computed together; the results do not depend on it
+    samples  Monte-Carlo dropout: this many stochastic forward passes for each image; the Result has their mean and
+             standard deviation, which depend only on `seed` and the image's number in the sequence
+
+    UsageError where an argument is wrong or samples would all be the same; ShapeError where the network's input is not
+    an image.
     """
     if on_bad not in ("skip", "error") or how not in PREPARATIONS:
         raise UsageError(f"on_bad is 'skip' or 'error', how one of {', '.join(PREPARATIONS)}. Got {on_bad!r}, {how!r}")
-    if len(net.in_shape) != 3:
-        raise UsageError(f"the network takes {net.in_shape[0]} values, no images")
+    net.require_images()
     if samples and not any(isinstance(layer, Dropout) and layer.probability > 0 for layer in net.layers):
         raise UsageError("the network has no [dropout] (with a probability above 0): all samples would be the same")
-    sampled = (lambda x, number: dropout_samples(net, x, samples, (seed, number))) if samples else None
-    return _infer(net, enumerate(images), names or (), top, how, on_bad, batch or batch_size(net), sampled)
+    sampler = (lambda x, number: dropout_samples(net, x, samples, (seed, number))) if samples else None
+    return _infer(net, enumerate(images), names or (), top, how, on_bad, batch or batch_size(net), sampler)
+
+
+def require_classifier(net: Network, cfg: str) -> None:
+    """RunnerError, naming the cfg, unless the network takes images and gives probabilities of classes."""
+    net.require_images(cfg)
+    heads = detection_heads(net.layers)
+    if heads:
+        raise UsageError(f"{cfg}: layer {heads[0]} [{net.layers[heads[0]].names[0]}] predicts boxes, not the class of "
+                         f"a whole image: python run.py detect {cfg} IMAGES runs it")
 
 
 def dropout_samples(net: Network, image: np.ndarray, samples: int, seed: int | tuple[int, ...]) -> np.ndarray:
-    """(samples, k): the outputs for one image (c, h, w), prepared, with [dropout] at work."""
+    """(samples, k): the outputs for one prepared image (c, h, w), with [dropout] active as in training."""
     rng, size = np.random.default_rng(seed), batch_size(net)
     parts = [net.sample(np.repeat(image[None], min(size, samples - start), axis=0), rng)
              for start in range(0, samples, size)]
     return np.concatenate(parts).reshape(samples, -1)
 
 
-def _infer(net: Network, numbered: Iterator[tuple[int, str | PathLike | np.ndarray]], names: Sequence[str], top: int,
-           how: str, on_bad: str, batch: int,
-           sampled: Callable[[np.ndarray, int], np.ndarray] | None) -> Iterator[Result]:
-    pool, plan = ThreadPoolExecutor(READERS, "images"), net.optimized()
+def best(probabilities: np.ndarray, names: Sequence[str], top: int,
+         spread: np.ndarray | None = None) -> tuple[Prediction, ...]:
+    """The `top` most probable classes, most probable first; of equals the one with the lower number."""
+    order = np.argsort(-probabilities, kind="stable")[:top]
+    return tuple(Prediction(names[i] if i < len(names) else str(i), int(i), float(probabilities[i]),
+                            None if spread is None else float(spread[i])) for i in order)
+
+
+def _infer(net: Network, numbered: Iterator[tuple[int, Source]], names: Sequence[str], top: int, how: str, on_bad: str,
+           batch: int, sampler: Sampler | None) -> Iterator[Result]:
+    pool, plan = ThreadPoolExecutor(READERS, "images"), Plan(net)
     ahead: deque[list[tuple[int, str, Future]]] = deque()
     try:
         while True:
-            while len(ahead) < 2 and (chunk := list(islice(numbered, batch))):
+            while len(ahead) < PREFETCH and (chunk := list(islice(numbered, batch))):
                 ahead.append([(number, str(number) if isinstance(image, np.ndarray) else fspath(image),
                                pool.submit(_prepared, net, image, how)) for number, image in chunk])
             if not ahead:
                 return
-            yield from _results(plan, ahead.popleft(), names, top, on_bad, sampled)
+            yield from _results(plan, ahead.popleft(), names, top, on_bad, sampler)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _results(plan: Plan, chunk: list[tuple[int, str, Future]], names: Sequence[str], top: int, on_bad: str,
-             sampled: Callable[[np.ndarray, int], np.ndarray] | None) -> list[Result]:
+             sampler: Sampler | None) -> list[Result]:
     results: list[Result] = []
     arrays, places = [], []
     for _, label, reading in chunk:
@@ -105,10 +127,10 @@ def _results(plan: Plan, chunk: list[tuple[int, str, Future]], names: Sequence[s
         elif on_bad == "error" or not isinstance(error, DataError):
             raise error
         results.append(Result(label, error="" if error is None else str(error)))
-    if sampled:
+    if sampler:
         for at, array in zip(places, arrays, strict=True):
-            found = sampled(array, chunk[at][0])
-            mean, spread = found.mean(axis=0), found.std(axis=0)
+            sampled = sampler(array, chunk[at][0])
+            mean, spread = sampled.mean(axis=0), sampled.std(axis=0)
             results[at] = Result(results[at].image, best(mean, names, top, spread), mean, spread=spread)
     elif arrays:
         outputs = plan.predict(np.stack(arrays)).reshape(len(arrays), -1)
@@ -117,21 +139,7 @@ def _results(plan: Plan, chunk: list[tuple[int, str, Future]], names: Sequence[s
     return results
 
 
-def batch_size(net: Network) -> int:
-    """How many images are computed together: at most 32, fewer where the largest output would pass 128 MB."""
-    largest = max((math.prod(layer.out_shape) for layer in net.layers), default=1)
-    return max(1, min(32, (128 << 20) // (4 * largest)))
-
-
-def best(probabilities: np.ndarray, names: Sequence[str], top: int,
-         spread: np.ndarray | None = None) -> tuple[Prediction, ...]:
-    """The `top` most probable classes, best first; of equals the one with the lower number."""
-    order = np.argsort(-probabilities, kind="stable")[:top]
-    return tuple(Prediction(names[i] if i < len(names) else str(i), int(i), float(probabilities[i]),
-                            None if spread is None else float(spread[i])) for i in order)
-
-
-def _prepared(net: Network, image: str | PathLike | np.ndarray, how: str) -> np.ndarray:
+def _prepared(net: Network, image: Source, how: str) -> np.ndarray:
     channels, height, width = net.in_shape
     pixels = image if isinstance(image, np.ndarray) else to_float(read_named(image, channels))
     if pixels.ndim != 3 or pixels.shape[0] != channels:

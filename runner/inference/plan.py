@@ -12,6 +12,7 @@ where rows of a batch depend on each other (recurrent layers) the whole batch is
 Plans hold the weights as they were.  After a change of weights make a new one: of an old one's layers some may use
 the old and some the new.  The state of recurrent layers is that of the network.
 """
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -25,6 +26,15 @@ from runner.ops import memory, parallel
 LIGHT = 1 << 23     # operations a call must be worth, or handing it to another thread costs more than it saves
 ROOM = 1 << 25      # bytes of memory the images of one call take together
 SMALL = 1 << 20     # bytes that may wait for a call that perhaps never comes
+
+MAX_BATCH = 32              # images computed together
+OUTPUT_BUDGET = 128 << 20   # bytes the largest output of a batch may take
+
+
+def batch_size(net: Network) -> int:
+    """Images to compute together: MAX_BATCH, or fewer where the largest output would exceed OUTPUT_BUDGET."""
+    largest = max((math.prod(layer.out_shape) for layer in net.layers), default=1)
+    return max(1, min(MAX_BATCH, OUTPUT_BUDGET // (4 * largest)))
 
 
 class Plan:
@@ -40,9 +50,6 @@ class Plan:
                           for layer in net.layers)
         self._recipes: dict[tuple[tuple[int, ...], int], Recipe] = {}
         self._prepared: dict[tuple[int, int], Callable[..., Any]] = {}
-
-    def optimized(self) -> "Plan":
-        return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """x (n, c, h, w) -> the output of the last layer that is no [cost]."""

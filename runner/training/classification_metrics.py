@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from runner.inference import Plan
 from runner.layers import Head
 from runner.network import Network
 from runner.training.metrics import Metrics, Table
@@ -76,7 +77,7 @@ class ClassificationMetrics(Metrics):
 def evaluate(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]], names: Sequence[str] = (),
              tops: Sequence[int] = ()) -> ClassificationMetrics:
     """Evaluate on (x, truth) batches: x (n, c, h, w), truth (n, classes), whose largest value marks the class."""
-    plan = net.optimized()
+    plan = Plan(net)
     return measure(net, ((plan.predict(x), truth) for x, truth in batches), names, tops)
 
 

@@ -5,10 +5,10 @@ import numpy as np
 
 from runner.compat import EXACT
 from runner.datasets import BoxLoader, BoxSplit, box_batches
-from runner.detection import detection_heads
-from runner.errors import ShapeError, UsageError
+from runner.detection import detection_heads, require_detection_heads
+from runner.errors import ShapeError
 from runner.images import BoxAugment
-from runner.inference.classify import batch_size
+from runner.inference import batch_size
 from runner.layers import Detection
 from runner.layers.shared.heads import DetectionHead
 from runner.network import Network
@@ -56,10 +56,7 @@ def evaluation_loader(net: Network, split: BoxSplit, *, letterbox: bool | None =
 
 def last_head(net: Network) -> DetectionHead:
     """The head whose jitter, resize and random hold for the whole network, as in darknet."""
-    heads = detection_heads(net.layers)
-    if not heads:
-        raise UsageError("the network has no [yolo], [Gaussian_yolo], [region] or [detection]: it finds no boxes")
-    head = net.layers[heads[-1]]
+    head = net.layers[require_detection_heads(net.layers)[-1]]
     assert isinstance(head, DetectionHead)
     return head
 

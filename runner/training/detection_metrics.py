@@ -14,7 +14,7 @@ from runner.detection import (
     detection_heads,
     detections,
 )
-from runner.inference.plan import Plan
+from runner.inference import Plan
 from runner.network import Network
 from runner.training.metrics import Metrics, Table
 
@@ -125,7 +125,7 @@ def collect_detections(net: Network, loader: BoxLoader, split: BoxSplit,
     The network sees a batch at a time; of each picture only the rows of its boxes are kept.
     """
     letterbox = net.options.letter_box if rules.letterbox is None else rules.letterbox
-    seen, plan = Seen([], [], [], []), net.optimized()
+    seen, plan = Seen([], [], [], []), Plan(net)
     for x, _ in loader:
         pictures, sizes = [split[int(index)] for index in loader.indices], loader.sizes
         seen.found.extend(detect_batch(plan, x, sizes, letterbox=letterbox, nms=rules.nms))

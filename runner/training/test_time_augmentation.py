@@ -13,7 +13,7 @@ import numpy as np
 
 from runner.datasets import Split, batches
 from runner.errors import DataError, ShapeError, UsageError
-from runner.inference.classify import batch_size
+from runner.inference import Plan, batch_size
 from runner.network import Network
 
 
@@ -49,7 +49,7 @@ def seen(net: Network, split: Split, *, ten: bool = False, sizes: Sequence[int] 
                 net.resize(size, tall)
             except ShapeError as error:
                 raise UsageError(f"--sizes {size}: {error}") from None
-            outputs, truths, plan = [], [], net.optimized()
+            outputs, truths, plan = [], [], Plan(net)
             more = (margin(size), margin(tall)) if ten else (0, 0)
             with batches(split, batch=batch_size(net), width=size + more[0], height=tall + more[1], channels=channels,
                          on_bad=on_bad, warn=warn if total is None else None) as loader:

@@ -155,7 +155,7 @@ from runner.optim import make_optimizer
 parallel.set_threads(1)     # how much of their scratch several threads need at one time is chance
 
 def infer(net):
-    net.optimized().predict(np.zeros((1, *net.in_shape), "f4"))
+    Plan(net).predict(np.zeros((1, *net.in_shape), "f4"))
 
 def train(net):
     optimizer, n = make_optimizer(net), net.options.batch

@@ -15,7 +15,7 @@ from runner.datasets import BoxSplit, open_boxes
 from runner.detection import Detections, detections
 from runner.errors import WeightsError
 from runner.images import letterbox, read_image, resize
-from runner.inference.plan import Plan
+from runner.inference import Plan
 from runner.network import Network
 from runner.training.detection_data import evaluation_loader
 from runner.training.detection_metrics import collect_detections, detect_batch, measure
@@ -37,7 +37,7 @@ def network(cfg: Path, weights: Path) -> Network:
 
 @functools.cache
 def plan(net: Network) -> Plan:
-    return net.optimized()
+    return Plan(net)
 
 
 def detect(net: Network | Plan, picture: Path, *, boxed: bool, thresh: float = 0.25, nms: float = 0.45,
@@ -143,7 +143,7 @@ def test_e2e_average_precision(model: str, recorded: float, tmp_path: Path) -> N
     the same boxes."""
     split, net = _coco60(tmp_path), _folder_network(SHARED / "data/weights" / model / "reference-alexeyab.json")
     names = [str(k) for k in range(split.classes)]
-    loader, plan, found, shown = evaluation_loader(net, split), net.optimized(), [], []
+    loader, plan, found, shown = evaluation_loader(net, split), Plan(net), [], []
     with loader:
         for x, _ in loader:
             found += detect_batch(plan, x, loader.sizes)

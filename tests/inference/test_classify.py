@@ -5,7 +5,7 @@ import pytest
 import runner
 from runner.errors import DataError, UsageError
 from runner.images import read_image
-from runner.inference.classify import batch_size
+from runner.inference import batch_size
 from runner.training.classification_metrics import evaluate
 from tests import toy
 

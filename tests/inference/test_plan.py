@@ -8,13 +8,13 @@ import pytest
 import runner
 from runner import ops
 from runner.errors import MissingExtra
-from runner.network import Network
+from runner.model import Model
 from runner.ops import memory, parallel
 
 HEAD = "[net]\nwidth=12\nheight=10\nchannels=4\n"
 
 
-def make(tmp_path: Path, text: str, **more) -> Network:
+def make(tmp_path: Path, text: str, **more) -> Model:
     (tmp_path / "a.cfg").write_text(text)
     net, rng = runner.load(tmp_path / "a.cfg", **more), np.random.default_rng(1)
     for layer in net.layers:
@@ -24,7 +24,7 @@ def make(tmp_path: Path, text: str, **more) -> Network:
     return net
 
 
-def assert_same(net: Network, x: np.ndarray) -> None:
+def assert_same(net: Model, x: np.ndarray) -> None:
     """Each output asked for alone, some together, and all at once."""
     plan, want = net.optimized(), net.outputs(x)
     several = range(0, len(want), 2)

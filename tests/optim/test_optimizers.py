@@ -8,8 +8,9 @@ import pytest
 import runner
 from runner.config import Report, parse
 from runner.errors import CfgError
+from runner.model import build
 from runner.net_options import OPTIMIZERS
-from runner.network import Network, build
+from runner.network import Network
 from runner.optim import Adam, Sgd, make_optimizer
 from runner.optim.rules import RULES
 
@@ -134,7 +135,7 @@ def test_every_rule_has_a_formula() -> None:
 
 
 def test_two_rules_at_once_are_a_mistake() -> None:
-    with pytest.raises(CfgError, match="adam=1 and optimizer=rmsprop are two rules"):
+    with pytest.raises(CfgError, match="adam=1 and optimizer=rmsprop are two update rules"):
         net_with("adam=1 optimizer=rmsprop")
     with pytest.raises(CfgError, match="did you mean 'adamax'"):
         net_with("optimizer=adamaxx")

@@ -5,7 +5,7 @@ import numpy as np
 
 import runner
 from runner.detection import darknet_precision
-from runner.inference.detect import find
+from runner.inference.detect import detect
 
 CFG = """[net]
 width=32
@@ -79,6 +79,6 @@ def test_it_finds_bright_squares(tmp_path: Path) -> None:
     assert np.mean(losses[-10:]) < np.mean(losses[:10]) / 4
     rng = np.random.default_rng(99)
     images, truth = zip(*(scene(rng) for _ in range(40)), strict=True)
-    found = [np.array([(f.index, f.confidence, *f.box) for f in s.found]).reshape(-1, 6)
-             for s in find(net, images, thresh=0.05)]
+    found = [np.array([(f.index, f.confidence, *f.box) for f in s.detections]).reshape(-1, 6)
+             for s in detect(net, images, thresh=0.05)]
     assert darknet_precision(found, truth, 1).mean > 0.9

@@ -4,7 +4,8 @@ from typing import Any
 
 from runner.errors import RunnerError
 from runner.files import atomic_write
-from runner.network import Network, load
+from runner.model import load
+from runner.network import Network
 from runner.run_folder import RunFolder
 from runner.training.log import curves
 from runner.training.metrics import Metrics

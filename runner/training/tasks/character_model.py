@@ -1,40 +1,20 @@
 """The task of a character model: a text, its last tenth kept apart to measure on, in bits per character."""
 import hashlib
 import math
+from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import Any
+
+import numpy as np
 
 from runner.datasets import find_data
-from runner.datasets.containers.text import read_text, split_text
-from runner.inference.generate import bits_per_character, training_batches
+from runner.datasets.containers.text import Streams, check_symbols, read_text, split_text
 from runner.network import Network
 from runner.training.loop import Step
-from runner.training.metrics import Metrics, Table
 from runner.training.tasks.base import Batches, Task, TaskOptions
+from runner.training.text_metrics import TextMetrics, bits_per_character
 
 HELD_OUT = 0.1              # the end of the text, as a part of it
 MEASURED_STREAMS = 32       # parts the held-out text is read in, side by side
-
-
-@dataclass(frozen=True)
-class TextMetrics(Metrics):
-    """characters: how many were foreseen; bits: -log2 of their likelihood, the mean."""
-    characters: int
-    bits: float
-
-    @property
-    def score(self) -> float:
-        return -self.bits
-
-    def headline(self) -> str:
-        return f"{self.characters:,} characters, {self.bits:.3f} bits/character (perplexity {2 ** self.bits:.2f})"
-
-    def tables(self) -> list[Table]:
-        return []
-
-    def as_json(self) -> dict[str, Any]:
-        return {"characters": self.characters, "bits_per_character": self.bits}
 
 
 class CharacterModel(Task):
@@ -76,3 +56,19 @@ class CharacterModel(Task):
         cfg = self.options.cfg
         return [f'python run.py generate {cfg} --seed-text "To be" --temperature .7 --length 500',
                 *super().next_commands()]
+
+
+def training_batches(net: Network, text: np.ndarray, seed: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Endless (x, truth) for `runner.train`: batch // subdivisions streams of time_steps characters.
+
+    The recurrent layers carry their state from batch to batch; where [net] reposition lets a stream jump, its state
+    is reset.  The batches continue after `net.progress.iteration` updates.
+    """
+    o = net.options
+    check_symbols(text, net.in_shape[0], "the text")
+    batches = Streams(text, max(o.batch // o.subdivisions, 1), o.time_steps, symbols=net.in_shape[0], seed=seed,
+                      reposition=o.reposition, start_batch=net.progress.iteration * o.subdivisions)
+    for x, truth in batches:
+        if batches.jumped.any():
+            net.reset_state(batches.jumped)
+        yield x, truth

@@ -9,10 +9,9 @@ import numpy as np
 
 from runner.compat import EXACT
 from runner.datasets import Split, batches, find_data, open_dataset
-from runner.detection import detection_heads
-from runner.errors import DataError, UsageError
+from runner.errors import DataError
 from runner.images import augment_of
-from runner.inference.classify import batch_size
+from runner.inference import Plan, batch_size
 from runner.layers.shared.base import Head, shape_text
 from runner.network import Network
 from runner.training.classification_metrics import ClassificationMetrics, evaluate, measure
@@ -78,7 +77,7 @@ class Classifier(Task):
         rows: list[tuple] = []      # index, class, taken for, probability of the class, and of what it was taken for
 
         def outputs(loader: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-            plan = self.net.optimized()
+            plan = Plan(self.net)
             for x, truth in loader:
                 p = plan.predict(x).reshape(len(x), -1)
                 is_, taken, each = truth.argmax(axis=1), p.argmax(axis=1), np.arange(len(p))
@@ -141,20 +140,10 @@ def as_picture(pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(colours.transpose(1, 2, 0))
 
 
-def reject_detector(cfg: str, net: Network) -> None:
-    """UsageError for a network that finds boxes: its outputs are no probabilities of classes."""
-    heads = detection_heads(net.layers)
-    if heads:
-        raise UsageError(f"{cfg}: layer {heads[0]} [{net.layers[heads[0]].names[0]}] finds boxes, no classes of whole "
-                         f"images: python run.py detect {cfg} IMAGES runs it")
-
-
 def check_classes(cfg: str, net: Network, classes: int, source: str) -> None:
     """DataError unless the network has one output for each class; it names the number that would be right."""
     outputs = math.prod(net.out_shape)
-    if len(net.in_shape) != 3:
-        raise DataError(f"{cfg}: the network takes {net.in_shape[0]} values, no images: [net] needs width, height "
-                        "and channels")
+    net.require_images(cfg)
     if outputs == classes:
         return
     last = net.layers[net.last]

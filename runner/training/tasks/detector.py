@@ -33,9 +33,7 @@ class Detector(Task):
 
     def __init__(self, net: Network, asked: TaskOptions):
         super().__init__(net, asked)
-        if len(net.in_shape) != 3:
-            raise DataError(f"{asked.cfg}: the network takes {net.in_shape[0]} values, no images: [net] needs width, "
-                            "height and channels")
+        net.require_images(asked.cfg)
         self.data = open_boxes(find_data(asked.cfg, asked.data, net.options.data or None), on_bad=asked.on_bad,
                                split_share=net.options.split_share)
         for sentence in self.data.warnings:

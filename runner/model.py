@@ -1,0 +1,167 @@
+"""From a .cfg file and a .weights file to a network ready for use: `runner.load` and `runner.check`."""
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runner import compat as compat_table
+from runner import layers, ops
+from runner import weights as weights_file
+from runner.config import Report, Section, override, read
+from runner.errors import CfgError, ShapeError
+from runner.inference import Plan
+from runner.layers.convolutional import NOT_SHARED, Convolutional
+from runner.layers.shared.base import Env, Layer, Shape
+from runner.net_options import NetOptions
+from runner.network import Network
+
+ALIASES = {name: kind.names[0] for name, kind in layers.LAYERS.items()} | {"net": "net", "network": "net"}
+
+
+class Model(Network):
+    """A network made from a cfg: what `runner.load` returns."""
+
+    def optimized(self) -> Plan:
+        """The inference plan of this network, with its weights as they are now (runner/inference/plan.py)."""
+        return Plan(self)
+
+
+def load(cfg: str | Path, weights: str | Path | None = None, dtype: str = "float32", seed: int = 0, *,
+         settings: Iterable[str] = (), compat: str | None = None, strict: bool = False, allocate: bool = True,
+         report: Report | None = None) -> Model:
+    """The network a .cfg file describes.
+
+    weights   a .weights file to read, or None for fresh random weights drawn from `seed`
+    dtype     "float32", or "float64" for gradient checks
+    settings  changes such as "net.batch=32" or "5.probability=0.3"
+    compat    None: exact; "alexeyab" or "pjreddie": with that fork's formulas (see runner/compat.py)
+    strict    an unknown option is an error, not a warning
+    allocate  False: shapes and counts only, without arrays
+    report    collects the warnings
+
+    CfgError lists all errors of the cfg together; WeightsError: the weights file does not fit it.
+    """
+    report = report or Report(strict)
+    sections = read(cfg, report)
+    override(sections, settings, ALIASES, report)
+    net = build(sections, report, dtype=dtype, seed=seed, compat=compat, allocate=allocate, folder=Path(cfg).parent)
+    if weights is not None:
+        weights_file.load(net, weights)
+    return net
+
+
+def build(sections: Sequence[Section], report: Report, *, dtype: str = "float32", seed: int = 0,
+          compat: str | None = None, allocate: bool = True, folder: str | Path = ".") -> Model:
+    """The network of parsed sections.  CfgError lists all errors together."""
+    options = None
+    if sections and sections[0].name in ("net", "network"):
+        options = NetOptions.parse(sections[0], report)
+        if options is not None:
+            _check_net(options, sections[0], report)
+    env = Env(dtype=np.dtype(dtype), rng=np.random.default_rng(seed), compat=compat_table.find(compat),
+              folder=str(folder), allocate=allocate and not report.errors)
+    if env.allocate:
+        ops.choose_default_backend()
+    if options is not None:
+        env.time_steps, env.in_shape = options.time_steps, options.in_shape()
+        env.progress.max_batches = options.max_batches
+    stack = _stack(sections[1:], env, report)
+    if len(sections) == 1 and not report.errors:
+        report.error(f"{sections[0].where()} there is no layer after it")
+    report.raise_errors()
+    assert options is not None
+    net = Model(options, [layer for layer, _ in stack if layer is not None], [links for _, links in stack], env)
+    net.sections = list(sections)
+    return net
+
+
+def _check_net(options: NetOptions, section: Section, report: Report) -> None:
+    if not all(options.in_shape()):
+        report.error(f"{section.where()} needs width, height and channels (or inputs, where the input is not an image)")
+    if options.policy == "steps" and not options.steps:
+        report.error(f"{section.where('policy')} policy=steps needs steps= and scales=, a list of updates and one of "
+                     "factors")
+    if len(options.steps) != len(options.scales) and options.policy == "steps" and options.steps:
+        report.error(f"{section.where('scales')} scales must have as many numbers as steps: {len(options.steps)}. "
+                     f"Got {len(options.scales)}")
+    if options.adam and options.optimizer != "sgd":
+        report.error(f"{section.where('optimizer')} adam=1 and optimizer={options.optimizer} are two update rules: "
+                     "leave one of them out")
+    if options.batch % options.subdivisions:
+        report.warn(f"{section.where('subdivisions')} batch={options.batch} is not a multiple of "
+                    f"subdivisions={options.subdivisions}: an update sees "
+                    f"{options.batch // options.subdivisions * options.subdivisions or 1} images, as in darknet")
+
+
+def _stack(sections: Sequence[Section], env: Env, report: Report) -> list[tuple[Layer | None, tuple[int, ...]]]:
+    """Build the layers in order; one that fails leaves None, and the layers that read it are not checked."""
+    stack: list[tuple[Layer | None, tuple[int, ...]]] = []
+    for index, section in enumerate(sections):
+        kind = layers.find(section, report)
+        options = kind.Options.parse(section, report) if kind else None
+        layer: Layer | None = None
+        links: tuple[int, ...] = ()
+        if kind and options is not None:
+            links = _links(kind.sources(options), index, section, report)
+            feeding = [_feeding(link, stack, env) for link in links]
+            if links and None not in feeding:
+                try:
+                    layer = kind.build(options, [shape for shape in feeding if shape is not None], env)
+                    _share(layer, index, stack, section, report)
+                except ShapeError as error:
+                    report.error(f"{section.where()} layer {index}: {error}")
+                except MemoryError:
+                    report.error(f"{section.where()} layer {index}: its weights do not fit into memory")
+        stack.append((layer, links))
+    return stack
+
+
+def _feeding(link: int, stack: Sequence[tuple[Layer | None, Any]], env: Env) -> Shape | None:
+    """The shape of an output; None where its layer could not be built."""
+    if link < 0:
+        return env.in_shape or None     # empty while [net] itself is wrong
+    layer = stack[link][0]
+    return None if layer is None else layer.out_shape
+
+
+def _links(sources: Iterable[int], index: int, section: Section, report: Report) -> tuple[int, ...]:
+    """Absolute indices of the outputs a layer reads; -1 is the network's input."""
+    links = tuple(s + index if s < 0 else s for s in sources)
+    for link in links:
+        if not -1 <= link < index or (link < 0 < index):
+            there = f"it can read 0 to {index - 1}, or -1 to -{index} counted back" if index else \
+                "it is the first and can read only the input"
+            report.error(f"{section.where(_naming(section))} layer {index} reads layer {link}; {there}")
+            return ()
+    return links
+
+
+def _naming(section: Section) -> str | None:
+    return next((key for key in ("layers", "from") if key in section.lines), None)
+
+
+def _share(layer: Layer, index: int, stack: Sequence[tuple[Layer | None, Any]], section: Section,
+           report: Report) -> None:
+    at = getattr(layer.options, "share_index", NOT_SHARED)
+    if at == NOT_SHARED:
+        return
+    at = at + index if at < 0 else at
+    other = stack[at][0] if 0 <= at < index else None
+    if not isinstance(layer, Convolutional) or not isinstance(other, Convolutional):
+        report.error(f"{section.where('share_index')} share_index must name an earlier [{section.name}] layer. "
+                     f"Got {layer.options.share_index}")
+    else:
+        layer.share(other)
+
+
+def check(cfg: str | Path, *, settings: Iterable[str] = (),
+          strict: bool = False) -> tuple[Model | None, Report]:
+    """Read a cfg and infer every shape, without allocating weights -> the network (None if it cannot be built), and
+    the report with all errors and warnings."""
+    report = Report(strict)
+    try:
+        return load(cfg, settings=settings, strict=strict, allocate=False, report=report), report
+    except CfgError as error:
+        report.errors = list(error.messages)
+        return None, report
