@@ -14,7 +14,7 @@ from runner.ops.fast.infer import instructions
 from runner.ops.fast.infer.executor import Program
 from runner.ops.fast.infer.operators import Base
 from runner.ops.fast.simd import direct
-from runner.ops.fast.simd.gemm import LANES
+from runner.ops.fast.simd.isa import LANES
 from runner.ops.fast.simd.math import COMPILED_ACTIVATIONS, f4
 from runner.ops.fast.train import conv
 from runner.ops.inference_op import Layout, Shape, View

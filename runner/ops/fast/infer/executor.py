@@ -4,26 +4,20 @@ Nothing of Python stands between two steps.  Threads take the parts of a step fr
 all parts are done; who comes late finds the counters ahead and has less to do.  A value is computed in the same way
 whoever takes its part, so the results do not depend on the threads.
 """
-import platform
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from runner.ops import memory, parallel
 from runner.ops.fast.infer import instructions
 from runner.ops.fast.jit import compiled
 from runner.ops.fast.simd import direct
-from runner.ops.fast.simd.gemm import INDEX, SHORT, Writer
+from runner.ops.fast.simd.atomics import cpu_pause, fetch_add, load_acquire, yield_thread
 from runner.ops.fast.simd.math import f4
 
-PATIENCE = 2000     # looks at a counter before another process may have the core
-ON_X86 = platform.machine().lower() in ("x86_64", "amd64")
-POSIX = platform.system() != "Windows"
+SPIN_LIMIT = 2000     # polls of a counter before yielding to the scheduler
 
 
 class Program:
@@ -94,55 +88,13 @@ class Program:
         parallel.for_each(lambda i: work(table, m, given, spares[i], counters), threads)
 
 
-@intrinsic
-def take(typing: Any, counters: Any, index: Any) -> Any:
-    """counters[index]++, the value before: no two threads get the same."""
-    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = Writer(context, builder).pointer(signature.args[0], args[0], args[1])
-        return builder.atomic_rmw("add", place, INDEX(1), "seq_cst")
-    return types.int64(counters, types.intp), write
-
-
-@intrinsic
-def look(typing: Any, counters: Any, index: Any) -> Any:
-    """counters[index], and with it everything that was written before it was counted up."""
-    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = Writer(context, builder).pointer(signature.args[0], args[0], args[1])
-        return builder.load_atomic(place, "acquire", 8)
-    return types.int64(counters, types.intp), write
-
-
-@intrinsic
-def rest(typing: Any) -> Any:
-    """Tell the processor that this thread waits."""
-    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if ON_X86:
-            name, kind = "llvm.x86.sse2.pause", ir.FunctionType(ir.VoidType(), [])
-            function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
-            builder.call(function, [])
-        return context.get_dummy_value()
-    return types.void(), write
-
-
-@intrinsic
-def step_aside(typing: Any) -> Any:
-    """Let another thread have the core, if one waits for it."""
-    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if POSIX:
-            name, kind = "sched_yield", ir.FunctionType(SHORT, [])
-            function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
-            builder.call(function, [])
-        return context.get_dummy_value()
-    return types.void(), write
-
-
 @compiled
 def work(table, m, given, spare, counters):
     """Take part in all steps; counters (steps, 2): parts taken and parts done, from zero."""
     flat = counters.reshape(-1)
     for k in range(len(table)):
         s = table[k]
-        part = take(flat, 2 * k)
+        part = fetch_add(flat, 2 * k)
         while part < s.parts:
             kind = s.kind
             if kind == instructions.CONVOLVE:
@@ -175,11 +127,11 @@ def work(table, m, given, spare, counters):
                 instructions.do_tiles_in(s, part, m, spare)
             elif kind == instructions.TILES_OUT:
                 instructions.do_tiles_out(s, part, m, spare)
-            take(flat, 2 * k + 1)
-            part = take(flat, 2 * k)
-        looks = 0
-        while look(flat, 2 * k + 1) < s.parts:
-            looks += 1
-            rest()
-            if looks > PATIENCE:
-                step_aside()
+            fetch_add(flat, 2 * k + 1)
+            part = fetch_add(flat, 2 * k)
+        polls = 0
+        while load_acquire(flat, 2 * k + 1) < s.parts:
+            polls += 1
+            cpu_pause()
+            if polls > SPIN_LIMIT:
+                yield_thread()

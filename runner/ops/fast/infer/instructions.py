@@ -9,11 +9,10 @@ import numpy as np
 from runner.ops.fast.jit import compiled
 from runner.ops.fast.simd import direct
 from runner.ops.fast.simd.direct import run_tile, value
-from runner.ops.fast.simd.gemm import LANES
-from runner.ops.fast.simd.math import LOGISTIC, RECTIFIER, activate_run, f4
-from runner.ops.fast.simd.vectors import turn
-from runner.ops.fast.train.conv.winograd_transform import input_step, output_step
-from runner.ops.fast.train.softmax import softmax_rows
+from runner.ops.fast.simd.isa import LANES
+from runner.ops.fast.simd.math import LOGISTIC, RECTIFIER, activate_run, f4, softmax_rows
+from runner.ops.fast.simd.transform import input_transform, output_transform
+from runner.ops.fast.simd.transpose import transpose
 
 (CONVOLVE, SCALE, POOL, ADD, UPSAMPLE, MEAN, DENSE, SOFTMAX, PACK, UNPACK, COPY, WINOGRAD, TILES_IN,
  TILES_OUT, CURVED) = range(15)
@@ -235,7 +234,7 @@ def do_pack(s, part, m, given):
         line, q = y + r * s.y_row, 0
         if there == LANES:
             while q + LANES <= s.w:
-                turn(source, x + r * s.x_row + q, s.x_plane, m, line + q * LANES, LANES)
+                transpose(source, x + r * s.x_row + q, s.x_plane, m, line + q * LANES, LANES)
                 q += LANES
         elif block > 1:
             m[line:line + s.w * block] = f4(0)
@@ -256,7 +255,7 @@ def do_unpack(s, part, m):
         line, q = x + r * s.x_row, 0
         if there == LANES:
             while q + LANES <= s.w:
-                turn(m, line + q * LANES, LANES, m, y + r * s.y_row + q, s.y_plane)
+                transpose(m, line + q * LANES, LANES, m, y + r * s.y_row + q, s.y_plane)
                 q += LANES
         for one in range(there):
             for i in range(q, s.w):
@@ -304,7 +303,7 @@ def tiles_in(s, m, x, top, bottom, v, at, step, spare):
         y0 = 4 * ty - 1
         source = x + y0 * s.x_row - LANES
         if y0 + 5 <= s.x_h:
-            input_step(m, source, s.x_row, spare, 0, row, kept)
+            input_transform(m, source, s.x_row, spare, 0, row, kept)
         else:
             for i in range(6):
                 if y0 + i <= s.x_h:
@@ -312,10 +311,10 @@ def tiles_in(s, m, x, top, bottom, v, at, step, spare):
                                                                       source + i * s.x_row + kept * LANES]
                 else:
                     spare[e + i * row:e + i * row + kept * LANES] = f4(0)
-            input_step(spare, e, row, spare, 0, row, kept)
+            input_transform(spare, e, row, spare, 0, row, kept)
         for i in range(6):
             for t in range(s.across):
-                input_step(spare, i * row + 4 * t * LANES, LANES, v,
+                input_transform(spare, i * row + 4 * t * LANES, LANES, v,
                            at + 6 * i * step + ((ty - top) * s.across + t) * LANES, step, 1)
 
 
@@ -329,9 +328,9 @@ def tiles_out(s, m, v, at, step, y, top, bottom, biases, spare):
         for t in range(s.across):
             tile = at + ((ty - top) * s.across + t) * LANES
             for j in range(6):
-                output_step(v, tile + j * step, 6 * step, spare, j * LANES, 6 * LANES, 1)
+                output_transform(v, tile + j * step, 6 * step, spare, j * LANES, 6 * LANES, 1)
             for i in range(4):
-                output_step(spare, 6 * i * LANES, LANES, spare, full + i * row + 4 * t * LANES, LANES, 1)
+                output_transform(spare, 6 * i * LANES, LANES, spare, full + i * row + 4 * t * LANES, LANES, 1)
         for i in range(min(4, s.h - 4 * ty)):
             r = 4 * ty + i
             line = y + r * s.y_row

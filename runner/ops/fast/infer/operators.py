@@ -15,7 +15,7 @@ from runner.ops import memory, parallel
 from runner.ops.fast.infer import instructions
 from runner.ops.fast.infer.executor import Program
 from runner.ops.fast.simd import direct
-from runner.ops.fast.simd.gemm import LANES
+from runner.ops.fast.simd.isa import LANES
 from runner.ops.fast.simd.math import COMPILED_ACTIVATIONS, f4
 from runner.ops.inference_op import PLAIN, Layout, Shape, View
 

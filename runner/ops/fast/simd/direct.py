@@ -20,12 +20,13 @@ from numba import types
 from numba.extending import intrinsic
 
 from runner.ops.fast.jit import entry
-from runner.ops.fast.simd.gemm import FLOAT, INDEX, LANES, VECTOR, WIDE, ZERO, Writer
+from runner.ops.fast.simd.builder import FLOAT, INDEX, VECTOR, ZERO, Writer
+from runner.ops.fast.simd.isa import HAS_AVX512, LANES, TAP_VECTORS
 
-PIXELS = 14 if WIDE else 6              # of a tile with one or two registers a pixel
+PIXELS = 14 if HAS_AVX512 else 6              # of a tile with one or two registers a pixel
 FEWER = 6                               # of a tile with four
-STRIDED = 8 if WIDE else 6              # of a tile whose pixels do not lie side by side: each needs an address
-GROUP = 4 if WIDE else 2                # registers of channels a tile has at most
+STRIDED = 8 if HAS_AVX512 else 6              # of a tile whose pixels do not lie side by side: each needs an address
+GROUP = 4 if HAS_AVX512 else 2                # registers of channels a tile has at most
 LEAST = ir.Constant(VECTOR, [-math.inf] * LANES)
 
 WHOLE = types.int64
@@ -79,7 +80,7 @@ class _Case:
                    if self.op in ("convolve", "scale") else [])
         for p, step in enumerate(self.steps):
             place = b.add(step, c) if self.op == "convolve" else step
-            value = w.spread(base, place) if self.op == "convolve" else w.load(base, place)
+            value = w.broadcast(base, place) if self.op == "convolve" else w.load(base, place)
             for f in range(self.vectors):
                 last = sums[p * self.vectors + f]
                 if self.op == "largest":
@@ -100,9 +101,9 @@ def _make(op: str, cases: set[tuple[int, int]], step: int | None = None) -> Any:
             w = Writer(context, builder)
             pixels, vectors, x, x_step, taps, count, inner, weights, start, low, y, y_step, plane = args
             x, weights, start, y = (builder.inttoptr(at, FLOAT.as_pointer()) for at in (x, weights, start, y))
-            taps, lows = builder.inttoptr(taps, INDEX.as_pointer()), w.spread_value(low)
+            taps, lows = builder.inttoptr(taps, INDEX.as_pointer()), w.broadcast_value(low)
             end = builder.append_basic_block("end")
-            switch = builder.switch(w.at(vectors, pixels, 8), end)
+            switch = builder.switch(w.offset(vectors, pixels, 8), end)
             for p, f in sorted(cases):
                 block = builder.append_basic_block(f"tile{p}x{f}")
                 switch.add_case(INDEX(8 * p + f), block)
@@ -174,3 +175,24 @@ def largest(pixels, vectors, x, x_step, taps, count, inner, weights, start, low,
 def address(operation: Callable[..., None]) -> int:
     """Of one of the operations above: compiled at the first use, once for all who call it through `run_tile`."""
     return entry(operation, SIGNATURE)
+
+
+@intrinsic
+def accumulate_taps(typing: Any, a: Any, a0: Any, starts: Any, k: Any, b: Any, b0: Any, c: Any, c0: Any) -> Any:
+    """c (TAP_VECTORS vectors) = sum over k of a[a0 + k] b[b0 + starts[k]:]: a row of a plane (NCHW) under a filter."""
+    i = types.intp
+    signature = types.void(a, i, starts, i, b, i, c, i)
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        w, kinds = Writer(context, builder), signature.args
+        a, starts = w.pointer(kinds[0], args[0], args[1]), w.pointer(kinds[2], args[2], INDEX(0))
+        b, c = w.pointer(kinds[4], args[4], args[5]), w.pointer(kinds[6], args[6], args[7])
+
+        def body(i: Any, sums: list[Any]) -> list[Any]:
+            factor, start = w.broadcast(a, i), builder.load(builder.gep(starts, [i]))
+            return [w.multiply_add(factor, w.load(b, builder.add(start, INDEX(v * LANES))), sums[v])
+                    for v in range(TAP_VECTORS)]
+        for v, value in enumerate(w.loop(args[3], TAP_VECTORS, body)):
+            w.store(value, c, INDEX(v * LANES))
+        return context.get_dummy_value()
+    return signature, write

@@ -161,3 +161,20 @@ def slope_run(code, alpha, beta, at, dy, dx):
             t = tanh(v * (f4(GELU_A) + f4(GELU_B) * square))
             dx[i] = dy[i] * (f4(.5) * (f4(1) + t)
                              + f4(.5) * v * (f4(1) - t * t) * (f4(GELU_A) + f4(3 * GELU_B) * square))
+
+
+@compiled
+def softmax_rows(x, y, factor):
+    """y = exp(factor x) / sum, of each row; the largest is subtracted first, so that nothing overflows."""
+    for row in range(len(x)):
+        values, out = x[row], y[row]
+        most, total = values[0] * factor, f4(0)
+        for i in range(values.size):
+            most = max(most, values[i] * factor)
+        for i in range(values.size):
+            d = values[i] * factor - most
+            out[i] = exp(d) if d > -87 else f4(0)       # below, exp gives what it gives at -87
+        for i in range(values.size):
+            total += out[i]
+        for i in range(values.size):
+            out[i] /= total

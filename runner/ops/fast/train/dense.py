@@ -20,9 +20,12 @@ from runner.ops.dense import dense_input_gradient as reference_input_gradient
 from runner.ops.dense import dense_weight_gradient as reference_weight_gradient
 from runner.ops.fast.infer import operators
 from runner.ops.fast.jit import compiled
-from runner.ops.fast.simd.gemm import LANES, ROWS, move, tile1, tile2, tile3
+from runner.ops.fast.simd.copy import copy, prefetch
+from runner.ops.fast.simd.dot import DOT_OUTPUTS, row_dots, row_sums
+from runner.ops.fast.simd.gemm import gemm_packed1, gemm_packed2, gemm_packed3
+from runner.ops.fast.simd.isa import LANES, MR
 from runner.ops.fast.simd.math import COMPILED_ACTIVATIONS, f4
-from runner.ops.fast.simd.vectors import TRIPLE, ask, row_dots, row_sums, turn
+from runner.ops.fast.simd.transpose import transpose
 
 Array = np.ndarray
 FEW = 32            # rows up to which W is not packed, going forward
@@ -36,9 +39,9 @@ STRIPS = 6          # strips that are packed together
 PANELS = 8          # panels a strip meets while it is in the cache
 SOON = 8            # rows that are asked for before they are packed
 
-dots8, dots4, dots2, dots1 = (row_dots(min(rows, ROWS)) for rows in (8, 4, 2, 1))
-wide8, wide4, wide2, wide1 = (row_sums(min(rows, ROWS), 3) for rows in (8, 4, 2, 1))
-slim8, slim4, slim2, slim1 = (row_sums(min(rows, ROWS), 1) for rows in (8, 4, 2, 1))
+dots8, dots4, dots2, dots1 = (row_dots(min(rows, MR)) for rows in (8, 4, 2, 1))
+wide8, wide4, wide2, wide1 = (row_sums(min(rows, MR), 3) for rows in (8, 4, 2, 1))
+slim8, slim4, slim2, slim1 = (row_sums(min(rows, MR), 1) for rows in (8, 4, 2, 1))
 
 
 def dense(x: Array, weights: Array, alone: bool = False) -> Array:
@@ -78,8 +81,8 @@ def dense_weight_gradient(dy: Array, x: Array, total: Array | None = None) -> Ar
         return reference_weight_gradient(dy, x, total)
     add, (n, outputs), inputs = total is not None, dy.shape, x.shape[1]
     dw = memory.empty((outputs, inputs), f4) if total is None else total
-    count = -(-outputs // ROWS)
-    panels, strips = memory.empty((count, n, ROWS), f4), memory.empty((-(-inputs // STRIP), n, STRIP), f4)
+    count = -(-outputs // MR)
+    panels, strips = memory.empty((count, n, MR), f4), memory.empty((-(-inputs // STRIP), n, STRIP), f4)
     work = n * dw.size
     _share(lambda first, last: _pack_strips(x, strips, first, last), len(strips), 1, work if n > FEW_BACK else 0)
     _share(lambda first, last: _gradient(dy, panels, strips, dw, first, last, add), count, 1, work)
@@ -97,7 +100,7 @@ def _outputs(x: Array, weights: Array, y: Array, alone: bool) -> Array:
     """y = x W^T."""
     work = len(x) * weights.size
     if alone or len(x) <= FEW:
-        _share(lambda first, last: _dots(x, weights, y, first, last), len(weights), TRIPLE, work)
+        _share(lambda first, last: _dots(x, weights, y, first, last), len(weights), DOT_OUTPUTS, work)
     else:
         _share(lambda first, last: _forward(x, weights, y, first, last), len(weights), STRIP, work)
     return y
@@ -120,8 +123,8 @@ def _dots(x, w, y, begin, end):
     """y[:, begin:end] = x w[begin:end]^T."""
     n, k = x.shape
     flat_x, flat_w, flat_y, vectors, every = x.reshape(-1), w.reshape(-1), y.reshape(-1), k // LANES, y.shape[1]
-    near = max(1, NEAR // k // TRIPLE) * TRIPLE
-    if vectors == 0 or end - begin < TRIPLE:
+    near = max(1, NEAR // k // DOT_OUTPUTS) * DOT_OUTPUTS
+    if vectors == 0 or end - begin < DOT_OUTPUTS:
         for r in range(n):
             for j in range(begin, end):
                 y[r, j] = _dot(x[r], w[j])
@@ -131,9 +134,9 @@ def _dots(x, w, y, begin, end):
         r = 0
         while r < n:
             left = n - r
-            for place in range(start, stop, TRIPLE):
-                j = min(place, end - TRIPLE)
-                if left >= 8 and ROWS == 8:
+            for place in range(start, stop, DOT_OUTPUTS):
+                j = min(place, end - DOT_OUTPUTS)
+                if left >= 8 and MR == 8:
                     dots8(flat_w, j * k, k, flat_x, r * k, k, vectors, flat_y, r * every + j, every)
                 elif left >= 4:
                     dots4(flat_w, j * k, k, flat_x, r * k, k, vectors, flat_y, r * every + j, every)
@@ -141,10 +144,10 @@ def _dots(x, w, y, begin, end):
                     dots2(flat_w, j * k, k, flat_x, r * k, k, vectors, flat_y, r * every + j, every)
                 else:
                     dots1(flat_w, j * k, k, flat_x, r * k, k, vectors, flat_y, r * every + j, every)
-            r += 8 if left >= 8 and ROWS == 8 else 4 if left >= 4 else 2 if left >= 2 else 1
+            r += 8 if left >= 8 and MR == 8 else 4 if left >= 4 else 2 if left >= 2 else 1
         if vectors * LANES < k:
             for r in range(n):
-                for j in range(min(start, end - TRIPLE), stop):
+                for j in range(min(start, end - DOT_OUTPUTS), stop):
                     y[r, j] += _dot(x[r, vectors * LANES:], w[j, vectors * LANES:])
 
 
@@ -168,7 +171,7 @@ def _sums(dy, w, dx, begin, end):
         while r < n:
             left, at = n - r, r * outputs + o
             for j in range(begin, whole - 2 * LANES, STRIP):
-                if left >= 8 and ROWS == 8:
+                if left >= 8 and MR == 8:
                     wide8(flat_y, at, outputs, flat_w, o * k + j, k, depth, flat_x, r * k + j, k, add)
                 elif left >= 4:
                     wide4(flat_y, at, outputs, flat_w, o * k + j, k, depth, flat_x, r * k + j, k, add)
@@ -177,7 +180,7 @@ def _sums(dy, w, dx, begin, end):
                 else:
                     wide1(flat_y, at, outputs, flat_w, o * k + j, k, depth, flat_x, r * k + j, k, add)
             for j in range(begin + (whole - begin) // STRIP * STRIP, whole, LANES):
-                if left >= 8 and ROWS == 8:
+                if left >= 8 and MR == 8:
                     slim8(flat_y, at, outputs, flat_w, o * k + j, k, depth, flat_x, r * k + j, k, add)
                 elif left >= 4:
                     slim4(flat_y, at, outputs, flat_w, o * k + j, k, depth, flat_x, r * k + j, k, add)
@@ -185,7 +188,7 @@ def _sums(dy, w, dx, begin, end):
                     slim2(flat_y, at, outputs, flat_w, o * k + j, k, depth, flat_x, r * k + j, k, add)
                 else:
                     slim1(flat_y, at, outputs, flat_w, o * k + j, k, depth, flat_x, r * k + j, k, add)
-            r += 8 if left >= 8 and ROWS == 8 else 4 if left >= 4 else 2 if left >= 2 else 1
+            r += 8 if left >= 8 and MR == 8 else 4 if left >= 4 else 2 if left >= 2 else 1
     for r in range(n if whole < end else 0):
         rest = dx[r, whole:end]
         rest[:] = 0
@@ -199,7 +202,7 @@ def _sums(dy, w, dx, begin, end):
 def _forward(x, w, y, begin, end):
     """y[:, begin:end] = x w[begin:end]^T."""
     k = w.shape[1]
-    strip, spare = np.empty(LONG * STRIP, f4), np.empty(ROWS * LANES, f4)
+    strip, spare = np.empty(LONG * STRIP, f4), np.empty(MR * LANES, f4)
     for j in range(begin, end, STRIP):
         for i in range(0, k, LONG):
             long, columns = min(LONG, k - i), min(STRIP, end - j)
@@ -214,7 +217,7 @@ def _meet(x, i, strip, at, long, y, j, columns, spare, add):
     r = 0
     while r < n:
         left, from_x, to_y, done = n - r, r * ldx + i, r * ldy + j, 0
-        height = 8 if left >= 8 and ROWS == 8 else 4 if left >= 4 else 2 if left >= 2 else 1
+        height = 8 if left >= 8 and MR == 8 else 4 if left >= 4 else 2 if left >= 2 else 1
         if columns == STRIP:
             done = STRIP
             if height == 8:
@@ -253,7 +256,7 @@ def _turned(w, j, columns, i, long, strip):
         flat, k = w.reshape(-1), w.shape[1]
         for q in range(0, long, LANES):
             for c in range(0, STRIP, LANES):
-                turn(flat, (j + c) * k + i + q, k, strip, q * STRIP + c, STRIP)
+                transpose(flat, (j + c) * k + i + q, k, strip, q * STRIP + c, STRIP)
         return
     strip[:] = 0
     for c in range(columns):
@@ -265,14 +268,14 @@ def _turned(w, j, columns, i, long, strip):
 def _back(dy, w, dx, begin, end):
     """dx[:, begin:end] = dy w[:, begin:end]."""
     (outputs, k), flat = w.shape, w.reshape(-1)
-    strips, spare = np.empty(STRIPS * LONG * STRIP, f4), np.empty(ROWS * LANES, f4)
+    strips, spare = np.empty(STRIPS * LONG * STRIP, f4), np.empty(MR * LANES, f4)
     for first in range(begin, end, STRIPS * STRIP):
         last = min(first + STRIPS * STRIP, end)
         vectors = (last - first + LANES - 1) // LANES
         for o in range(0, outputs, LONG):
             long = min(LONG, outputs - o)
             for q in range(long):
-                ask(flat, min(o + q + SOON, outputs - 1) * k + first, vectors)
+                prefetch(flat, min(o + q + SOON, outputs - 1) * k + first, vectors)
                 _deal(flat, (o + q) * k + first, last - first, strips, q * STRIP, LONG * STRIP)
             for j in range(first, last, STRIP):
                 _meet(dy, o, strips, (j - first) * LONG, long, dx, j, min(STRIP, last - j), spare, o)
@@ -282,7 +285,7 @@ def _back(dy, w, dx, begin, end):
 def _deal(a, a0, count, strips, at, every):
     """`count` values from a[a0] on, STRIP of them to each strip; zeros fill the last."""
     for first in range(0, count - STRIP + 1, STRIP):
-        move(a, a0 + first, strips, at, 3)
+        copy(a, a0 + first, strips, at, 3)
         at += every
     rest = count % STRIP
     if rest:
@@ -302,16 +305,16 @@ def _pack_strips(x, strips, begin, end):
 
 @compiled
 def _gradient(dy, panels, strips, dw, begin, end, add):
-    """dw = or += dy^T x, the panels begin ... end of it; x in strips, dy packed here (outputs / ROWS, n, ROWS)."""
+    """dw = or += dy^T x, the panels begin ... end of it; x in strips, dy packed here (outputs / MR, n, MR)."""
     (n, outputs), inputs, flat_dw = dy.shape, dw.shape[1], dw.reshape(-1)
-    flat, flat_strips, spare = panels.reshape(-1), strips.reshape(-1), np.empty(ROWS * STRIP, f4)
+    flat, flat_strips, spare = panels.reshape(-1), strips.reshape(-1), np.empty(MR * STRIP, f4)
     for p in range(begin, end):
-        first, rows, panel = p * ROWS, min(ROWS, outputs - p * ROWS), panels[p]
-        for i in range(n if rows == ROWS else 0):
-            for m in range(ROWS):
+        first, rows, panel = p * MR, min(MR, outputs - p * MR), panels[p]
+        for i in range(n if rows == MR else 0):
+            for m in range(MR):
                 panel[i, m] = dy[i, first + m]
-        for i in range(n if rows < ROWS else 0):
-            for m in range(ROWS):
+        for i in range(n if rows < MR else 0):
+            for m in range(MR):
                 panel[i, m] = dy[i, first + m] if m < rows else f4(0)
     for block in range(begin, end, PANELS):
         stop = min(block + PANELS, end)
@@ -320,15 +323,16 @@ def _gradient(dy, panels, strips, dw, begin, end, add):
             for s in range(len(strips)):
                 columns = min(STRIP, inputs - s * STRIP)
                 for p in range(block, stop):
-                    rows, panel, strip = min(ROWS, outputs - p * ROWS), (p * n + i) * ROWS, (s * n + i) * STRIP
-                    if rows < ROWS or columns < STRIP:
-                        _tile(flat, panel, flat_strips, strip, long, dw, p * ROWS, rows, s * STRIP, columns, spare,
+                    rows, panel, strip = min(MR, outputs - p * MR), (p * n + i) * MR, (s * n + i) * STRIP
+                    if rows < MR or columns < STRIP:
+                        _tile(flat, panel, flat_strips, strip, long, dw, p * MR, rows, s * STRIP, columns, spare,
                               add or i > 0)
                         continue
-                    place = p * ROWS * inputs + s * STRIP
-                    for m in range(ROWS):       # what is added to comes from far away
-                        ask(flat_dw, place + m * inputs, 3)
-                    tile3(flat, panel, flat_strips, strip, STRIP, long, flat_dw, place, inputs, 1 if add or i else 0)
+                    place = p * MR * inputs + s * STRIP
+                    for m in range(MR):       # what is added to comes from far away
+                        prefetch(flat_dw, place + m * inputs, 3)
+                    gemm_packed3(flat, panel, flat_strips, strip, STRIP, long, flat_dw, place, inputs,
+                                 1 if add or i else 0)
 
 
 @compiled
@@ -336,13 +340,13 @@ def _tile(a, a0, b, b0, k, c, row, rows, column, columns, spare, add):
     """c[row:, column:] (rows, columns) = or, if add, += the sum over k of a[k, row] b[k, column], at the edges of c."""
     flat, every, more = c.reshape(-1), c.shape[1], 1 if add else 0
     place = row * every + column
-    if rows == ROWS and columns == 2 * LANES:
-        tile2(a, a0, b, b0, STRIP, k, flat, place, every, more)
+    if rows == MR and columns == 2 * LANES:
+        gemm_packed2(a, a0, b, b0, STRIP, k, flat, place, every, more)
         return
-    if rows == ROWS and columns == LANES:
-        tile1(a, a0, b, b0, STRIP, k, flat, place, every, more)
+    if rows == MR and columns == LANES:
+        gemm_packed1(a, a0, b, b0, STRIP, k, flat, place, every, more)
         return
-    tile3(a, a0, b, b0, STRIP, k, spare, 0, STRIP, 0)
+    gemm_packed3(a, a0, b, b0, STRIP, k, spare, 0, STRIP, 0)
     for m in range(rows):
         into, sums = c[row + m, column:column + columns], spare[m * STRIP:m * STRIP + columns]
         for j in range(columns):

@@ -4,9 +4,9 @@ import numpy as np
 from runner.ops import memory, parallel
 from runner.ops import pool as reference
 from runner.ops.fast.jit import compiled
-from runner.ops.fast.simd.gemm import LANES
+from runner.ops.fast.simd.isa import LANES
 from runner.ops.fast.simd.math import f4
-from runner.ops.fast.simd.vectors import pool, pool_indexed, unpool
+from runner.ops.fast.simd.pool import maxpool_2x2, maxpool_2x2_backward, maxpool_2x2_indexed
 from runner.ops.pool import Pair, pool_out
 
 
@@ -102,9 +102,9 @@ def _side_by_side(x, y, index, indexed):
             at = row * ow + q
             if lower + 2 * q + 2 * LANES <= flat.size and at + LANES <= out.size:
                 if indexed:
-                    pool_indexed(flat, upper + 2 * q, lower + 2 * q, out, winners, at)
+                    maxpool_2x2_indexed(flat, upper + 2 * q, lower + 2 * q, out, winners, at)
                 else:
-                    pool(flat, upper + 2 * q, lower + 2 * q, out, winners, at)
+                    maxpool_2x2(flat, upper + 2 * q, lower + 2 * q, out, winners, at)
                 continue
             for j in range(q, min(q + LANES, ow)):
                 best, cell = flat[upper + 2 * j], 0
@@ -160,7 +160,7 @@ def _maxpool_backward(dy, index, dx, size, down, across, before):
                 at, upper = row * ow + q, 2 * (2 * row * ow + q)
                 lower = upper + 2 * ow
                 if lower + 2 * LANES <= out.size and at + LANES <= grads.size:
-                    unpool(grads, winners, at, out, upper, lower)
+                    maxpool_2x2_backward(grads, winners, at, out, upper, lower)
                     continue
                 for j in range(min(LANES, ow - q)):
                     for k in range(4):

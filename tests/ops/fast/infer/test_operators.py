@@ -8,7 +8,7 @@ from runner import ops
 from runner.ops import inference_op, parallel
 from runner.ops.fast.infer import conv, operators
 from runner.ops.fast.infer.executor import Program
-from runner.ops.fast.simd.gemm import LANES
+from runner.ops.fast.simd.isa import LANES
 
 CONV, ACT = ops.REFERENCE["conv2d"], ops.REFERENCE["activate"]
 

@@ -9,13 +9,16 @@ import numpy as np
 
 from runner.ops import parallel
 from runner.ops.fast.jit import compiled
-from runner.ops.fast.simd.gemm import LANES, WINDOW, copy_rows, copy_run, shifted1, shifted5, shifted9, window
+from runner.ops.fast.simd.copy import copy_rows, copy_run
+from runner.ops.fast.simd.direct import accumulate_taps
+from runner.ops.fast.simd.dot import correlate1, correlate5, correlate9
+from runner.ops.fast.simd.isa import LANES, TAP_VECTORS
 from runner.ops.fast.simd.math import f4
-from runner.ops.fast.simd.vectors import join
+from runner.ops.fast.simd.transpose import interleave
 from runner.ops.fast.train.conv.im2col import pixel_pairs, pixels
 
 Array = np.ndarray
-STEP = WINDOW * LANES
+STEP = TAP_VECTORS * LANES
 FLUSH = 4096        # points summed up in vectors before their lanes are
 
 
@@ -121,7 +124,7 @@ def _depthwise(x, taps, sy, sx, weights, y, first, last):
         if f % each == 0 or i == first:
             _sort(x, n, f // each, y0, x0, sy, sx, tall, pitch, sorted_)
         for q in range(0, points, STEP):
-            window(flat, f * depth, starts, depth, sorted_, q, sums, q)
+            accumulate_taps(flat, f * depth, starts, depth, sorted_, q, sums, q)
         copy_rows(sums, 0, pitch, out, i * gh * gw, gw, gh, gw)
 
 
@@ -143,9 +146,9 @@ def _gradient(dy, starts, counts, y0, x0, tall, pitch, weights, dx, sy, sx, firs
                     continue
                 for q in range(0, points, STEP):
                     if f == k * fan:
-                        window(weights, row, shifts, count, sorted_, q, sums, p * points + q)
+                        accumulate_taps(weights, row, shifts, count, sorted_, q, sums, p * points + q)
                         continue
-                    window(weights, row, shifts, count, sorted_, q, more, 0)
+                    accumulate_taps(weights, row, shifts, count, sorted_, q, more, 0)
                     for j in range(STEP):
                         sums[p * points + q + j] += more[j]
         for r in range(h):
@@ -155,7 +158,7 @@ def _gradient(dy, starts, counts, y0, x0, tall, pitch, weights, dx, sy, sx, firs
             elif sx == 2 and w >= 2 * LANES:
                 for q in range(0, w // 2, LANES):
                     at = min(q, w // 2 - LANES)
-                    join(sums, source + at, source + points + at, out, into + 2 * at)
+                    interleave(sums, source + at, source + points + at, out, into + 2 * at)
                 if w % 2:
                     out[into + w - 1] = sums[source + w // 2]
             else:
@@ -182,13 +185,13 @@ def _weights(dy, x, taps, sy, sx, dweights, first, last):
                 t = 0
                 while t < depth:
                     if t + 9 <= depth and depth != 25:
-                        shifted9(grad, 0, starts, t, sorted_, 0, vectors, part, t * LANES)
+                        correlate9(grad, 0, starts, t, sorted_, 0, vectors, part, t * LANES)
                         t += 9
                     elif t + 5 <= depth:
-                        shifted5(grad, 0, starts, t, sorted_, 0, vectors, part, t * LANES)
+                        correlate5(grad, 0, starts, t, sorted_, 0, vectors, part, t * LANES)
                         t += 5
                     else:
-                        shifted1(grad, 0, starts, t, sorted_, 0, vectors, part, t * LANES)
+                        correlate1(grad, 0, starts, t, sorted_, 0, vectors, part, t * LANES)
                         t += 1
             waiting += vectors * LANES
             if waiting >= FLUSH or n == len(x) - 1:

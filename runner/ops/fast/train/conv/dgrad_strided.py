@@ -8,9 +8,9 @@ import numpy as np
 
 from runner.ops import parallel
 from runner.ops.fast.jit import compiled
-from runner.ops.fast.simd.gemm import LANES, ROWS
+from runner.ops.fast.simd.isa import LANES, MR
 from runner.ops.fast.simd.math import f4
-from runner.ops.fast.simd.vectors import join
+from runner.ops.fast.simd.transpose import interleave
 from runner.ops.fast.train.conv.im2col import gather, lines_size, runs_of
 from runner.ops.fast.train.conv.implicit_gemm import multiply, scratch
 
@@ -24,20 +24,20 @@ def data_gradient(dy: Array, dx: Array, weights: Array, stride: tuple[int, int],
                   dilation: int, groups: int) -> None:
     """dy (n, f, oh, ow), weights (f, c / groups, kh, kw) -> dx (n, c, h, w)."""
     (f, channels, kh, kw), (n, _, h, w) = weights.shape, dx.shape
-    (sy, sx), filters, panels = stride, f // groups, -(-channels // ROWS)
+    (sy, sx), filters, panels = stride, f // groups, -(-channels // MR)
     grid = -(-h // sy), -(-w // sx)
     places = [(i * dilation - padding[0], j * dilation - padding[1]) for i in range(kh) for j in range(kw)]
     taps = np.array(sorted({(-(i // sy), -(j // sx)) for i, j in places}))
     number = {tuple(tap): k for k, tap in enumerate(taps.tolist())}
     # of every tap of the kernel: the remainder it belongs to, and which of `taps` it is
     plan = np.array([(i % sy * sx + j % sx, number[-(i // sy), -(j // sx)]) for i, j in places])
-    packed = np.empty((groups, kh * kw, panels, filters, ROWS), f4)
+    packed = np.empty((groups, kh * kw, panels, filters, MR), f4)
     flat = weights.reshape(f, channels, kh * kw)
     parallel.for_each(lambda g: _pack(flat, g, packed[g]), groups)
     points = n * grid[0] * grid[1]
     columns = min(COLUMNS, -(-points // LANES) * LANES)
     blocks = -(-points // columns)
-    each = min(panels, max(1, RESULTS // (sy * sx * ROWS * columns)))
+    each = min(panels, max(1, RESULTS // (sy * sx * MR * columns)))
     if groups * blocks * -(-panels // each) < 4 * parallel.threads():
         each = max(1, each // 2)
     shares, some = -(-panels // each), max(1, DEPTH // len(taps))
@@ -46,7 +46,7 @@ def data_gradient(dy: Array, dx: Array, weights: Array, stride: tuple[int, int],
         group, i = divmod(i, blocks * shares)
         block, share = divmod(i, shares)
         first, last = share * each, min((share + 1) * each, panels)
-        size = (some * len(taps) + sy * sx * each * ROWS) * columns + 3 * LANES
+        size = (some * len(taps) + sy * sx * each * MR) * columns + 3 * LANES
         _gradient(dy, group * filters, filters, taps, plan, *grid, block * columns,
                   min((block + 1) * columns, points), columns, some, packed[group], first, last, channels,
                   group * channels, dx, sy, sx, scratch(size))
@@ -55,17 +55,17 @@ def data_gradient(dy: Array, dx: Array, weights: Array, stride: tuple[int, int],
 
 @compiled
 def _pack(weights, group, packed):
-    """weights (f, c, t) -> packed (t, panels of c, f of a group, ROWS)."""
+    """weights (f, c, t) -> packed (t, panels of c, f of a group, MR)."""
     taps, panels, filters, _ = packed.shape
     c = weights.shape[1]
     flat, out = weights.reshape(-1), packed.reshape(-1)
     for p in range(panels):
         for f in range(filters):
-            start = ((group * filters + f) * c + p * ROWS) * taps
-            for m in range(ROWS):
+            start = ((group * filters + f) * c + p * MR) * taps
+            for m in range(MR):
                 for t in range(taps):
-                    value = flat[start + m * taps + t] if p * ROWS + m < c else f4(0)
-                    out[((t * panels + p) * filters + f) * ROWS + m] = value
+                    value = flat[start + m * taps + t] if p * MR + m < c else f4(0)
+                    out[((t * panels + p) * filters + f) * MR + m] = value
 
 
 @compiled
@@ -76,21 +76,21 @@ def _gradient(dy, f0, filters, taps, plan, gh, gw, q0, q1, ldb, some, packed, fi
     panels, h, w = packed.shape[1], dx.shape[2], dx.shape[3]
     b, c = buffer[:some * depth * ldb + LANES], buffer[some * depth * ldb + LANES:]
     lines, width = np.empty(lines_size(taps, 1, 1, gw, runs), f4), q1 - q0
-    part = (last - first) * ROWS * ldb
+    part = (last - first) * MR * ldb
     begun = np.zeros(sy * sx, np.int64)
     for k in range(0, filters, some):
         end = min(k + some, filters)
         gather(dy, f0 + k, f0 + end, taps, 1, 1, gw, runs, b, ldb, lines)
         for t in range(len(plan)):
             phase = plan[t, 0]
-            multiply(flat, ((t * panels + first) * filters + k) * ROWS, filters * ROWS, last - first, end - k, b,
+            multiply(flat, ((t * panels + first) * filters + k) * MR, filters * MR, last - first, end - k, b,
                      plan[t, 1] * ldb, width, depth * ldb, c, phase * part, ldb, begun[phase])
             begun[phase] = 1
     for phase in range(sy * sx):
         if not begun[phase]:
             c[phase * part:(phase + 1) * part] = 0
-    for channel in range(first * ROWS, min(last * ROWS, channels)):
-        row = (channel - first * ROWS) * ldb
+    for channel in range(first * MR, min(last * MR, channels)):
+        row = (channel - first * MR) * ldb
         for down in range(sy):
             at = down * sx * part + row
             for r in range(len(runs)):
@@ -103,7 +103,7 @@ def _gradient(dy, f0, filters, taps, plan, gh, gw, q0, q1, ldb, some, packed, fi
                         whole = count // 2
                         for q in range(0, whole, LANES):
                             i = min(q, whole - LANES)
-                            join(c, at + i, at + part + i, out, into + 2 * i)
+                            interleave(c, at + i, at + part + i, out, into + 2 * i)
                     for q in range(whole * 2, count):
                         out[into + q] = c[at + q % sx * part + q // sx]
                 at += length

@@ -2,9 +2,10 @@
 import numpy as np
 
 from runner.ops.fast.jit import compiled, inlined
-from runner.ops.fast.simd.gemm import LANES, copy_run, move
+from runner.ops.fast.simd.copy import copy, copy_run
+from runner.ops.fast.simd.isa import LANES
 from runner.ops.fast.simd.math import f4
-from runner.ops.fast.simd.vectors import split
+from runner.ops.fast.simd.transpose import deinterleave
 
 
 @compiled
@@ -97,7 +98,7 @@ def gather(x, first, last, taps, sy, sx, gw, runs, b, ldb, lines):
         for t in range(depth):
             at, shift = row * ldb, shifts[t]
             for r in range(count):
-                move(lines, begin[r] + shift, b, at, vectors[r])
+                copy(lines, begin[r] + shift, b, at, vectors[r])
                 at += runs[r, 3]
             for i in range(at, row * ldb + ready):
                 b[i] = f4(0)
@@ -132,7 +133,7 @@ def pixel_pairs(flat, begin, w, start, lines, even, odd, pitch):
     if high - low >= LANES:
         for q in range(low, high, LANES):
             at = min(q, high - LANES)
-            split(flat, begin + 2 * at, lines, even + at, odd + at)
+            deinterleave(flat, begin + 2 * at, lines, even + at, odd + at)
     else:
         for i in range(low, high):
             lines[even + i], lines[odd + i] = flat[begin + 2 * i], flat[begin + 2 * i + 1]

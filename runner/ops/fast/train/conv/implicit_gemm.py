@@ -11,8 +11,11 @@ import numpy as np
 
 from runner.ops import parallel
 from runner.ops.fast.jit import compiled
-from runner.ops.fast.simd.gemm import LANES, ROWS, copy_run, interleave, tile1, tile2, tile3
+from runner.ops.fast.simd.copy import copy_run
+from runner.ops.fast.simd.gemm import gemm_packed1, gemm_packed2, gemm_packed3
+from runner.ops.fast.simd.isa import LANES, MR
 from runner.ops.fast.simd.math import f4
+from runner.ops.fast.simd.transpose import pack_rows
 from runner.ops.fast.train.conv.im2col import gather, lines_size, runs_of
 
 Array = np.ndarray
@@ -37,17 +40,17 @@ def scratch(size: int) -> Array:
 
 
 def pack(matrix: Array) -> Array:
-    """(f, k) -> (panels, k, ROWS): what `multiply` takes; zeros fill the last panel."""
+    """(f, k) -> (panels, k, MR): what `multiply` takes; zeros fill the last panel."""
     f, k = matrix.shape
-    panels = np.empty((-(-f // ROWS), k, ROWS), f4)
-    parallel.for_blocks(lambda i: _pack(matrix, panels, i.start, i.stop), len(panels), k * ROWS)
+    panels = np.empty((-(-f // MR), k, MR), f4)
+    parallel.for_blocks(lambda i: _pack(matrix, panels, i.start, i.stop), len(panels), k * MR)
     return panels
 
 
 def pack_turned(weights: Array, group: int, groups: int, chosen: Array) -> Array:
     """weights (f, c, t) -> the panels of (c, f t) of one group and the chosen taps: what the data gradient takes."""
     filters, c, _ = weights.shape
-    panels = np.empty((-(-c // ROWS), filters // groups * len(chosen), ROWS), f4)
+    panels = np.empty((-(-c // MR), filters // groups * len(chosen), MR), f4)
     parallel.for_blocks(lambda i: _pack_turned(weights, group, groups, chosen, panels, i.start, i.stop), len(panels),
                         panels[0].size)
     return panels
@@ -62,9 +65,9 @@ def product(x: Array, taps: Array, step: tuple[int, int], grid: tuple[int, int],
     groups, filters, channels = len(weights), y.shape[1] // len(weights), x.shape[1] // len(weights)
     points, threads = len(x) * grid[0] * grid[1], parallel.threads()
     panels, k = weights[0].shape[:2]
-    each = min(panels, FILTERS // ROWS)
+    each = min(panels, FILTERS // MR)
     rows = min(max(1, DEPTH // len(taps)) * len(taps), k)
-    columns = min(max(COLUMNS, AREA // (rows + each * ROWS) // COLUMNS * COLUMNS), WIDEST, -(-points // LANES) * LANES)
+    columns = min(max(COLUMNS, AREA // (rows + each * MR) // COLUMNS * COLUMNS), WIDEST, -(-points // LANES) * LANES)
     if groups * points < 4 * threads * columns:     # few blocks: smaller ones, so that all threads have work
         columns = min(columns, COLUMNS)
     blocks, shares = -(-points // columns), -(-panels // each)
@@ -80,7 +83,7 @@ def product(x: Array, taps: Array, step: tuple[int, int], grid: tuple[int, int],
         first, last = share * each, min((share + 1) * each, panels)
         _products(x, group * channels, channels, taps, *step, *grid, piece * some, min((piece + 1) * some, blocks),
                   columns, points, rows, weights[group], first, last, filters, group * filters, y,
-                  scratch((rows + each * ROWS) * columns + 2 * LANES))
+                  scratch((rows + each * MR) * columns + 2 * LANES))
     parallel.for_each(work, groups * pieces * shares)
 
 
@@ -89,14 +92,14 @@ def _pack(matrix, panels, first, last):
     f, k = matrix.shape
     flat, out = matrix.reshape(-1), panels.reshape(-1)
     for p in range(first, last):
-        there, done = min(ROWS, f - p * ROWS), 0
-        if there == ROWS:
+        there, done = min(MR, f - p * MR), 0
+        if there == MR:
             done = k // LANES * LANES
             for i in range(0, done, LANES):
-                interleave(flat, p * ROWS * k + i, k, out, (p * k + i) * ROWS)
+                pack_rows(flat, p * MR * k + i, k, out, (p * k + i) * MR)
         for i in range(done, k):
-            for m in range(ROWS):
-                panels[p, i, m] = matrix[p * ROWS + m, i] if m < there else f4(0)
+            for m in range(MR):
+                panels[p, i, m] = matrix[p * MR + m, i] if m < there else f4(0)
 
 
 @compiled
@@ -105,30 +108,30 @@ def _pack_turned(weights, group, groups, chosen, panels, first, last):
     filters, c, depth = weights.shape[0] // groups, weights.shape[1], weights.shape[2]
     flat, out = weights.reshape(-1), panels.reshape(-1)
     for p in range(first, last):
-        there, at = min(ROWS, c - p * ROWS), p * ROWS * filters * len(chosen)
+        there, at = min(MR, c - p * MR), p * MR * filters * len(chosen)
         for f in range(filters):
-            start = ((group * filters + f) * c + p * ROWS) * depth
+            start = ((group * filters + f) * c + p * MR) * depth
             for tap in chosen:
                 for m in range(there):
                     out[at + m] = flat[start + m * depth + tap]
-                for m in range(there, ROWS):
+                for m in range(there, MR):
                     out[at + m] = f4(0)
-                at += ROWS
+                at += MR
 
 
 @compiled
 def multiply(a, a0, lda, panels, k, b, b0, columns, ldb, c, c0, ldc, add):
-    """c (panels ROWS, columns) = or += A b; A's panels lie lda apart; columns are rounded up to whole vectors."""
+    """c (panels MR, columns) = or += A b; A's panels lie lda apart; columns are rounded up to whole vectors."""
     for j in range(0, columns, 3 * LANES):
         left = columns - j
         for p in range(panels):
-            place, panel = c0 + p * ROWS * ldc + j, a0 + p * lda
+            place, panel = c0 + p * MR * ldc + j, a0 + p * lda
             if left > 2 * LANES:
-                tile3(a, panel, b, b0 + j, ldb, k, c, place, ldc, add)
+                gemm_packed3(a, panel, b, b0 + j, ldb, k, c, place, ldc, add)
             elif left > LANES:
-                tile2(a, panel, b, b0 + j, ldb, k, c, place, ldc, add)
+                gemm_packed2(a, panel, b, b0 + j, ldb, k, c, place, ldc, add)
             else:
-                tile1(a, panel, b, b0 + j, ldb, k, c, place, ldc, add)
+                gemm_packed1(a, panel, b, b0 + j, ldb, k, c, place, ldc, add)
 
 
 @compiled
@@ -148,29 +151,29 @@ def _product(x, c0, channels, taps, sy, sx, gh, gw, q0, q1, ldb, rows, a, first,
     each, width = rows // depth, q1 - q0
     lines = np.empty(lines_size(taps, sy, sx, gw, runs), f4)
     # results go straight to their place if that is one run of whole vectors, and of whole panels
-    at_once = len(runs) == 1 and width % LANES == 0 and last * ROWS <= filters
+    at_once = len(runs) == 1 and width % LANES == 0 and last * MR <= filters
     target, start, pitch = c, 0, ldb
     if at_once:
-        place = ((runs[0, 0] * y.shape[1] + f0 + first * ROWS) * gh + runs[0, 1]) * gw
+        place = ((runs[0, 0] * y.shape[1] + f0 + first * MR) * gh + runs[0, 1]) * gw
         target, start, pitch = out, place + runs[0, 2], gh * gw
     # columns are taken from the image as they lie there if they are looked at only a few times
     h, w = x.shape[2:]
     straight = depth == sy == sx == 1 and not taps.any() and len(runs) == 1 and (gh, gw) == (h, w)
     straight = straight and width % LANES == 0 and last - first <= FEW
     for k in range(0, channels, each):
-        end, panel, more = min(k + each, channels), (first * a.shape[1] + k * depth) * ROWS, 1 if k else 0
+        end, panel, more = min(k + each, channels), (first * a.shape[1] + k * depth) * MR, 1 if k else 0
         if straight:
             source = (runs[0, 0] * x.shape[1] + c0 + k) * h * w + runs[0, 1] * w + runs[0, 2]
-            multiply(flat, panel, a.shape[1] * ROWS, last - first, end - k, x.reshape(-1), source, width, h * w,
+            multiply(flat, panel, a.shape[1] * MR, last - first, end - k, x.reshape(-1), source, width, h * w,
                      target, start, pitch, more)
             continue
         gather(x, c0 + k, c0 + end, taps, sy, sx, gw, runs, b, ldb, lines)
-        multiply(flat, panel, a.shape[1] * ROWS, last - first, (end - k) * depth, b, 0, width, ldb, target, start,
+        multiply(flat, panel, a.shape[1] * MR, last - first, (end - k) * depth, b, 0, width, ldb, target, start,
                  pitch, more)
     if at_once:
         return
-    for f in range(first * ROWS, min(last * ROWS, filters)):
-        at = start + (f - first * ROWS) * pitch
+    for f in range(first * MR, min(last * MR, filters)):
+        at = start + (f - first * MR) * pitch
         for r in range(len(runs)):
             length = runs[r, 3]
             copy_run(c, at, out, ((runs[r, 0] * y.shape[1] + f0 + f) * gh + runs[r, 1]) * gw + runs[r, 2], length)

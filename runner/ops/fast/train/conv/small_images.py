@@ -10,7 +10,7 @@ import numpy as np
 
 from runner.ops import memory, parallel
 from runner.ops.fast.jit import compiled
-from runner.ops.fast.simd.gemm import copy_run
+from runner.ops.fast.simd.copy import copy_run
 from runner.ops.fast.simd.math import f4
 
 Array = np.ndarray

@@ -7,9 +7,11 @@ import numpy as np
 
 from runner.ops import memory, parallel
 from runner.ops.fast.jit import compiled, inlined
-from runner.ops.fast.simd.gemm import DOT_COLUMNS, DOT_ROWS, LANES, ROWS, dots, rows1, rows2, rows3
+from runner.ops.fast.simd.dot import dots
+from runner.ops.fast.simd.gemm import gemm_strided1, gemm_strided2, gemm_strided3
+from runner.ops.fast.simd.isa import DOT_COLUMNS, DOT_ROWS, LANES, MR
 from runner.ops.fast.simd.math import f4
-from runner.ops.fast.simd.vectors import turn
+from runner.ops.fast.simd.transpose import transpose
 from runner.ops.fast.train.conv.im2col import gather, lines_size, runs_of
 from runner.ops.fast.train.conv.implicit_gemm import scratch
 
@@ -38,7 +40,7 @@ def weight_gradient(dy: Array, x: Array, taps: Array, step: tuple[int, int], gro
         size = filling * (long + LANES) + LANES + filling * (filters + DOT_ROWS)
     else:
         lines = _turned(dy, groups, points) if shares > 1 else np.empty((groups, 0), f4)
-        filling = each * depth + ROWS
+        filling = each * depth + MR
         size = filling * (long + LANES) + LANES + (filling + long) * wide
 
     def work(i: int) -> None:
@@ -103,7 +105,7 @@ def _turn(dy, group, filters, vector, q0, q1, into, place, width):
         if there == LANES and count >= LANES:
             for i in range(0, count, LANES):
                 i = min(i, count - LANES)
-                turn(flat, source + i, size, into, at + i * width, width)
+                transpose(flat, source + i, size, into, at + i * width, width)
         else:
             for i in range(count):
                 for one in range(LANES):
@@ -136,7 +138,7 @@ def _weights(dy, lines, x, group, filters, c0, first, last, taps, sy, sx, gh, gw
     depth, ldb, there = len(taps), long + LANES, lines[group]
     points, vectors = len(x) * gh * gw, (filters + LANES - 1) // LANES
     width, wide = (last - first) * depth, vectors * LANES
-    rows = (width + ROWS - 1) // ROWS * ROWS
+    rows = (width + MR - 1) // MR * MR
     b, sums = buffer[:rows * ldb + LANES], buffer[rows * ldb + LANES:]
     own = sums[rows * wide:]
     sums[:rows * wide] = 0
@@ -154,14 +156,14 @@ def _weights(dy, lines, x, group, filters, c0, first, last, taps, sy, sx, gh, gw
                 turned, panel = own, 0
                 for v in range(count):
                     _turn(dy, group, filters, vector + v, q, end, own, v * LANES, count * LANES)
-            for r in range(0, rows, ROWS):
+            for r in range(0, rows, MR):
                 place = r * wide + vector * LANES
                 if count == 3:
-                    rows3(b, r * ldb, ldb, turned, panel, 3 * LANES, end - q, sums, place, wide, 1)
+                    gemm_strided3(b, r * ldb, ldb, turned, panel, 3 * LANES, end - q, sums, place, wide, 1)
                 elif count == 2:
-                    rows2(b, r * ldb, ldb, turned, panel, 2 * LANES, end - q, sums, place, wide, 1)
+                    gemm_strided2(b, r * ldb, ldb, turned, panel, 2 * LANES, end - q, sums, place, wide, 1)
                 else:
-                    rows1(b, r * ldb, ldb, turned, panel, LANES, end - q, sums, place, wide, 1)
+                    gemm_strided1(b, r * ldb, ldb, turned, panel, LANES, end - q, sums, place, wide, 1)
     for vector in range(vectors):
         start = _first(filters, vector)
         for f in range(start, min(start + LANES, filters)):

@@ -1,6 +1,7 @@
 """3 x 3 convolution at stride 1 with a quarter of the multiplications: Winograd's F(4x4, 3x3), and its gradients.
 
-y = A^T [V U] A with U = G g G^T and V = B^T d B (tiles.py): between the transforms stand 36 products (tiles, c) (c, f).
+y = A^T [V U] A with U = G g G^T and V = B^T d B (simd/transform.py).  Between the transforms are 36
+products (tiles, c) (c, f).
 The gradient of the data is such a convolution too, of dy with the kernels turned by 180 degrees.  The gradient of the
 weights is the transpose: with Z = A dy A^T,
 
@@ -21,7 +22,7 @@ import numpy as np
 
 from runner.ops import memory, parallel
 from runner.ops.fast.jit import compiled
-from runner.ops.fast.simd.gemm import LANES, ROWS
+from runner.ops.fast.simd.isa import LANES, MR
 from runner.ops.fast.simd.math import f4
 from runner.ops.fast.train.conv import winograd_transform
 from runner.ops.fast.train.conv.implicit_gemm import scratch
@@ -92,7 +93,7 @@ def forward(x: np.ndarray, weights: np.ndarray, y: np.ndarray, padding: tuple[in
             winograd_transform.tiles_out(m, at, y[image, start * LANES:stop * LANES], stop - start, top, bottom, across)
 
     def strip(image: int, top: int, bottom: int) -> None:
-        blocks = -(-(bottom - top) * across // ROWS)
+        blocks = -(-(bottom - top) * across // MR)
         v = memory.empty(blocks * deep * BLOCK)
         winograd_transform.tiles_in(x[image], v, 0, deep, *padding, 0, deep, top, bottom, across)
         for i in range(panels(vectors)):
@@ -101,7 +102,7 @@ def forward(x: np.ndarray, weights: np.ndarray, y: np.ndarray, padding: tuple[in
     def group(images: range, top: int, bottom: int) -> None:
         size = (bottom - top) * across
         some = max(1, TOGETHER // size)
-        blocks, chunks = -(-min(some, len(images)) * size // ROWS), -(-len(images) // some)
+        blocks, chunks = -(-min(some, len(images)) * size // MR), -(-len(images) // some)
         v = memory.empty((chunks, blocks * deep * BLOCK))
         _each_part(len(images), deep, size, lambda i, low, high: winograd_transform.tiles_in(
             x[images[i]], v[i // some], i % some * size, deep, *padding, low, high, top, bottom, across))
@@ -149,7 +150,7 @@ def _of_image(image: int, dy: np.ndarray, x: np.ndarray, padding: tuple[int, int
     du = memory.empty(high * LANES * deep * 36 * LANES)
     for top, bottom in _strips(th, 36 * (dy.shape[1] + x.shape[1]) * across):
         count = (bottom - top) * across
-        blocks = -(-count // ROWS)
+        blocks = -(-count // MR)
         both = scratch(blocks * (deep + high) * BLOCK)
         v, z = both[:blocks * deep * BLOCK], both[blocks * deep * BLOCK:]
         winograd_transform.tiles_in(x[image], v, 0, deep, *padding, 0, deep, top, bottom, across)
@@ -171,7 +172,7 @@ def _of_groups(dy: np.ndarray, x: np.ndarray, dw: np.ndarray, padding: tuple[int
     def group(images: range, top: int, bottom: int) -> None:
         size, first, last = (bottom - top) * across, images.start == top == 0, (images, top, bottom) == groups[-1]
         count = len(images) * size
-        blocks = -(-count // ROWS)
+        blocks = -(-count // MR)
         v, z = memory.empty(blocks * deep * BLOCK), memory.empty(blocks * high * BLOCK)
         _each_part(len(images), deep, size, lambda i, low, up: winograd_transform.tiles_in(
             x[images[i]], v, i * size, deep, *padding, low, up, top, bottom, across))

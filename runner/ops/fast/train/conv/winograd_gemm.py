@@ -1,13 +1,13 @@
 """The 36 products of Winograd's convolution, on arrays laid out so that transforms and products find them near.
 
 A transform writes or reads 36 values a channel at once, one for each product; were the products' matrices apart, these
-would lie in 36 pages of memory, which is more than a processor can look up at a time.  So ROWS tiles and LANES
-channels make a block in which the 36 pieces (ROWS, LANES) follow one another:
+would lie in 36 pages of memory, which is more than a processor can look up at a time.  So MR tiles and LANES
+channels make a block in which the 36 pieces (MR, LANES) follow one another:
 
-    (tiles / ROWS, channels / LANES, 36, ROWS, LANES)
+    (tiles / MR, channels / LANES, 36, MR, LANES)
 
 and transformed kernels, of which a product takes 3 vectors of columns at a time, are (columns / PANEL, rows / DEEP, 36,
-DEEP, PANEL).  Every tile of results is kept in registers (see conv_tile.py) and is the sum of its terms in their order.
+DEEP, PANEL).  Every tile of results is kept in registers and is the sum of its terms in their order.
 """
 from typing import Any
 
@@ -15,9 +15,10 @@ from numba import types
 from numba.extending import intrinsic
 
 from runner.ops.fast.jit import compiled
-from runner.ops.fast.simd.gemm import INDEX, LANES, ROWS, Writer
+from runner.ops.fast.simd.builder import INDEX, Writer
+from runner.ops.fast.simd.isa import LANES, MR
 
-PIECE = ROWS * LANES
+PIECE = MR * LANES
 BLOCK = 36 * PIECE      # values of a block
 PANEL = 3 * LANES       # columns of transformed kernels side by side
 DEEP = 8                # rows of them in one piece
@@ -34,7 +35,7 @@ def _split(w: Writer, i: Any, size: int, far: Any, near: int) -> Any:
 def _make_product(vectors: int) -> Any:
     @intrinsic
     def tile(typing: Any, a: Any, a0: Any, b: Any, b0: Any, k: Any, c: Any, c0: Any, add: Any) -> Any:
-        """c (ROWS tiles, vectors LANES) = or, if add, += a (ROWS tiles, k channels) b (k, vectors LANES)."""
+        """c (MR tiles, vectors LANES) = or, if add, += a (MR tiles, k channels) b (k, vectors LANES)."""
         i = types.intp
         signature = types.void(a, i, b, i, i, c, i, i)
 
@@ -47,13 +48,13 @@ def _make_product(vectors: int) -> Any:
                 right = _split(w, i, DEEP, INDEX(KERNELS), PANEL)
                 values = [w.load(b, builder.add(right, INDEX(v * LANES))) for v in range(vectors)]
                 news = []
-                for m in range(ROWS):
-                    factor = w.spread(a, builder.add(left, INDEX(m * LANES)))
+                for m in range(MR):
+                    factor = w.broadcast(a, builder.add(left, INDEX(m * LANES)))
                     news += [w.multiply_add(factor, values[v], sums[m * vectors + v]) for v in range(vectors)]
                 return news
-            sums = w.loop(args[4], ROWS * vectors, step)
-            places = [INDEX(v * BLOCK + m * LANES) for m in range(ROWS) for v in range(vectors)]
-            w.put(sums, c, places, args[7])
+            sums = w.loop(args[4], MR * vectors, step)
+            places = [INDEX(v * BLOCK + m * LANES) for m in range(MR) for v in range(vectors)]
+            w.store_or_add(sums, c, places, args[7])
             return context.get_dummy_value()
         return signature, write
     return tile
@@ -63,7 +64,7 @@ def _make_gradient(vectors: int) -> Any:
     @intrinsic
     def tile(typing: Any, a: Any, a0: Any, ak: Any, b: Any, b0: Any, bk: Any, k: Any, c: Any, c0: Any, cm: Any,
              add: Any) -> Any:
-        """c (ROWS, vectors LANES) = or, if add, += a^T b over k tiles; ak, bk: from one block of tiles to the next."""
+        """c (MR, vectors LANES) = or, if add, += a^T b over k tiles; ak, bk: from one block of tiles to the next."""
         i = types.intp
         signature = types.void(a, i, i, b, i, i, i, c, i, i, i)
 
@@ -72,16 +73,16 @@ def _make_gradient(vectors: int) -> Any:
             a, b, c = (w.pointer(kinds[at], args[at], args[at + 1]) for at in (0, 3, 7))
 
             def step(i: Any, sums: list[Any]) -> list[Any]:
-                left, right = _split(w, i, ROWS, args[2], LANES), _split(w, i, ROWS, args[5], LANES)
+                left, right = _split(w, i, MR, args[2], LANES), _split(w, i, MR, args[5], LANES)
                 values = [w.load(b, builder.add(right, INDEX(v * BLOCK))) for v in range(vectors)]
                 news = []
-                for m in range(ROWS):
-                    factor = w.spread(a, builder.add(left, INDEX(m)))
+                for m in range(MR):
+                    factor = w.broadcast(a, builder.add(left, INDEX(m)))
                     news += [w.multiply_add(factor, values[v], sums[m * vectors + v]) for v in range(vectors)]
                 return news
-            sums = w.loop(args[6], ROWS * vectors, step)
-            places = [w.at(INDEX(v * 36 * LANES), args[9], m) for m in range(ROWS) for v in range(vectors)]
-            w.put(sums, c, places, args[10])
+            sums = w.loop(args[6], MR * vectors, step)
+            places = [w.offset(INDEX(v * 36 * LANES), args[9], m) for m in range(MR) for v in range(vectors)]
+            w.store_or_add(sums, c, places, args[10])
             return context.get_dummy_value()
         return signature, write
     return tile
@@ -124,7 +125,7 @@ def multiply(v, v0, blocks, deep, k, u, u0, vectors, m, m0, wide, add):
 def multiply_turned(z, z0, high, v, v0, deep, tiles, rows, vectors, du, du0, pitch, add):
     """du (rows LANES, vectors LANES) = or += z^T v over so many tiles; du: a row of LANES-blocks of 36 vectors each."""
     for frequency in range(36):
-        for r in range(0, rows * LANES, ROWS):
+        for r in range(0, rows * LANES, MR):
             a = z0 + r // LANES * BLOCK + frequency * PIECE + r % LANES
             c = du0 + r * pitch + frequency * LANES
             for p in range(panels(vectors)):

@@ -12,7 +12,7 @@ An output is cut into tiles of 4 x 4; each needs 6 x 6 of the input.  With the m
 a tile of the output is A^T [(G g G^T) * (B^T d B)] A: 36 multiplications where the plain sum has 144.  Every function
 here is one of these transforms or its transpose, which the gradients need.
 
-Transformed arrays are cut into blocks of ROWS tiles and LANES channels, see tile_products.py; in the last blocks the
+Transformed arrays are cut into blocks of MR tiles and LANES channels, see winograd_gemm.py; in the last blocks the
 channels that are missing are zeros, and what lies beyond the tiles is undefined.  Channels lie side by side in the
 buffers here too, so every step fills its registers however small the image is.  What comes from an image or goes to
 one is turned, LANES channels by LANES pixels at a time.
@@ -20,45 +20,18 @@ one is turned, LANES channels by LANES pixels at a time.
 import numpy as np
 
 from runner.ops.fast.jit import compiled
-from runner.ops.fast.simd.gemm import LANES, ROWS, move
+from runner.ops.fast.simd.copy import copy
+from runner.ops.fast.simd.isa import LANES, MR
 from runner.ops.fast.simd.math import f4
-from runner.ops.fast.simd.vectors import Vector, transform, turn
+from runner.ops.fast.simd.transform import (
+    filter_transform,
+    filter_transform_backward,
+    input_transform,
+    output_transform,
+    output_transform_backward,
+)
+from runner.ops.fast.simd.transpose import transpose
 from runner.ops.fast.train.conv.winograd_gemm import BLOCK, DEEP, KERNELS, PANEL, PIECE
-
-
-def _input(a0: Vector, a1: Vector, a2: Vector, a3: Vector, a4: Vector, a5: Vector) -> tuple[Vector, ...]:
-    """B^T"""
-    even, odd, twin, pair = a4 - 4 * a2, a3 - 4 * a1, a4 - a2, 2 * (a3 - a1)
-    return 4 * a0 - 5 * a2 + a4, even + odd, even - odd, twin + pair, twin - pair, 4 * a1 - 5 * a3 + a5
-
-
-def _output(a0: Vector, a1: Vector, a2: Vector, a3: Vector, a4: Vector, a5: Vector) -> tuple[Vector, ...]:
-    """A^T"""
-    p, d, r, s = a1 + a2, a1 - a2, a3 + a4, a3 - a4
-    return a0 + p + r, d + 2 * s, p + 4 * r, d + 8 * s + a5
-
-
-def _output_transposed(a0: Vector, a1: Vector, a2: Vector, a3: Vector) -> tuple[Vector, ...]:
-    """A"""
-    even, odd, twin, pair = a0 + a2, a1 + a3, a0 + 4 * a2, 2 * a1 + 8 * a3
-    return a0, even + odd, even - odd, twin + pair, twin - pair, a3
-
-
-def _kernel(a0: Vector, a1: Vector, a2: Vector) -> tuple[Vector, ...]:
-    """G"""
-    outer, even, odd = (-1 / 6) * (a0 + a2), (1 / 24) * a0 + (1 / 6) * a2, (1 / 12) * a1
-    return (1 / 4) * a0, outer - (1 / 6) * a1, outer + (1 / 6) * a1, even + odd, even - odd, a2
-
-
-def _kernel_transposed(a0: Vector, a1: Vector, a2: Vector, a3: Vector, a4: Vector, a5: Vector) -> tuple[Vector, ...]:
-    """G^T"""
-    p, r = (1 / 6) * (a1 + a2), a3 + a4
-    return ((1 / 4) * a0 - p + (1 / 24) * r, (1 / 6) * (a2 - a1) + (1 / 12) * (a3 - a4), (1 / 6) * r - p + a5)
-
-
-input_step = transform(_input, 6)
-kernel_step, kernel_back = transform(_kernel, 3), transform(_kernel_transposed, 6)
-output_step, output_back = transform(_output, 6), transform(_output_transposed, 4)
 
 
 @compiled
@@ -73,7 +46,7 @@ def tiles_in(x, v, first, deep, pad_y, pad_x, low, high, top, bottom, across):
         for ty in range(top, bottom):
             start = 0
             if ty > top:        # two rows of the last tiles are seen again
-                move(d, 4 * w * LANES, d, 0, 2 * w)
+                copy(d, 4 * w * LANES, d, 0, 2 * w)
                 start = 2
             y0 = 4 * ty - pad_y
             above = min(max(start, -y0), 6)
@@ -82,12 +55,12 @@ def tiles_in(x, v, first, deep, pad_y, pad_x, low, high, top, bottom, across):
             d[below * w * LANES:] = 0
             if below > above:
                 turn_rows(x, k * LANES, y0 + above, (below - above) * w, d, above * w * LANES)
-            input_step(d, 0, w * LANES, rows, pad_x * LANES, wide * LANES, kept)
+            input_transform(d, 0, w * LANES, rows, pad_x * LANES, wide * LANES, kept)
             for t in range(across):
                 tile = first + (ty - top) * across + t
-                at = (tile // ROWS * deep + k) * BLOCK + tile % ROWS * LANES
+                at = (tile // MR * deep + k) * BLOCK + tile % MR * LANES
                 for i in range(6):
-                    input_step(rows, (i * wide + 4 * t) * LANES, LANES, v, at + 6 * i * PIECE, PIECE, 1)
+                    input_transform(rows, (i * wide + 4 * t) * LANES, LANES, v, at + 6 * i * PIECE, PIECE, 1)
 
 
 @compiled
@@ -101,18 +74,18 @@ def tiles_out(m, first, y, vectors, top, bottom, across):
         for ty in range(top, bottom):
             for t in range(across):
                 tile = first + (ty - top) * across + t
-                at = (tile // ROWS * vectors + k) * BLOCK + tile % ROWS * LANES
+                at = (tile // MR * vectors + k) * BLOCK + tile % MR * LANES
                 for j in range(6):
-                    output_step(m, at + j * PIECE, 6 * PIECE, half, (24 * t + j) * LANES, 6 * LANES, 1)
+                    output_transform(m, at + j * PIECE, 6 * PIECE, half, (24 * t + j) * LANES, 6 * LANES, 1)
             rows = min(4, oh - 4 * ty)
             for i in range(rows):       # what a row has too much is overwritten by the next
                 for t in range(across):
-                    output_step(half, (24 * t + 6 * i) * LANES, LANES, full, (i * ow + 4 * t) * LANES, LANES, 1)
+                    output_transform(half, (24 * t + 6 * i) * LANES, LANES, full, (i * ow + 4 * t) * LANES, LANES, 1)
             pixels, start = rows * ow, (k * LANES * oh + 4 * ty) * ow
             if there == LANES and pixels >= LANES:
                 for q in range(0, pixels, LANES):
                     at = min(q, pixels - LANES)
-                    turn(full, at * LANES, LANES, flat, start + at, oh * ow)
+                    transpose(full, at * LANES, LANES, flat, start + at, oh * ow)
             else:
                 for one in range(there):
                     for q in range(pixels):
@@ -131,12 +104,12 @@ def tiles_out_transposed(dy, z, first, deep, low, high, top, bottom, across):
             there = min(4, oh - 4 * ty)
             d[there * ow * LANES:] = 0
             turn_rows(dy, k * LANES, 4 * ty, there * ow, d, 0)
-            output_back(d, 0, ow * LANES, rows, 0, wide * LANES, ow)
+            output_transform_backward(d, 0, ow * LANES, rows, 0, wide * LANES, ow)
             for t in range(across):
                 tile = first + (ty - top) * across + t
-                at = (tile // ROWS * deep + k) * BLOCK + tile % ROWS * LANES
+                at = (tile // MR * deep + k) * BLOCK + tile % MR * LANES
                 for i in range(6):
-                    output_back(rows, (i * wide + 4 * t) * LANES, LANES, z, at + 6 * i * PIECE, PIECE, 1)
+                    output_transform_backward(rows, (i * wide + 4 * t) * LANES, LANES, z, at + 6 * i * PIECE, PIECE, 1)
 
 
 @compiled
@@ -148,7 +121,7 @@ def turn_rows(x, k, y, pixels, d, start):
     if there == LANES and pixels >= LANES:
         for q in range(0, pixels, LANES):
             at = min(q, pixels - LANES)
-            turn(flat, begin + at, every, d, start + at * LANES, LANES)
+            transpose(flat, begin + at, every, d, start + at * LANES, LANES)
     else:
         for q in range(pixels):
             for one in range(there):
@@ -174,7 +147,7 @@ def kernels_in(w, turned, first, vectors, k0, k1, u, u0):
             if there == LANES and count >= LANES:
                 for q in range(0, count, LANES):
                     at = min(q, count - LANES)
-                    turn(flat, start + at, 9 * c, g, at * LANES, LANES)
+                    transpose(flat, start + at, 9 * c, g, at * LANES, LANES)
             else:
                 for one in range(there):
                     for q in range(count):
@@ -182,21 +155,21 @@ def kernels_in(w, turned, first, vectors, k0, k1, u, u0):
         for k in range(k1 - k0):
             place = u0 + k // DEEP * KERNELS + k % DEEP * PANEL + vector * LANES
             if turned:
-                kernel_step(g, 9 * k * LANES, 3 * LANES, half, 0, 3 * LANES, 3)
+                filter_transform(g, 9 * k * LANES, 3 * LANES, half, 0, 3 * LANES, 3)
                 for i in range(6):
-                    kernel_step(half, 3 * i * LANES, LANES, u, place + 6 * i * DEEP * PANEL, DEEP * PANEL, 1)
+                    filter_transform(half, 3 * i * LANES, LANES, u, place + 6 * i * DEEP * PANEL, DEEP * PANEL, 1)
                 continue
             start = ((k0 + k) * c + column) * 9
             if there == LANES and start + 9 * LANES + LANES <= flat.size:
                 for i in range(0, 9, LANES):
-                    turn(flat, start + i, 9, g, i * LANES, LANES)
+                    transpose(flat, start + i, 9, g, i * LANES, LANES)
             else:
                 for one in range(there):
                     for i in range(9):
                         g[i * LANES + one] = flat[start + 9 * one + i]
-            kernel_step(g, 6 * LANES, -3 * LANES, half, 0, 3 * LANES, 3)
+            filter_transform(g, 6 * LANES, -3 * LANES, half, 0, 3 * LANES, 3)
             for i in range(6):
-                kernel_step(half, (3 * i + 2) * LANES, -LANES, u, place + 6 * i * DEEP * PANEL, DEEP * PANEL, 1)
+                filter_transform(half, (3 * i + 2) * LANES, -LANES, u, place + 6 * i * DEEP * PANEL, DEEP * PANEL, 1)
 
 
 @compiled
@@ -210,11 +183,11 @@ def kernels_in_transposed(du, du0, rows, pitch, dw, low, first, last):
         out = dw[low + k].reshape(-1)
         for block in range(last - first):
             at = du0 + k * pitch + block * 36 * LANES
-            kernel_back(du, at, 6 * LANES, half, 0, 6 * LANES, 6)
+            filter_transform_backward(du, at, 6 * LANES, half, 0, 6 * LANES, 6)
             for i in range(3):
-                kernel_back(half, 6 * i * LANES, LANES, g, 3 * i * LANES, LANES, 1)
+                filter_transform_backward(half, 6 * i * LANES, LANES, g, 3 * i * LANES, LANES, 1)
             if LANES > 9:       # of every channel a vector; what it has too much is overwritten by the next
-                turn(g, 0, LANES, line, block * LANES * 9, 9)
+                transpose(g, 0, LANES, line, block * LANES * 9, 9)
             else:
                 for i in range(9):
                     for one in range(LANES):
