@@ -1,11 +1,11 @@
-"""Measure ours against PyTorch, ONNX Runtime, OpenCV and darknet on this machine.
+"""Benchmark this project against PyTorch, ONNX Runtime, OpenCV and darknet on this machine.
 
-Every peer builds the same network, gets the same weights and must give the same numbers before it is timed.  Each lives
-in a process of its own, and they take turns, so that a change of the machine's speed meets all of them.  A peer that
-is not installed is named and left out.
+Each peer builds the same network with the same weights, and must compute the same outputs before it is timed.  Each
+runs in its own process, and they alternate, so that a change of the machine's speed affects all of them.  A peer that
+is not installed is reported and skipped.
 
-  python -m bench                                     every network: about ten minutes
-  python -m bench --quick --networks net cifar        a first impression
+  python -m bench                                     all networks: about ten minutes
+  python -m bench --quick --networks net cifar        a quick look
   python -m bench --darknet ../darknet/libdarknet.so --markdown >> bench/README.md
 """
 import argparse
@@ -13,15 +13,14 @@ import json
 import os
 import sys
 
-SPOILS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")      # they choose slow kernels, or blocks of the wrong size
+BLAS_OVERRIDES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")      # select slow BLAS kernels or a wrong block size
 
 
 def main() -> int:
-    held = [name for name in SPOILS if name in os.environ]
-    if held:
-        print(f"bench: {' and '.join(held)} unset: with it BLAS would not be what this processor can do",
-              file=sys.stderr)
-        for name in held:
+    overrides = [name for name in BLAS_OVERRIDES if name in os.environ]
+    if overrides:
+        print(f"bench: unset {' and '.join(overrides)}, which would slow down BLAS on this processor", file=sys.stderr)
+        for name in overrides:
             del os.environ[name]
         os.execv(sys.executable, [sys.executable, "-m", "bench", *sys.argv[1:]])
     args = _arguments()
@@ -51,13 +50,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), metavar="TASK",
                         help=f"of {', '.join(TASKS)}: inference of 1 and of 8 images, a training step on 8")
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), metavar="PEER",
-                        help=f"of {', '.join(PEERS)}; fast and numpy are our two sets of kernels")
-    parser.add_argument("--threads", type=int, default=2, help="for everybody (default 2)")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each peer (default 5)")
+                        help=f"of {', '.join(PEERS)}; fast and numpy are the two backends of this project")
+    parser.add_argument("--threads", type=int, default=2, help="of each peer (default 2)")
+    parser.add_argument("--rounds", type=int, default=5, help="timed rounds per peer (default 5)")
     parser.add_argument("--quick", action="store_true", help="two rounds")
     parser.add_argument("--darknet", metavar="PATH", help="libdarknet.so of a build with LIBSO=1 AVX=1 OPENMP=1")
-    parser.add_argument("--json", metavar="FILE", help="every single time, for a program")
-    parser.add_argument("--markdown", action="store_true", help="tables as bench/README.md has them")
+    parser.add_argument("--json", metavar="FILE", help="write the time of every run, for programs")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown tables, as in bench/README.md")
     return parser.parse_args()
 
 

@@ -1,13 +1,13 @@
-"""The same network as an ONNX graph, our weights in it, run by ONNX Runtime.
+"""The same network as an ONNX graph with our weights, run by ONNX Runtime.
 
-Batch norm is a node of its own: folding it is what the runtime's own optimizer does.
+Batch norm stays a separate node; the graph optimizer of ONNX Runtime folds it.
 """
 from typing import Any
 
 import numpy as np
 
 from bench.networks import Case, build, images
-from bench.peer import Missing, Ready, Unable
+from bench.peer import NotInstalled, Prepared, Unsupported
 from runner.layers import Avgpool, Connected, Convolutional, Dropout, Lstm, Maxpool, Route, Shortcut, Softmax, Upsample
 from runner.layers.yolo import Yolo
 from runner.network import Network
@@ -16,25 +16,25 @@ try:
     import onnxruntime
     from onnx import helper, numpy_helper
 except ImportError:
-    raise Missing("ONNX Runtime is not installed: pip install -r requirements-bench.txt") from None
+    raise NotInstalled("ONNX Runtime is not installed: pip install -r requirements-bench.txt") from None
 
 OPSET = 18
 
 
-def prepare(case: Case, task: str, count: int, threads: int, settings: tuple[str, ...] = ()) -> Ready:
+def prepare(case: Case, task: str, count: int, threads: int, settings: tuple[str, ...] = ()) -> Prepared:
     if task == "train":
-        raise Unable("it does not train")
+        raise Unsupported("does not train")
     net = build(case, count, settings)
     x = images(net, count)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     session = onnxruntime.InferenceSession(Graph(net, len(x)).model().SerializeToString(), options,
                                            providers=["CPUExecutionProvider"])
-    return Ready(lambda: session.run(None, {"x": x}), lambda: session.run(None, {"x": x}))
+    return Prepared(lambda: session.run(None, {"x": x}), lambda: session.run(None, {"x": x}))
 
 
 class Graph:
-    """Collects nodes and weights; the name of an output is that of its layer."""
+    """Builds an ONNX graph from a network, layer by layer."""
 
     def __init__(self, net: Network, rows: int):
         self.net, self.rows = net, rows
@@ -42,7 +42,7 @@ class Graph:
         self.weights: list[Any] = []
 
     def model(self) -> Any:
-        """-> ModelProto with one output for each head; shapes are fixed, batch included."""
+        """-> ModelProto with one output per head; all dimensions are fixed, including the batch."""
         names = {-1: "x"}
         for index, (layer, links) in enumerate(zip(self.net.layers, self.net.links, strict=True)):
             names[index] = self.layer(index, layer, [names[link] for link in links])
@@ -97,7 +97,7 @@ class Graph:
             return self.node("Softmax", [self.node("Flatten", x)], axis=1)
         if isinstance(layer, Yolo):
             return self.yolo(layer, x[0])
-        raise Unable(f"[{layer.names[0]}] is not written in bench/in_onnx.py")
+        raise Unsupported(f"[{layer.names[0]}] is not supported by bench/in_onnx.py")
 
     def convolution(self, layer: Convolutional, x: str) -> str:
         o, p = layer.options, layer.params
@@ -113,13 +113,13 @@ class Graph:
         return self.activation(y, o.activation)
 
     def activation(self, x: str, name: str) -> str:
-        kinds = {"leaky": ("LeakyRelu", {"alpha": 0.1}), "relu": ("Relu", {}), "logistic": ("Sigmoid", {}),
+        operators = {"leaky": ("LeakyRelu", {"alpha": 0.1}), "relu": ("Relu", {}), "logistic": ("Sigmoid", {}),
                  "tanh": ("Tanh", {}), "mish": ("Mish", {})}
         if name == "linear":
             return x
-        if name not in kinds:
-            raise Unable(f"activation={name} is not written in bench/in_onnx.py")
-        op, attributes = kinds[name]
+        if name not in operators:
+            raise Unsupported(f"activation={name} is not supported by bench/in_onnx.py")
+        op, attributes = operators[name]
         return self.node(op, [x], **attributes)
 
     def route(self, layer: Route, x: list[str]) -> str:
@@ -131,10 +131,10 @@ class Graph:
         return x[0] if len(x) == 1 else self.node("Concat", x, axis=1)
 
     def shortcut(self, layer: Shortcut, x: str, other: str) -> str:
-        """Adds; the other may be larger, then every so many pixels are taken, and have fewer channels."""
+        """Adds; `other` may be larger (it is then subsampled) and have fewer channels (it is then zero-padded)."""
         (c, h, _), (c2, h2, w2) = layer.images
         if len(layer.images) > 2 or c2 > c or h2 < h or "weights" in layer.specs:
-            raise Unable("this form of [shortcut] is not written in bench/in_onnx.py")
+            raise Unsupported("this form of [shortcut] is not supported by bench/in_onnx.py")
         if h2 > h:
             other = self.node("Slice", [other, self.integers(0, 0), self.integers(h2, w2), self.integers(2, 3),
                                         self.integers(h2 // h, h2 // h)])
@@ -156,13 +156,13 @@ class Graph:
         return self.node("Reshape", [joined, self.integers(self.rows, *layer.out_shape)])
 
     def lstm(self, layer: Lstm, x: str) -> str:
-        """ONNX stacks the gates i, o, f, g and all biases of the input before those of the state."""
-        size, steps = layer.options.output, self.net.env.time_steps
+        """ONNX stacks the gates as i, o, f, g, and the biases of the input before those of the state."""
+        size, time_steps = layer.options.output, self.net.env.time_steps
 
-        def stack(kind: str, what: str) -> np.ndarray:
-            return np.concatenate([layer.params[f"{kind}{letter}/{what}"] for letter in "iofg"])[None]
-        cut = self.node("Reshape", [x, self.integers(steps, self.rows // steps, -1)])
-        y = self.node("LSTM", [cut, self.constant(stack("u", "weights")), self.constant(stack("w", "weights")),
+        def stack(source: str, array: str) -> np.ndarray:
+            return np.concatenate([layer.params[f"{source}{gate}/{array}"] for gate in "iofg"])[None]
+        sequence = self.node("Reshape", [x, self.integers(time_steps, self.rows // time_steps, -1)])
+        y = self.node("LSTM", [sequence, self.constant(stack("u", "weights")), self.constant(stack("w", "weights")),
                                self.constant(np.concatenate([stack("u", "biases"), stack("w", "biases")], axis=1))],
                       hidden_size=size)
         return self.node("Reshape", [y, self.integers(self.rows, size)])

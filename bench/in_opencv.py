@@ -1,4 +1,4 @@
-"""OpenCV's own reader of darknet files: cv2.dnn.readNetFromDarknet on a cfg and .weights that we wrote."""
+"""OpenCV's darknet importer, cv2.dnn.readNetFromDarknet, on a cfg and .weights written by this project."""
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -6,20 +6,20 @@ from typing import Any
 import numpy as np
 
 from bench.networks import Case, build, images, write_cfg
-from bench.peer import Missing, Ready, Unable
+from bench.peer import NotInstalled, Prepared, Unsupported
 from runner import weights as codec
 
 try:
     import cv2
 except ImportError:
-    raise Missing("OpenCV is not installed: pip install -r requirements-bench.txt") from None
+    raise NotInstalled("OpenCV is not installed: pip install -r requirements-bench.txt") from None
 if not hasattr(cv2.dnn, "readNetFromDarknet"):
-    raise Missing(f"OpenCV {cv2.__version__} no longer reads darknet's files: pip install -r requirements-bench.txt")
+    raise NotInstalled(f"OpenCV {cv2.__version__} has no darknet importer: pip install -r requirements-bench.txt")
 
 
-def prepare(case: Case, task: str, count: int, threads: int, settings: tuple[str, ...] = ()) -> Ready:
+def prepare(case: Case, task: str, count: int, threads: int, settings: tuple[str, ...] = ()) -> Prepared:
     if task == "train":
-        raise Unable("it does not train")
+        raise Unsupported("does not train")
     cv2.setNumThreads(threads)
     ours = build(case, count, settings)
     x = images(ours, count)
@@ -27,26 +27,26 @@ def prepare(case: Case, task: str, count: int, threads: int, settings: tuple[str
         cfg, weights = Path(folder, "net.cfg"), Path(folder, "net.weights")
         write_cfg(case, cfg, count, settings)
         codec.save(ours, weights)
-        # read into memory: outputs() reads them again
+        # kept in memory, because outputs() imports them again
         files = cfg.read_bytes(), weights.read_bytes()
     net = _read(files)
     names = net.getUnconnectedOutLayersNames()
-    # its [yolo] gives boxes in a form of its own: what is compared there is what the head reads
+    # its [yolo] returns boxes in a different format, so the inputs of the heads are compared instead
     heads = ours.heads
     boxes = ours.layers[heads[-1]].names[0] == "yolo"
     checked = [f"conv_{i - 1}" for i in heads] if boxes else names
 
     def outputs() -> list[np.ndarray]:
-        # one network for each: an output in the middle of a network is overwritten by what comes after it
+        # a new network for each: intermediate outputs are overwritten by later layers
         return [_forward(_read(files), x, [name])[0] for name in checked]
-    return Ready(lambda: _forward(net, x, names), outputs, "read by heads" if boxes else "heads")
+    return Prepared(lambda: _forward(net, x, names), outputs, "head inputs" if boxes else "heads")
 
 
 def _read(files: tuple[bytes, bytes]) -> Any:
     try:
         return cv2.dnn.readNetFromDarknet(*(np.frombuffer(data, np.uint8) for data in files))
     except cv2.error as error:
-        raise Unable(f"readNetFromDarknet: {_last_line(error)}") from None
+        raise Unsupported(f"readNetFromDarknet: {_last_line(error)}") from None
 
 
 def _forward(net: Any, x: np.ndarray, names: list[str]) -> list[np.ndarray]:
@@ -54,7 +54,7 @@ def _forward(net: Any, x: np.ndarray, names: list[str]) -> list[np.ndarray]:
     try:
         return list(net.forward(names))
     except cv2.error as error:
-        raise Unable(f"forward: {_last_line(error)}") from None
+        raise Unsupported(f"forward: {_last_line(error)}") from None
 
 
 def _last_line(error: Exception) -> str:

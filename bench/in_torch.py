@@ -1,14 +1,14 @@
-"""The same network in PyTorch, eager: modules as one would write them by hand, our weights copied in.
+"""The same network in PyTorch, eager mode: hand-written modules with our weights copied in.
 
-PyTorch has no darknet loss for boxes: [yolo] gets ours, for both, so what is compared is the network.
+PyTorch has no darknet loss for boxes.  [yolo] uses ours in both, so the comparison is of the rest of the network.
 """
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from bench.networks import Case, build, images, truth, without_chance
-from bench.peer import Missing, Ready, Unable
+from bench.networks import Case, build, images, truth, without_dropout
+from bench.peer import NotInstalled, Prepared, Unsupported
 from runner.layers import Avgpool, Connected, Convolutional, Dropout, Lstm, Maxpool, Route, Shortcut, Softmax, Upsample
 from runner.layers.yolo import Yolo
 from runner.network import Network
@@ -18,30 +18,30 @@ try:
     from torch import nn
     from torch.nn import functional as F
 except ImportError:
-    raise Missing("PyTorch is not installed: pip install -r requirements-bench.txt") from None
+    raise NotInstalled("PyTorch is not installed: pip install -r requirements-bench.txt") from None
 
 
-def prepare(case: Case, task: str, count: int, threads: int, settings: tuple[str, ...] = ()) -> Ready:
+def prepare(case: Case, task: str, count: int, threads: int, settings: tuple[str, ...] = ()) -> Prepared:
     torch.set_num_threads(threads)
     net = build(case, count, settings)
     x = torch.from_numpy(images(net, count))
     if task == "train":
-        goal = truth(net, count)
+        target = truth(net, count)
 
         def losses() -> list[np.ndarray]:
-            step = _step(without_chance(build(case, count, settings)), x, goal)
+            step = _step(without_dropout(build(case, count, settings)), x, target)
             return [np.array([step(), step()])]
-        return Ready(_step(net, x, goal), losses)
+        return Prepared(_step(net, x, target), losses)
     model = Model(net).eval()
 
     def run() -> list[Any]:
         with torch.inference_mode():
             return model(x)
-    return Ready(run, lambda: [y.numpy() for y in run()])
+    return Prepared(run, lambda: [y.numpy() for y in run()])
 
 
-def _step(net: Network, x: torch.Tensor, goal: np.ndarray) -> Callable[[], float]:
-    """A function that takes one step and gives the loss, counted as ours is."""
+def _step(net: Network, x: torch.Tensor, target: np.ndarray) -> Callable[[], float]:
+    """A function that performs one training step and returns the loss, averaged as ours is."""
     model, o, rows = Model(net).train(), net.options, len(x)
     optimizer = torch.optim.SGD([{"params": model.decaying(), "weight_decay": o.decay},
                                  {"params": model.others(), "weight_decay": 0.0}], lr=o.learning_rate,
@@ -49,7 +49,7 @@ def _step(net: Network, x: torch.Tensor, goal: np.ndarray) -> Callable[[], float
 
     def step() -> float:
         optimizer.zero_grad(set_to_none=True)
-        losses = model.losses(x, goal)
+        losses = model.losses(x, target)
         total = torch.stack(losses).sum() / rows
         total.backward()
         optimizer.step()
@@ -58,20 +58,20 @@ def _step(net: Network, x: torch.Tensor, goal: np.ndarray) -> Callable[[], float
 
 
 class Model(nn.Module):
-    """The layers of a network as modules, over the same graph; an output is let go after its last reader."""
+    """The layers of a network as modules, over the same graph; an output is freed after its last consumer."""
 
     def __init__(self, net: Network):
         super().__init__()
-        self.net, self.steps = net, net.env.time_steps
+        self.net, self.time_steps = net, net.env.time_steps
         self.stages = nn.ModuleList([_module(layer) for layer in net.layers])
-        self.last_reader = {link: i for i, links in enumerate(net.links) for link in links}
+        self.last_consumer = {link: i for i, links in enumerate(net.links) for link in links}
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         """-> the outputs of the heads."""
         return [self.head(index, y) for index, y in self.before_heads(x)]
 
     def before_heads(self, x: torch.Tensor) -> list[tuple[int, torch.Tensor]]:
-        """What each head reads."""
+        """-> (index, input) of each head."""
         outputs, found = {-1: x}, []
         for index, (stage, links) in enumerate(zip(self.stages, self.net.links, strict=True)):
             read = [outputs[link] for link in links]
@@ -79,11 +79,11 @@ class Model(nn.Module):
                 found.append((index, read[0]))
                 outputs[index] = read[0]
             elif isinstance(stage, nn.LSTM):
-                outputs[index] = stage(read[0].reshape(self.steps, -1, read[0].shape[-1]))[0].flatten(0, 1)
+                outputs[index] = stage(read[0].reshape(self.time_steps, -1, read[0].shape[-1]))[0].flatten(0, 1)
             else:
                 outputs[index] = stage(*read)
             for link in set(links):
-                if self.last_reader[link] == index:
+                if self.last_consumer[link] == index:
                     del outputs[link]
         return found
 
@@ -96,14 +96,14 @@ class Model(nn.Module):
         xy = torch.sigmoid(v[:, :, :2]) * o.scale_x_y - 0.5 * (o.scale_x_y - 1)
         return torch.cat([xy, v[:, :, 2:4], torch.sigmoid(v[:, :, 4:])], 2).reshape(y.shape)
 
-    def losses(self, x: torch.Tensor, goal: np.ndarray) -> list[torch.Tensor]:
-        """Each head's loss, summed over the rows."""
+    def losses(self, x: torch.Tensor, target: np.ndarray) -> list[torch.Tensor]:
+        """The loss of each head, summed over the batch."""
         found = []
         for index, y in self.before_heads(x):
             if isinstance(self.net.layers[index], Softmax):
-                found.append(F.cross_entropy(y.flatten(1), torch.from_numpy(goal.argmax(1)), reduction="sum"))
+                found.append(F.cross_entropy(y.flatten(1), torch.from_numpy(target.argmax(1)), reduction="sum"))
             else:
-                found.append(_OurLoss.apply(y, self, index, goal))
+                found.append(_HeadLoss.apply(y, self, index, target))
         return found
 
     def decaying(self) -> list[Any]:
@@ -113,19 +113,19 @@ class Model(nn.Module):
         return [p for p in self.parameters() if p.dim() == 1]
 
 
-class _OurLoss(torch.autograd.Function):
-    """The loss of one of our detection heads; its gradient is by what the head reads."""
+class _HeadLoss(torch.autograd.Function):
+    """The loss of one of our detection heads, with its gradient with respect to the head's input."""
 
     @staticmethod
-    def forward(ctx: Any, y: torch.Tensor, model: Model, index: int, goal: np.ndarray) -> torch.Tensor:
+    def forward(ctx: Any, y: torch.Tensor, model: Model, index: int, target: np.ndarray) -> torch.Tensor:
         saved = model.head(index, y).numpy()
-        loss, dx = model.net.layers[index].loss(saved, goal)
+        loss, dx = model.net.layers[index].loss(saved, target)
         ctx.save_for_backward(torch.from_numpy(dx))
         return torch.tensor(loss, dtype=torch.float32)
 
     @staticmethod
-    def backward(ctx: Any, by: torch.Tensor) -> tuple[Any, ...]:
-        return ctx.saved_tensors[0] * by, None, None, None
+    def backward(ctx: Any, dloss: torch.Tensor) -> tuple[Any, ...]:
+        return ctx.saved_tensors[0] * dloss, None, None, None
 
 
 class _Route(nn.Module):
@@ -139,25 +139,25 @@ class _Route(nn.Module):
 
 
 class _Shortcut(nn.Module):
-    """Adds; the other may be larger, then every so many pixels are taken, and have fewer channels."""
+    """Adds; `other` may be larger (it is then subsampled) and have fewer channels (it is then zero-padded)."""
 
     def __init__(self, layer: Shortcut):
         super().__init__()
         (c, h, _), (c2, h2, _) = layer.images
         if len(layer.images) > 2 or c2 > c or h2 < h or "weights" in layer.specs:
-            raise Unable("this form of [shortcut] is not written in bench/in_torch.py")
-        self.activation, self.step, self.lacks = _activation(layer.options.activation), h2 // h, c - c2
+            raise Unsupported("this form of [shortcut] is not supported by bench/in_torch.py")
+        self.activation, self.stride, self.missing = _activation(layer.options.activation), h2 // h, c - c2
 
     def forward(self, x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-        if self.step > 1:
-            other = other[:, :, ::self.step, ::self.step]
-        if self.lacks:
-            other = F.pad(other, (0, 0, 0, 0, 0, self.lacks))
+        if self.stride > 1:
+            other = other[:, :, ::self.stride, ::self.stride]
+        if self.missing:
+            other = F.pad(other, (0, 0, 0, 0, 0, self.missing))
         return self.activation(x + other)
 
 
 class _Maxpool(nn.Module):
-    """darknet's padding, which need not be the same on both sides."""
+    """With darknet's padding, which may be asymmetric."""
 
     def __init__(self, layer: Maxpool):
         super().__init__()
@@ -165,13 +165,13 @@ class _Maxpool(nn.Module):
         before = layer.options.padding // 2
         after = max((out - 1) * stride + self.size - side - before for out, side, stride in
                     zip(layer.out_shape[1:], layer.in_shapes[0][1:], self.stride, strict=True))
-        self.both = before if after <= before else 0
+        self.symmetric = before if after <= before else 0
         self.pad = (before, after, before, after) if after > before else ()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.pad:
             x = F.pad(x, self.pad, value=float("-inf"))
-        return F.max_pool2d(x, self.size, self.stride, self.both)
+        return F.max_pool2d(x, self.size, self.stride, self.symmetric)
 
 
 def _module(layer: Any) -> nn.Module:
@@ -205,17 +205,17 @@ def _module(layer: Any) -> nn.Module:
         return _Shortcut(layer)
     if isinstance(layer, Softmax | Yolo):
         return nn.Identity()
-    raise Unable(f"[{layer.names[0]}] is not written in bench/in_torch.py")
+    raise Unsupported(f"[{layer.names[0]}] is not supported by bench/in_torch.py")
 
 
 def _lstm(layer: Lstm) -> nn.LSTM:
-    """PyTorch stacks the gates i, f, g, o and keeps both biases as well."""
+    """PyTorch stacks the gates as i, f, g, o, and has both biases too."""
     size = layer.options.output
     lstm = nn.LSTM(layer.params["ui/weights"].shape[1], size)
-    for kind, place in (("u", "ih"), ("w", "hh")):
-        for what, ours in (("weight", "weights"), ("bias", "biases")):
-            _copy(getattr(lstm, f"{what}_{place}_l0"),
-                  np.concatenate([layer.params[f"{kind}{letter}/{ours}"] for letter in "ifgo"]))
+    for ours, theirs in (("u", "ih"), ("w", "hh")):
+        for name, array in (("weight", "weights"), ("bias", "biases")):
+            _copy(getattr(lstm, f"{name}_{theirs}_l0"),
+                  np.concatenate([layer.params[f"{ours}{gate}/{array}"] for gate in "ifgo"]))
     return lstm
 
 
@@ -230,12 +230,12 @@ def _norm(layer: Any) -> nn.BatchNorm2d:
 
 
 def _activation(name: str) -> nn.Module:
-    kinds = {"linear": nn.Identity, "leaky": lambda: nn.LeakyReLU(0.1, inplace=True),
-             "relu": lambda: nn.ReLU(inplace=True), "logistic": nn.Sigmoid, "tanh": nn.Tanh,
-             "swish": lambda: nn.SiLU(inplace=True), "mish": lambda: nn.Mish(inplace=True)}
-    if name not in kinds:
-        raise Unable(f"activation={name} is not written in bench/in_torch.py")
-    return kinds[name]()
+    modules = {"linear": nn.Identity, "leaky": lambda: nn.LeakyReLU(0.1, inplace=True),
+               "relu": lambda: nn.ReLU(inplace=True), "logistic": nn.Sigmoid, "tanh": nn.Tanh,
+               "swish": lambda: nn.SiLU(inplace=True), "mish": lambda: nn.Mish(inplace=True)}
+    if name not in modules:
+        raise Unsupported(f"activation={name} is not supported by bench/in_torch.py")
+    return modules[name]()
 
 
 def _copy(to: Any, array: np.ndarray) -> None:

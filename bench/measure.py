@@ -1,4 +1,4 @@
-"""All peers with one network, taking turns: a slot of runs each, round after round, each in its own process."""
+"""Times all peers on one network: each in its own process, alternating in short slots, for several rounds."""
 import json
 import os
 import signal
@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 
 from bench.networks import ROOT
-from bench.peer import compared
+from bench.peer import difference
 
-SLOT = 0.25         # seconds a peer computes before the next one's turn
-REST = 0.03         # seconds between two, in which threads that wait actively fall asleep
+SLOT = 0.25         # seconds a peer runs before the next one does
+PAUSE = 0.03        # seconds between two slots, in which spinning threads go to sleep
 
 
 @dataclass
 class Row:
-    """One network, one task, one peer.  seconds: of every run; peak: bytes of the process; why: when it has none."""
+    """One network, task and peer.  seconds: of every run; peak: memory in bytes; why: the reason if there are none."""
     network: str
     task: str
     peer: str
@@ -49,13 +49,13 @@ class Worker:
                                         env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL)
 
-    def ask(self, **order: Any) -> dict[str, Any]:
-        """An order's answer; that a process died is told under "unable"."""
+    def request(self, **request: Any) -> dict[str, Any]:
+        """The reply to a request; if the process has died, {"unsupported": the reason}."""
         if self.died:
-            return {"unable": self.died}
+            return {"unsupported": self.died}
         assert self.process.stdin and self.process.stdout
         try:
-            print(json.dumps(order), file=self.process.stdin, flush=True)
+            print(json.dumps(request), file=self.process.stdin, flush=True)
             line = self.process.stdout.readline()
         except BrokenPipeError:
             line = ""
@@ -63,7 +63,7 @@ class Worker:
             return json.loads(line)
         status = self.process.wait()
         self.died = f"its process died of {signal.Signals(-status).name if status < 0 else f'status {status}'}"
-        return {"unable": self.died}
+        return {"unsupported": self.died}
 
     def end(self) -> None:
         self.process.kill()
@@ -71,13 +71,13 @@ class Worker:
 
 
 def measure(case: str, tasks: Iterable[str], peers: Iterable[str], threads: int, rounds: int,
-            tell: Callable[[str], None]) -> list[Row]:
-    """Rows of one network.  The first peer's outputs are what the others are compared with."""
+            log: Callable[[str], None]) -> list[Row]:
+    """The rows of one network.  The outputs of the first peer are the reference for the others."""
     workers, rows = {peer: Worker(peer, case, threads) for peer in peers}, []
     try:
         with tempfile.TemporaryDirectory() as folder:
             for task in tasks:
-                rows += _task(case, task, workers, rounds, Path(folder), tell)
+                rows += _task(case, task, workers, rounds, Path(folder), log)
     finally:
         for worker in workers.values():
             worker.end()
@@ -85,35 +85,35 @@ def measure(case: str, tasks: Iterable[str], peers: Iterable[str], threads: int,
 
 
 def _task(case: str, task: str, workers: dict[str, Worker], rounds: int, folder: Path,
-          tell: Callable[[str], None]) -> list[Row]:
+          log: Callable[[str], None]) -> list[Row]:
     rows, reference = {peer: Row(case, task, peer) for peer in workers}, None
     for peer, worker in workers.items():
         target = folder / f"{peer}-{task}.npz"
-        answer = worker.ask(do="prepare", task=task, outputs=str(target))
-        rows[peer].why = answer.get("missing") or answer.get("unable") or ""
+        answer = worker.request(do="prepare", task=task, outputs=str(target))
+        rows[peer].why = answer.get("not_installed") or answer.get("unsupported") or ""
         if rows[peer].why:
             continue
         with np.load(target) as file:
             outputs = [file[name] for name in file.files]
         if reference is None:
             reference = outputs
-        rows[peer].why = compared(outputs, answer["what"], reference, task.startswith("train"))
-    able = [peer for peer in workers if not rows[peer].why]
-    runs = {peer: 1 for peer in able}
-    for turn in range(rounds + 1):      # the first round tells how many runs fill a slot
-        for peer in able:
-            time.sleep(REST)
-            answer = workers[peer].ask(do="time", runs=runs[peer])
+        rows[peer].why = difference(outputs, answer["what"], reference, task.startswith("train"))
+    running = [peer for peer in workers if not rows[peer].why]
+    runs = {peer: 1 for peer in running}
+    for number in range(rounds + 1):    # the first round finds out how many runs fill a slot
+        for peer in running:
+            time.sleep(PAUSE)
+            answer = workers[peer].request(do="time", runs=runs[peer])
             if "seconds" not in answer:
-                rows[peer].why = answer.get("unable", "")
+                rows[peer].why = answer.get("unsupported", "")
                 rows[peer].seconds, runs[peer] = [], 1
                 continue
-            if turn == 0:
+            if number == 0:
                 runs[peer] = max(1, min(200, round(SLOT / min(answer["seconds"]))))
             else:
                 rows[peer].seconds += answer["seconds"]
             rows[peer].peak = answer["peak"]
     for row in rows.values():
-        tell(f"{case:13} {task:7} {row.peer:12} " + (f"{1000 * row.median:9.2f} ms   {row.peak / 2**20:6.0f} MB"
+        log(f"{case:13} {task:7} {row.peer:12} " + (f"{1000 * row.median:9.2f} ms   {row.peak / 2**20:6.0f} MB"
                                                    if row.median else row.why))
     return list(rows.values())

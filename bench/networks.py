@@ -1,4 +1,4 @@
-"""The networks that are measured, with weights, inputs and truth drawn the same way in every process."""
+"""The networks of the benchmark; weights, inputs and truth are the same in every process."""
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import repeat
@@ -15,14 +15,14 @@ from runner.network import Network
 
 ROOT = Path(__file__).parents[1]
 SEED = 7
-# a rate at which nothing grows without bound on random weights: numbers that are no numbers have a speed of their own
+# a learning rate at which random weights stay finite: arithmetic on NaN and infinity runs at a different speed
 STEADY = ("net.learning_rate=0.0001", "net.policy=constant", "net.burn_in=0", "net.max_batches=0",
           "net.subdivisions=1")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A cfg, and what is changed in it so that every peer can compute the same."""
+    """A cfg, and the settings that make it computable by every peer."""
     name: str
     cfg: str
     settings: tuple[str, ...] = ()
@@ -38,15 +38,15 @@ CASES = {case.name: case for case in (
     Case("yolov4-tiny", "cfg/yolov4-tiny.cfg"),
     Case("yolo-fastest", "cfg/yolo-fastest.cfg"),
     Case("lstm", "cfg/lstm.cfg", ("lstm.batch_normalize=0",),
-         "without batch norm in its gates, which no peer's LSTM has; 16 characters to a sequence"),
+         "without batch norm in the gates, which no peer's LSTM has; sequences of 16 characters"),
 )}
 
 
 def build(case: Case, batch: int = 1, settings: tuple[str, ...] = (), compat: str | None = None) -> Model:
-    """The network with drawn weights: every array differs from what it starts as, rolling statistics too.
+    """The network with random weights, biases, scales and rolling statistics.
 
-    Branches that end without an activation are added to something: they are drawn small, or the sums of a deep
-    network would grow until sigmoids are all 0 or 1.
+    The scales of layers without an activation are small: these end residual branches, whose sums would otherwise grow
+    in a deep network until all sigmoids saturate.
     """
     net = runner.load(ROOT / case.cfg, seed=SEED, compat=compat, report=Report(),
                       settings=(*case.settings, *STEADY, f"net.batch={batch}", *settings))
@@ -62,8 +62,8 @@ def build(case: Case, batch: int = 1, settings: tuple[str, ...] = (), compat: st
     return net
 
 
-def without_chance(net: Model) -> Model:
-    """Dropout lets everything pass: what two libraries draw at random cannot be compared."""
+def without_dropout(net: Model) -> Model:
+    """Sets all dropout probabilities to 0: the random masks of two libraries cannot be compared."""
     for layer in net.layers:
         if isinstance(layer, Dropout):
             layer.options = replace(layer.options, probability=0.0)
@@ -76,17 +76,17 @@ def images(net: Network, count: int) -> np.ndarray:
 
 
 def truth(net: Network, count: int) -> np.ndarray:
-    """Three boxes an image for detectors, else one class a row."""
+    """Three boxes per image for detectors, else one class per row."""
     return example(net, count, np.random.default_rng(SEED))[1]
 
 
 def batches(net: Network, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The same batch for ever."""
+    """The same batch, endlessly."""
     return repeat(example(net, count, np.random.default_rng(SEED)))
 
 
 def write_cfg(case: Case, path: Path, batch: int, settings: tuple[str, ...] = ()) -> None:
-    """The cfg with its settings, for programs that read darknet's files themselves."""
+    """Write the cfg with its settings, for peers that read darknet's files."""
     report = Report()
     sections = read(ROOT / case.cfg, report)
     override(sections, (*case.settings, *settings, f"net.batch={batch}", "net.subdivisions=1"), ALIASES, report)

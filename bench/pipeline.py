@@ -1,10 +1,10 @@
-"""How many images a second one thread decodes and makes ready, with both kernel sets.
+"""Throughput of the input pipeline on one thread: decoding, resizing and augmentation, with both backends.
 
-  python -m bench.pipeline ../shared/data/coco60/images                 as they are
-  python -m bench.pipeline ../shared/data/coco60/images --times 5       enlarged so, as a camera's are
+  python -m bench.pipeline ../shared/data/coco60/images                 at their size
+  python -m bench.pipeline ../shared/data/coco60/images --times 5       enlarged to the size of camera images
 
-Each step by itself, over all images in turn; the fastest of --rounds, in the thread's own seconds.  A classifier's
-augmentation makes 224 x 224 of them, a detector's 416 x 416, with the changes that the published cfgs ask for.
+Each stage is timed separately, over all images; the result is the fastest of --rounds, in process time.  A classifier's
+augmentation produces 224 x 224, a detector's 416 x 416, with the options of the published cfgs.
 """
 import argparse
 import io
@@ -27,9 +27,9 @@ BOX = np.array([[.5, .5, .3, .3, 0]], np.float32)
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.pipeline", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", help="of JPEGs")
-    parser.add_argument("--times", type=float, default=1, help="enlarge them so many times first (default 1)")
-    parser.add_argument("--most", type=int, default=24, help="images (default 24)")
+    parser.add_argument("folder", help="with JPEG files")
+    parser.add_argument("--times", type=float, default=1, help="enlarge the images by this factor first (default 1)")
+    parser.add_argument("--most", type=int, default=24, help="at most this many images (default 24)")
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     files = [_enlarged(path, args.times) for path in sorted(Path(args.folder).glob("*.jpg"))[:args.most]]
@@ -37,28 +37,28 @@ def main() -> None:
         parser.error(f"{args.folder}: there are no .jpg files here")
     pixels = [read_pixels(file) for file in files]
     sizes = [image.shape[2] * image.shape[1] / 1e6 for image in pixels]
-    print(f"{len(files)} images of {np.mean(sizes):.2f} megapixels; images a second, one thread")
+    print(f"{len(files)} images of {np.mean(sizes):.2f} megapixels; images per second, one thread")
 
-    needed = {"classifier": CLASSIFIER.least(), "detector": DETECTOR.least(SIDE, SIDE)}
-    enough = {name: [read_pixels(file, 3, least) for file in files] for name, least in needed.items()}
+    least_size = {"classifier": CLASSIFIER.least(), "detector": DETECTOR.least(SIDE, SIDE)}
+    reduced = {name: [read_pixels(file, 3, least) for file in files] for name, least in least_size.items()}
 
-    def show(name: str, step: Callable[[int], object]) -> None:
-        print(f"  {name:48} {len(files) / _seconds(step, len(files), args.rounds):8.1f}", flush=True)
+    def show(name: str, stage: Callable[[int], object]) -> None:
+        print(f"  {name:48} {len(files) / _seconds(stage, len(files), args.rounds):8.1f}", flush=True)
     show("decode", lambda i: read_pixels(files[i]))
-    for name, least in needed.items():
-        show(f"decode what is enough to train a {name}", lambda i, least=least: read_pixels(files[i], 3, least))
-    for kernels in ("numpy", "fast"):
-        ops.use(kernels)
+    for name, least in least_size.items():
+        show(f"decode at reduced size, {name}", lambda i, least=least: read_pixels(files[i], 3, least))
+    for backend in ("numpy", "fast"):
+        ops.use(backend)
         rng = np.random.default_rng(0)
-        steps: dict[str, Callable[[int], object]] = {
-            "classifier, that augmented":
-                lambda i, rng=rng: augment(to_float(enough["classifier"][i]), CLASSIFIER, rng),
-            "detector, that augmented": lambda i, rng=rng: augmented(
-                (enough["detector"][i], BOX), lambda: (pixels[0], BOX), DETECTOR, SIDE, SIDE, 200, rng),
-            "classifier, whole, as predict has it": lambda i: prepare(to_float(pixels[i]), 224, 224),
-            "detector, whole, as detect has it": lambda i: prepare(to_float(pixels[i]), SIDE, SIDE, "stretch")}
-        for name, step in steps.items():
-            show(f"{kernels}: {name}", step)
+        stages: dict[str, Callable[[int], object]] = {
+            "classifier, augment reduced":
+                lambda i, rng=rng: augment(to_float(reduced["classifier"][i]), CLASSIFIER, rng),
+            "detector, augment reduced": lambda i, rng=rng: augmented(
+                (reduced["detector"][i], BOX), lambda: (pixels[0], BOX), DETECTOR, SIDE, SIDE, 200, rng),
+            "classifier, prepare full size as in predict": lambda i: prepare(to_float(pixels[i]), 224, 224),
+            "detector, prepare full size as in detect": lambda i: prepare(to_float(pixels[i]), SIDE, SIDE, "stretch")}
+        for name, stage in stages.items():
+            show(f"{backend}: {name}", stage)
 
 
 def _enlarged(path: Path, times: float) -> bytes:
@@ -70,14 +70,14 @@ def _enlarged(path: Path, times: float) -> bytes:
     return file.getvalue()
 
 
-def _seconds(step: Callable[[int], object], count: int, rounds: int) -> float:
-    """For all images; the first round compiles and does not count."""
+def _seconds(stage: Callable[[int], object], count: int, rounds: int) -> float:
+    """Process time for all images; the first round compiles and is not counted."""
     best = np.inf
     for number in range(rounds + 1):
-        began = time.process_time()
+        start = time.process_time()
         for i in range(count):
-            step(i)
-        best = min(best, time.process_time() - began) if number else best
+            stage(i)
+        best = min(best, time.process_time() - start) if number else best
     return best
 
 

@@ -1,4 +1,4 @@
-"""Rows of times -> tables: medians, ratios to ours, geometric means, memory."""
+"""Turns measured rows into tables: medians, ratios, geometric means, memory."""
 import datetime
 import importlib.metadata
 import math
@@ -17,7 +17,7 @@ PACKAGES = {"numpy": "numpy", "fast": "numba", "pytorch": "torch", "onnxruntime"
 
 
 def machine(threads: int) -> list[str]:
-    """Where and with what it was measured, a sentence each."""
+    """Date, processor and library versions of the measurement, a line each."""
     model = platform.processor() or platform.machine()
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -37,7 +37,7 @@ def machine(threads: int) -> list[str]:
                                 cwd=Path(__file__).parent).stdout.strip()
     except OSError:
         commit = ""
-    return [f"{datetime.date.today()}, {model}, {threads} threads for everybody, "
+    return [f"{datetime.date.today()}, {model}, {threads} threads per peer, "
             f"Python {platform.python_version()}" + (f", commit {commit}" if commit else ""), ", ".join(versions)]
 
 
@@ -47,7 +47,7 @@ def geometric_mean(values: Iterable[float]) -> float | None:
 
 
 class Tables:
-    """The rows by network, task and peer."""
+    """Tables of the rows, by network, task and peer."""
 
     def __init__(self, rows: Sequence[Row]):
         self.rows = {(row.network, row.task, row.peer): row for row in rows}
@@ -61,7 +61,7 @@ class Tables:
         return row.median if row else None
 
     def ratios(self, task: str, peer: str, ours: str) -> dict[str, float]:
-        """How many times longer a peer takes than ours, by network."""
+        """The time of a peer divided by ours, by network."""
         found = {}
         for network in self.networks:
             mine, theirs = self.time(network, task, ours), self.time(network, task, peer)
@@ -76,7 +76,7 @@ class Tables:
         return lines
 
     def speed(self, ours: str) -> list[list[str]]:
-        """Geometric means of a peer's time over ours, a line for each task."""
+        """Geometric means of the time of a peer divided by ours, a line per task."""
         others = [peer for peer in self.peers if peer != ours]
         lines = [["", *others]]
         for task in self.tasks:
@@ -91,7 +91,7 @@ class Tables:
         return [*lines, ["all inference", *both]]
 
     def each(self, task: str, ours: str) -> list[list[str]]:
-        """The same for every network."""
+        """The time of a peer divided by ours, a line per network."""
         others = [peer for peer in self.peers if peer != ours]
         ratios = {peer: self.ratios(task, peer, ours) for peer in others}
         return [["", *others], *([network, *(f"{ratios[peer][network]:.2f}" if network in ratios[peer] else ""
@@ -104,8 +104,8 @@ class Tables:
             lines.append([network, *(f"{row.peak / 2**20:.0f}" if row and row.median else "" for row in rows)])
         return lines
 
-    def left_out(self) -> list[str]:
-        """Who did not compute what, and why; each reason once."""
+    def skipped(self) -> list[str]:
+        """Which peer skipped what, and why; each reason once."""
         reasons: dict[tuple[str, str], list[str]] = {}
         for row in self.rows.values():
             if row.why:
@@ -129,14 +129,14 @@ def _page(rows: Sequence[Row], facts: Sequence[str], title: Callable[[str], str]
     for task in tables.tasks:
         parts += [title(TITLES[task]), table(tables.times(task))]
     for ours in [peer for peer in OURS if peer in tables.peers]:
-        parts += [title(f"how many times longer than ours ({ours}), geometric mean over the networks"),
+        parts += [title(f"time relative to ours ({ours}), geometric mean over the networks"),
                   table(tables.speed(ours))]
         for task in tables.tasks:
-            parts += [title(f"the same, {task}, network by network ({ours})"), table(tables.each(task, ours))]
+            parts += [title(f"time relative to ours ({ours}), {task}, by network"), table(tables.each(task, ours))]
     for task in tables.tasks:
         parts += [title(f"peak memory of the process, {task}, MB"), table(tables.memory(task))]
-    if tables.left_out():
-        parts += [title("left out"), *map(item, tables.left_out())]
+    if tables.skipped():
+        parts += [title("skipped"), *map(item, tables.skipped())]
     return "\n".join(parts)
 
 

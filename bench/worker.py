@@ -1,7 +1,7 @@
-"""One peer with one network, in a process of its own: it waits for orders and tells times and memory.
+"""The process of one peer with one network: it reads requests and replies with times and memory.
 
-Orders are lines of JSON on stdin: {"do": "prepare", "task": ...}, {"do": "time", "runs": ...}; each is answered by one
-line.  A process of its own keeps one library's threads, allocator and memory out of another's numbers.
+Requests are lines of JSON on stdin: {"do": "prepare", "task": ...}, {"do": "time", "runs": ...}.  Each gets a reply of
+one line.  With separate processes, the threads, allocator and memory of one library do not affect the others.
 """
 import gc
 import importlib
@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from bench.networks import CASES
-from bench.peer import Missing, Ready, Unable
+from bench.peer import NotInstalled, Prepared, Unsupported
 
-# peer -> module, and what its `prepare` takes beside the common arguments
+# peer -> module, and additional arguments of its `prepare`
 PEERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "fast": ("bench.in_ours", {"kernels": "fast"}),
-    "numpy": ("bench.in_ours", {"kernels": "numpy"}),
+    "fast": ("bench.in_ours", {"backend": "fast"}),
+    "numpy": ("bench.in_ours", {"backend": "numpy"}),
     "pytorch": ("bench.in_torch", {}),
     "onnxruntime": ("bench.in_onnx", {}),
     "opencv": ("bench.in_opencv", {}),
@@ -29,15 +29,15 @@ PEERS: dict[str, tuple[str, dict[str, Any]]] = {
 TASKS = {"infer1": ("infer", 1), "infer8": ("infer", 8), "train8": ("train", 8)}
 
 
-def ready(peer: str, case: str, task: str, threads: int, settings: tuple[str, ...] = ()) -> Ready:
-    """Missing or Unable says why not."""
+def prepare(peer: str, case: str, task: str, threads: int, settings: tuple[str, ...] = ()) -> Prepared:
+    """Prepare a peer.  Raises NotInstalled or Unsupported."""
     module, extra = PEERS[peer]
     kind, count = TASKS[task]
     return importlib.import_module(module).prepare(CASES[case], kind, count, threads, settings=settings, **extra)
 
 
 def memory(field: str) -> int:
-    """Bytes of this process, of /proc/self/status: VmRSS now, VmHWM at its highest; 0 where there is no such file."""
+    """Memory of this process in bytes, from /proc/self/status: VmRSS now, VmHWM the peak; 0 if that does not exist."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -46,35 +46,35 @@ def memory(field: str) -> int:
 
 
 def main(peer: str, case: str, threads: str) -> None:
-    # what libraries print goes to stderr; the answers have the old stdout to themselves
-    answers = os.fdopen(os.dup(1), "w")
+    # redirect what libraries print to stderr; only the replies go to the original stdout
+    replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     run = None
     for line in sys.stdin:
-        order = json.loads(line)
+        request = json.loads(line)
         try:
-            if order["do"] == "prepare":
-                run = now = None        # one network at a time, as a user has them
+            if request["do"] == "prepare":
+                run = prepared = None       # free the last network first
                 gc.collect()
-                now = ready(peer, case, order["task"], int(threads))
-                outputs = [np.asarray(y, np.float32) for y in now.outputs()]
-                np.savez(order["outputs"], *outputs)
-                run, answer = now.run, {"what": now.what}
+                prepared = prepare(peer, case, request["task"], int(threads))
+                outputs = [np.asarray(y, np.float32) for y in prepared.outputs()]
+                np.savez(request["outputs"], *outputs)
+                run, reply = prepared.run, {"what": prepared.what}
             else:
-                answer = timed(run, order["runs"])
-        except (Missing, Unable) as error:
-            answer = {"missing" if isinstance(error, Missing) else "unable": str(error)}
-        print(json.dumps(answer), file=answers, flush=True)
+                reply = timed(run, request["runs"])
+        except (NotInstalled, Unsupported) as error:
+            reply = {"not_installed" if isinstance(error, NotInstalled) else "unsupported": str(error)}
+        print(json.dumps(reply), file=replies, flush=True)
 
 
 def timed(run: Any, runs: int) -> dict[str, Any]:
-    """Once untimed, because another process has had the caches; then each run by itself."""
+    """One run to warm up the caches, then `runs` timed runs."""
     run()
     seconds = []
     for _ in range(runs):
-        began = time.perf_counter()
+        start = time.perf_counter()
         run()
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - start)
     return {"seconds": seconds, "peak": memory("VmHWM")}
 
 

@@ -1,4 +1,4 @@
-"""The peers of `python -m bench` compute the same as ours: on small sizes, where they are installed."""
+"""All installed peers of `python -m bench` compute the same outputs and losses, checked at small sizes."""
 import importlib
 
 import numpy as np
@@ -7,25 +7,25 @@ import pytest
 from bench import report
 from bench.measure import Row
 from bench.networks import CASES
-from bench.peer import Missing, Ready, Unable, compared
-from bench.worker import PEERS, ready
+from bench.peer import NotInstalled, Prepared, Unsupported, difference
+from bench.worker import PEERS, prepare
 from tests.paths import ROOT
 
 SMALL = {"cifar": ("net.width=12", "net.height=12"), "darknet19": ("net.width=64", "net.height=64"),
          "resnet18": ("net.width=64", "net.height=64"), "yolov3-tiny": ("net.width=64", "net.height=64"),
          "yolov4-tiny": ("net.width=64", "net.height=64"), "yolo-fastest": ("net.width=128", "net.height=128"),
          "lstm": ("lstm.output=16", "net.time_steps=4")}
-# a rate at which one step changes the loss visibly: a wrong gradient would show
+# a learning rate at which one step changes the loss noticeably, so that a wrong gradient is found
 RATES = {"net": .02, "cifar": .003, "darknet19": .003, "resnet18": .02, "yolov3-tiny": .003, "yolov4-tiny": .003,
          "yolo-fastest": .01, "lstm": 30}
-# what a peer cannot run, in its own words
-UNABLE = {("opencv", "lstm"), ("opencv", "resnet18")}
+# what a peer cannot run
+UNSUPPORTED = {("opencv", "lstm"), ("opencv", "resnet18")}
 
 
-def prepared(peer: str, case: str, task: str, *settings: str) -> Ready:
+def prepared(peer: str, case: str, task: str, *settings: str) -> Prepared:
     try:
-        return ready(peer, case, task, 2, (*SMALL.get(case, ()), *settings))
-    except Missing as why:
+        return prepare(peer, case, task, 2, (*SMALL.get(case, ()), *settings))
+    except NotInstalled as why:
         pytest.skip(str(why))
 
 
@@ -35,11 +35,11 @@ def test_peers_compute_the_same(peer: str, case: str) -> None:
     try:
         theirs = prepared(peer, case, "infer8")
         outputs = theirs.outputs()
-    except Unable as why:
-        assert (peer, case) in UNABLE, why
+    except Unsupported as why:
+        assert (peer, case) in UNSUPPORTED, why
         return
-    assert (peer, case) not in UNABLE, "it can run this by now: take it out of the list"
-    assert compared(outputs, theirs.what, prepared("numpy", case, "infer8").outputs(), False) == ""
+    assert (peer, case) not in UNSUPPORTED, "it runs now: remove it from UNSUPPORTED"
+    assert difference(outputs, theirs.what, prepared("numpy", case, "infer8").outputs(), False) == ""
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -49,18 +49,18 @@ def test_pytorch_trains_the_same(case: str) -> None:
     theirs = prepared("pytorch", case, "train8", rate)
     first, second = (ours := prepared("numpy", case, "train8", rate).outputs())[0]
     assert abs(second / first - 1) > 0.05
-    assert compared(theirs.outputs(), theirs.what, ours, True) == ""
+    assert difference(theirs.outputs(), theirs.what, ours, True) == ""
 
 
-def test_a_difference_is_told() -> None:
+def test_differences_are_reported() -> None:
     reference = [np.ones((2, 3)), np.ones((2, 3)), np.full((2, 4), 5.0), np.full((2, 4), 5.0)]
-    assert compared(reference[:2], "heads", reference, False) == ""
-    assert compared(reference[2:], "read by heads", reference, False) == ""
-    assert compared(reference[1:2], "last head", reference, False) == ""
-    assert "1 outputs instead of 2" in compared(reference[:1], "heads", reference, False)
-    assert "shape" in compared([np.ones(2)], "last head", reference, False)
-    assert "differ by 0.002" in compared([np.full((2, 3), 1.002)], "last head", reference, False)
-    assert "differ by nan" in compared([np.full((2, 3), np.nan)], "last head", reference, False)
+    assert difference(reference[:2], "heads", reference, False) == ""
+    assert difference(reference[2:], "head inputs", reference, False) == ""
+    assert difference(reference[1:2], "last head", reference, False) == ""
+    assert "1 outputs instead of 2" in difference(reference[:1], "heads", reference, False)
+    assert "shape" in difference([np.ones(2)], "last head", reference, False)
+    assert "differ by 0.002" in difference([np.full((2, 3), 1.002)], "last head", reference, False)
+    assert "differ by nan" in difference([np.full((2, 3), np.nan)], "last head", reference, False)
 
 
 def test_the_report() -> None:
@@ -72,9 +72,9 @@ def test_the_report() -> None:
     assert tables.speed("numpy") == [["", "pytorch"], ["infer1", "4.00"], ["all inference", "4.00"]]
     assert tables.each("infer1", "numpy")[1:] == [["a", "2.00"], ["b", "8.00"]]
     assert tables.memory("infer1")[1] == ["a", "2", "4"]
-    assert tables.left_out() == ["opencv: no (b infer1)"]
+    assert tables.skipped() == ["opencv: no (b infer1)"]
     for page in (report.text, report.markdown):
-        assert "4.00" in page(rows, ["here"]) and "left out" in page(rows, ["here"]).lower()
+        assert "4.00" in page(rows, ["here"]) and "skipped" in page(rows, ["here"]).lower()
 
 
 def test_every_peer_is_a_module_and_every_network_a_cfg() -> None:
