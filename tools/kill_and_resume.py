@@ -1,9 +1,9 @@
-"""Kill a training run with SIGKILL at random moments, go on each time, and compare with a run left alone.
+"""Kill a training run with SIGKILL at random moments, resume it each time, and compare it with an uninterrupted run.
 
   python tools/kill_and_resume.py cfg/net.cfg --kills 20 --set net.max_batches=600
 
-Both runs get the further options; exit status 0 when best.weights, last.weights and the log's scores are equal, 1 when
-not.  The two runs are kept in weights/left-alone and weights/killed.
+All other options are passed to both runs.  The exit status is 0 if best.weights, last.weights and the losses and scores
+of the log are equal, else 1.  The two runs are kept in weights/uninterrupted and weights/killed.
 """
 import argparse
 import random
@@ -15,37 +15,38 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-NAMES = "left-alone", "killed"
+NAMES = "uninterrupted", "killed"
 
 
-def run(words: Sequence[str]) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, str(ROOT / "run.py"), "train", *words, "--quiet"], text=True,
+def start_training(arguments: Sequence[str]) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, str(ROOT / "run.py"), "train", *arguments, "--quiet"], text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def killed_again_and_again(words: Sequence[str], kills: int, longest: float, rng: random.Random) -> list[int]:
-    """Train with `words` until it is done -> the updates the state stood at when it was killed."""
+def train_with_kills(arguments: Sequence[str], kills: int, longest: float, rng: random.Random) -> list[int]:
+    """Train until the run is complete, killing it `kills` times -> the update of the checkpoint at each kill."""
     from runner.training import checkpoint
-    place, stood = Path("weights") / NAMES[1] / "state.npz", []
+    latest, killed_at = Path("weights") / NAMES[1] / "state.npz", []
     while True:
-        process = run([*words, "--name", NAMES[1], *(["--resume"] if stood else [])])
-        while not place.exists() and process.poll() is None:        # killed before the first state, it would start anew
+        process = start_training([*arguments, "--name", NAMES[1], *(["--resume"] if killed_at else [])])
+        while not latest.exists() and process.poll() is None:       # wait for the first checkpoint
             time.sleep(0.01)
-        if len(stood) < kills:
+        if len(killed_at) < kills:
             try:
                 process.wait(rng.uniform(0, longest))
             except subprocess.TimeoutExpired:
                 process.kill()
         _, err = process.communicate()
         if process.returncode == 0:
-            return stood
+            return killed_at
         if process.returncode != -signal.SIGKILL:
             raise SystemExit(err)
-        path = place if place.exists() else place.with_name("state-before.npz")
-        stood.append(checkpoint.read(path)[1]["update"])
+        path = latest if latest.exists() else latest.with_name("state-before.npz")
+        killed_at.append(checkpoint.read(path)[1]["update"])
 
 
-def results() -> list[tuple]:
+def results() -> list[tuple[bytes, bytes, list[tuple[str, str, str]]]]:
+    """Weights and log of both runs."""
     from runner.training.log import read_rows
     found = []
     for name in NAMES:
@@ -59,18 +60,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cfg")
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--longest", type=float, default=6.0, help="seconds a process lives at most (default 6)")
+    parser.add_argument("--longest", type=float, default=6.0, help="longest time in seconds before a kill (default 6)")
     parser.add_argument("--seed-of-kills", type=int, default=0)
-    args, more = parser.parse_known_args(argv)
-    process = run([args.cfg, *more, "--name", NAMES[0]])
+    args, others = parser.parse_known_args(argv)
+    process = start_training([args.cfg, *others, "--name", NAMES[0]])
     _, err = process.communicate()
     if process.returncode:
         raise SystemExit(err)
-    stood = killed_again_and_again([args.cfg, *more], args.kills, args.longest, random.Random(args.seed_of_kills))
-    alone, killed = results()
-    equal = alone == killed
-    print(f"killed {len(stood)} times, at the states of updates {', '.join(map(str, stood))}; "
-          f"{'equal to the bit' if equal else 'NOT EQUAL'}")
+    killed_at = train_with_kills([args.cfg, *others], args.kills, args.longest, random.Random(args.seed_of_kills))
+    uninterrupted, killed = results()
+    equal = uninterrupted == killed
+    print(f"killed {len(killed_at)} times, with checkpoints of updates {', '.join(map(str, killed_at))}; "
+          f"{'bit-identical' if equal else 'NOT EQUAL'}")
     return 0 if equal else 1
 
 

@@ -1,4 +1,4 @@
-"""Draw docs/images/augmentation.jpg: a row for each option of [net] that changes images, for docs/augmentation.md.
+"""Draw docs/images/augmentation.jpg for docs/augmentation.md: a row for each augmentation option of [net].
 
     python tools/make_augmentation.py [FILE]
 """
@@ -15,30 +15,30 @@ from runner.images.contact_sheet import contact_sheet, picture_of
 
 ROOT = Path(__file__).parents[1]
 NAMES, SIZE, COLUMNS = ["tree", "boat", "sun", "lake"], 112, 7
-PLACES = [(20, 40), (130, 110), (200, 60), (60, 128)]          # left and top of a square of 128 pixels in the photo
+CORNERS = [(20, 40), (130, 110), (200, 60), (60, 128)]         # left and top of four crops of 128 pixels of the photo
+NO_AUGMENTATION = {"min_crop": 112, "max_crop": 112, "flip": False}
 ROWS = [
-    ("min_crop=112, max_crop=224: scaled, and a part cut out", {"min_crop": 112, "max_crop": 224}),
-    ("angle=30: turned, either way", {"angle": 30}),
+    ("min_crop=112, max_crop=224: scaled and cropped", {"min_crop": 112, "max_crop": 224}),
+    ("angle=30: rotated", {"angle": 30}),
     ("aspect=1.5: stretched", {"aspect": 1.5}),
     ("flip=1: half of them mirrored", {"flip": True}),
-    ("hue=.1: colours turned", {"hue": .1}),
-    ("saturation=2: paler or stronger", {"saturation": 2}),
+    ("hue=.1: hue rotated", {"hue": .1}),
+    ("saturation=2: less or more saturated", {"saturation": 2}),
     ("exposure=1.8: darker or brighter", {"exposure": 1.8}),
     ("blur=9: a quarter of them blurred", {"blur": 9}),
     ("mixup=1: two blended (in half of the batches)", {"mix": 1}),
-    ("cutmix=1: a part of another over each (in half of the batches)", {"mix": 2}),
-    ("mosaic=1: four put together (in half of the batches)", {"mix": 3}),
+    ("cutmix=1: a rectangle of another image pasted in (in half of the batches)", {"mix": 2}),
+    ("mosaic=1: four images combined (in half of the batches)", {"mix": 3}),
 ]
 
 
 def main() -> None:
     photo = (255 * read_image(ROOT / "docs/images/photo.jpg")).astype(np.uint8)
-    pixels = np.stack([photo[:, y:y + 128, x:x + 128] for x, y in PLACES])
+    pixels = np.stack([photo[:, y:y + 128, x:x + 128] for x, y in CORNERS])
     split = Split([(name, label) for label, name in enumerate(NAMES)], 4, pixels)
     rows = [("the images", [(picture_of(to_float(image)), name) for image, name in zip(pixels, NAMES, strict=True)])]
     for title, changes in ROWS:
-        still = {"min_crop": 112, "max_crop": 112, "flip": False}
-        augment = Augment(SIZE, SIZE, **{**still, **changes})
+        augment = Augment(SIZE, SIZE, **{**NO_AUGMENTATION, **changes})
         with batches(split, batch=COLUMNS, width=SIZE, height=SIZE, augment=augment, shuffle=True, endless=True,
                      seed=3) as loader:
             x, truth = next(loader)
@@ -48,7 +48,7 @@ def main() -> None:
             NAMES[k] if label[k] > .99 else f"{NAMES[k]} {100 * label[k]:.0f} %"
             for k in np.argsort(-label) if label[k] > 0)) for image, label in zip(x, truth, strict=True)]))
     target = sys.argv[1] if len(sys.argv) > 1 else ROOT / "docs/images/augmentation.jpg"
-    page = contact_sheet(["What [net] can do to images before a classifier learns from them"], rows, SIZE)
+    page = contact_sheet(["Augmentation options of [net] for classifiers"], rows, SIZE)
     page.save(target, quality=85)
 
 

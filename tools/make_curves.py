@@ -1,4 +1,4 @@
-"""Draw the curves of training runs over each other: the test score, and the losses it came with.
+"""Plot training runs in one figure: the test error, and the training and test loss.
 
     python tools/make_curves.py OUT.png "heading" LABEL=weights/a LABEL=weights/b ...
 """
@@ -10,19 +10,20 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from runner.errors import MissingExtra
 from runner.training.log import read_rows
 
-SMOOTH = 0.98       # of the training loss, from update to update
+SMOOTHING = 0.98        # of the exponential moving average of the training loss
 
 
 def column(rows: list[dict[str, str]], name: str) -> tuple[list[int], list[float]]:
-    """Updates and values of the lines that have one."""
+    """(updates, values) of the rows that have a value in this column."""
     found = [(int(row["update"]), float(row[name])) for row in rows if row.get(name)]
     return [update for update, _ in found], [value for _, value in found]
 
 
 def smoothed(values: list[float]) -> list[float]:
+    """Exponential moving average with bias correction."""
     out, mean, weight = [], 0.0, 0.0
     for value in values:
-        mean, weight = SMOOTH * mean + (1 - SMOOTH) * value, SMOOTH * weight + (1 - SMOOTH)
+        mean, weight = SMOOTHING * mean + (1 - SMOOTHING) * value, SMOOTHING * weight + (1 - SMOOTHING)
         out.append(mean / weight)
     return out
 
@@ -41,10 +42,10 @@ def main(target: str, heading: str, *runs: str) -> None:
         updates, scores = column(rows, "score")
         left.plot(updates, [100 * (1 - score) for score in scores], color=colour, marker=".", label=label)
         updates, losses = column(rows, "loss")
-        right.plot(updates, smoothed(losses), color=colour, linestyle=":", label=f"{label}: while training")
+        right.plot(updates, smoothed(losses), color=colour, linestyle=":", label=f"{label}: training")
         updates, losses = column(rows, "test_loss")
-        right.plot(updates, losses, color=colour, label=f"{label}: on test images")
-    left.set(title="wrong of the test images, %", xlabel="update", yscale="log")
+        right.plot(updates, losses, color=colour, label=f"{label}: test")
+    left.set(title="test error, %", xlabel="update", yscale="log")
     left.yaxis.set_major_formatter("{x:g}")
     left.yaxis.set_minor_formatter("{x:g}")
     right.set(title="loss", xlabel="update", yscale="log")

@@ -1,15 +1,15 @@
-"""Rebuild data/digits/ : real handwritten digits as PNG files in one folder per class.
+"""Rebuild data/digits/: handwritten digits as PNG files, one folder per class.
 
     python tools/make_digits.py [FOLDER]         (default data/digits)
 
-The pictures are the test part of "Optical Recognition of Handwritten Digits" (E. Alpaydin and C. Kaynak, UCI
+The images are the test part of "Optical Recognition of Handwritten Digits" (E. Alpaydin and C. Kaynak, UCI
 Machine Learning Repository, https://doi.org/10.24432/C50P49, CC BY 4.0): 1,797 digits of 13 writers, 8x8
-pixels of 0..16.  They are taken from the copy inside the scikit-learn package, which only this script needs:
+pixels of 0..16.  They come from the copy in the scikit-learn package, which only this script needs:
 
     pip install scikit-learn
 
-Each pixel v becomes round(v * 255 / 16).  Every fifth picture of a class, in the order of the source, goes to
-test/, the others to train/: no chance is involved, so running this again gives the same files.
+Each pixel v becomes round(v * 255 / 16).  Every fifth image of a class, in the order of the source, goes to test/, the
+others to train/.  Nothing is random, so the result is always the same.
 """
 import sys
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ TEST_EVERY = 5
 
 
 def digits() -> Iterator[tuple[str, np.ndarray]]:
-    """Relative file name and 8x8 uint8 pixels of each picture, in the order of the source."""
+    """Relative file name and 8x8 uint8 pixels of each image, in the order of the source."""
     try:
         from sklearn.datasets import load_digits
     except ImportError:
@@ -43,7 +43,7 @@ def main(folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path, optimize=True)
         counts[name.split("/")[0]] += 1
-    print(f"{folder}: {counts['train']} pictures to train on, {counts['test']} to test")
+    print(f"{folder}: {counts['train']} training images, {counts['test']} test images")
 
 
 if __name__ == "__main__":

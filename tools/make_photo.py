@@ -1,12 +1,11 @@
-"""Paint docs/images/photo.jpg : a lake at sunset that belongs to nobody, for the documentation.
+"""Paint docs/images/photo.jpg, a lake at sunset without copyright, for the documentation.
 
     python tools/make_photo.py [FILE]
 
-NumPy makes sky, clouds, hills and water from seeded noise; Pillow draws sun, tree and boat.  Everything is
-painted at three times the size and reduced, so edges are soft.  The same versions of NumPy and Pillow give
-the same file.
+NumPy generates sky, clouds, hills and water from seeded noise; Pillow draws the tree and the boat.  Everything is
+painted at three times the size and reduced, for antialiasing.  The same versions of NumPy and Pillow give the same
+file.
 """
-
 import sys
 from pathlib import Path
 
@@ -22,8 +21,7 @@ SUN = (int(W * 0.68), int(H * 0.42))
 def noise(
     rng: np.random.Generator, height: int, width: int, coarse: tuple[int, int], octaves: int = 5
 ) -> np.ndarray:
-    """Fractal value noise in 0..1: random grids, each twice as fine and half as strong, blown up and
-    added."""
+    """Fractal value noise in 0..1: the sum of upscaled random grids, each twice as fine and half as strong."""
     total = np.zeros((height, width))
     for octave in range(octaves):
         rows, columns = coarse[0] << octave, coarse[1] << octave
@@ -33,7 +31,7 @@ def noise(
 
 
 def mix(a: np.ndarray, b: np.ndarray | tuple, amount: np.ndarray) -> np.ndarray:
-    """From colour a to colour b by amount 0..1, per pixel."""
+    """Blend colour a into colour b by amount 0..1, per pixel."""
     return a + (np.asarray(b, float) - a) * amount[..., None]
 
 
@@ -43,19 +41,19 @@ def sky(rng: np.random.Generator) -> np.ndarray:
     colours = np.array([(38, 62, 128), (94, 110, 178), (226, 140, 140), (255, 186, 104), (255, 220, 150)])
     down = np.linspace(0, 1, SHORE)
     column = np.stack([np.interp(down, stops, colours[:, c]) for c in range(3)], axis=1)
-    picture = np.repeat(column[:, None], W, axis=1)
+    canvas = np.repeat(column[:, None], W, axis=1)
     y, x = np.mgrid[:SHORE, :W]
     distance = np.hypot(x - SUN[0], (y - SUN[1]) * 1.15)
-    picture = mix(picture, (255, 236, 170), 0.85 * np.exp(-distance / (W * 0.09)))
+    canvas = mix(canvas, (255, 236, 170), 0.85 * np.exp(-distance / (W * 0.09)))
     clouds = (
         np.clip(noise(rng, SHORE, W, (5, 3), 6) * 2.6 - 1.35, 0, 1) * np.linspace(1, 0.35, SHORE)[:, None]
     )
     lit = mix(np.full((SHORE, W, 3), (150, 118, 160.0)), (255, 206, 164), np.exp(-distance / (W * 0.35)))
-    picture = mix(picture, lit, 0.85 * clouds)
-    return mix(picture, (255, 250, 222), np.clip(W * 0.032 - np.hypot(x - SUN[0], y - SUN[1]), 0, 1))
+    canvas = mix(canvas, lit, 0.85 * clouds)
+    return mix(canvas, (255, 250, 222), np.clip(W * 0.032 - np.hypot(x - SUN[0], y - SUN[1]), 0, 1))
 
 
-def hills(picture: np.ndarray, rng: np.random.Generator) -> None:
+def hills(canvas: np.ndarray, rng: np.random.Generator) -> None:
     """Ridges from far and pale to near and dark green, painted into the sky in place."""
     ridges = [
         (0.50, 0.150, (138, 112, 158), 4),
@@ -70,25 +68,24 @@ def hills(picture: np.ndarray, rng: np.random.Generator) -> None:
         grain = noise(rng, SHORE, W, (40, 60), 3)[..., None] * 46 - 23
         depth = np.clip((y - top) / (H * 0.16), 0, 1)
         land = mix(np.full((SHORE, W, 3), colour, float) + grain, (232, 176, 150), 0.35 * depth)
-        picture += (land - picture) * inside[..., None]
+        canvas += (land - canvas) * inside[..., None]
 
 
 def water(shore: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(H - SHORE, W, 3): the land upside down, shaken by waves that grow towards us, darker and bluer."""
+    """(H - SHORE, W, 3): the land reflected in waves that grow towards the viewer, darker and bluer."""
     rows = H - SHORE
     y, x = np.mgrid[:rows, :W]
     near = y / rows
     waves = noise(rng, rows, W, (28, 5), 4) - 0.5
     source_y = np.clip(SHORE - 1 - (y * 1.45 + waves * (20 + 170 * near)), 0, SHORE - 1).astype(int)
     source_x = np.clip(x + waves * (10 + 40 * near), 0, W - 1).astype(int)
-    picture = mix(shore[source_y, source_x], (24, 52, 96), 0.30 + 0.35 * near)
+    canvas = mix(shore[source_y, source_x], (24, 52, 96), 0.30 + 0.35 * near)
     spark = np.clip(waves * 7 - 1.0, 0, 1) * np.exp(-(((x - SUN[0]) / (W * (0.025 + 0.05 * near))) ** 2))
-    return mix(picture, (255, 226, 160), 0.9 * spark)
+    return mix(canvas, (255, 226, 160), 0.9 * spark)
 
 
 def tree(image: Image.Image, rng: np.random.Generator) -> None:
-    """A round tree on a grassy bank in the left foreground: trunk, branches, and leaves lit from the
-    right."""
+    """A round tree on a grassy bank in the left foreground: trunk, branches, and leaves lit from the right."""
     draw = ImageDraw.Draw(image)
     bank = noise(rng, 1, W, (1, 6), 5)[0]
     top = [H * (0.90 + 0.035 * bank[x] + 0.10 * (x / W) ** 1.5) for x in range(W)]
@@ -123,7 +120,7 @@ def tree(image: Image.Image, rng: np.random.Generator) -> None:
         - (leaves[:, 1] - crown[1]) / (H * 0.34)
         + rng.normal(0, 0.28, len(leaves))
     )
-    for k in np.argsort(light):  # dark ones first, so that lit ones lie on top
+    for k in np.argsort(light):  # the darkest first, so that lit ones are on top
         x, y, bright = *leaves[k], np.clip(0.42 + 0.38 * light[k], 0, 1)
         colour = tuple(int(a + (b - a) * bright) for a, b in zip((24, 46, 26), (206, 176, 70), strict=True))
         r = rng.uniform(3, 6.5)
@@ -134,11 +131,11 @@ def boat(image: Image.Image) -> None:
     """A red boat with a white and an orange sail, and its reflection."""
     x, y, s = W * 0.50, H * 0.745, SCALE
     draw = ImageDraw.Draw(image, "RGBA")
-    for k in range(34 * s):  # the reflection: stripes, shorter and fainter downwards
-        wide = (27 - 0.55 * k / s) * s * (1 + 0.18 * np.sin(k / 4.1))
-        if wide > 0:
+    for k in range(34 * s):  # the reflection: stripes, shorter and fainter towards the bottom
+        half_width = (27 - 0.55 * k / s) * s * (1 + 0.18 * np.sin(k / 4.1))
+        if half_width > 0:
             draw.line(
-                [(x - wide, y + 7 * s + k), (x + wide, y + 7 * s + k)],
+                [(x - half_width, y + 7 * s + k), (x + half_width, y + 7 * s + k)],
                 fill=(92, 40, 48, int(150 * (1 - k / (34 * s)))),
             )
     draw.polygon(
@@ -162,7 +159,7 @@ def boat(image: Image.Image) -> None:
 
 
 def paint() -> Image.Image:
-    """The finished picture, RGB, WIDTH x HEIGHT."""
+    """The finished image, RGB, WIDTH x HEIGHT."""
     rng = np.random.default_rng(7)
     land = sky(rng)
     hills(land, rng)
@@ -171,7 +168,7 @@ def paint() -> Image.Image:
     boat(image)
     tree(image, rng)
     image = image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
-    grain = rng.normal(0, 2.2, (HEIGHT, WIDTH, 1))  # a camera would leave some
+    grain = rng.normal(0, 2.2, (HEIGHT, WIDTH, 1))  # as of a camera
     return Image.fromarray(np.clip(np.asarray(image) + grain, 0, 255).astype(np.uint8))
 
 

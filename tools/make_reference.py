@@ -1,15 +1,16 @@
-"""Write the parts of docs/ that the declarations in the code already say.
+"""Generate the parts of the documentation that come from declarations in the code.
 
     python tools/make_reference.py              write
-    python tools/make_reference.py --check      write nothing; exit status 1 and the stale files when any is stale
+    python tools/make_reference.py --check      write nothing; list stale files, with exit status 1 if there are any
 
-docs/options.md is generated whole: every section, its docstrings, and a table of its options.  In README.md and the
-other pages a block between the lines
+docs/options.md is generated completely: every section, its docstrings, and a table of its options.  In README.md and
+the other pages, a block between the lines
 
     <!-- generated: options dropout -->
     <!-- end -->
 
-is filled: `options NAME` with the table of a section, `sections` with their names, `compat` with runner/compat.py.
+is generated: `options NAME` is the table of a section, `sections` the list of sections, `compat` the table of
+runner/compat.py.
 """
 import inspect
 import re
@@ -33,27 +34,27 @@ COLUMNS = re.compile(r"\S+( \S+)* {3,}\S")
 
 HEAD = """# Options
 
-Every section a cfg can have, and what it takes.  This page is written from the declarations in `runner/layers/` by
-`python tools/make_reference.py`; `python run.py explain SECTION` prints the same.  How a cfg is written is told in
+Every section of the cfg language, with its options.  This page is generated from the declarations in `runner/layers/`
+by `python tools/make_reference.py`; `python run.py explain SECTION` prints the same.  The grammar is described in
 [cfg.md](cfg.md).
 
 """
 
 
-def kinds() -> list[type[Layer]]:
-    """Every layer once, by the name of its section."""
-    return sorted(set(LAYERS.values()), key=lambda kind: kind.names[0].lower())
+def layer_classes() -> list[type[Layer]]:
+    """All layer classes, sorted by the name of their section."""
+    return sorted(set(LAYERS.values()), key=lambda cls: cls.names[0].lower())
 
 
 def page() -> str:
     """docs/options.md."""
-    names = ["net", *(kind.names[0] for kind in kinds())]
+    names = ["net", *(cls.names[0] for cls in layer_classes())]
     links = " · ".join(f"[{name}](#{name.lower()})" for name in names)
     parts = [HEAD + links, section("net", ("network",), prose(module_doc(NetOptions)), NetOptions)]
     parts.append("## In every layer\n\n" + table(LayerOptions))
-    for kind in kinds():
-        text = prose(module_doc(kind)) + "\n\nShapes: " + prose(inspect.cleandoc(kind.__doc__ or ""))
-        parts.append(section(kind.names[0], kind.names[1:], text, kind.Options, inherited=True))
+    for cls in layer_classes():
+        text = prose(module_doc(cls)) + "\n\nShapes: " + prose(inspect.cleandoc(cls.__doc__ or ""))
+        parts.append(section(cls.names[0], cls.names[1:], text, cls.Options, inherited=True))
     return "\n\n".join(parts) + "\n"
 
 
@@ -64,7 +65,7 @@ def section(name: str, aliases: tuple[str, ...], text: str, options: type[Option
 
 
 def table(options: type[Options], inherited: bool = False) -> str:
-    """The options of a section; those every layer has are left out where `inherited` is said."""
+    """The table of a section's options; `inherited`: without the options that every layer has."""
     shared = LayerOptions.declared() if inherited else {}
     own = {key: f for key, f in options.declared().items() if key not in shared}
     read = [(f"`{key}`", default_text(f), describe(f), f.metadata["doc"])
@@ -88,8 +89,7 @@ def markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def prose(text: str) -> str:
-    """A docstring as Markdown: what is indented or set in columns is a formula and stays so, elsewhere a star is no
-    emphasis."""
+    """A docstring as Markdown: indented lines and columns are formulas, kept verbatim; elsewhere stars are escaped."""
     text = re.sub(r"^\[[\w-]+\]: ", "", text)
     lines = (text[:1].upper() + text[1:]).splitlines()
     return "\n".join(line if line.startswith("    ") else f"    {line}" if COLUMNS.match(line) else
@@ -101,7 +101,7 @@ def module_doc(thing: type) -> str:
 
 
 def compat_table() -> str:
-    """The columns of runner/compat.py, where they differ."""
+    """The rows of runner/compat.py in which the forks differ."""
     meaning = comments(Compat)
     rows = []
     for f in fields(Compat):
@@ -116,7 +116,7 @@ def word(value: object) -> str:
 
 
 def comments(owner: type) -> dict[str, str]:
-    """Field name -> the comment behind its declaration, and on the lines below it."""
+    """Field name -> the comment after its declaration, continued on the lines below."""
     found: dict[str, str] = {}
     name = ""
     for line in inspect.getsource(owner).splitlines():
@@ -130,12 +130,12 @@ def comments(owner: type) -> dict[str, str]:
 
 def sections() -> str:
     """The names of all sections, in lines of at most 120 characters."""
-    return textwrap.fill(", ".join(f"`{name}`" for name in ["net", *(kind.names[0] for kind in kinds())]), 120,
+    return textwrap.fill(", ".join(f"`{name}`" for name in ["net", *(cls.names[0] for cls in layer_classes())]), 120,
                          break_long_words=False, break_on_hyphens=False)
 
 
 def fill(text: str, file: str) -> str:
-    """`text` with its generated blocks written anew."""
+    """`text` with its generated blocks updated."""
     def block(found: re.Match[str]) -> str:
         what, name = found[1], found[2]
         if what == "options" and name in LAYERS:
@@ -151,7 +151,7 @@ def fill(text: str, file: str) -> str:
 
 
 def pages(root: Path = ROOT) -> dict[Path, str]:
-    """Every page that is generated, in part or whole, and what it should say."""
+    """All pages with generated parts -> their up-to-date content."""
     wanted = {root / "docs" / "options.md": page()}
     for path in [*root.glob("*.md"), *sorted((root / "docs").rglob("*.md"))]:
         text = path.read_text(encoding="utf-8")
@@ -161,7 +161,7 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
 
 
 def stale(root: Path = ROOT) -> dict[Path, str]:
-    """The pages that do not say what they should."""
+    """The pages whose generated parts are out of date -> their up-to-date content."""
     return {path: text for path, text in pages(root).items()
             if not path.exists() or path.read_text(encoding="utf-8") != text}
 
@@ -170,7 +170,7 @@ def main(arguments: list[str]) -> int:
     old = stale()
     if arguments == ["--check"]:
         for path in old:
-            print(f"{path.relative_to(ROOT)} is stale: python tools/make_reference.py writes it anew", file=sys.stderr)
+            print(f"{path.relative_to(ROOT)} is stale: run python tools/make_reference.py", file=sys.stderr)
         return 1 if old else 0
     if arguments:
         print(__doc__, file=sys.stderr)

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Run the commands of README.md as they are typed there: every line of its ```sh blocks, except those that install
-# packages and those that run the test suite, which .ci/run does itself.  They run in a copy of what git knows, so
-# that nobody's trained weights are written over.
+# Run the commands of README.md: every line of its ```sh blocks, except those that install packages or run the test
+# suite, which .ci/run does itself.  They run in a copy of the files in git, so that no trained weights are overwritten.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -247,7 +247,7 @@ def test_killed_at_random_moments(tmp_path, monkeypatch, capsys):
     Path("cfg/toy.cfg").write_text(CFG.replace("max_batches=30", "max_batches=1500").replace("backup_every=15", ""))
     assert kill_and_resume.main(["cfg/toy.cfg", "--kills", "4", "--longest", "1.5", "--data", "data/toy", "--kernels",
                                  "numpy", "--validate-every", "40", "--save-every", "11"]) == 0
-    assert capsys.readouterr().out.endswith("equal to the bit\n")
+    assert capsys.readouterr().out.endswith("bit-identical\n")
 
 
 def test_batches_are_drawn_no_further_than_needed(whole):
