@@ -63,7 +63,8 @@ def test_a_wrong_word_names_the_near_one(tmp_path: Path) -> None:
     ("", "a.cfg:1: the file holds no section; the first must be [net]"),
     ("[maxpool]\n", "a.cfg:1: [maxpool] the first section must be [net] or [network]"),
     ("batch=1\n[net]\ninputs=3\n[softmax]\n", "a.cfg:1: 'batch=1' stands before the first [section]"),
-    ("[net]\n[softmax]\n", "a.cfg:1: [net] needs width, height and channels (or inputs, where the input is no image)"),
+    ("[net]\n[softmax]\n",
+     "a.cfg:1: [net] needs width, height and channels (or inputs, where the input is not an image)"),
     ("[net]\ninputs=3\npolicy=steps\n[softmax]\n", "a.cfg:3: [net] policy=steps needs steps= and scales=, a list of "
                                                    "updates and one of factors"),
     ("[net]\ninputs=3\npolicy=steps\nsteps=1,2\nscales=.1\n[softmax]\n",
