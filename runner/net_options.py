@@ -3,8 +3,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.config import Options, ignored, opt
+from runner.optim.rules import RULES, names_of_rules_that_read
 
-OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam", "adamax", "adamw")
+OPTIMIZERS = ("sgd", *RULES)
 POLICIES = ("constant", "step", "steps", "exp", "poly", "random", "sigmoid", "sgdr")
 
 
@@ -67,10 +68,11 @@ class NetOptions(Options):
     optimizer: str = opt("sgd", "the rule of a weight update: sgd is darknet's, with momentum; the others take the "
                                 "mean gradient, as in their papers (real darknet does not know this line)",
                          choices=OPTIMIZERS)
-    B1: float = opt(0.9, "adam, adamax, adamw: decay of the mean gradient", low=0, high=1)
-    B2: float = opt(0.999, "adam, adamax, adamw: decay of the mean squared gradient", low=0, high=1)
-    rho: float = opt(0.9, "rmsprop, adadelta: decay of the mean squared gradient", low=0, high=1)
-    eps: float = opt(_epsilon, "all but sgd, momentum and nesterov: keeps the division finite", low=0)
+    B1: float = opt(0.9, f"{names_of_rules_that_read('B1')}: decay of the mean gradient", low=0, high=1)
+    B2: float = opt(0.999, f"{names_of_rules_that_read('B2')}: decay of the mean squared gradient", low=0,
+                    high=1)
+    rho: float = opt(0.9, f"{names_of_rules_that_read('rho')}: decay of the mean squared gradient", low=0, high=1)
+    eps: float = opt(_epsilon, f"{names_of_rules_that_read('eps')}: keeps the division finite", low=0)
     max_batches: int = opt(0, "weight updates in all; 0: until stopped", low=0)
     policy: str = opt("constant", "how the learning rate changes", choices=POLICIES)
     burn_in: int = opt(0, "updates over which the learning rate rises from 0", low=0)

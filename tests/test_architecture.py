@@ -18,7 +18,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
     {"runner.errors", "runner.files", "runner.ops"},
     {"runner.config", "runner.compat", "runner.images"},
-    {"runner.layers"},
+    {"runner.layers", "runner.optim.rules"},
     {"runner.network", "runner.net_options"},
     {"runner.weights", "runner.optim", "runner.datasets", "runner.detection"},
     {"runner.inference", "runner.run_folder"},

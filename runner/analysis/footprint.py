@@ -20,7 +20,7 @@ from runner.layers.convolutional import Convolutional
 from runner.layers.shared.base import Layer
 from runner.network import Network
 from runner.ops import parallel
-from runner.optim import state_arrays
+from runner.optim.optimizers import state_arrays
 
 BATCHES_AHEAD = 2       # the loader keeps ready
 WORKSPACE = 6 << 20     # bytes a thread works in beside the arrays counted: columns, padded images

@@ -20,7 +20,7 @@ from runner.layers.shared.base import Head, Layer
 from runner.layers.shared.heads import DetectionHead
 from runner.network import Network
 from runner.ops import parallel
-from runner.optim import make_optimizer
+from runner.optim.optimizers import make_optimizer
 
 LONG_ENOUGH = 2.0       # seconds of runs, where nobody says how many
 

@@ -1,7 +1,7 @@
-"""How gradients become weights.
+"""From gradients to new weights.
 
 g is the gradient summed over the N images of a whole batch (all subdivisions), r the learning rate times the layer's
-own `learning_rate`.  Decay acts on weights, not on biases and scales, as in darknet.
+own `learning_rate`.  Decay applies to weights, not to biases and scales, as in darknet.
 """
 import math
 from abc import ABC, abstractmethod
@@ -12,30 +12,34 @@ import numpy as np
 
 from runner import ops
 from runner.layers.shared.base import Layer
+from runner.net_options import NetOptions
 from runner.network import Network
+from runner.optim.rules import RULES, Rule
 
 Key = tuple[int, str]
 Arrays = Sequence[tuple[np.ndarray, ...]]
-Learning = tuple[Key, Layer, np.ndarray, np.ndarray]        # a parameter, its layer, its array and the gradient's
+Learning = tuple[Key, Layer, np.ndarray, np.ndarray]        # a parameter's key, its layer, its array, its gradient
 
 
 class Optimizer(ABC):
-    """Base: walks over the parameters of the layers that learn; a shared array is updated once, by its owner.
+    """Base: iterates over the parameters of the layers that learn; a shared array is updated once, by its owner.
 
-    clears  `update` leaves the gradient zero: the step need not go over all of them again
+    state_names  of the arrays kept for each parameter, of its shape and zero at first
+    clears       `update` leaves the gradients zero: `step` need not clear them
     """
+    state_names: tuple[str, ...] = ()
     clears: ClassVar[bool] = False
 
     def __init__(self, net: Network):
         self.net = net
         self.updates = 0
         self.state: dict[str, dict[Key, np.ndarray]] = {}       # name -> (layer, parameter) -> array
-        self._plans: dict[Any, tuple[Arrays, Any]] = {}
+        self._bound: dict[Any, tuple[Arrays, Any]] = {}
 
     def step(self, rate: float, images: int) -> None:
-        """Use up the gradients of `images` images: they are zero afterwards.
+        """One weight update from the gradients of `images` images, which are zero afterwards.
 
-        [net] max_grad_norm shortens them first; `clip` of a layer, or of [net], bounds its weights after it.
+        [net] max_grad_norm scales them down first; `clip` of a layer, or of [net], bounds its weights afterwards.
         """
         self.updates += 1
         learning = list(self._learning())
@@ -55,34 +59,34 @@ class Optimizer(ABC):
                 for g in layer.grads.values():
                     g[...] = 0
 
-    def gradients_are_numbers(self) -> bool:
-        """Is no value of any gradient nan or infinite?"""
+    def gradients_are_finite(self) -> bool:
+        """Is every value of every gradient finite?"""
         grads = [(g,) for layer in self.net.layers for g in layer.grads.values()]
-        return self._planned(ops.plan_finite, grads)()
+        return self._bind(ops.plan_finite, grads)()
 
     def grad_norm(self) -> float:
-        """The length of the gradient of everything that learns, summed over the images as the layers have it."""
+        """The L2 norm of the gradient of everything that learns, summed over the images as the layers have it."""
         return math.sqrt(sum(float(np.square(g).sum(dtype=np.float64)) for _, _, _, g in self._learning()))
 
     @abstractmethod
     def update(self, learning: Sequence[Learning], rate: float, images: int) -> None:
         """Change every array in place; gradients may be used as scratch."""
 
-    def slot(self, name: str, key: Key, like: np.ndarray) -> np.ndarray:
-        """The optimizer's own array for a parameter, zero at first."""
-        slots = self.state.setdefault(name, {})
-        if key not in slots:
-            slots[key] = np.zeros_like(like)
-        return slots[key]
+    def state_of(self, key: Key, like: np.ndarray) -> list[np.ndarray]:
+        """The state arrays of a parameter, in the order of `state_names`."""
+        for name in self.state_names:
+            if key not in self.state.setdefault(name, {}):
+                self.state[name][key] = np.zeros_like(like)
+        return [self.state[name][key] for name in self.state_names]
 
-    def _planned(self, plan: Callable[[Arrays], Any], arrays: Arrays) -> Any:
-        """plan(arrays), made anew only when there are other arrays than the last time."""
-        known, ready = self._plans.get(plan, (None, None))
+    def _bind(self, bind: Callable[[Arrays], Any], arrays: Arrays) -> Any:
+        """bind(arrays), called again only when the arrays are not those of the last time."""
+        known, run = self._bound.get(bind, (None, None))
         if known is None or len(known) != len(arrays) or not all(
                 a is b for old, new in zip(known, arrays, strict=True) for a, b in zip(old, new, strict=True)):
-            ready = plan(arrays)
-            self._plans[plan] = arrays, ready
-        return ready
+            run = bind(arrays)
+            self._bound[bind] = arrays, run
+        return run
 
     def _learning(self) -> Iterator[Learning]:
         done: set[int] = set()
@@ -95,8 +99,22 @@ class Optimizer(ABC):
                     yield (index, name), layer, w, layer.grads[name]
 
 
+class RuleOptimizer(Optimizer):
+    """Applies one of rules.RULES."""
+
+    def __init__(self, net: Network, rule: Rule):
+        super().__init__(net)
+        self.rule, self.state_names = rule, rule.state_names
+
+    def update(self, learning: Sequence[Learning], rate: float, images: int) -> None:
+        for key, layer, w, g in learning:
+            self.rule.update(w, g, self.state_of(key, w), rate * layer.options.learning_rate, self.updates, images,
+                             layer.specs[key[1]].decay)
+
+
 class Sgd(Optimizer):
-    """darknet's rule: v = momentum v + g + decay N w;  w -= r / N v  (reference: every update_*_layer)."""
+    """darknet's rule: v = momentum v + g + decay N w;  w -= r / N v  (every update_*_layer)."""
+    state_names = ("velocity",)
     clears = True
 
     def __init__(self, net: Network, momentum: float, decay: float):
@@ -104,7 +122,7 @@ class Sgd(Optimizer):
         self.momentum, self.decay = momentum, decay
 
     def update(self, learning: Sequence[Learning], rate: float, images: int) -> None:
-        run = self._planned(ops.plan_sgd, [(w, g, self.slot("velocity", key, w)) for key, _, w, g in learning])
+        run = self._bind(ops.plan_sgd, [(w, g, *self.state_of(key, w)) for key, _, w, g in learning])
         run(self.momentum, [self.decay * images * layer.specs[key[1]].decay for key, layer, _, _ in learning],
             [rate / images * layer.options.learning_rate for _, layer, _, _ in learning])
 
@@ -115,6 +133,7 @@ class Adam(Optimizer):
     d = g + decay N w;  m = B1 m + (1 - B1) d;  v = B2 v + (1 - B2) d^2
     w -= r (m / (1 - B1^t)) / (sqrt(v / (1 - B2^t)) + eps),  t the number of the update from 1
     """
+    state_names = ("mean", "square")
     clears = True
 
     def __init__(self, net: Network, B1: float, B2: float, eps: float, decay: float):
@@ -122,8 +141,28 @@ class Adam(Optimizer):
         self.B1, self.B2, self.eps, self.decay = B1, B2, eps, decay
 
     def update(self, learning: Sequence[Learning], rate: float, images: int) -> None:
-        run, t = self._planned(ops.plan_adam, [(w, g, self.slot("mean", key, w), self.slot("square", key, w))
-                                               for key, _, w, g in learning]), self.updates
+        run = self._bind(ops.plan_adam, [(w, g, *self.state_of(key, w)) for key, _, w, g in learning])
+        t = self.updates
         run(self.B1, self.B2, self.decay * images,
             [rate / (1 - self.B1 ** t) * layer.options.learning_rate for _, layer, _, _ in learning],
             1 - self.B2 ** t, self.eps)
+
+
+def make_optimizer(net: Network) -> Optimizer:
+    """The optimizer [net] asks for: adam=1 is darknet's Adam, optimizer=sgd (the default) its momentum."""
+    o = net.options
+    kind = _kind(o)
+    if issubclass(kind, Rule):
+        return RuleOptimizer(net, kind.of(o))
+    return Adam(net, o.B1, o.B2, o.eps, o.decay) if kind is Adam else Sgd(net, o.momentum, o.decay)
+
+
+def state_arrays(options: NetOptions) -> int:
+    """How many arrays the optimizer keeps for each array of weights; that of the moving average is one of them."""
+    return len(_kind(options).state_names) + (options.ema_alpha > 0)
+
+
+def _kind(options: NetOptions) -> type[Sgd] | type[Adam] | type[Rule]:
+    if options.adam:
+        return Adam
+    return Sgd if options.optimizer == "sgd" else RULES[options.optimizer]

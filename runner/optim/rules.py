@@ -1,141 +1,167 @@
-"""The update rules of [net] optimizer= beside darknet's own two, and the choice among all.
+"""The update rules of [net] optimizer=, other than darknet's own two (optimizers.Sgd and Adam).
 
-All of them work on the mean gradient d = g / N + decay w (decay acts on weights, not on biases and scales), so the
-learning rate r means the same whatever the batch.  eps keeps a division finite; every state array starts at 0, and t
-counts the updates from 1.
+A rule is its formula on arrays and the options of [net] it reads; it knows no network.  All rules work on the mean
+gradient d = g / N + decay w (decay applies to weights, not to biases and scales), so the learning rate r means the same
+for any batch.  eps keeps a division finite; every state array starts at 0, and t counts the updates from 1.
+
+To add a rule: one class here, and its formula in tests/optim/test_optimizers.py.
 """
-from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from runner.net_options import NetOptions
-from runner.network import Network
-from runner.optim.optimizers import Adam, Key, Learning, Optimizer, Sgd
-
 Array = np.ndarray
 
+RULES: dict[str, type["Rule"]] = {}     # by the name that optimizer= takes
 
-class Rule(Optimizer):
-    """Base: hands the mean gradient to `change`."""
 
-    def __init__(self, net: Network, options: NetOptions):
-        super().__init__(net)
-        self.options = options
+@dataclass(frozen=True)
+class Rule(ABC):
+    """Base of all rules.  The fields are the options of [net] that the rule reads, beside the learning rate.
 
-    def update(self, learning: Sequence[Learning], rate: float, images: int) -> None:
-        for key, layer, w, g in learning:
-            self.update_one(key, w, g, rate * layer.options.learning_rate, images, layer.specs[key[1]].decay)
+    state_names  of the arrays kept for each array of weights, of its shape; `change` gets them in this order
+    """
+    state_names: ClassVar[tuple[str, ...]] = ()
+    decay: float
 
-    def update_one(self, key: Key, w: Array, g: Array, rate: float, images: int, decays: bool) -> None:
-        """Change one array in place; g may be used as scratch."""
+    def __init_subclass__(cls, name: str) -> None:
+        RULES[name] = cls
+
+    @classmethod
+    def of(cls, options: Any) -> Self:
+        """The rule with the values that [net] gives."""
+        return cls(**{field.name: getattr(options, field.name) for field in fields(cls)})
+
+    def update(self, w: Array, g: Array, state: list[Array], rate: float, t: int, images: int, decays: bool) -> None:
+        """Change w and state in place.
+
+        g       gradient of the shape of w, summed over `images` images
+        decays  whether `decay` applies to w
+        """
         d = g / w.dtype.type(images)
-        if decays and self.options.decay:
-            d += w.dtype.type(self.options.decay) * w
-        self.change(key, w, d, rate)
+        if decays and self.decay:
+            d += w.dtype.type(self.decay) * w
+        self.change(w, d, rate, t, *state)
 
     @abstractmethod
-    def change(self, key: Key, w: Array, d: Array, rate: float) -> None:
-        """Change w in place by the mean gradient d, which may be used as scratch."""
+    def change(self, w: Array, d: Array, rate: float, t: int, *state: Array) -> None:
+        """Change w and state in place by the mean gradient d, which may be used as scratch."""
 
 
-class Momentum(Rule):
-    """v = momentum v - r d;  w += v  (Polyak 1964).  Unlike in darknet's rule a new rate does not change the past."""
+@dataclass(frozen=True)
+class Momentum(Rule, name="momentum"):
+    """v = momentum v - r d;  w += v  (Polyak 1964).
 
-    def change(self, key: Key, w: Array, d: Array, rate: float) -> None:
-        v = self.slot("velocity", key, w)
-        v *= self.options.momentum
+    Unlike in darknet's rule, a new learning rate does not rescale the velocity of past updates.
+    """
+    state_names = ("velocity",)
+    momentum: float
+
+    def change(self, w: Array, d: Array, rate: float, t: int, *state: Array) -> None:
+        v, = state
+        v *= self.momentum
         v -= rate * d
         w += v
 
 
-class Nesterov(Rule):
+@dataclass(frozen=True)
+class Nesterov(Rule, name="nesterov"):
     """v = momentum v - r d;  w += momentum v - r d  (Nesterov 1983, as in Sutskever et al. 2013)."""
+    state_names = ("velocity",)
+    momentum: float
 
-    def change(self, key: Key, w: Array, d: Array, rate: float) -> None:
-        v, d = self.slot("velocity", key, w), rate * d
-        v *= self.options.momentum
+    def change(self, w: Array, d: Array, rate: float, t: int, *state: Array) -> None:
+        (v,), d = state, rate * d
+        v *= self.momentum
         v -= d
-        w += self.options.momentum * v - d
+        w += self.momentum * v - d
 
 
-class Adagrad(Rule):
+@dataclass(frozen=True)
+class Adagrad(Rule, name="adagrad"):
     """c += d^2;  w -= r d / (sqrt(c) + eps)  (Duchi, Hazan & Singer 2011)."""
+    state_names = ("square",)
+    eps: float
 
-    def change(self, key: Key, w: Array, d: Array, rate: float) -> None:
-        c = self.slot("square", key, w)
+    def change(self, w: Array, d: Array, rate: float, t: int, *state: Array) -> None:
+        c, = state
         c += d * d
-        w -= rate * d / (np.sqrt(c) + self.options.eps)
+        w -= rate * d / (np.sqrt(c) + self.eps)
 
 
-class RmsProp(Rule):
+@dataclass(frozen=True)
+class RmsProp(Rule, name="rmsprop"):
     """c = rho c + (1 - rho) d^2;  w -= r d / (sqrt(c) + eps)  (Tieleman & Hinton 2012)."""
+    state_names = ("square",)
+    rho: float
+    eps: float
 
-    def change(self, key: Key, w: Array, d: Array, rate: float) -> None:
-        c, rho = self.slot("square", key, w), self.options.rho
-        c += (1 - rho) * (d * d - c)
-        w -= rate * d / (np.sqrt(c) + self.options.eps)
+    def change(self, w: Array, d: Array, rate: float, t: int, *state: Array) -> None:
+        c, = state
+        c += (1 - self.rho) * (d * d - c)
+        w -= rate * d / (np.sqrt(c) + self.eps)
 
 
-class Adadelta(Rule):
+@dataclass(frozen=True)
+class Adadelta(Rule, name="adadelta"):
     """c = rho c + (1 - rho) d^2;  u = d sqrt(a + eps) / sqrt(c + eps);  a = rho a + (1 - rho) u^2;  w -= r u
-    (Zeiler 2012; there r = 1)."""
+    (Zeiler 2012, where r = 1)."""
+    state_names = ("square", "change")
+    rho: float
+    eps: float
 
-    def change(self, key: Key, w: Array, d: Array, rate: float) -> None:
-        c, a, rho, eps = self.slot("square", key, w), self.slot("change", key, w), self.options.rho, self.options.eps
-        c += (1 - rho) * (d * d - c)
-        u = d * np.sqrt((a + eps) / (c + eps))
-        a += (1 - rho) * (u * u - a)
+    def change(self, w: Array, d: Array, rate: float, t: int, *state: Array) -> None:
+        c, a = state
+        c += (1 - self.rho) * (d * d - c)
+        u = d * np.sqrt((a + self.eps) / (c + self.eps))
+        a += (1 - self.rho) * (u * u - a)
         w -= rate * u
 
 
-class MeanAdam(Rule):
+@dataclass(frozen=True)
+class Adam(Rule, name="adam"):
     """m = B1 m + (1 - B1) d;  v = B2 v + (1 - B2) d^2;  w -= r (m / (1 - B1^t)) / (sqrt(v / (1 - B2^t)) + eps)
     (Kingma & Ba 2015, algorithm 1).  adam=1 is darknet's: on the sum of the gradients, and decaying biases too."""
+    state_names = ("mean", "square")
+    B1: float
+    B2: float
+    eps: float
 
-    def change(self, key: Key, w: Array, d: Array, rate: float) -> None:
-        m, v, o, t = self.slot("mean", key, w), self.slot("square", key, w), self.options, self.updates
-        m += (1 - o.B1) * (d - m)
-        v += (1 - o.B2) * (d * d - v)
-        w -= rate / (1 - o.B1 ** t) * m / (np.sqrt(v / (1 - o.B2 ** t)) + o.eps)
+    def change(self, w: Array, d: Array, rate: float, t: int, *state: Array) -> None:
+        m, v = state
+        m += (1 - self.B1) * (d - m)
+        v += (1 - self.B2) * (d * d - v)
+        w -= rate / (1 - self.B1 ** t) * m / (np.sqrt(v / (1 - self.B2 ** t)) + self.eps)
 
 
-class Adamax(Rule):
+@dataclass(frozen=True)
+class Adamax(Rule, name="adamax"):
     """m = B1 m + (1 - B1) d;  u = max(B2 u, |d|);  w -= r / (1 - B1^t) m / (u + eps)
     (Kingma & Ba 2015, algorithm 2)."""
+    state_names = ("mean", "largest")
+    B1: float
+    B2: float
+    eps: float
 
-    def change(self, key: Key, w: Array, d: Array, rate: float) -> None:
-        m, u, o = self.slot("mean", key, w), self.slot("largest", key, w), self.options
-        m += (1 - o.B1) * (d - m)
-        np.maximum(o.B2 * u, np.abs(d), out=u)
-        w -= rate / (1 - o.B1 ** self.updates) * m / (u + o.eps)
+    def change(self, w: Array, d: Array, rate: float, t: int, *state: Array) -> None:
+        m, u = state
+        m += (1 - self.B1) * (d - m)
+        np.maximum(self.B2 * u, np.abs(d), out=u)
+        w -= rate / (1 - self.B1 ** t) * m / (u + self.eps)
 
 
-class AdamW(MeanAdam):
+@dataclass(frozen=True)
+class AdamW(Adam, name="adamw"):
     """Adam without decay in d;  then w -= r decay w of the w before  (Loshchilov & Hutter 2019)."""
 
-    def update_one(self, key: Key, w: Array, g: Array, rate: float, images: int, decays: bool) -> None:
-        if decays and self.options.decay:
-            w *= 1 - rate * self.options.decay
-        self.change(key, w, g / w.dtype.type(images), rate)
+    def update(self, w: Array, g: Array, state: list[Array], rate: float, t: int, images: int, decays: bool) -> None:
+        if decays and self.decay:
+            w *= 1 - rate * self.decay
+        self.change(w, g / w.dtype.type(images), rate, t, *state)
 
 
-RULES: dict[str, Callable[[Network, NetOptions], Rule]] = {
-    "momentum": Momentum, "nesterov": Nesterov, "adagrad": Adagrad, "rmsprop": RmsProp, "adadelta": Adadelta,
-    "adam": MeanAdam, "adamax": Adamax, "adamw": AdamW}
-
-
-def make_optimizer(net: Network) -> Optimizer:
-    """The optimizer [net] asks for: adam=1 is darknet's Adam, optimizer=sgd (the default) its momentum."""
-    o = net.options
-    if o.adam:
-        return Adam(net, o.B1, o.B2, o.eps, o.decay)
-    if o.optimizer == "sgd":
-        return Sgd(net, o.momentum, o.decay)
-    return RULES[o.optimizer](net, o)
-
-
-def state_arrays(options: NetOptions) -> int:
-    """How many arrays the optimizer keeps for each array of weights; the moving average's is one of them."""
-    own = 2 if options.adam or options.optimizer in ("adadelta", "adam", "adamax", "adamw") else 1
-    return own + (options.ema_alpha > 0)
+def names_of_rules_that_read(option: str) -> str:
+    """The names of the rules that read an option of [net], with commas between."""
+    return ", ".join(name for name, rule in RULES.items() if option in {field.name for field in fields(rule)})

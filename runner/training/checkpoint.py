@@ -21,7 +21,8 @@ from runner.config import Report, parse
 from runner.errors import CheckpointError
 from runner.files import atomic_write
 from runner.network import Network
-from runner.optim import Average, Optimizer
+from runner.optim.average import Average
+from runner.optim.optimizers import Optimizer
 
 FORMAT = 1
 Arrays = dict[str, np.ndarray]

@@ -9,7 +9,8 @@ import numpy as np
 from runner.detection import detection_heads
 from runner.errors import Diverged
 from runner.network import Network
-from runner.optim import Optimizer, make_optimizer, rate_at
+from runner.optim.optimizers import Optimizer, make_optimizer
+from runner.optim.policy import rate_at
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def train(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]], *,
                 net.resize(*own)    # whoever looks between two updates sees the network of the cfg
         if not images:
             return
-        if not optimizer.gradients_are_numbers():
+        if not optimizer.gradients_are_finite():
             index, name = next((index, layer.names[0]) for index, layer in enumerate(net.layers)
                                if not all(np.isfinite(g).all() for g in layer.grads.values()))
             _diverged(net, x, images, f"the gradient of layer {index} [{name}] is not a number in update "

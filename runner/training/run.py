@@ -20,7 +20,8 @@ from runner import __version__
 from runner.config import write as cfg_text
 from runner.errors import CheckpointError, Diverged
 from runner.files import atomic_write
-from runner.optim import Average, make_optimizer
+from runner.optim.average import Average
+from runner.optim.optimizers import make_optimizer
 from runner.run_folder import RunFolder
 from runner.training import checkpoint
 from runner.training.control import Control

@@ -10,8 +10,8 @@ import pytest
 import runner
 from runner.analysis import footprint
 from runner.errors import RunnerError
-from runner.net_options import NetOptions
-from runner.optim import make_optimizer, state_arrays
+from runner.net_options import OPTIMIZERS, NetOptions
+from runner.optim.optimizers import make_optimizer, state_arrays
 from tests.layers.checks import build, inputs
 from tests.layers.samples import SAMPLES, Sample
 from tests.paths import ROOT
@@ -51,8 +51,7 @@ def test_a_convolution_keeps_no_more_than_it_must() -> None:
     assert kept("activation=linear") == (True, False, 0)
 
 
-@pytest.mark.parametrize("text", ["adam=1", *(f"optimizer={name}" for name in (
-    "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam", "adamax", "adamw"))])
+@pytest.mark.parametrize("text", ["adam=1", *(f"optimizer={name}" for name in OPTIMIZERS)])
 def test_the_arrays_of_every_optimizer_are_counted(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.cfg").write_text(f"[net]\ninputs=4\n{text}\n[connected]\noutput=3\n[cost]\n")
     net = runner.load(tmp_path / "a.cfg")
@@ -150,7 +149,7 @@ import numpy as np
 import runner
 from runner.analysis import footprint
 from runner.ops import memory, parallel
-from runner.optim import make_optimizer
+from runner.optim.optimizers import make_optimizer
 
 parallel.set_threads(1)     # how much of their scratch several threads need at one time is chance
 

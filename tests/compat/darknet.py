@@ -15,7 +15,7 @@ import numpy as np
 import runner
 from runner.layers.convolutional import NOT_SHARED
 from runner.network import Network
-from runner.optim import Sgd, make_optimizer
+from runner.optim.optimizers import Sgd, make_optimizer
 from runner.training.loop import train
 from tests.compat import darknet_recurrent
 

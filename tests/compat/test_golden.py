@@ -13,7 +13,7 @@ from runner import weights
 from runner.config import Report, read
 from runner.net_options import NetOptions
 from runner.network import Network
-from runner.optim import rate_at
+from runner.optim.policy import rate_at
 from tests.compat import darknet
 from tests.paths import GOLDEN
 

@@ -11,7 +11,7 @@ from runner.errors import CfgError
 from runner.model import build
 from runner.net_options import OPTIMIZERS
 from runner.network import Network
-from runner.optim import Adam, Sgd, make_optimizer
+from runner.optim.optimizers import Adam, RuleOptimizer, Sgd, make_optimizer
 from runner.optim.rules import RULES
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -119,7 +119,7 @@ def net_with(options: str) -> Network:
 def test_rule(name: str) -> None:
     net = net_with(f"optimizer={name} momentum=0.8 rho=0.7 B1=0.6 B2=0.95 eps=0.001 decay={DECAY}")
     optimizer, layer = make_optimizer(net), net.layers[0]
-    assert type(optimizer) is RULES[name]
+    assert isinstance(optimizer, RuleOptimizer) and type(optimizer.rule) is RULES[name]
     weight = FORMULAS[name](1.5, lambda k, w: GRADIENTS[k] / N + DECAY * w)
     bias = FORMULAS[name](-0.25, lambda k, w: -2 * GRADIENTS[k] / N)        # biases do not decay
     for g, w, b in zip(GRADIENTS, weight, bias, strict=True):

@@ -10,7 +10,8 @@ import runner
 from runner import cli
 from runner.cli import common
 from runner.errors import Diverged
-from runner.optim import Average, make_optimizer
+from runner.optim.average import Average
+from runner.optim.optimizers import make_optimizer
 from runner.training import RunFolder
 from runner.training import run as run_module
 from runner.training.log import curves
