@@ -1,8 +1,8 @@
 """The formulas in which darknet's two forks differ from each other and from mathematics: one small table.
 
 The default, EXACT, computes what published weights expect at inference, and in training the true gradient of what
-was computed.  `compat="alexeyab"` or `"pjreddie"` asks for a fork's own formulas, and with them its recorded
-numbers.  A fork's defects (a delta overwritten, a layer never updated) are in no column: they are not copied.
+was computed.  `compat="alexeyab"` or `"pjreddie"` selects a fork's own formulas, which reproduce its recorded numbers.
+A fork's defects (a delta overwritten, a layer never updated) are not in the table: they are not copied.
 """
 from dataclasses import dataclass
 
@@ -11,30 +11,46 @@ from runner.errors import UsageError, did_you_mean
 
 @dataclass(frozen=True)
 class Compat:
-    """One column of the table; layers find it as `env.compat`."""
-    name: str
-    gradients: str                  # "exact": the true derivative; "darknet": as src/activations.c, src/blas.c write it
-    batchnorm_rule: str             # backward of batch norm: "exact", "alexeyab" or "pjreddie" (src/blas.c)
-    batchnorm_epsilon: float        # 1e-5 under the root; pjreddie's CPU code adds 1e-6 to the root instead
-    batchnorm_epsilon_outside: bool # is epsilon added to the deviation, not to the variance
-    batchnorm_momentum: float       # share of a batch in the rolling statistics
-    connected_momentum: float       # the same in [connected], where AlexeyAB has code of its own
-    dropout_in_place: bool          # dropout changes the previous layer's output, which that layer's gradient then uses
-    batchnorm_stores_biases: bool   # pjreddie's [batchnorm] writes no biases to .weights
-    shortcut: str                   # "exact" derivative of normalised weights, or "darknet": without the normalisation
-    gate_order: str                 # order of lstm and gru gates in .weights: "pjreddie" or "alexeyab"
-    dropout_probability: float      # default of [dropout] probability
-    recurrent: str                  # "exact"; both forks: a training batch starts [rnn] and [crnn] at zero, [conv_lstm]
-                                    # sends no gradient back through W and V and takes tanh only, [history] sends back
-                                    # that of the newest frame; "alexeyab": [rnn] hidden is 1 when left out;
-                                    # "pjreddie": it is never read, and [crnn] takes width for height
+    """One column of the table; layers find it as `env.compat` and ask its fields, never its name."""
+    name: str = "exact"
+    gradients: str = "exact"                # "exact": the derivative; "darknet": as in src/activations.c, src/blas.c
+    batchnorm_rule: str = "exact"           # backward of batch norm: "exact", or as in that fork's src/blas.c
+    batchnorm_epsilon: float = 1e-5         # added to the variance; pjreddie's CPU code adds 1e-6 to the deviation
+    batchnorm_epsilon_outside: bool = False     # epsilon is added to the deviation, not to the variance
+    batchnorm_momentum: float = .01         # share of a batch in the rolling statistics
+    connected_momentum: float = .01         # the same in [connected], where AlexeyAB has code of its own
+    batchnorm_stores_biases: bool = True    # [batchnorm] writes its biases to .weights files
+    weights_revision: int = 5               # third number of the header of a .weights file
+    gate_order: str = "pjreddie"            # order of the gates of [lstm] and [gru] in .weights files
+    dropblock: bool = True                  # [dropout] knows DropBlock; darknet's CPU code does not
+    dropout_probability: float = .5         # default of [dropout] probability
+    dropout_in_place: bool = False          # [dropout] overwrites the output before it, so that slopes are taken there
+    shortcut_normalization: bool = True     # the gradient of [shortcut] weights passes through their normalization
+    resets_state: bool = False              # every training batch starts [rnn] and [crnn] with a state of zeros
+    rnn_hidden: str = "output"              # [rnn] hidden where left out; "ignored": it is always output
+    crnn_swaps_sides: bool = False          # [crnn] takes width for height
+    conv_lstm_truncated: bool = False       # [conv_lstm] passes no gradient back through W and V
+    conv_lstm_tanh_only: bool = False       # [conv_lstm] ignores lstm_activation
+    history_truncated: bool = False         # [history] passes back the gradient of the newest frame only, and keeps
+                                            # frames only where time_steps is above 1
+    truth_values: int = 6                   # values of a box in a flat array of truth: x, y, w, h, class (and track)
+    region: str = "pjreddie"                # fork whose output order, formulas and loss [region] has
+    yolo_loss: str = "alexeyab"             # fork whose loss [yolo] has
+    draft_decoding: bool = True             # large JPEGs are decoded for training at a fraction of their size
 
 
-EXACT = Compat("exact", "exact", "exact", 1e-5, False, .01, .01, False, True, "exact", "pjreddie", .5, "exact")
-ALEXEYAB = Compat("alexeyab", "darknet", "alexeyab", 1e-5, False, .1, .05, True, True, "darknet", "alexeyab", .2,
-                  "alexeyab")
-PJREDDIE = Compat("pjreddie", "darknet", "pjreddie", 1e-6, True, .01, .01, True, False, "darknet", "pjreddie", .5,
-                  "pjreddie")
+EXACT = Compat()
+ALEXEYAB = Compat(
+    "alexeyab", gradients="darknet", batchnorm_rule="alexeyab", batchnorm_momentum=.1, connected_momentum=.05,
+    gate_order="alexeyab", dropblock=False, dropout_probability=.2, dropout_in_place=True,
+    shortcut_normalization=False, resets_state=True, rnn_hidden="1", conv_lstm_truncated=True,
+    conv_lstm_tanh_only=True, history_truncated=True, region="alexeyab", draft_decoding=False)
+PJREDDIE = Compat(
+    "pjreddie", gradients="darknet", batchnorm_rule="pjreddie", batchnorm_epsilon=1e-6, batchnorm_epsilon_outside=True,
+    batchnorm_stores_biases=False, weights_revision=0, dropblock=False, dropout_in_place=True,
+    shortcut_normalization=False, resets_state=True, rnn_hidden="ignored", crnn_swaps_sides=True,
+    conv_lstm_truncated=True, conv_lstm_tanh_only=True, history_truncated=True, truth_values=5, yolo_loss="pjreddie",
+    draft_decoding=False)
 
 COMPAT = {c.name: c for c in (EXACT, ALEXEYAB, PJREDDIE)}
 

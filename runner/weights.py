@@ -81,9 +81,8 @@ def load(net: Network, path: str | Path, *, cutoff: int | None = None) -> Header
 
 def save(net: Network, path: str | Path, *, cutoff: int | None = None) -> None:
     """Write the network as darknet does, with `net.progress.seen` in the header (version 0.2)."""
-    revision = 0 if net.env.compat.name == "pjreddie" else 5
     with atomic_write(path) as file:
-        file.write(struct.pack("<3iQ", 0, 2, revision, net.progress.seen))
+        file.write(struct.pack("<3iQ", 0, 2, net.env.compat.weights_revision, net.progress.seen))
         for _, layer, name in _plan(net, cutoff, saving=True):
             array = _array(layer, name)
             if getattr(layer.options, "flipped", False) and name == "weights":

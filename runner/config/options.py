@@ -2,12 +2,12 @@
 
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
-        size: int = opt(1, "side of the kernel, pixels", low=1)
+        size: int = opt(1, "side of the filters, pixels", low=1)
         stride_x: int = opt(lambda o: o.stride, "pixels from one window to the next, across", low=1)
         stream: int = ignored(-1, "which CUDA stream runs the layer", "there is no GPU here")
 """
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, Self, get_args, get_origin
 
@@ -20,20 +20,28 @@ def opt(default: Any = MISSING, doc: str = "", *, key: str | None = None, choice
         low: float | None = None, high: float | None = None, says: str | None = None) -> Any:
     """Declare one option.
 
-    default  a value, or a function of the options above it whose docstring says it in words
-             (`def _stride(o): "stride"`); left out, the option is required
+    default  a value; a function of the options above it whose docstring says it in words (`def _stride(o): "stride"`);
+             or `by_layer(words)`; left out, the option is required
     doc      one line, with its unit
     key      its name in the .cfg, where Python forbids that name (`from`)
     choices  the words it may be
     low, high  the range, both included
-    says     a warning for whoever leaves the option out (where the forks' defaults differ)
+    says     a warning where the option is left out (because the forks' defaults differ)
     """
     return field(default=None, metadata=dict(default=default, doc=doc, key=key, choices=choices, low=low,
                                              high=high, says=says, reason=None))
 
 
+def by_layer(words: str) -> Callable[[Any], None]:
+    """A default that the layer computes, because it depends on more than the options: the option is then None."""
+    def unset(options: Any) -> None:
+        return None
+    unset.__doc__ = words
+    return unset
+
+
 def ignored(default: Any, doc: str, reason: str, *, key: str | None = None) -> Any:
-    """Declare an option of darknet that is read and has no effect here; `reason` says why."""
+    """Declare an option of darknet that is accepted and has no effect here; `reason` says why."""
     return field(default=None, metadata=dict(default=default, doc=doc, key=key, choices=None, low=None,
                                              high=None, says=None, reason=reason))
 
@@ -44,7 +52,7 @@ def key_of(f: Field) -> str:
 
 
 def describe(f: Field, kind: Any = None) -> str:
-    """'an integer, at least 1': the words both the errors and the docs use."""
+    """'an integer, at least 1': what both the errors and the docs say."""
     meta, kind = f.metadata, kind or f.type
     words = "one of " + ", ".join(meta["choices"]) if meta["choices"] else _kind_name(kind)
     if meta["low"] is not None:
@@ -55,7 +63,7 @@ def describe(f: Field, kind: Any = None) -> str:
 
 
 def default_text(f: Field) -> str:
-    """The default as a reader of the reference wants it."""
+    """The default as the reference prints it."""
     default = f.metadata["default"]
     if default is MISSING:
         return "**required**"
@@ -107,7 +115,7 @@ class Options:
 
     @classmethod
     def parse(cls, section: Section, report: Report) -> Self | None:
-        """Options of a section, or None when `report` was told of a mistake in it."""
+        """Options of a section, or None when it holds errors; they are added to `report`."""
         known, before = cls.declared(), len(report.errors)
         for key in section.lines:
             if key not in known:
@@ -127,7 +135,7 @@ class Options:
 
     @classmethod
     def make(cls, owner: str, **values: Any) -> Self:
-        """Options given from Python; UsageError names what is wrong."""
+        """Options given from Python; UsageError says what is wrong."""
         known = {f.name: f for f in cls.declared().values()}
         for name, value in values.items():
             if name not in known:
@@ -146,7 +154,7 @@ class Options:
         self = object.__new__(cls)
         for f in fields(cls):
             value = values[f.name] if f.name in values else f.metadata["default"]
-            # a default may be worked out from the options declared above it
+            # a default may be computed from the options declared above it
             object.__setattr__(self, f.name, value(self) if callable(value) else value)
         return self
 
@@ -157,15 +165,15 @@ class Options:
         if near:
             report.error(f"{sentence} (did you mean {near!r}?)")
         elif report.strict:
-            report.error(f"{sentence}. `explain {section.name}` lists what it takes")
+            report.error(f"{sentence}. `explain {section.name}` lists its options")
         else:
-            report.warn(f"{sentence} is ignored: it resembles none that [{section.name}] takes")
+            report.warn(f"{sentence} is ignored: it resembles no option of [{section.name}]")
 
 
 def _read(section: Section, key: str, f: Field, report: Report) -> Any:
     text, meta = section.lines[key].value, f.metadata
     if f.type in (int, float, bool) and "," in text:
-        # a list where one number is read: darknet takes the first, and such cfgs have been trained
+        # a list where one number is expected: darknet takes the first, and such cfgs have been trained
         first = text.partition(",")[0].strip()
         report.warn(f"{section.where(key)} {key} takes one number: the first of {text!r} is used, as in darknet")
         text = first

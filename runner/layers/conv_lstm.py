@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from runner import ops
-from runner.config import ignored, opt
+from runner.config import by_layer, ignored, opt
 from runner.errors import ShapeError
 from runner.layers.convolutional import Convolutional
 from runner.layers.crnn import convolution_options, keeps_size
@@ -13,11 +13,6 @@ from runner.layers.shared.base import LayerOptions, Shape, register
 from runner.layers.shared.recurrent import Recurrent, added, over_time, over_time_backward
 
 GATES = "figo"
-
-
-def _no_limit(o: Any) -> None:
-    "32 * time_steps of [net]"
-    return None
 
 
 @register("conv_lstm")
@@ -47,7 +42,8 @@ class ConvLstm(Recurrent):
         shortcut: bool = opt(False, "1, with bottleneck: half of what it made is added to the first half of h")
         lstm_activation: str = opt("tanh", "activation of g and of the cell; darknet's CPU code takes tanh always",
                                    choices=ops.ACTIVATIONS)
-        state_constrain: float = opt(_no_limit, "the cell is held between this and its negative; 0: free", low=0)
+        state_constrain: float = opt(by_layer("32 * time_steps of [net]"),
+                                     "the cell state is clipped to this and its negative; 0: not clipped", low=0)
         time_normalizer: float = opt(1.0, "with bottleneck: factor on the gradient that goes back through h")
         xnor: bool = ignored(False, "binary weights and inputs", "the convolutions in here are computed in full")
 
@@ -57,7 +53,7 @@ class ConvLstm(Recurrent):
             raise ShapeError(f"bottleneck=1 needs as many channels as output={o.output}. {c} come in")
         limit = o.state_constrain
         self.limit = 32.0 * self.env.time_steps if limit is None else limit
-        self.activation = "tanh" if self.env.compat.recurrent != "exact" else o.lstm_activation
+        self.activation = "tanh" if self.env.compat.conv_lstm_tanh_only else o.lstm_activation
         self.mixers = "f" if o.bottleneck else GATES
         self.peeping = "fio" if o.peephole else ""
         channels = {"v": o.output, "w": 2 * o.output if o.bottleneck else o.output, "u": c}
@@ -138,7 +134,7 @@ class ConvLstm(Recurrent):
             dc = np.where(np.abs(new) > self.limit, 0, dc).astype(dh.dtype, copy=False)
         dzo = dh * a * o * (1 - o)
         dc = dc + ops.activate_backward(dh * o, kept_a, self.activation, rule)
-        through = self.env.compat.recurrent == "exact"      # darknet lets nothing back through V and W
+        through = not self.env.compat.conv_lstm_truncated
         if self.peeping:
             seen = self._back("v", "o", [dzo], peep[1])
             dc = dc + seen if through else dc
@@ -167,7 +163,7 @@ class ConvLstm(Recurrent):
             else:
                 dzs.append(dz)
                 dh = self._back("w", GATES, dz, mixed)
-                if self.env.compat.recurrent != "exact":
+                if self.env.compat.conv_lstm_truncated:
                     dh = np.zeros_like(dh)
         if not bottleneck:
             rows = [np.concatenate(of_gate[::-1]) for of_gate in zip(*dzs, strict=True)]

@@ -52,7 +52,7 @@ class Crnn(Elman):
 
     def setup(self, shape: Shape) -> None:
         o, (c, h, w) = self.options, self.image(shape)
-        if self.env.compat.recurrent == "pjreddie":
+        if self.env.compat.crnn_swaps_sides:
             h, w = w, h         # its constructor is called with the two swapped: the memory is read as another image
         for name, channels, filters in (("input_layer", c, o.hidden), ("self_layer", o.hidden, o.hidden),
                                         ("output_layer", o.hidden, o.output)):

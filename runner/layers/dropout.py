@@ -12,13 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from runner.config import opt
+from runner.config import by_layer, opt
 from runner.layers.shared.base import Kept, Layer, LayerOptions, register
-
-
-def _half(o: Any) -> None:
-    "0.5 (0.2 with compat alexeyab)"
-    return None
 
 
 @register("dropout", "drop")
@@ -28,14 +23,16 @@ class Dropout(Layer):
 
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
-        probability: float = opt(_half, "share of the values that is switched off", low=0, high=1,
-                                 says="probability is left out: 0.5 as in pjreddie's darknet (AlexeyAB's takes 0.2)")
-        dropblock: bool = opt(False, "1: one block of each channel is switched off instead of single values")
+        probability: float = opt(by_layer("0.5 (0.2 with compat alexeyab)"), "share of the values that are zeroed",
+                                 low=0, high=1, says="probability is left out: 0.5 is used, as in pjreddie's darknet "
+                                                     "(AlexeyAB's uses 0.2)")
+        dropblock: bool = opt(False, "1: zero one block of each channel instead of single values")
         dropblock_size_rel: float = opt(0.0, "side of the block as a share of width and height", low=0, high=1)
         dropblock_size_abs: int = opt(0, "side of the block, pixels; 7 when neither side is given", low=0)
 
     @property
     def probability(self) -> float:
+        """The option, or the fork's default."""
         p = self.options.probability
         return self.env.compat.dropout_probability if p is None else p
 
@@ -44,8 +41,7 @@ class Dropout(Layer):
         p = self.probability
         if not (train or self.env.sampling) or p == 0:
             return x, None
-        # darknet's CPU code knows no blocks: its formula there is the plain one
-        if self.options.dropblock and x.ndim == 4 and self.env.compat.name == "exact":
+        if self.options.dropblock and x.ndim == 4 and self.env.compat.dropblock:
             mask = self._blocks(x, p)
         elif p == 1:      # nothing survives: no division by 1 - p
             mask = np.zeros_like(x)

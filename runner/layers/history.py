@@ -32,7 +32,7 @@ class History(Recurrent):
         frames = x.reshape(steps, streams, *self.image(self.in_shapes[0]))
         before = self.carried("frames", (streams, size - 1, *frames.shape[2:]))
         film = np.concatenate([before.swapaxes(0, 1), frames])          # film[t + size - 1] is x_t
-        if self.env.compat.recurrent == "exact" or self.env.time_steps > 1:
+        if self.env.time_steps > 1 or not self.env.compat.history_truncated:
             self.state = {"frames": film[steps:].swapaxes(0, 1).copy()}
         y = np.stack([film[size - 1 - age:size - 1 - age + steps] for age in range(size)], axis=2)
         return y.reshape(len(x), *self.out_shape), steps
@@ -42,7 +42,7 @@ class History(Recurrent):
         steps, size = saved, self.options.history_size
         parts = dy.reshape(steps, -1, size, *self.image(self.in_shapes[0]))
         dx = parts[:, :, 0].copy()
-        if self.env.compat.recurrent == "exact":
+        if not self.env.compat.history_truncated:
             for age in range(1, min(size, steps)):
                 dx[:steps - age] += parts[age:, :, age]
         return (dx.reshape(len(dy), *self.in_shapes[0]),)

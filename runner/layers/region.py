@@ -64,7 +64,7 @@ class Region(DetectionHead):
 
     def setup(self, shape: Shape) -> None:
         o = self.options
-        self.fork = self.env.compat.name
+        self.fork = self.env.compat.region
         if o.coords != 4 and self.fork == "alexeyab":
             raise ShapeError(f"coords must be 4 in AlexeyAB's fork. Got {o.coords}")
         self.grid = self.check_channels(shape, o.num, o.coords + 1, o.classes)

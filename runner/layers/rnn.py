@@ -1,18 +1,12 @@
 """[rnn]: a recurrent layer of three [connected] layers (Elman, Cognitive Science 14, 1990)."""
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from runner import ops
-from runner.config import opt
+from runner.config import by_layer, opt
 from runner.layers.connected import Connected
 from runner.layers.shared.base import LayerOptions, Shape, register
 from runner.layers.shared.recurrent import Elman
-
-
-def _hidden(o: Any) -> None:
-    "output (1 with compat alexeyab)"
-    return None
 
 
 @register("rnn")
@@ -26,7 +20,8 @@ class Rnn(Elman):
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
         output: int = opt(1, "number of outputs", low=1)
-        hidden: int = opt(_hidden, "size of the state; pjreddie's darknet never reads it and takes output", low=1)
+        hidden: int = opt(by_layer("output (1 with compat alexeyab)"),
+                          "size of the state; pjreddie's darknet ignores it and uses output", low=1)
         activation: str = opt("logistic", "what is applied to each of the three products", choices=ops.ACTIVATIONS)
         batch_normalize: bool = opt(False, "1: normalise each of the three products over the streams of a step")
         logistic: int = opt(0, "activation of the state's own product: 0 as activation, 1 logistic, 2 loggy",
@@ -46,7 +41,6 @@ class Rnn(Elman):
         self.stored = self.store(self.PARTS)
 
     def _state_size(self) -> int:
-        o, rule = self.options, self.env.compat.recurrent
-        if rule == "pjreddie":
-            return o.output
-        return o.hidden or (1 if rule == "alexeyab" else o.output)
+        o, rule = self.options, self.env.compat.rnn_hidden
+        default = 1 if rule == "1" else o.output
+        return default if rule == "ignored" else o.hidden or default

@@ -153,7 +153,7 @@ class Shortcut(Layer):
             dxs.append(dx)
             each = np.einsum("nchw,nchw->c", dz[:, :c], x[:, :c])
             dweights[k, :c if part.shape[1] > 1 else 1] = each if part.shape[1] > 1 else each.sum()
-        if self.env.compat.shortcut == "exact":
+        if self.env.compat.shortcut_normalization:
             dweights = self._through_normalization(dweights, part, total)
         self.add_grad("weights", dweights)
         return tuple(dxs)

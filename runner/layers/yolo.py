@@ -1,5 +1,5 @@
 """[yolo]: boxes from anchors, the head of YOLOv3, v4 and v7."""
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,9 @@ from runner.layers.shared.heads import (
 )
 
 UNLIMITED = 3.402823466e38      # darknet's FLT_MAX
+# what pjreddie's fork computes: it knows none of these options
+PJREDDIE_LOSS = dict(iou_loss="mse", iou_thresh=1., iou_normalizer=1., obj_normalizer=1., objectness_smooth=False,
+                     label_smooth_eps=0., counters_per_class=())
 
 
 def _every_anchor(o: Any) -> tuple[int, ...]:
@@ -92,15 +95,19 @@ class Yolo(DetectionHead):
         self.grid = self.check_channels(shape, len(o.mask), self.ENTRIES, o.classes)
         self.out_shape = self.image(shape)
         self.anchors = anchor_pairs(o.anchors, o.num)
+        self.new_coords: bool = getattr(o, "new_coords", False)         # [Gaussian_yolo] has neither option
+        self.pjreddie = self.env.compat.yolo_loss == "pjreddie"
+        self.focal_loss: bool = getattr(o, "focal_loss", False) and not self.pjreddie
+        self.loss_options = replace(o, **PJREDDIE_LOSS) if self.pjreddie else o
         self.multipliers = None
-        if o.counters_per_class:
+        if self.loss_options.counters_per_class:
             counters = np.maximum(o.counters_per_class, 1)
             self.multipliers = np.minimum(counters.max() / counters, o.max_delta)
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
         """x (n, c, h, w) -> y of the same shape, saved."""
         v = self._split(np.array(x, order="C"))
-        if not getattr(self.options, "new_coords", False):
+        if not self.new_coords:
             for part in self._logistic_parts():
                 v[:, :, part] = ops.logistic(v[:, :, part])
         scale = self.options.scale_x_y
@@ -112,7 +119,7 @@ class Yolo(DetectionHead):
     def prepare(self, rows: int) -> Any:
         scale, shape = self.options.scale_x_y, (len(self.options.mask), self.out_shape[0] // len(self.options.mask))
         curved, factors, offsets = np.zeros(shape, bool), np.ones(shape), np.zeros(shape)
-        for part in () if getattr(self.options, "new_coords", False) else self._logistic_parts():
+        for part in () if self.new_coords else self._logistic_parts():
             curved[:, part] = True
         factors[:, self.BOX[:2]], offsets[:, self.BOX[:2]] = scale, -0.5 * (scale - 1)
         return ops.plan_logistic(curved.reshape(-1), factors.reshape(-1), offsets.reshape(-1))
@@ -131,7 +138,7 @@ class Yolo(DetectionHead):
         net_w, net_h = self.network_size
         sides = (self.anchors[list(self.options.mask)] / (net_w, net_h)).astype(v.dtype)[..., None, None]
         x, y, tw, th = (v[..., at, :, :] for at in self.BOX)
-        if getattr(self.options, "new_coords", False):
+        if self.new_coords:
             wide, high = 4 * tw * tw * sides[:, 0], 4 * th * th * sides[:, 1]
         else:
             with np.errstate(over="ignore"):
@@ -174,14 +181,11 @@ class Yolo(DetectionHead):
 
     def _averages(self) -> bool:
         """Whether a box can have been given several truths whose mean it takes."""
-        return self.options.iou_thresh < 1 and self._fork() != "pjreddie"
-
-    def _fork(self) -> str:
-        return self.env.compat.name
+        return self.loss_options.iou_thresh < 1
 
     def _cost(self, delta: np.ndarray, fits: list[float]) -> float:
-        o = self.options
-        if self._fork() == "pjreddie" or o.iou_loss == "mse" or not o.show_details:
+        o = self.loss_options
+        if o.iou_loss == "mse" or not o.show_details:
             return float((delta.astype(np.float64) ** 2).sum())
         rest = float((delta[:, :, 4:].astype(np.float64) ** 2).sum())
         return o.iou_normalizer * (sum(fits) / len(fits) if fits else 0) + o.obj_normalizer * rest
@@ -203,10 +207,10 @@ class Yolo(DetectionHead):
         truth, anchor = np.array(pairs).T       # all pairs at once: a box is a small thing to call NumPy for
         column, line = np.array(cells).T[:, truth]
         boxes, goals = pred[anchor, line, column], rows[truth, :4]
-        overlap = ops.giou if self.options.iou_loss == "giou" else ops.iou
+        overlap = ops.giou if self.loss_options.iou_loss == "giou" else ops.iou
         fits += (1 - overlap(boxes, goals)).tolist()
         steps: Any = [None] * len(pairs)
-        if self.options.iou_loss != "mse" and self._fork() != "pjreddie":
+        if self.loss_options.iou_loss != "mse":
             raw = np.stack([v[anchor, part, line, column] for part in self.BOX[2:]], axis=1)
             steps = self._overlap_step(boxes, raw, goals)
         for (t, n), step in zip(pairs, steps, strict=True):
@@ -214,12 +218,12 @@ class Yolo(DetectionHead):
 
     def _background(self, v: np.ndarray, delta: np.ndarray, pred: np.ndarray, rows: np.ndarray) -> None:
         """Objectness goes to 0 everywhere but where a box lies well on a truth."""
-        o, objectness = self.options, v[:, self.OBJECTNESS]
+        o, objectness = self.loss_options, v[:, self.OBJECTNESS]
         table = overlaps(pred, rows)
         best, matched = table.max(axis=-1), table.max(axis=-1)
-        if self._fork() != "pjreddie":
+        if not self.pjreddie:
             matched = np.where((v[:, self.ENTRIES:] > 0.25).any(axis=1), best, 0).astype(best.dtype)
-        d = (o.obj_normalizer if self._fork() != "pjreddie" else 1) * (0 - objectness)
+        d = o.obj_normalizer * (0 - objectness)
         d = self._ignored(v, delta, table, matched, d, rows)
         delta[:, self.OBJECTNESS] = d
         for n, j, i in zip(*np.nonzero(best > o.truth_thresh), strict=True):
@@ -229,8 +233,8 @@ class Yolo(DetectionHead):
                  rows: np.ndarray) -> np.ndarray:
         """d (anchors, h, w), what objectness learns, changed where a box overlaps a truth by more than
         ignore_thresh; matched (anchors, h, w) is the overlap, table (..., rows + 1) that with each truth."""
-        o = self.options
-        if o.objectness_smooth and self._fork() != "pjreddie":
+        o = self.loss_options
+        if o.objectness_smooth:
             risen = np.maximum(d, o.obj_normalizer * (matched - v[:, self.OBJECTNESS]))
             return np.where(matched > o.ignore_thresh, risen, d)
         return np.where(matched > o.ignore_thresh, 0, d)
@@ -238,30 +242,27 @@ class Yolo(DetectionHead):
     def _teach_anyway(self, v: np.ndarray, delta: np.ndarray, pred: np.ndarray, row: np.ndarray,
                       at: tuple[int, int, int]) -> None:
         """A box above truth_thresh learns the truth it lies on."""
-        o, (n, j, i) = self.options, at
-        smooth = o.objectness_smooth and self._fork() != "pjreddie"
-        goal = float(ops.iou(pred[n, j, i], row[:4])) ** 2 if smooth else 1
-        push = o.obj_normalizer if self._fork() != "pjreddie" else 1
-        delta[n, self.OBJECTNESS, j, i] = push * (goal - v[n, self.OBJECTNESS, j, i])
+        o, (n, j, i) = self.loss_options, at
+        goal = float(ops.iou(pred[n, j, i], row[:4])) ** 2 if o.objectness_smooth else 1
+        delta[n, self.OBJECTNESS, j, i] = o.obj_normalizer * (goal - v[n, self.OBJECTNESS, j, i])
         kind = self._class(row)
         self._teach_class(v, delta, kind, at)
-        if smooth:
+        if o.objectness_smooth:
             c = self.ENTRIES + kind
             delta[n, c, j, i] = self._multiplier(kind) * (goal - v[n, c, j, i])
         raw = np.array([v[n, part, j, i] for part in self.BOX[2:]])
-        step = None if o.iou_loss == "mse" or self._fork() == "pjreddie" else \
-            self._overlap_step(pred[n, j, i], raw, row[:4])
+        step = None if o.iou_loss == "mse" else self._overlap_step(pred[n, j, i], raw, row[:4])
         self._teach_box(v, delta, row, at, self._multiplier(kind), (i, j), step)
 
     def _chosen(self, rows: np.ndarray) -> list[list[int]]:
         """Which of this head's anchors learn each truth: the one of most similar shape, if it is one of them, and with
         iou_thresh the others that are similar enough.  In the order darknet takes them."""
-        o, shapes = self.options, np.zeros((len(rows), 1, 4))
+        o, shapes = self.loss_options, np.zeros((len(rows), 1, 4))
         shapes[:, 0, 2:] = rows[:, 2:4]
         flat = np.concatenate([np.zeros_like(self.anchors), self.anchors / self.network_size], axis=1)
         nearest = ops.iou(flat, shapes).argmax(axis=1).tolist()
         alike = np.zeros((len(rows), o.num), bool)
-        if o.iou_thresh < 1 and self._fork() != "pjreddie":
+        if o.iou_thresh < 1:
             alike = getattr(ops, o.iou_thresh_kind)(flat, shapes) > o.iou_thresh
         chosen = ([best, *(n for n in np.flatnonzero(row).tolist() if n != best)]
                   for best, row in zip(nearest, alike, strict=True))
@@ -270,13 +271,12 @@ class Yolo(DetectionHead):
     def _teach(self, v: np.ndarray, delta: np.ndarray, row: np.ndarray, n: int, cell: tuple[int, int],
                step: np.ndarray | None) -> None:
         """The box of anchor n in the truth's cell learns the truth; step (4,) is what iou_loss says."""
-        o, (i, j) = self.options, cell
-        kind, fork = self._class(row), self._fork()
+        o, (i, j) = self.loss_options, cell
+        kind = self._class(row)
         multiplier = self._multiplier(kind)
         self._teach_box(v, delta, row, (n, j, i), multiplier, cell, step)
-        push = o.obj_normalizer * multiplier if fork != "pjreddie" else 1
-        if not (o.objectness_smooth and fork != "pjreddie" and delta[n, self.OBJECTNESS, j, i] != 0):
-            delta[n, self.OBJECTNESS, j, i] = push * (1 - v[n, self.OBJECTNESS, j, i])
+        if not (o.objectness_smooth and delta[n, self.OBJECTNESS, j, i] != 0):
+            delta[n, self.OBJECTNESS, j, i] = o.obj_normalizer * multiplier * (1 - v[n, self.OBJECTNESS, j, i])
         self._teach_class(v, delta, kind, (n, j, i))
 
     def _cell(self, row: np.ndarray) -> tuple[int, int]:
@@ -288,39 +288,38 @@ class Yolo(DetectionHead):
         return self.mapped(int(row[4]))
 
     def _multiplier(self, kind: int) -> float:
-        return 1.0 if self.multipliers is None or self._fork() == "pjreddie" else float(self.multipliers[kind])
+        return 1.0 if self.multipliers is None else float(self.multipliers[kind])
 
     def _teach_class(self, v: np.ndarray, delta: np.ndarray, kind: int, at: tuple[int, int, int]) -> None:
-        o, (n, j, i) = self.options, at
+        o, (n, j, i) = self.loss_options, at
         p, d = v[n, self.ENTRIES:, j, i], delta[n, self.ENTRIES:, j, i]
-        ours = self._fork() != "pjreddie"
-        eps = o.label_smooth_eps if ours else 0
+        eps = o.label_smooth_eps
         right, wrong = 1 - eps + 0.5 * eps, 0.5 * eps
         if self._learned_before(d, kind):
             d[kind] = _finite(right - p[kind], d[kind]) * self._multiplier(kind)
             return
         goal = np.full_like(p, wrong)
         goal[kind] = right
-        if getattr(o, "focal_loss", False) and ours:
+        if self.focal_loss:
             goal[:] = 0
             goal[kind] = 1
             d[:] = (goal - p) * focal_factor(p[kind])
             return
         d[:] = _finite(goal - p, d)
-        if self.multipliers is not None and ours:
+        if self.multipliers is not None:
             d[kind] *= self._multiplier(kind) * o.cls_normalizer
 
     def _learned_before(self, d: np.ndarray, kind: int) -> bool:
         """Whether the box was given a truth before this one; d is what its classes learned of it."""
-        return bool(d[kind if self._fork() != "pjreddie" else 0])
+        return bool(d[0 if self.pjreddie else kind])
 
     def _teach_box(self, v: np.ndarray, delta: np.ndarray, row: np.ndarray, at: tuple[int, int, int],
                    multiplier: float, cell: tuple[int, int], step: np.ndarray | None) -> None:
         """Add what x, y, w, h of one box learn from one truth; step: of _overlap_step, where iou_loss is not mse."""
-        o, (n, j, i) = self.options, at
+        o, (n, j, i) = self.loss_options, at
         values, d = v[n, :4, j, i], delta[n, :4, j, i]
         scale = 2 - row[2] * row[3]
-        if self._fork() == "pjreddie":
+        if self.pjreddie:
             d[:] = scale * (self._goal(row, n, cell) - values)
         elif step is None:
             d += scale * o.iou_normalizer * multiplier * (self._goal(row, n, cell) - values)
@@ -332,7 +331,7 @@ class Yolo(DetectionHead):
         pred = np.where([False, False, True, True] & (pred == 0), 1, pred).astype(pred.dtype)
         with np.errstate(all="ignore"):
             step = self._of_point(ops.box_gradient(pred, truth.astype(pred.dtype), self.options.iou_loss))
-            if not getattr(self.options, "new_coords", False):
+            if not self.new_coords:
                 step[..., 2:] *= np.exp(raw)
         return step
 
@@ -344,7 +343,7 @@ class Yolo(DetectionHead):
         """x, y, w, h a box would have to be the truth, in the values the layer stores."""
         (h, w), size = self.grid, self.network_size
         ratio = row[2:4] * size / self.anchors[self.options.mask[n]]
-        sides = np.sqrt(ratio / 4) if getattr(self.options, "new_coords", False) else np.log(ratio)
+        sides = np.sqrt(ratio / 4) if self.new_coords else np.log(ratio)
         return np.array([row[0] * w - cell[0], row[1] * h - cell[1], *sides], row.dtype)
 
 

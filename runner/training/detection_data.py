@@ -3,7 +3,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from runner.compat import EXACT
 from runner.datasets import BoxLoader, BoxSplit, box_batches
 from runner.detection import detection_heads, require_detection_heads
 from runner.errors import ShapeError
@@ -38,7 +37,7 @@ def training_loader(net: Network, split: BoxSplit, *, seed: int = 0, on_bad: str
                        channels=channels, boxes=max_truth_rows(net), augment=augment,
                        sizes=(lambda k: sizes(k // o.subdivisions)) if sizes else None,
                        shuffle=True, seed=seed, endless=True, start_batch=net.progress.iteration * o.subdivisions,
-                       on_bad=on_bad, warn=warn, workers=workers, draft=net.env.compat is EXACT)
+                       on_bad=on_bad, warn=warn, workers=workers, draft=net.env.compat.draft_decoding)
 
 
 def evaluation_loader(net: Network, split: BoxSplit, *, letterbox: bool | None = None, on_bad: str = "skip",

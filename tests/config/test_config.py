@@ -92,9 +92,9 @@ def test_what_resembles_nothing_is_a_warning_and_strictly_an_error(tmp_path: Pat
     (tmp_path / "a.cfg").write_text(text)
     net, report = runner.check(tmp_path / "a.cfg")
     assert net is not None and report.warnings[0].endswith(
-        "[avgpool] unknown option 'zzz_private' is ignored: it resembles none that [avgpool] takes")
+        "[avgpool] unknown option 'zzz_private' is ignored: it resembles no option of [avgpool]")
     assert problems(tmp_path, text, strict=True) == [
-        "a.cfg:6: [avgpool] unknown option 'zzz_private'. `explain avgpool` lists what it takes"]
+        "a.cfg:6: [avgpool] unknown option 'zzz_private'. `explain avgpool` lists its options"]
 
 
 def test_the_first_of_two_wins_and_it_is_said(tmp_path: Path) -> None:

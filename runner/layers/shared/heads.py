@@ -80,7 +80,7 @@ class DetectionHead(Head):
 
     def _row_length(self, values: int) -> int:
         coords = getattr(self.options, "coords", 4)
-        likely = (coords + 1,) if coords > 4 else (5, 6) if self.env.compat.name == "pjreddie" else (6, 5)
+        likely = (coords + 1,) if coords > 4 else (5, 6) if self.env.compat.truth_values == 5 else (6, 5)
         most = getattr(self.options, "max", 0)
         for length in likely:
             if values == most * length:

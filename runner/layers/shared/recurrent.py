@@ -106,7 +106,7 @@ class Elman(Recurrent):
         a, kept_in = over_time(first, x, steps, train)
         a = a.reshape(steps, streams, *first.out_shape)
         h = self.carried("h", a.shape[1:])
-        if train and self.env.compat.recurrent != "exact":
+        if train and self.env.compat.resets_state:
             h = np.zeros_like(h)
         hs, kept_self = np.empty_like(a), []
         for t in range(steps):

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from runner.compat import EXACT
 from runner.datasets import Split, batches, find_data, open_dataset
 from runner.errors import DataError
 from runner.images import augment_of
@@ -56,7 +55,7 @@ class Classifier(Task):
                        channels=channels, augment=augment_of(o), shuffle=True, seed=asked.seed, endless=True,
                        on_bad=asked.on_bad, start_batch=self.net.progress.iteration * o.subdivisions,
                        label_smoothing=o.label_smooth_eps, balance=o.balance, warn=asked.warn,
-                       draft=self.net.env.compat is EXACT)
+                       draft=self.net.env.compat.draft_decoding)
 
     def evaluate(self, split: str = "test") -> ClassificationMetrics:
         if not self.ten and not self.sizes:
