@@ -52,10 +52,10 @@ def run(args: argparse.Namespace) -> int:
     boxes = suggest_anchors.box_sizes(split, width, height, letterbox)
     clusters = args.clusters or (sum(suggest_anchors.anchor_count(head) for _, head in heads) if heads else 6)
     found = find_anchors(boxes, clusters, args.seed)
-    sizes, how = suggest_anchors.readable(found.sizes), suggest_anchors.assign_to_heads(clusters, len(data.names), net)
+    sizes, how = suggest_anchors.rounded(found.sizes), suggest_anchors.assign_to_heads(clusters, len(data.names), net)
     in_cells = bool(heads) and heads[0][1].names[0] == "region"
     shown = np.round(found.sizes / suggest_anchors.stride_of(heads[0][1]), 4) if in_cells else sizes
-    overlap = suggest_anchors.mean_overlap(boxes, sizes)
+    overlap = suggest_anchors.mean_iou(boxes, sizes)
     counts = [int(n) for n in split.counts()]
     if args.json:
         console.write_json(args.json, {

@@ -92,12 +92,12 @@ def _draw(path: str, tried: "Sequence[RatePoint]", best: float | None) -> None:
     from runner.errors import UsageError
     from runner.files import atomic_write
     from runner.training.report.charts import draw
-    from runner.training.report_items import Curves
+    from runner.training.report_items import LineChart
     kind = Path(path).suffix.lstrip(".").lower()
     if kind not in ("png", "svg", "pdf"):
         raise UsageError(f"--save: the curve is drawn as .png, .svg or .pdf. Got {path!r}")
     rates = [each.rate for each in tried]
-    figure = draw(Curves("rates", "learning rate", "loss", {"every update": (rates, [each.loss for each in tried]),
+    figure = draw(LineChart("rates", "learning rate", "loss", {"every update": (rates, [each.loss for each in tried]),
                                                             "smoothed": (rates, [each.smooth for each in tried])}),
                   height=4, ink="#333333")
     axes = figure.axes[0]

@@ -1,7 +1,7 @@
-"""Make report.html of a training run again: one file with curves, tables and images, to be opened in a browser.
+"""Write report.html of a training run again: one file with charts, tables and images, for a browser.
 
   python run.py report weights/net
-  python run.py report weights/net --no-measure       from the folder alone, without the data
+  python run.py report weights/net --no-measure       from the folder only, without the data
 """
 import argparse
 
@@ -10,7 +10,7 @@ from runner.cli import common, console
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", help="the folder of the run, or its name below weights/")
-    parser.add_argument("--no-measure", action="store_true", help="do not run the network over the test part")
+    parser.add_argument("--no-measure", action="store_true", help="do not evaluate the network on the test data")
     parser.add_argument("--threads", type=common.positive, metavar="N", help="cores to use (default: all)")
 
 
@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     if args.threads:
         parallel.set_threads(args.threads)
     folder, = open_runs([args.folder]).values()
-    problem = write_report(folder, measure=not args.no_measure)
+    problem = write_report(folder, evaluate=not args.no_measure)
     console.warn([problem] if problem else [])
     console.say(str(folder.report))
     return 0

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     if args.top_k or args.crops > 1 or args.sizes:
         if not isinstance(task, Classifier):
             raise UsageError("--top-k, --crops and --sizes are for classifiers of images")
-        task.tops, task.ten, task.sizes = args.top_k, args.crops == 10, args.sizes
+        task.top_k, task.ten_crop, task.sizes = args.top_k, args.crops == 10, args.sizes
     metrics = task.evaluate(args.split)
     if args.json:
         console.write_json(args.json, metrics.as_json())

@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     task = open_task(net, common.asked(args))
     if not task.has_training_data:
         raise DataError(f"{task.source} has no training {task.unit}")
-    run = Run(task, folder, _control(args), start=start, facts=_facts(args))
+    run = Run(task, folder, _control(args), start_weights=start, facts=_facts(args))
     if args.resume:
         console.warn(run.resume())
     else:
@@ -140,7 +140,7 @@ def _take_over(args: argparse.Namespace, folder: "RunFolder") -> None:
                          "and --clear out")
     facts = folder.facts()
     if not facts or not (folder.state.exists() or folder.state_before.exists()):
-        raise UsageError(f"{folder.path}: there is no run to go on with. Leave --resume out to start one")
+        raise UsageError(f"{folder.path}: there is no run to resume. Omit --resume to start one")
     defaults = argparse.ArgumentParser()
     arguments(defaults)
     for option, value in (facts.get("options") or {}).items():
@@ -241,7 +241,7 @@ def _learn(args: argparse.Namespace, run: "Run", watchers: "list[Monitor]") -> N
             bar.update(1)
             bar.set_postfix_str(f"{seen / seconds:,.0f} {task.unit}/s, {task.loss_name} {update.smooth:.4f}, "
                                 f"rate {step.rate:.3g}, waiting {100 * waited / seconds:.0f} %", refresh=False)
-            if run.control.validates(step.number, total):
+            if run.control.evaluation_due(step.number, total):
                 bar.set_description_str("testing")
 
 
@@ -284,7 +284,7 @@ def _report(args: argparse.Namespace, run: "Run") -> None:
     if args.no_report:
         return
     from runner.training.report import write_report
-    problem = write_report(run.folder, task=run.task, measure=run.ended in ("finished", "patience"))
+    problem = write_report(run.folder, task=run.task, evaluate=run.ended in ("finished", "patience"))
     console.warn([problem] if problem else [])
 
 

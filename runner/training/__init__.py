@@ -1,4 +1,4 @@
-"""Training: the loop, the kinds of task it serves, and what is kept of a run."""
+"""Training: the loop, the tasks it trains, their evaluation, and the folder of a run."""
 from runner.run_folder import RunFolder
 from runner.training.classification_metrics import ClassificationMetrics, evaluate
 from runner.training.control import Control

@@ -1,9 +1,10 @@
-"""The state of a run between two updates, in one file: all that a run needs to go on to the same bits.
+"""Checkpoints: everything a run needs to continue bit for bit from between two updates, in one file.
 
-state.npz holds weights and kept statistics (`params/3/weights`, `buffers/...`), what recurrent layers carry
-(`state/...`), the optimizer's arrays (`optimizer/velocity/3/weights`), the moving average (`average/...`), and `facts`,
-JSON: the update, the random generator, the cfg, a fingerprint of the data, what was best.  `digest` is a checksum of
-everything else.  The file takes its name when it is whole, and the one before it is kept as state-before.npz.
+state.npz holds weights and running statistics (`params/3/weights`, `buffers/...`), the state of recurrent layers
+(`state/...`), the optimizer's arrays (`optimizer/velocity/3/weights`), the moving average of the weights
+(`average/...`), and `facts`, JSON: the update, the random generator, the cfg, a fingerprint of the data, the best
+score.  `digest` is a checksum of everything else.  The file is replaced atomically, and the previous one is kept as
+state-before.npz.
 """
 import hashlib
 import json
@@ -25,23 +26,24 @@ from runner.optim.average import Average
 from runner.optim.optimizers import Optimizer
 
 FORMAT = 1
+LABELS = {"kernels": "backend"}        # keys of `computed_by` that are called differently in messages
 Arrays = dict[str, np.ndarray]
 
 
 def write(path: Path, before: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
-    """Put a state at `path`; what stood there goes to `before`.  Killed at any moment, one of them is whole."""
+    """Write a checkpoint to `path`, and move the previous one to `before`.  One of them is complete at any moment."""
     text = np.frombuffer(json.dumps({"format": FORMAT, **facts}).encode(), np.uint8)
     members = {**arrays, "facts": text}
-    fresh = path.with_name(path.name + ".new")
-    with atomic_write(fresh) as file:
+    new = path.with_name(path.name + ".new")
+    with atomic_write(new) as file:
         np.savez(file, digest=np.frombuffer(_digest(members), np.uint8), **members)     # type: ignore[arg-type]
     if path.exists():
         os.replace(path, before)
-    os.replace(fresh, path)
+    os.replace(new, path)
 
 
 def read(path: Path) -> tuple[Arrays, dict[str, Any]]:
-    """-> arrays, facts.  CheckpointError when there is no such file, or it is not whole."""
+    """-> arrays, facts.  CheckpointError if the file is missing or damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
             members = {name: file[name] for name in file.files}
@@ -49,28 +51,29 @@ def read(path: Path) -> tuple[Arrays, dict[str, Any]]:
         raise CheckpointError(f"{path}: there is no such file") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError,
             RuntimeError) as error:
-        raise CheckpointError(f"{path}: this is no whole state of a run ({error})") from None
+        raise CheckpointError(f"{path}: not a complete checkpoint ({error})") from None
     digest = members.pop("digest", np.zeros(0, np.uint8)).tobytes()
     if "facts" not in members or digest != _digest(members):
-        raise CheckpointError(f"{path}: its checksum is wrong: the file is damaged")
+        raise CheckpointError(f"{path}: the checksum is wrong: the file is damaged")
     facts = json.loads(members.pop("facts").tobytes())
     if facts["format"] != FORMAT:
-        raise CheckpointError(f"{path}: it was written by another version (format {facts['format']}, here {FORMAT})")
+        raise CheckpointError(f"{path}: written by another version (format {facts['format']}; this one reads "
+                              f"{FORMAT})")
     return members, facts
 
 
 def _digest(members: Mapping[str, np.ndarray]) -> bytes:
-    sum_ = hashlib.blake2b(digest_size=32)
+    digest = hashlib.blake2b(digest_size=32)
     for name in sorted(members):
         array = np.ascontiguousarray(members[name])
-        sum_.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        sum_.update(array.reshape(-1).view(np.uint8).data)
-    return sum_.digest()
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.digest()
 
 
 def capture(net: Network, optimizer: Optimizer, average: Average) -> tuple[Arrays, dict[str, Any]]:
-    """The arrays of a training network and the facts that go with them; arrays are not copied."""
-    arrays = dict(_own(net))
+    """-> arrays and facts of a network in training; the arrays are not copied."""
+    arrays = dict(_weights(net))
     arrays |= {f"state/{i}/{name}": array for i, layer in enumerate(net.layers) for name, array in layer.state.items()}
     arrays |= {f"optimizer/{slot}/{i}/{name}": array for slot, slots in optimizer.state.items()
                for (i, name), array in slots.items()}
@@ -82,10 +85,11 @@ def capture(net: Network, optimizer: Optimizer, average: Average) -> tuple[Array
 
 def restore(net: Network, optimizer: Optimizer, average: Average, arrays: Arrays, facts: Mapping[str, Any]) -> None:
     """The inverse of capture.  CheckpointError if the arrays do not fit the network, which is then left unchanged."""
-    own = dict(_own(net))
-    kept = {name for name in arrays if name.startswith(("params/", "buffers/"))}
-    if set(own) != kept:
-        raise CheckpointError(f"the state has no {min(set(own) ^ kept)}, or too much of it: it is another network's")
+    own = dict(_weights(net))
+    stored = {name for name in arrays if name.startswith(("params/", "buffers/"))}
+    if set(own) != stored:
+        raise CheckpointError(f"the checkpoint belongs to another network: only one of the two has "
+                              f"{min(set(own) ^ stored)}")
     for name, array in own.items():
         if array.shape != arrays[name].shape or array.dtype != arrays[name].dtype:
             raise CheckpointError(f"{name} has shape {arrays[name].shape} in the checkpoint and {array.shape} in the "
@@ -108,19 +112,20 @@ def restore(net: Network, optimizer: Optimizer, average: Average, arrays: Arrays
     net.env.rng.bit_generator.state = facts["random"]
 
 
-def _own(net: Network) -> Iterator[tuple[str, np.ndarray]]:
+def _weights(net: Network) -> Iterator[tuple[str, np.ndarray]]:
+    """The parameters and buffers of all layers, by their names in the file."""
     for i, layer in enumerate(net.layers):
         yield from ((f"params/{i}/{name}", array) for name, array in layer.params.items())
         yield from ((f"buffers/{i}/{name}", array) for name, array in layer.buffers.items())
 
 
 def computed_by() -> dict[str, str]:
-    """What the bits of a result depend on besides cfg, data and seed.  The number of threads is not among it."""
+    """What the bits of a result depend on besides cfg, data and seed.  The number of threads does not matter."""
     return {"kernels": ops.backend(), "numpy": np.__version__, "blas": _blas(), "processor": platform.machine()}
 
 
 def _blas() -> str:
-    """The matrix library and, where that can be told, the kind of core it computes for."""
+    """The matrix library and, if known, the CPU architecture it computes for."""
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
@@ -132,15 +137,15 @@ def _blas() -> str:
 
 
 def differences(before: str, now: str) -> list[str]:
-    """What differs between two cfgs, given as text, in words: "[net] batch was 4, now 8"."""
+    """The differences between two cfgs, given as text: "[net] batch was 4, now 8"."""
     old, new = (parse(text, "", Report()) for text in (before, now))
     if [section.name for section in old] != [section.name for section in new]:
-        return ["the cfg has other layers"]
+        return ["the cfg has different layers"]
     found = []
     for a, b in zip(old, new, strict=True):
         name = f"[{a.name}]" if a.index < 0 else f"layer {a.index} [{a.name}]"
         for key in {**a.lines, **b.lines}:
-            was, is_ = (section.lines[key].value if key in section.lines else "not set" for section in (a, b))
-            if was != is_:
-                found.append(f"{name} {key} was {was}, now {is_}")
+            value, new_value = (section.lines[key].value if key in section.lines else "not set" for section in (a, b))
+            if value != new_value:
+                found.append(f"{name} {key} was {value}, now {new_value}")
     return found

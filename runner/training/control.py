@@ -1,19 +1,19 @@
-"""How a run is controlled: when it measures, saves, and ends."""
+"""When a run evaluates, saves and ends."""
 import time
 from dataclasses import dataclass
 
-SAVE_EVERY = 300.0      # seconds of work a crash may cost
+SAVE_EVERY = 300.0      # seconds of work that a crash may cost
 
 
 @dataclass(frozen=True)
 class Control:
     """
-    validate_every  updates between two measurements; None: a tenth of max_batches, at least 50
-    save_updates    updates between two states; None: save_seconds decide
-    save_seconds    the longest time between two states
-    keep            how many of the numbered copies ([net] backup_every) are kept, the newest; 0: all
-    patience        measurements without a better score after which the run ends; 0: it goes on
-    seconds         after this time of work it ends; 0: it goes on
+    validate_every  updates between two evaluations; None: a tenth of max_batches, at least 50
+    save_updates    updates between two checkpoints; None: save_seconds decides
+    save_seconds    maximum time between two checkpoints
+    keep            how many of the newest numbered copies ([net] backup_every) are kept; 0: all
+    patience        early stopping: the run ends after this many evaluations without a better score; 0: never
+    seconds         the run ends after this much time; 0: no limit
     """
     validate_every: int | None = None
     save_updates: int | None = None
@@ -22,13 +22,13 @@ class Control:
     patience: int = 0
     seconds: float = 0.0
 
-    def validates(self, update: int, total: int) -> bool:
-        """Is the network measured after this update?  After the last one it is in any case, at the end."""
+    def evaluation_due(self, update: int, total: int) -> bool:
+        """Whether to evaluate after this update.  Not after the last of `total`: a run evaluates when it finishes."""
         every = self.validate_every or max(total // 10, 50)
         return update % every == 0 and update != total
 
-    def saves(self, update: int, saved: float) -> bool:
-        """Is the state due, which was saved at that time (time.perf_counter) before?"""
+    def save_due(self, update: int, last_saved: float) -> bool:
+        """Whether to write a checkpoint after this update; last_saved is a time of time.perf_counter."""
         if self.save_updates:
             return update % self.save_updates == 0
-        return time.perf_counter() - saved > self.save_seconds
+        return time.perf_counter() - last_saved > self.save_seconds

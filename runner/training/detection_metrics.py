@@ -1,4 +1,4 @@
-"""How good a detector is on images it has not learned from."""
+"""Detection metrics: average precision, and counts, precision, recall and F1 at a confidence."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,18 +18,18 @@ from runner.inference import Plan
 from runner.network import Network
 from runner.training.metrics import Metrics, Table
 
-LEAST = 0.005       # lowest confidence of the boxes that average precision ranks, as in AlexeyAB's `detector map`
+MIN_CONFIDENCE = 0.005      # of the boxes that average precision ranks, as in AlexeyAB's `detector map`
 
 
 @dataclass(frozen=True)
 class DetectionCriteria:
-    """How boxes are judged.
+    """How detections are matched with the ground truth.
 
-    confidence  above which a box is counted in precision, recall and F1
-    overlap     IoU above which a box is right
-    points      0: average precision is the area under the curve; 11, 101: the mean at so many recalls
-    nms         largest overlap of two boxes of one class
-    letterbox   images keep their aspect ratio; None: as [net] letter_box says
+    confidence  boxes above it count in precision, recall and F1
+    overlap     a box above this IoU with the ground truth is correct
+    points      0: average precision is the area under the curve; 11, 101: the mean precision at that many recalls
+    nms         maximum IoU of two boxes of one class
+    letterbox   whether images keep their aspect ratio; None: as [net] letter_box says
     """
     confidence: float = 0.25
     overlap: float = 0.5
@@ -40,11 +40,17 @@ class DetectionCriteria:
 
 @dataclass(frozen=True)
 class DetectionMetrics(Metrics):
-    """images: how many; at: counts at the asked confidence, and average precision at the asked overlap;
-    best: the same at the confidence of the best F1; coco: average precision at ten overlaps."""
+    """
+    names     of the classes
+    images    number of images
+    criteria  what the metrics were computed with
+    at        counts at its confidence, and average precision at its overlap
+    best      the same at the confidence with the best F1
+    coco      average precision at ten overlaps
+    """
     names: list[str]
     images: int
-    rules: DetectionCriteria
+    criteria: DetectionCriteria
     at: AveragePrecision
     best: AveragePrecision
     coco: CocoPrecision
@@ -54,24 +60,24 @@ class DetectionMetrics(Metrics):
         return self.at.mean
 
     def headline(self) -> str:
-        return (f"{self.images} images, {int(self.at.truths.sum())} boxes: mAP@{self.rules.overlap:.2f} "
+        return (f"{self.images} images, {int(self.at.truths.sum())} boxes: mAP@{self.criteria.overlap:.2f} "
                 f"{100 * self.at.mean:.2f} %, mAP@.50:.95 {100 * self.coco.mean:.2f} %")
 
     def tables(self) -> list[Table]:
-        rows: list[tuple[str, ...]] = [("class", "boxes", f"AP@{self.rules.overlap:.2f}", "AP@.50:.95")]
+        rows: list[tuple[str, ...]] = [("class", "boxes", f"AP@{self.criteria.overlap:.2f}", "AP@.50:.95")]
         rows += [(name, str(count), *(f"{100 * value:.2f} %" if count else "-" for value in values))
                  for name, count, *values in zip(self.names, self.at.truths, self.at.per_class,
                                                  self.coco_per_class(), strict=True)]
-        counts = [("confidence above", "right", "wrong", "missed", "precision", "recall", "F1", "mean IoU")]
-        for confidence, at, word in ((self.rules.confidence, self.at, ""),
+        counts = [("confidence above", "correct", "wrong", "missed", "precision", "recall", "F1", "mean IoU")]
+        for confidence, at, note in ((self.criteria.confidence, self.at, ""),
                                      (self.at.best_threshold, self.best, " (best F1)")):
-            counts.append((f"{confidence:.3f}{word}", str(at.true_positives), str(at.false_positives),
+            counts.append((f"{confidence:.3f}{note}", str(at.true_positives), str(at.false_positives),
                            str(at.false_negatives), f"{at.precision:.3f}", f"{at.recall:.3f}", f"{at.f1:.3f}",
                            f"{at.mean_overlap:.3f}"))
         return [Table("", rows), Table("", counts)]
 
     def coco_per_class(self) -> np.ndarray:
-        """(classes,) mean over the ten overlaps; 0 where a class never occurs."""
+        """(classes,) mean over the ten overlaps; 0 for a class that never occurs."""
         return np.nan_to_num(self.coco.per_class.mean(axis=1))
 
     def as_json(self) -> dict[str, Any]:
@@ -81,10 +87,10 @@ class DetectionMetrics(Metrics):
                     "precision": at.precision, "recall": at.recall, "f1": at.f1, "mean_iou": at.mean_overlap}
         per_class = {name: {"boxes": int(n), "ap": float(ap), "ap50_95": float(coco)} for name, n, ap, coco in
                      zip(unique(self.names), self.at.truths, self.at.per_class, self.coco_per_class(), strict=True)}
-        return {"images": self.images, "boxes": int(self.at.truths.sum()), "iou": self.rules.overlap,
-                "points": self.rules.points, "map": self.at.mean, "map50_95": self.coco.mean,
+        return {"images": self.images, "boxes": int(self.at.truths.sum()), "iou": self.criteria.overlap,
+                "points": self.criteria.points, "map": self.at.mean, "map50_95": self.coco.mean,
                 "coco_map50": self.coco.at_half, "per_class": per_class,
-                "counts": counts(self.at, self.rules.confidence),
+                "counts": counts(self.at, self.criteria.confidence),
                 "best": counts(self.best, self.at.best_threshold)}
 
     def scalars(self) -> dict[str, float]:
@@ -97,65 +103,66 @@ class DetectionMetrics(Metrics):
 
 
 def unique(names: Sequence[str]) -> list[str]:
-    """The names, those that occur twice with their number."""
+    """The class names; duplicates get their number appended."""
     return [name if names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(names)]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What was found in pictures and what is there, an entry a picture.
+class SplitDetections:
+    """The detections and the ground truth of several images, one entry per image.
 
-    found           (m, 6) rows class, probability, centre x, y, w, h as parts of the picture
+    found           (m, 6) rows class, confidence, centre x, y, w, h as fractions of the image
     truths, crowds  (k, 5) rows centre x, y, w, h, class
-    indices         which picture of the split it is
+    indices         index of the image in its split
     """
     found: list[np.ndarray]
     truths: list[np.ndarray]
     crowds: list[np.ndarray]
     indices: list[int]
 
-    def metrics(self, names: Sequence[str], rules: DetectionCriteria = DetectionCriteria()) -> DetectionMetrics:
-        return measure(self.found, self.truths, self.crowds, names, rules)
+    def metrics(self, names: Sequence[str], criteria: DetectionCriteria = DetectionCriteria()) -> DetectionMetrics:
+        return compute_metrics(self.found, self.truths, self.crowds, names, criteria)
 
 
 def collect_detections(net: Network, loader: BoxLoader, split: BoxSplit,
-                       rules: DetectionCriteria = DetectionCriteria()) -> Seen:
-    """What the network finds in the pictures that `loader` shows, whose boxes are those of `split`.
+                       criteria: DetectionCriteria = DetectionCriteria()) -> SplitDetections:
+    """Detect on the images of `loader`, whose ground truth is in `split`.
 
-    The network sees a batch at a time; of each picture only the rows of its boxes are kept.
+    One batch at a time; only the boxes of each image are kept.
     """
-    letterbox = net.options.letter_box if rules.letterbox is None else rules.letterbox
-    seen, plan = Seen([], [], [], []), Plan(net)
+    letterbox = net.options.letter_box if criteria.letterbox is None else criteria.letterbox
+    results, plan = SplitDetections([], [], [], []), Plan(net)
     for x, _ in loader:
-        pictures, sizes = [split[int(index)] for index in loader.indices], loader.sizes
-        seen.found.extend(detect_batch(plan, x, sizes, letterbox=letterbox, nms=rules.nms))
-        seen.truths.extend(picture.boxes for picture in pictures)
-        seen.crowds.extend(picture.crowd for picture in pictures)
-        seen.indices.extend(int(index) for index in loader.indices)
-    return seen
+        results.found.extend(detect_batch(plan, x, loader.sizes, letterbox=letterbox, nms=criteria.nms))
+        for index in map(int, loader.indices):
+            results.truths.append(split[index].boxes)
+            results.crowds.append(split[index].crowd)
+            results.indices.append(index)
+    return results
 
 
 def detect_batch(net: Network | Plan, x: np.ndarray, sizes: np.ndarray, *, letterbox: bool = False,
-             nms: float = 0.45) -> list[np.ndarray]:
-    """For each picture of x (n, c, h, w) its boxes: rows class, probability, centre x, y, w, h as parts of it.
+                 nms: float = 0.45) -> list[np.ndarray]:
+    """For each image of x (n, c, h, w): its (m, 6) rows class, confidence, centre x, y, w, h as fractions of the image.
 
-    sizes (n, 2): width and height of the pictures before they were fitted to the network.
+    sizes (n, 2): width and height of the images before they were resized to the network's input.
     """
     outputs = net.head_outputs(x)
     outputs = {index: outputs[index] for index in detection_heads(net.layers)}
-    return [detections(net.layers, outputs, (int(w), int(h)), LEAST, image=image, letterbox=letterbox, nms=nms).rows()
-            for image, (w, h) in enumerate(sizes)]
+    return [detections(net.layers, outputs, (int(w), int(h)), MIN_CONFIDENCE, image=image, letterbox=letterbox,
+                       nms=nms).rows() for image, (w, h) in enumerate(sizes)]
 
 
-def measure(found: Sequence[np.ndarray], truths: Sequence[np.ndarray], crowds: Sequence[np.ndarray],
-            names: Sequence[str], rules: DetectionCriteria = DetectionCriteria()) -> DetectionMetrics:
-    """What the rows of detect_batch are worth; truths and crowds (k, 5) rows x, y, w, h, class, an entry a picture."""
+def compute_metrics(found: Sequence[np.ndarray], truths: Sequence[np.ndarray], crowds: Sequence[np.ndarray],
+                    names: Sequence[str], criteria: DetectionCriteria = DetectionCriteria()) -> DetectionMetrics:
+    """The metrics of detections as in `SplitDetections`, one entry per image."""
     classes = len(names)
 
-    def counted(confidence: float) -> AveragePrecision:
-        return darknet_precision(found, truths, classes, overlap=rules.overlap, confidence=confidence,
-                                 points=rules.points, crowds=crowds)
-    at = counted(rules.confidence)
-    # a box is counted when it is above the confidence, and the one at the best threshold belongs to the count
-    best = counted(float(np.nextafter(at.best_threshold, 0)))
-    return DetectionMetrics(list(names), len(found), rules, at, best, coco_precision(found, truths, classes, crowds))
+    def average_precision(confidence: float) -> AveragePrecision:
+        return darknet_precision(found, truths, classes, overlap=criteria.overlap, confidence=confidence,
+                                 points=criteria.points, crowds=crowds)
+    at = average_precision(criteria.confidence)
+    # boxes strictly above the confidence are counted; the one exactly at the best threshold has to be among them
+    best = average_precision(float(np.nextafter(at.best_threshold, 0)))
+    return DetectionMetrics(list(names), len(found), criteria, at, best,
+                            coco_precision(found, truths, classes, crowds))

@@ -1,4 +1,4 @@
-"""log.csv: a line for each update, with the score where the network was measured after it."""
+"""log.csv: a row per update, with the score where the network was evaluated after it."""
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,18 +11,18 @@ COLUMNS = ("update", "seen", "loss", "rate", "images", "seconds", "waited", "sco
 
 
 class Log:
-    """Writes log.csv, line by line, so that it can be watched while it grows.
+    """Writes log.csv row by row, so that it can be followed during training.
 
-    numbers  names of further columns: what measuring gives besides the score
+    metric_names  further columns: the metrics of an evaluation besides the score
     """
 
-    def __init__(self, path: Path, numbers: Sequence[str] = ()):
-        self.path, self.columns = path, [*COLUMNS, *numbers]
+    def __init__(self, path: Path, metric_names: Sequence[str] = ()):
+        self.path, self.columns = path, [*COLUMNS, *metric_names]
         self._file: IO[str] | None = None
-        self._line: dict[str, object] = {}
+        self._row: dict[str, object] = {}
 
     def begin(self, after: int = 0) -> None:
-        """Keep the lines up to an update, and go on behind them."""
+        """Keep the rows up to and including this update, and append from there."""
         rows = [row for row in read_rows(self.path) if row["update"].isdecimal()]
         self._rewrite([row for row in rows if int(row["update"]) <= after])
 
@@ -33,28 +33,28 @@ class Log:
             writer.writeheader()
             writer.writerows(rows)
 
-    def update(self, step: Step, loss: float) -> None:
-        """An update; its line is written when it is known whether it was measured."""
+    def add_update(self, step: Step, loss: float) -> None:
+        """Add an update.  Its row is written with the next call, because an evaluation may still be added to it."""
         self.flush()
-        self._line = {"update": step.number, "seen": step.seen, "loss": f"{loss:.6g}", "rate": f"{step.rate:.6g}",
-                      "images": step.images, "seconds": f"{step.seconds:.4f}", "waited": f"{step.waited:.4f}"}
+        self._row = {"update": step.number, "seen": step.seen, "loss": f"{loss:.6g}", "rate": f"{step.rate:.6g}",
+                     "images": step.images, "seconds": f"{step.seconds:.4f}", "waited": f"{step.waited:.4f}"}
 
-    def measured(self, update: int, score: float, numbers: Mapping[str, float]) -> None:
-        """The network was measured after its latest update."""
-        found = {"score": f"{score:.6g}", **{name: f"{value:.6g}" for name, value in numbers.items()}}
-        if self._line:
-            self._line |= found
+    def add_evaluation(self, update: int, score: float, scalars: Mapping[str, float]) -> None:
+        """Add the metrics of an evaluation after the latest update."""
+        metrics = {"score": f"{score:.6g}", **{name: f"{value:.6g}" for name, value in scalars.items()}}
+        if self._row:
+            self._row |= metrics
             self.flush()
-        else:       # its line is written already: the run was stopped between the two
+        else:       # the row is written already: the run was stopped between update and evaluation
             rows = read_rows(self.path)
-            self._rewrite([row | found if row["update"] == str(update) else row for row in rows])
+            self._rewrite([row | metrics if row["update"] == str(update) else row for row in rows])
 
     def flush(self) -> None:
-        if self._line:
+        if self._row:
             self._file = self._file or self.path.open("a", encoding="utf-8", buffering=1, newline="")
             csv.DictWriter(self._file, self.columns, restval="", extrasaction="ignore",
-                           lineterminator="\n").writerow(self._line)
-        self._line = {}
+                           lineterminator="\n").writerow(self._row)
+        self._row = {}
 
     def close(self) -> None:
         self.flush()
@@ -67,7 +67,7 @@ class Log:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The lines of a log as dictionaries of text; none where there is no log.  A line that was cut off is left out."""
+    """The rows of a log as strings by column; empty if there is no log.  An incomplete last row is left out."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
@@ -76,12 +76,12 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def curves(path: Path) -> dict[str, tuple[list[int], list[float]]]:
-    """column -> updates, values: what can be drawn of a log."""
-    found: dict[str, tuple[list[int], list[float]]] = {}
+    """column -> updates, values: what can be plotted of a log."""
+    columns: dict[str, tuple[list[int], list[float]]] = {}
     for row in read_rows(path):
         for name, text in row.items():
             if name != "update" and text:
-                xs, ys = found.setdefault(name, ([], []))
+                xs, ys = columns.setdefault(name, ([], []))
                 xs.append(int(row["update"]))
                 ys.append(float(text))
-    return found
+    return columns

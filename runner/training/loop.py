@@ -1,4 +1,4 @@
-"""The training loop.  It computes and reports; whoever iterates it prints, saves and stops."""
+"""The training loop.  It computes and reports; its caller prints, saves and stops."""
 import math
 import time
 from collections.abc import Iterable, Iterator
@@ -15,14 +15,14 @@ from runner.optim.policy import rate_at
 
 @dataclass(frozen=True)
 class Step:
-    """What one weight update was."""
-    number: int         # weight updates so far
-    seen: int           # images so far, as the .weights header counts
-    images: int         # images of this update
-    loss: float         # per image, the mean over the heads
+    """One weight update."""
+    number: int         # updates so far, this one included
+    seen: int           # images so far, as counted in the .weights header
+    images: int         # images in this update
+    loss: float         # per image, averaged over the heads
     rate: float         # learning rate
-    seconds: float      # from asking for the images to the end of the update
-    waited: float       # part of it spent waiting for images
+    seconds: float      # from requesting the images to the end of the update
+    waited: float       # seconds of it spent waiting for images
 
 
 def train(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]], *,
@@ -30,27 +30,27 @@ def train(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]], *,
     """Yield a Step after every weight update, until [net] max_batches or the end of `batches`.
 
     batches    (x, truth) pairs: x (n, c, h, w) float32, truth (n, classes) for classifiers, (n, boxes, 5) for
-               detectors; each is one of `subdivisions` parts of an update, batch // subdivisions images.  Where a
-               detection head says random=, the size of x may change from batch to batch
+               detectors.  An update takes `subdivisions` of them, each of batch // subdivisions images, and
+               accumulates their gradients.  If a detection head sets random=, the size of x may vary between batches
     optimizer  None: the one [net] asks for
 
-    The rate follows [net] policy; dropout draws from the network's generator.  `net.progress` counts on, so a
-    network that was loaded from a .weights file goes on where it stopped.
+    The learning rate follows [net] policy; dropout draws from the network's random generator.  Counting starts from
+    `net.progress`, so a network loaded from a .weights file continues where it stopped.
 
-    Diverged is raised before an update that would spoil the weights: a loss or a gradient that is not a number; it
-    names the layer where that began.
+    Diverged is raised when the loss or a gradient is NaN or infinite, before the weights are updated; the message
+    names the layer where it was first seen.
     """
     optimizer = optimizer or make_optimizer(net)
     progress, options, source = net.progress, net.options, iter(batches)
     multi_scale = any(head.options.random for head in map(net.layers.__getitem__, detection_heads(net.layers)))
-    own = net.in_shape[2:0:-1]      # width, height
+    cfg_size = net.in_shape[2:0:-1]      # width, height
     while not options.max_batches or progress.iteration < options.max_batches:
         began, waited, images, loss = time.perf_counter(), 0.0, 0, 0.0
         try:
             for _ in range(options.subdivisions):
-                asked = time.perf_counter()
+                requested = time.perf_counter()
                 part = next(source, None)
-                waited += time.perf_counter() - asked
+                waited += time.perf_counter() - requested
                 if part is None:
                     break
                 x, truth = part
@@ -61,16 +61,16 @@ def train(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]], *,
                 loss += net.backward(tape, truth)[0]
                 images += len(x)
                 if not math.isfinite(loss):
-                    _diverged(net, x, images, f"the loss of update {progress.iteration + 1} is not a number")
+                    _diverged(net, x, images, f"the loss of update {progress.iteration + 1} is NaN or infinite")
         finally:
             if multi_scale:
-                net.resize(*own)    # whoever looks between two updates sees the network of the cfg
+                net.resize(*cfg_size)    # between updates the network has the size its cfg gives
         if not images:
             return
         if not optimizer.gradients_are_finite():
             index, name = next((index, layer.names[0]) for index, layer in enumerate(net.layers)
                                if not all(np.isfinite(g).all() for g in layer.grads.values()))
-            _diverged(net, x, images, f"the gradient of layer {index} [{name}] is not a number in update "
+            _diverged(net, x, images, f"the gradient of layer {index} [{name}] is NaN or infinite in update "
                                       f"{progress.iteration + 1}")
         rate = rate_at(options, progress.iteration + 1, net.env.rng)
         optimizer.step(rate, images)
@@ -79,24 +79,25 @@ def train(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]], *,
 
 
 def _diverged(net: Network, x: np.ndarray, images: int, what: str) -> None:
-    """Undo what the update has left so far, and raise Diverged with the layer where the trouble began."""
+    """Undo what the unfinished update has done so far, and raise Diverged with the layer where it started."""
     net.progress.seen -= images
     net.zero_grads()
-    raise Diverged(what + _origin(net, x))
+    origin = _first_non_finite(net, x)
+    raise Diverged(f"{what}, first seen in {origin}" if origin else what)
 
 
-def _origin(net: Network, x: np.ndarray) -> str:
-    """Where the first number appears that is none: in a layer's weights, in the input, in a layer's output."""
+def _first_non_finite(net: Network, x: np.ndarray) -> str:
+    """Locate the first non-finite value: in a layer's weights, in the input, or in a layer's output.  "": not found."""
     for index, layer in enumerate(net.layers):
         for name, array in layer.params.items():
             if not np.isfinite(array).all():
-                return f": it began in layer {index} [{layer.names[0]}], whose {name} no longer are numbers"
+                return f"layer {index} [{layer.names[0]}]: its {name} contain NaN or infinity"
     if not np.isfinite(x).all():
-        return ": it began in the input; the data holds values that are not numbers"
-    if x.shape[1:] != net.in_shape:     # it was trained at another size than its own
+        return "the input: the data contains NaN or infinity"
+    if x.shape[1:] != net.in_shape:     # a batch of multi-scale training: the network is back at its own size
         return ""
     with np.errstate(all="ignore"):
         for index, y in enumerate(net.outputs(x)):
             if not np.isfinite(y).all():
-                return f": it began in layer {index} [{net.layers[index].names[0]}], whose output overflows"
+                return f"layer {index} [{net.layers[index].names[0]}]: its output overflows"
     return ""

@@ -1,39 +1,39 @@
-"""What measuring a network gives, whatever the network does: one score, a line, tables, everything for a program."""
+"""The result of an evaluation, whatever the network does: a score, a headline, tables, and JSON."""
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 
 class Table(NamedTuple):
-    """Rows of text, the first of them the heading; shown under a title, if there is one."""
+    """Rows of text, the first of them the header; shown under a title unless it is empty."""
     title: str
     rows: Sequence[Sequence[str]]
 
 
 class Metrics(ABC):
-    """How well a network did on a part of the data."""
+    """The metrics of a network on one split of its data."""
 
     @property
     @abstractmethod
     def score(self) -> float:
-        """One number, the bigger the better: what best.weights and early stopping go by."""
+        """A single number, higher is better: it selects best.weights and drives early stopping."""
 
     @abstractmethod
     def headline(self) -> str:
-        """One line with the numbers that matter: what `test` says first."""
+        """The most important metrics in one line, the first that `test` prints."""
 
     @abstractmethod
     def tables(self) -> list[Table]:
-        """The details, as far as a terminal can show them."""
+        """The details, in tables that fit a terminal."""
 
     def notes(self) -> dict[str, Any]:
-        """What run.yaml keeps of it beside the score, when it is the best so far."""
+        """What run.yaml keeps besides the score if it is the best so far."""
         return {}
 
     @abstractmethod
     def as_json(self) -> dict[str, Any]:
-        """Everything, for a program to read."""
+        """All metrics, for a program to read."""
 
     def scalars(self) -> dict[str, float]:
-        """Further numbers for the log, by the names in the task's `numbers`."""
+        """Further values for the log, by the task's `metric_names`."""
         return {}

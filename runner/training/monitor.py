@@ -1,7 +1,4 @@
-"""Who watches a run besides the terminal: JSON lines for programs, event files for TensorBoard.
-
-Both have `update(Update)` for everything a run yields, and `end(Run)`.
-"""
+"""Monitors of a run besides the terminal: JSON lines for programs, event files for TensorBoard."""
 import json
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -12,15 +9,17 @@ from runner.training.run import Run, Update
 
 
 class Monitor(Protocol):
+    """Receives everything a run yields."""
+
     def update(self, update: Update) -> None:
-        """Something happened."""
+        """After a weight update or an evaluation."""
 
     def end(self, run: Run) -> None:
-        """The run is over."""
+        """After the run has finished."""
 
 
 class JsonLines:
-    """A line for each thing that happens, into an open file: {"event": "start", ...}, "update", "measured", "end"."""
+    """A line of JSON per event to an open file: {"event": "start", ...}, "update", "measured", "end"."""
 
     def __init__(self, file: IO[str], run: Run):
         self.file = file
@@ -32,19 +31,19 @@ class JsonLines:
     def update(self, update: Update) -> None:
         step = update.step
         if update.metrics:
-            self._measured(step.number, update.metrics)
+            self._evaluation(step.number, update.metrics)
         else:
             self._line("update", update=step.number, seen=step.seen, loss=update.loss, smooth=update.smooth,
                        rate=step.rate, images=step.images, seconds=round(step.seconds, 6),
                        waited=round(step.waited, 6))
 
     def end(self, run: Run) -> None:
-        if run.latest and run.measured == run.net.progress.iteration:
-            self._measured(run.measured, run.latest)
+        if run.latest and run.last_evaluated == run.net.progress.iteration:
+            self._evaluation(run.last_evaluated, run.latest)
         self._line("end", ended=run.ended, update=run.net.progress.iteration, best=run.best,
                    seconds=round(run.elapsed(), 3))
 
-    def _measured(self, update: int, metrics: Metrics) -> None:
+    def _evaluation(self, update: int, metrics: Metrics) -> None:
         self._line("measured", update=update, score=metrics.score, **metrics.scalars())
 
     def _line(self, event: str, **facts: Any) -> None:
@@ -53,7 +52,7 @@ class JsonLines:
 
 
 class TensorBoard:
-    """Event files below a folder: `tensorboard --logdir weights` shows them.  MissingExtra without tensorboardX."""
+    """Event files in a folder, shown by `tensorboard --logdir weights`.  MissingExtra without tensorboardX."""
 
     def __init__(self, folder: Path, run: Run):
         try:
@@ -65,7 +64,7 @@ class TensorBoard:
     def update(self, update: Update) -> None:
         step = update.step
         if update.metrics:
-            self._measured(step.number, update.metrics)
+            self._evaluation(step.number, update.metrics)
             return
         self._add(step.number, {
             "train/loss": update.loss, "train/rate": step.rate,
@@ -73,14 +72,14 @@ class TensorBoard:
             "train/waiting_share": step.waited / max(step.seconds, 1e-9)})
 
     def end(self, run: Run) -> None:
-        if run.latest and run.measured == run.net.progress.iteration:
-            self._measured(run.measured, run.latest)
+        if run.latest and run.last_evaluated == run.net.progress.iteration:
+            self._evaluation(run.last_evaluated, run.latest)
         self.writer.close()
 
-    def _measured(self, update: int, metrics: Metrics) -> None:
+    def _evaluation(self, update: int, metrics: Metrics) -> None:
         self._add(update, {"test/score": metrics.score,
                            **{f"test/{name}": value for name, value in metrics.scalars().items()}})
 
-    def _add(self, update: int, numbers: dict[str, float]) -> None:
-        for name, value in numbers.items():
+    def _add(self, update: int, scalars: dict[str, float]) -> None:
+        for name, value in scalars.items():
             self.writer.add_scalar(name, value, update)

@@ -1,4 +1,7 @@
-"""Which learning rate: train a little while the rate rises, and look where the loss falls fastest  (Smith 2017)."""
+"""Learning-rate finder: train for a few updates while the rate rises, and see where the loss falls fastest.
+
+(Smith 2017, "Cyclical Learning Rates for Training Neural Networks", the learning-rate range test.)
+"""
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
@@ -10,22 +13,22 @@ from runner.errors import Diverged
 from runner.training.loop import train
 from runner.training.tasks import Task
 
-SMOOTH = 0.9        # part of the smoothed loss that an update keeps
-LOST = 3.0          # the sweep ends when the smoothed loss is this many times the lowest so far
+LOSS_DECAY = 0.9    # share of the previous value in the moving average of the loss
+EXPLODED = 3.0      # the sweep ends when the smoothed loss exceeds its minimum by this factor
 
 
 @dataclass(frozen=True)
 class RatePoint:
-    """One update of the sweep; smooth is the moving average of the loss, corrected for its beginning."""
+    """One update of the sweep; smooth is the bias-corrected moving average of the loss."""
     rate: float
     loss: float
     smooth: float
 
 
 def sweep(task: Task, low: float, high: float, updates: int) -> Iterator[RatePoint]:
-    """Train for at most `updates` updates while the rate rises evenly, in its logarithm, from low to high.
+    """Train for at most `updates` updates while the learning rate rises exponentially from low to high.
 
-    Ends early when the loss explodes.  The network is spoilt afterwards: do not use it.
+    Ends early when the loss explodes.  The network's weights are unusable afterwards; reload them.
     """
     net = task.net
     factor = (high / low) ** (1 / max(updates - 1, 1))
@@ -41,23 +44,23 @@ def sweep(task: Task, low: float, high: float, updates: int) -> Iterator[RatePoi
             except (Diverged, StopIteration):
                 return
             loss = task.loss(step)
-            average = SMOOTH * average + (1 - SMOOTH) * loss
-            smooth = average / (1 - SMOOTH ** step.number)
+            average = LOSS_DECAY * average + (1 - LOSS_DECAY) * loss
+            smooth = average / (1 - LOSS_DECAY ** step.number)
             lowest = min(lowest, smooth)
             yield RatePoint(step.rate, loss, smooth)
-            if smooth > LOST * lowest and step.number > 10:
+            if smooth > EXPLODED * lowest and step.number > 10:
                 return
 
 
-def suggest(tried: Sequence[RatePoint]) -> float | None:
-    """The rate at which the smoothed loss falls fastest; None when it never falls, or too little was tried."""
-    if len(tried) < 10:
+def suggest(points: Sequence[RatePoint]) -> float | None:
+    """The rate at which the smoothed loss falls fastest; None if it never falls, or there are too few points."""
+    if len(points) < 10:
         return None
-    logs = np.log([t.rate for t in tried])
-    losses = np.array([t.smooth for t in tried])
+    logs = np.log([point.rate for point in points])
+    losses = np.array([point.smooth for point in points])
     slope = np.gradient(losses, logs)
-    first, last = len(tried) // 20, int(losses.argmin()) + 1       # beyond the lowest point it does not fall
+    first, last = len(points) // 20, int(losses.argmin()) + 1       # beyond the minimum the loss rises
     if last - first < 3:
         return None
     steepest = first + int(slope[first:last].argmin())
-    return float(tried[steepest].rate) if slope[steepest] < 0 else None
+    return float(points[steepest].rate) if slope[steepest] < 0 else None

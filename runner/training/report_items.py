@@ -1,4 +1,4 @@
-"""What is worth showing of a trained network, as data: a report draws it.  (metrics.Table is another of them.)"""
+"""The items of a report, as data; runner/training/report renders them.  (metrics.Table is one of them, too.)"""
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -7,8 +7,8 @@ import numpy as np
 from runner.training.metrics import Table
 
 
-class Curves(NamedTuple):
-    """Lines over one axis: name -> xs, ys."""
+class LineChart(NamedTuple):
+    """A line chart: name of a line -> xs, ys."""
     title: str
     x: str
     y: str
@@ -16,23 +16,23 @@ class Curves(NamedTuple):
 
 
 class ConfusionMatrix(NamedTuple):
-    """counts[i, j]: how many of class i were taken for class j."""
+    """counts[i, j]: images of class i predicted as class j."""
     title: str
     names: Sequence[str]
     counts: np.ndarray
 
 
-class Picture(NamedTuple):
-    """pixels (h, w, 3) uint8, and what is to be said of them."""
+class CaptionedImage(NamedTuple):
+    """pixels (h, w, 3) uint8, and a caption of one or more lines."""
     pixels: np.ndarray
     caption: str
 
 
-class Pictures(NamedTuple):
-    """Side by side, each no larger than `side` pixels."""
+class ImageGrid(NamedTuple):
+    """Images in a row, the longer side of each `side` pixels."""
     title: str
-    pictures: Sequence[Picture]
+    images: Sequence[CaptionedImage]
     side: int = 96
 
 
-ReportItem = Table | Curves | ConfusionMatrix | Pictures
+ReportItem = Table | LineChart | ConfusionMatrix | ImageGrid

@@ -10,7 +10,7 @@ import runner
 from runner.cli import main
 from runner.errors import UsageError
 from runner.training import TaskOptions, open_task
-from runner.training.report_items import Curves, Pictures
+from runner.training.report_items import ImageGrid, LineChart
 from tests import toy, toy_boxes
 
 CFG = "cfg/squares.cfg"
@@ -63,16 +63,16 @@ def test_the_report_shows_curves_and_pictures(here: Path) -> None:
     assert main(["train", CFG, "--set", "net.max_batches=60", "--quiet"]) == 0
     text = Path("weights/squares/report.html").read_text()
     assert "AP@0.50" in text and "Precision and recall, IoU above 0.5" in text
-    assert "Most mistakes" in text and "Most found without a mistake" in text
+    assert "Most errors" in text and "Most boxes without an error" in text
 
     net = runner.load(CFG, "weights/squares/best.weights")
     task = open_task(net, TaskOptions(CFG))
     metrics, shown = task.report_items()
     assert metrics is not None and metrics.as_json() == task.evaluate().as_json()
-    curves = next(thing for thing in shown if isinstance(thing, Curves))
+    curves = next(thing for thing in shown if isinstance(thing, LineChart))
     for name, (recall, precision) in curves.lines.items():
         assert name in ("bright", "dark") and list(recall) == sorted(recall) and max(precision) <= 1
-    pictures = [picture for thing in shown if isinstance(thing, Pictures) for picture in thing.pictures]
+    pictures = [picture for thing in shown if isinstance(thing, ImageGrid) for picture in thing.images]
     assert pictures and all(picture.pixels.shape[2] == 3 for picture in pictures)
     mistakes = [[int(word) for word in picture.caption.split() if word.isdigit()] for picture in pictures]
     clean = [right for right, wrong, missed in mistakes if not wrong + missed]
@@ -116,7 +116,7 @@ def test_classes_of_the_data_and_of_the_head(edited, capsys: pytest.CaptureFixtu
     Path(cfg).write_text(Path(cfg).read_text().replace("filters=7", "filters=20"))
     assert main(["train", cfg]) == 2
     assert capsys.readouterr().err.endswith(
-        "run.py: cfg/squares.cfg: layer 5 [yolo] has classes=5, and data/squares has 2: set classes=2 there, and "
+        "run.py: cfg/squares.cfg: layer 5 [yolo] has classes=5, but data/squares has 2: set classes=2 there, and "
         "filters=14 in layer 4 before it\n")
 
 

@@ -152,21 +152,22 @@ def test_cutoff_keeps_the_first_layers_only(place):
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_loss_that_is_no_number_ends_the_run(place, capsys):
+def test_a_loss_that_is_not_finite_ends_the_run(place, capsys):
     main("train", "cfg/toy.cfg", "--quiet", "--set", "net.learning_rate=1e30", expect=2)
     err = capsys.readouterr().err
-    assert "the loss of update 2 is not a number: it began in layer 1 [connected], whose output overflows. The" in err
+    assert "update 2 is NaN or infinite, first seen in layer 1 [connected]: its output overflows. The" in err
     assert f"{LAST} is from before that" in err and "--set net.learning_rate=1e+29" in err
 
 
 @pytest.mark.parametrize(("old", "new", "answer"), [
     ("output=2", "output=3",
-     "cfg/toy.cfg: the network has 3 outputs, and data/toy has 2 classes: set output=2 in layer 1 [connected]"),
+     "cfg/toy.cfg: the network has 3 outputs, but data/toy has 2 classes: set output=2 in layer 1 [connected]"),
     ("[connected]\noutput=2\n", "[conv]\nfilters=5\n[avgpool]\n[activation]\n", "filters=2 in layer 1 [convolutional]"),
-    ("[connected]\noutput=2\n", "[conv]\nfilters=2\n", "ends with a map of 6 x 6 x 2, and data/toy has 2 classes, one "
-                                "value for each: put [avgpool] or [connected] before layer 2 [softmax]"),
+    ("[connected]\noutput=2\n", "[conv]\nfilters=2\n", "ends with a feature map of 6 x 6 x 2, but data/toy needs one "
+                                "value for each of its 2 classes: put [avgpool] or [connected] before layer 2 "
+                                "[softmax]"),
 ])
-def test_outputs_that_are_no_classes(old, new, answer, place, capsys):
+def test_outputs_that_do_not_match_the_classes(old, new, answer, place, capsys):
     edit(old, new)
     main("train", "cfg/toy.cfg", expect=2)
     assert answer in capsys.readouterr().err

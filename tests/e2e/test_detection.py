@@ -18,7 +18,7 @@ from runner.images import letterbox, read_image, resize
 from runner.inference import Plan
 from runner.network import Network
 from runner.training.detection_data import evaluation_loader
-from runner.training.detection_metrics import collect_detections, detect_batch, measure
+from runner.training.detection_metrics import collect_detections, compute_metrics, detect_batch
 from tests import pycoco
 from tests.paths import SHARED
 
@@ -150,7 +150,7 @@ def test_e2e_average_precision(model: str, recorded: float, tmp_path: Path) -> N
             shown += [int(index) for index in loader.indices]
     assert shown == list(range(60))
     truths, crowds = [picture.boxes for picture in split], [picture.crowd for picture in split]
-    metrics = measure(found, truths, crowds, names)
+    metrics = compute_metrics(found, truths, crowds, names)
     assert metrics.at.mean == pytest.approx(recorded, abs=.0005)
     again = evaluation_loader(net, split)
     with again:

@@ -66,13 +66,13 @@ def test_the_average_is_what_is_measured_and_saved(monkeypatch):
     train()
     plain = arrays(HERE / "last.weights")
     measured = []
-    real = run_module.Run.look
+    real = run_module.Run.evaluate
 
-    def look(self):
+    def evaluate(self):
         found = real(self)
         measured.append(found.loss)
         return found
-    monkeypatch.setattr(run_module.Run, "look", look)
+    monkeypatch.setattr(run_module.Run, "evaluate", evaluate)
     train("--set", "net.ema_alpha=.9")
     averaged = arrays(HERE / "last.weights")
     assert np.abs(plain[1] - averaged[1]).max() > 1e-4
@@ -170,13 +170,13 @@ def batches_with(bad, at):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_the_place_where_it_began_is_named():
     net = runner.load("cfg/toy.cfg")
-    with pytest.raises(Diverged, match="update 4 is not a number: it began in the input"):
+    with pytest.raises(Diverged, match="update 4 is NaN or infinite, first seen in the input: the data contains"):
         list(runner.train(net, batches_with(np.nan, 3)))
     assert net.progress.iteration == 3 and net.progress.seen == 12
     assert all(np.isfinite(w).all() for layer in net.layers for w in layer.params.values())
     assert not any(g.any() for layer in net.layers for g in layer.grads.values())
     net.layers[1].params["biases"][0] = np.inf
-    with pytest.raises(Diverged, match=r"it began in layer 1 \[connected\], whose biases no longer are numbers"):
+    with pytest.raises(Diverged, match=r"first seen in layer 1 \[connected\]: its biases contain NaN or infinity"):
         list(runner.train(net, [one_batch()]))
 
 
@@ -190,7 +190,7 @@ def test_a_gradient_that_is_none_spoils_nothing(monkeypatch):
         net.layers[0].grads["biases"][1] = np.nan
         return loss
     monkeypatch.setattr(net, "backward", spoilt)
-    with pytest.raises(Diverged, match=r"the gradient of layer 0 \[convolutional\] is not a number in update 1"):
+    with pytest.raises(Diverged, match=r"the gradient of layer 0 \[convolutional\] is NaN or infinite in update 1"):
         list(runner.train(net, [one_batch()]))
     assert all(np.isfinite(w).all() for layer in net.layers for w in layer.params.values())
 
@@ -207,7 +207,8 @@ def test_the_last_good_weights_are_kept(monkeypatch, capsys):
     monkeypatch.setattr(run_module, "train", poisoned)
     train(expect=2)
     err = capsys.readouterr().err
-    assert "the loss of update 7 is not a number: it began in the input" in err and "last.weights is from before" in err
+    assert "the loss of update 7 is NaN or infinite, first seen in the input" in err
+    assert "last.weights is from before" in err
     monkeypatch.setattr(run_module, "train", real)
     kept = (HERE / "last.weights").read_bytes()
     assert facts()["status"] == "diverged" and facts()["updates"] == 6

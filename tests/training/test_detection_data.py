@@ -11,11 +11,11 @@ from runner.errors import ShapeError, UsageError
 from runner.images import BoxAugment
 from runner.training import TaskOptions, open_task
 from runner.training.detection_data import (
-    augment_of,
+    box_augmentation,
     evaluation_loader,
     ineffective_options,
     max_truth_rows,
-    scales,
+    multi_scale_sizes,
     training_loader,
 )
 from tests import toy_boxes
@@ -43,9 +43,9 @@ def split(tmp_path):
 def test_every_option_reaches_the_augmentation(tmp_path):
     net = network(tmp_path, "flip=0\nhue=.1\nsaturation=1.5\nexposure=1.6\nmosaic=1\nmosaic_bound=1\nblur=7\n"
                             "gaussian_noise=9\nletter_box=1", "jitter=.3\nresize=1.5\nmax=33")
-    assert augment_of(net) == BoxAugment(.3, 1.5, False, .1, 1.5, 1.6, True, True, True, False, 7, 9)
+    assert box_augmentation(net) == BoxAugment(.3, 1.5, False, .1, 1.5, 1.6, True, True, True, False, 7, 9)
     assert max_truth_rows(net) == 33
-    assert augment_of(network(tmp_path)) == BoxAugment(jitter=.2, resize=1, flip=True)
+    assert box_augmentation(network(tmp_path)) == BoxAugment(jitter=.2, resize=1, flip=True)
 
 
 @pytest.mark.parametrize("text, mosaic, mixup", [("mixup=1", False, True), ("mixup=2", False, False),
@@ -53,13 +53,13 @@ def test_every_option_reaches_the_augmentation(tmp_path):
                                                  ("mosaic=1\nmixup=1", True, False), ("cutmix=1", False, False),
                                                  ("cutmix=1\nmosaic=1", True, False)])
 def test_mixed_pictures_as_darknet_chooses_them(text, mosaic, mixup, tmp_path):
-    changes = augment_of(network(tmp_path, text))
+    changes = box_augmentation(network(tmp_path, text))
     assert (changes.mosaic, changes.mixup) == (mosaic, mixup)
 
 
 @pytest.mark.parametrize("text, sentence", [("angle=7", "angle=7 has no effect"), ("aspect=.8", "aspect=0.8"),
                                             ("cutmix=1", "cutmix has no effect: it is for classifiers"),
-                                            ("mosaic=1\nletter_box=1", "put together by mosaic are stretched")])
+                                            ("mosaic=1\nletter_box=1", "on images combined by mosaic")])
 def test_what_means_nothing_to_a_detector_is_said(text, sentence, tmp_path, split):
     net, said = network(tmp_path, text), []
     assert len(ineffective_options(net)) == 1 and sentence in ineffective_options(net)[0]
@@ -94,17 +94,17 @@ def test_evaluation_batches(letter_box, tmp_path, split):
 
 def test_sizes_are_darknet_s(tmp_path):
     net = network(tmp_path, "max_batches=1000", "random=1")
-    size_at = scales(net, 7)
+    size_at = multi_scale_sizes(net, 7)
     sizes = [size_at(update) for update in range(1000)]
     assert sizes[0] == (round(1.4 * 2 + 1) * 32, round(1.4 + 1) * 32), "the largest comes first"
     assert set(sizes[900:]) == {(64, 32)}, "the last hundred updates have the cfg's own size"
     assert all(len(set(sizes[k:k + 10])) == 1 for k in range(0, 900, 10))
     assert len(set(sizes)) >= 3 and all(w % 32 == h % 32 == 0 for w, h in sizes)
-    assert max(sizes) == sizes[0] and sizes == [scales(net, 7)(update) for update in range(1000)]
-    assert [scales(net, 8)(update) for update in range(1000)] != sizes
-    wider = scales(network(tmp_path, "max_batches=1000\nresize_step=16", "random=2"), 7)
+    assert max(sizes) == sizes[0] and sizes == [multi_scale_sizes(net, 7)(update) for update in range(1000)]
+    assert [multi_scale_sizes(net, 8)(update) for update in range(1000)] != sizes
+    wider = multi_scale_sizes(network(tmp_path, "max_batches=1000\nresize_step=16", "random=2"), 7)
     assert wider(0) == ((2 * 4 + 1) * 16, (2 * 2 + 1) * 16)
-    assert scales(network(tmp_path), 7) is None
+    assert multi_scale_sizes(network(tmp_path), 7) is None
 
 
 def test_a_size_the_network_cannot_take(tmp_path):
@@ -112,7 +112,7 @@ def test_a_size_the_network_cannot_take(tmp_path):
                                   "[convolutional]\nfilters=7\nactivation=linear\n[yolo]")
     net = network(tmp_path, "resize_step=8", "random=2", body)
     with pytest.raises(ShapeError, match=r"random=2 in \[yolo\] changes the size .* resize_step=8 .*\[crop\]"):
-        scales(net, 0)
+        multi_scale_sizes(net, 0)
     assert net.in_shape == (3, 32, 64)
 
 
@@ -155,5 +155,5 @@ def test_a_share_of_the_pictures_is_kept_to_test_with(tmp_path, monkeypatch):
 
 def test_no_head_no_boxes(tmp_path, split):
     (tmp_path / "b.cfg").write_text("[net]\nwidth=8\nheight=8\nchannels=3\n[connected]\noutput=2\n[softmax]\n")
-    with pytest.raises(UsageError, match="it finds no boxes"):
+    with pytest.raises(UsageError, match="no boxes"):
         training_loader(runner.load(tmp_path / "b.cfg"), split)

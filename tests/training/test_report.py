@@ -22,7 +22,7 @@ from runner.training import rates as rates_module
 from runner.training.metrics import Table
 from runner.training.rates import RatePoint, suggest, sweep
 from runner.training.report import charts, html
-from runner.training.report_items import ConfusionMatrix, Curves, Picture, Pictures
+from runner.training.report_items import CaptionedImage, ConfusionMatrix, ImageGrid, LineChart
 from tests import toy
 
 HERE = Path("weights/toy")
@@ -84,7 +84,7 @@ def test_a_report_has_everything_and_fetches_nothing(capsys):
     page = read(HERE / "report.html")
     text = " ".join(page.words)
     for part in ("data/toy: 12 images to train, 10 to test, 2 classes", "Loss", "Score", "Learning rate",
-                 "accuracy 100.00", "Confusion", "Worst images", "Best images", "The network",
+                 "accuracy 100.00", "Confusion matrix", "Worst images", "Best images", "The network",
                  "convolutional", "max_batches=30"):
         assert part in text, part
     assert not page.fetched and len(page.pictures) == 20       # 10 right ones, least and most sure; none is wrong
@@ -101,7 +101,7 @@ def test_what_is_wrong_is_shown_with_what_it_was_taken_for():
     (Path("data/toy/test/dark") / "9.png").write_bytes(Path("data/toy/test/bright/1.png").read_bytes())
     train("--validate-every", "10")
     text = " ".join(read(HERE / "report.html").words)
-    assert "dark, taken for bright" in text and "(1 wrong)" in text
+    assert "dark, predicted as bright" in text and "(1 wrong)" in text
 
 
 def test_a_report_without_data_tells_what_it_can(capsys):
@@ -110,11 +110,11 @@ def test_a_report_without_data_tells_what_it_can(capsys):
     Path("data").rename("elsewhere")
     capsys.readouterr()
     main("report", "toy")
-    assert "The network was not measured for this report: " in capsys.readouterr().err
+    assert "This report contains no evaluation: " in capsys.readouterr().err
     text = " ".join(read(HERE / "report.html").words)
-    assert "The network was not measured" in text and "Loss" in text and "The network" in text
+    assert "This report contains no evaluation" in text and "Loss" in text and "The network" in text
     main("report", "none", expect=2)
-    assert "none: there is no run here" in capsys.readouterr().err
+    assert "none: not a run" in capsys.readouterr().err
 
 
 def test_a_report_without_matplotlib_has_tables_and_a_sentence(monkeypatch):
@@ -136,7 +136,7 @@ def test_a_character_model_has_a_report_too():
 def test_drawings_take_the_colour_of_the_page_and_share_no_names():
     pytest.importorskip("matplotlib")
     lines = {"one": (range(5000), np.sin(np.arange(5000) / 500)), "two": ([1, 2], [3, 4])}
-    drawings = [charts.svg(Curves(title, "x", "y", lines)) for title in ("First one", "Second")]
+    drawings = [charts.svg(LineChart(title, "x", "y", lines)) for title in ("First one", "Second")]
     names = []
     for drawing in drawings:
         assert charts.INK not in drawing and "currentColor" in drawing and len(drawing) < 60_000
@@ -150,20 +150,20 @@ def test_drawings_take_the_colour_of_the_page_and_share_no_names():
 
 def test_thinning_keeps_the_shape():
     xs = np.arange(10_000.)
-    x, y = charts.thin(xs, 2 * xs)
-    assert len(x) == charts.MOST and np.allclose(y, 2 * x) and x[0] < 20 and x[-1] > 9970
-    assert charts.thin(xs[:5], xs[:5])[0] is not None and len(charts.thin(xs[:5], xs[:5])[0]) == 5
+    x, y = charts.downsample(xs, 2 * xs)
+    assert len(x) == charts.MAX_POINTS and np.allclose(y, 2 * x) and x[0] < 20 and x[-1] > 9970
+    assert charts.downsample(xs[:5], xs[:5])[0] is not None and len(charts.downsample(xs[:5], xs[:5])[0]) == 5
 
 
 def test_text_of_the_user_is_text():
     for thing in (Table("<b>", [("<i>",), ("&",)]), ConfusionMatrix("<b>", ["<i>"], np.array([[3]])),
-                  Pictures("<b>", [Picture(np.zeros((4, 5, 3), np.uint8), "<i>\n&")])):
-        made = html.exhibit(thing)
+                  ImageGrid("<b>", [CaptionedImage(np.zeros((4, 5, 3), np.uint8), "<i>\n&")])):
+        made = html.render(thing)
         assert "<b>" not in made and "<i>" not in made and "&lt;i&gt;" in made
 
 
 def test_large_pictures_are_reduced():
-    made = html.exhibit(Pictures("p", [Picture(np.zeros((400, 1000, 3), np.uint8), "")], 50))
+    made = html.render(ImageGrid("p", [CaptionedImage(np.zeros((400, 1000, 3), np.uint8), "")], 50))
     image = Image.open(io.BytesIO(base64.b64decode(re.search("base64,(.*?)\"", made)[1])))
     assert image.size == (100, 40) and 'width="50"' in made
 

@@ -165,13 +165,13 @@ def test_what_is_damaged_is_refused_and_the_one_before_it_used(whole, monkeypatc
         resume()
         err = capsys.readouterr().err
         if damage != "flip" or err:         # a byte of the container nobody reads may be flipped
-            assert f"{HERE}/state.npz: " in err and "; the one before it is used" in err
+            assert f"{HERE}/state.npz: " in err and "; using the previous checkpoint" in err
         same_as(whole)
     for name in ("state.npz", "state-before.npz"):
         (HERE / name).write_bytes(good[:500])
     capsys.readouterr()
     resume(expect=2)
-    assert capsys.readouterr().err.count("this is no whole state of a run") == 2
+    assert capsys.readouterr().err.count("not a complete checkpoint") == 2
 
 
 def test_every_number_of_a_state_is_under_its_checksum(whole):
@@ -197,16 +197,16 @@ def test_another_run_is_refused_with_what_differs(whole, capsys):
             (("--set", "net.learning_rate=.2"), "[net] learning_rate was 0.1, now .2"),
             (("--set", "1.probability=.4"), "layer 1 [dropout] probability was .3, now .4"),
             (("--seed", "4"), "the seed was 0, now 4"),
-            (("--data", "data/toy/test"), "the training data is not what it was")):
+            (("--data", "data/toy/test"), "the training data has changed")):
         resume(*words, expect=2)
         err = capsys.readouterr().err
         assert answer in err and f"--weights {HERE / 'last.weights'} starts a new run" in err
     Path("cfg/toy.cfg").write_text(CFG.replace("[softmax]", "[softmax]\n[cost]"))
     resume(expect=2)
-    assert "the cfg has other layers" in capsys.readouterr().err
+    assert "the cfg has different layers" in capsys.readouterr().err
     resume("--weights", "x", expect=2)
     resume("--name", "other", expect=2)
-    assert "weights/other: there is no run to go on with" in capsys.readouterr().err
+    assert "weights/other: there is no run to resume" in capsys.readouterr().err
 
 
 def test_a_longer_run_and_other_kernels_are_said(whole, capsys, monkeypatch):
@@ -215,8 +215,8 @@ def test_a_longer_run_and_other_kernels_are_said(whole, capsys, monkeypatch):
     capsys.readouterr()
     resume("--set", "net.max_batches=33")
     err = capsys.readouterr().err
-    assert "[net] max_batches was 30, now 33: the plan of the rate may change with it" in err
-    assert "computed by another set of kernels or libraries: kernels " in err and "not to the same bits" in err
+    assert "[net] max_batches was 30, now 33: the learning-rate schedule may change with it" in err
+    assert "started with a different backend or other libraries: backend " in err and "last bits" in err
     assert yaml.safe_load((HERE / "run.yaml").read_text())["updates"] == 33
 
 

@@ -84,5 +84,5 @@ def test_a_part_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     toy.make(tmp_path)
     task = open_task(runner.load("cfg/toy.cfg"), TaskOptions("cfg/toy.cfg", "data/toy/train"))
     assert not task.has_test_data and "no test images" in task.data_summary()
-    with pytest.raises(DataError, match="has no test images; --split train measures the others"):
+    with pytest.raises(DataError, match="has no test images; --split train evaluates on the train images"):
         task.evaluate()

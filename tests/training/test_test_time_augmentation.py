@@ -11,7 +11,7 @@ from runner.datasets import Split
 from runner.errors import RunnerError
 from runner.inference.classify import dropout_samples, infer
 from runner.training.classification_metrics import evaluate
-from runner.training.test_time_augmentation import margin, seen, views
+from runner.training.test_time_augmentation import margin, mean_outputs, views
 from tests import toy
 
 RNG = np.random.default_rng(2)
@@ -52,7 +52,7 @@ def pictures(n: int = 7, h: int = 9, w: int = 15) -> Split:
 
 def test_ten_views_are_corners_and_middle_and_their_mirror_images():
     images = RNG.random((2, 1, 10, 16))
-    got = list(views(images, 12, 8, ten=True, mirrored=True))
+    got = list(views(images, 12, 8, ten_crop=True, mirrored=True))
     assert len(got) == 10 and all(view.shape == (2, 1, 8, 12) for view in got)
     np.testing.assert_array_equal(got[0], images[:, :, :8, :12])
     np.testing.assert_array_equal(got[2], images[:, :, :8, 4:])
@@ -61,13 +61,13 @@ def test_ten_views_are_corners_and_middle_and_their_mirror_images():
     np.testing.assert_array_equal(got[8], images[:, :, 2:, 4:])
     for plain, mirror in zip(got[::2], got[1::2], strict=True):
         np.testing.assert_array_equal(mirror, plain[..., ::-1])
-    assert len(list(views(images, 12, 8, ten=True, mirrored=False))) == 5
+    assert len(list(views(images, 12, 8, ten_crop=True, mirrored=False))) == 5
     assert margin(224) == 32 and margin(28) == 4 and margin(3) == 1
 
 
 def test_what_is_seen_is_the_mean_over_the_views(tmp_path):
     net, split = network(tmp_path), pictures()
-    got, truth = seen(net, split, ten=True)
+    got, truth = mean_outputs(net, split, ten_crop=True)
     from runner.images import prepare, to_float
     large = np.stack([prepare(to_float(split.read(i, 1)), 12 + 2, 8 + 1) for i in range(7)])
     want = np.mean([net.predict(view) for view in views(large, 12, 8, True, True)], axis=0)
@@ -77,9 +77,9 @@ def test_what_is_seen_is_the_mean_over_the_views(tmp_path):
 
 def test_sizes(tmp_path):
     net, split = network(tmp_path, flip=0), pictures()
-    both, _ = seen(net, split, sizes=(12, 18))
+    both, _ = mean_outputs(net, split, sizes=(12, 18))
     assert net.in_shape == (1, 8, 12)
-    one, _ = seen(net, split, sizes=(12,))
+    one, _ = mean_outputs(net, split, sizes=(12,))
     net.resize(18, 12)
     from runner.images import prepare, to_float
     other = net.predict(np.stack([prepare(to_float(split.read(i, 1)), 18, 12) for i in range(7)])).reshape(7, 3)
@@ -90,7 +90,7 @@ def test_a_network_that_cannot_change_its_size_says_so_and_stays_as_it_was(tmp_p
     (tmp_path / "a.cfg").write_text("[net]\nwidth=8\nheight=8\nchannels=1\n[connected]\noutput=3\n[softmax]\n")
     net = runner.load(tmp_path / "a.cfg")
     with pytest.raises(RunnerError, match=r"--sizes 10: .*\[connected\]"):
-        seen(net, pictures(), sizes=(8, 10))
+        mean_outputs(net, pictures(), sizes=(8, 10))
     assert net.in_shape == (1, 8, 8)
 
 
@@ -99,8 +99,8 @@ def test_top_k_is_counted_as_darknet_does(tmp_path):
     net = runner.load(tmp_path / "a.cfg")
     x = np.array([[5, 4, 3, 2, 1, 0], [5, 4, 3, 2, 1, 0], [1, 1, 1, 1, 1, 1]], np.float32)
     truth = np.eye(6, dtype=np.float32)[[2, 5, 1]]     # third, last, and second of equals: the lower number goes first
-    found = evaluate(net, [(x, truth)], tops=(1, 2, 3, 6))
-    assert found.tops == {1: 0, 2: pytest.approx(1 / 3), 3: pytest.approx(2 / 3), 6: 1} and found.top5 == 2 / 3
+    found = evaluate(net, [(x, truth)], top_k=(1, 2, 3, 6))
+    assert found.top_k == {1: 0, 2: pytest.approx(1 / 3), 3: pytest.approx(2 / 3), 6: 1} and found.top5 == 2 / 3
     assert "top 2 33.33 %, top 3 66.67 %" in found.headline() and found.as_json()["top_k"]["6"] == 1
 
 

@@ -1,4 +1,4 @@
-"""A page of HTML in one file: headings, tables, drawings and pictures, readable in light and dark and on paper."""
+"""Self-contained HTML pages: headings, tables, charts and images, for light and dark screens and for print."""
 import base64
 import io
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from PIL import Image
 from runner.errors import MissingExtra
 from runner.training.metrics import Table
 from runner.training.report import charts
-from runner.training.report_items import ConfusionMatrix, Curves, Pictures, ReportItem
+from runner.training.report_items import ConfusionMatrix, ImageGrid, LineChart, ReportItem
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1a1c20; --paper: #fff; --soft: #6b7280; --rule: #e2e5ea; --hit: 37, 99, 235;
@@ -28,7 +28,7 @@ th, td { padding: .15rem .7rem .15rem 0; text-align: right; border-bottom: 1px s
 th { font-weight: 600; color: var(--soft) } th.left, td.left { text-align: left; white-space: normal }
 table.confusion td { padding: .2rem .45rem; text-align: center; min-width: 1.6rem }
 svg { width: 100%; height: auto; max-width: 46rem }
-.pictures { display: flex; flex-wrap: wrap; gap: .8rem } figure { margin: 0 }
+.images { display: flex; flex-wrap: wrap; gap: .8rem } figure { margin: 0 }
 figure img { display: block; border: 1px solid var(--rule) } .small img { image-rendering: pixelated }
 figcaption { font-size: .8rem; color: var(--soft) }
 pre { white-space: pre-wrap; font-size: .85rem }
@@ -36,7 +36,7 @@ pre { white-space: pre-wrap; font-size: .85rem }
 
 
 def page(title: str, under: str, sections: Sequence[str]) -> str:
-    """The whole file."""
+    """A complete HTML file."""
     return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
             f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>\n<body>\n'
             f'<h1>{escape(title)}</h1>\n<p class="soft">{escape(under)}</p>\n' + "\n".join(sections)
@@ -53,14 +53,14 @@ def note(sentence: str) -> str:
 
 
 def facts(rows: Mapping[str, object]) -> str:
-    """Names and values, in two columns."""
+    """A table of names and values."""
     cells = "".join(f'<tr><th class="left">{escape(str(name))}</th><td class="left">{escape(str(value))}</td></tr>'
                     for name, value in rows.items())
     return f'<div class="scroll"><table>{cells}</table></div>'
 
 
 def table(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
-    """Rows under a heading; the columns in `left` stand to the left, numbers to the right."""
+    """A table; the first row is the header.  Columns in `left` are aligned left, the others right."""
     def line(cells: Sequence[str], tag: str) -> str:
         return "<tr>" + "".join(f"<{tag}{' class=left' if i in left else ''}>{escape(cell)}</{tag}>"
                                 for i, cell in enumerate(cells)) + "</tr>"
@@ -68,55 +68,55 @@ def table(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
             + "".join(line(row, "td") for row in rows[1:]) + "</tbody></table></div>")
 
 
-def exhibit(thing: ReportItem) -> str:
-    """A section for anything a task has to show."""
-    if isinstance(thing, Curves):
+def render(item: ReportItem) -> str:
+    """A report item as a section."""
+    if isinstance(item, LineChart):
         try:
-            return section(thing.title, charts.svg(thing))
+            return section(item.title, charts.svg(item))
         except MissingExtra as error:
-            return section(thing.title, note(str(error)))
-    if isinstance(thing, ConfusionMatrix):
-        return section(thing.title, _confusion(thing))
-    if isinstance(thing, Pictures):
-        return section(thing.title, _pictures(thing))
-    assert isinstance(thing, Table)
-    return section(thing.title, table(thing.rows))
+            return section(item.title, note(str(error)))
+    if isinstance(item, ConfusionMatrix):
+        return section(item.title, _confusion(item))
+    if isinstance(item, ImageGrid):
+        return section(item.title, _images(item))
+    assert isinstance(item, Table)
+    return section(item.title, table(item.rows))
 
 
-def _confusion(thing: ConfusionMatrix) -> str:
-    """Cells coloured by their share of the row: right ones one way, wrong ones another."""
-    names = [escape(name) for name in thing.names]
+def _confusion(item: ConfusionMatrix) -> str:
+    """Cells coloured by their share of the row, the diagonal in another colour than the errors."""
+    names = [escape(name) for name in item.names]
     rows = [f"<tr><th></th>{''.join(f'<th>{name[:8]}</th>' for name in names)}</tr>"]
-    for i, (name, counts) in enumerate(zip(names, thing.counts, strict=True)):
+    for i, (name, counts) in enumerate(zip(names, item.counts, strict=True)):
         total, cells = max(int(counts.sum()), 1), []
         for j, count in enumerate(counts):
             colour = f"rgba(var(--{'hit' if i == j else 'miss'}), {max(.12, .75 * count / total):.2f})" if count else ""
             cells.append(f'<td style="background:{colour}">{count}</td>' if count else "<td></td>")
         rows.append(f'<tr><th class="left">{name}</th>{"".join(cells)}</tr>')
-    return ('<p class="soft">A row is what it is, a column what it was taken for.</p>'
+    return ('<p class="soft">Rows are true classes, columns predicted classes.</p>'
             f'<div class="scroll"><table class="confusion">{"".join(rows)}</table></div>')
 
 
-def _pictures(thing: Pictures) -> str:
-    if not thing.pictures:
+def _images(item: ImageGrid) -> str:
+    if not item.images:
         return note("none")
-    small = max(max(picture.pixels.shape[:2]) for picture in thing.pictures) < thing.side
+    small = max(max(image.pixels.shape[:2]) for image in item.images) < item.side
     figures = ""
-    for pixels, caption in thing.pictures:
+    for pixels, caption in item.images:
         lines = [escape(line) for line in caption.splitlines()]
-        figures += (f'<figure><img alt="{", ".join(lines)}" src="{_png(pixels, thing.side)}" '
-                    f'width="{_shown(pixels, thing.side)}"><figcaption>{"<br>".join(lines)}</figcaption></figure>')
-    return f'<div class="pictures{" small" if small else ""}">{figures}</div>'
+        figures += (f'<figure><img alt="{", ".join(lines)}" src="{_png(pixels, item.side)}" '
+                    f'width="{_width(pixels, item.side)}"><figcaption>{"<br>".join(lines)}</figcaption></figure>')
+    return f'<div class="images{" small" if small else ""}">{figures}</div>'
 
 
-def _shown(pixels: np.ndarray, side: int) -> int:
-    """The width on the page, so that the longer side has `side` pixels."""
+def _width(pixels: np.ndarray, side: int) -> int:
+    """The width on the page at which the longer side has `side` pixels."""
     height, width = pixels.shape[:2]
     return max(1, round(side * width / max(height, width)))
 
 
 def _png(pixels: np.ndarray, side: int) -> str:
-    """A picture as a data: address; larger ones are reduced, twice `side` is kept for fine screens."""
+    """An image as a data: URL, reduced to at most 2 * `side` pixels, for high-resolution screens."""
     image = Image.fromarray(pixels)
     image.thumbnail((2 * side, 2 * side))
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""report.html of a run: what its folder tells, and what measuring its best weights shows."""
+"""report.html of a run: the contents of its folder, and an evaluation of its best weights."""
 from pathlib import Path
 from typing import Any
 
@@ -7,76 +7,79 @@ from runner.files import atomic_write
 from runner.model import load
 from runner.network import Network
 from runner.run_folder import RunFolder
+from runner.training import checkpoint
 from runner.training.log import curves
 from runner.training.metrics import Metrics
 from runner.training.report import html
-from runner.training.report_items import Curves, ReportItem
+from runner.training.report_items import LineChart, ReportItem
+from runner.training.run import LOSS_DECAY
 from runner.training.tasks import Task, TaskOptions, open_task
 
 
-def write_report(folder: RunFolder, *, task: Task | None = None, measure: bool = True) -> str:
-    """Make report.html anew -> a sentence on what could not be shown, or "".
+def write_report(folder: RunFolder, *, task: Task | None = None, evaluate: bool = True) -> str:
+    """Write report.html -> a warning about what is missing from it, or "".
 
-    task      that of the run, where it is open already; its network is given the best weights
-    measure  False: only what the folder tells
+    task      the run's task, if it is open already; its network is given the best weights
+    evaluate  False: only what the folder contains
     """
     facts, problem = folder.facts(), ""
     metrics: Metrics | None = None
     items: list[ReportItem] = []
     net: Network | None = task.net if task else None
-    if measure:
+    if evaluate:
         try:
-            task = task or _open(folder, facts)
+            task = task or _open_task(folder, facts)
             net = task.net
             _best_weights(folder, net)
             metrics, items = task.report_items()
         except (RunnerError, OSError) as error:
-            problem = f"The network was not measured for this report: {error}"
+            problem = f"This report contains no evaluation: {error}"
     if net is None:
-        net = _shapes(folder)
+        net = _without_weights(folder)
     name = folder.path.name
     sections = [html.section("", html.facts(_summary(facts)))]
     if problem:
         sections.append(html.note(problem))
-    sections += [html.exhibit(curve) for curve in run_curves({name: folder}, facts.get("score_axis", "score"))]
+    sections += [html.render(chart) for chart in run_charts({name: folder}, facts.get("score_axis", "score"))]
     if metrics:
-        sections.append(html.section("The best weights, on the test part", f"<p>{html.escape(metrics.headline())}</p>"))
-    sections += [html.exhibit(item) for item in items]
+        sections.append(html.section("The best weights, on the test split",
+                                     f"<p>{html.escape(metrics.headline())}</p>"))
+    sections += [html.render(item) for item in items]
     if net is not None:
         sections.append(html.section("The network", html.table(network_rows(net), left=(1, 2))))
     if folder.resolved.exists():
         text = html.escape(folder.resolved.read_text(encoding="utf-8"))
         folded = f"<details><summary>{folder.resolved.name}</summary><pre>{text}</pre></details>"
-        sections.append(html.section("The cfg, settings applied", folded))
+        sections.append(html.section("The cfg, with the settings of the run", folded))
     under = f"{facts.get('status', '')}, {facts.get('written', '')}"
     with atomic_write(folder.report, "w") as file:
         file.write(html.page(f"{name}: {facts.get('cfg', '')}", under, sections))
     return problem
 
 
-def run_curves(folders: dict[str, RunFolder], score: str) -> list[Curves]:
-    """Loss, score and rate over the updates: of one run or of several over each other."""
+def run_charts(folders: dict[str, RunFolder], score: str) -> list[LineChart]:
+    """Loss, score and learning rate over the updates, of one run or of several in one chart."""
     logs = {name: curves(folder.log) for name, folder in folders.items()}
-    found = []
+    charts = []
     for title, column, y in (("Loss", "loss", "loss"), ("Score", "score", score), ("Learning rate", "rate", "rate")):
         lines = {name: log[column] for name, log in logs.items() if column in log}
         if column == "loss":
-            lines = {name: (xs, smoothed(ys)) for name, (xs, ys) in lines.items()}
-            if len(folders) == 1:       # of several runs one curve each is enough
+            lines = {name: (xs, moving_average(ys)) for name, (xs, ys) in lines.items()}
+            if len(folders) == 1:       # several runs have one line each
                 log, = logs.values()
                 lines = dict(zip(["training"], lines.values(), strict=False))
-                lines |= {"on the test part": log["test_loss"]} if "test_loss" in log else {}
+                lines |= {"test": log["test_loss"]} if "test_loss" in log else {}
         if lines:
-            found.append(Curves(title, "update", y, lines))
-    return found
+            charts.append(LineChart(title, "update", y, lines))
+    return charts
 
 
-def smoothed(ys: list[float], keep: float = 0.9) -> list[float]:
-    """The moving average the progress bar shows."""
-    found: list[float] = []
+def moving_average(ys: list[float]) -> list[float]:
+    """The moving average that the progress bar shows."""
+    averages: list[float] = []
     for y in ys:
-        found.append(keep * found[-1] + (1 - keep) * y if found else y)
-    return found
+        averages.append(LOSS_DECAY * averages[-1] + (1 - LOSS_DECAY) * y if averages else y)
+    return averages
 
 
 def network_rows(net: Network) -> list[tuple[str, ...]]:
@@ -89,18 +92,22 @@ def network_rows(net: Network) -> list[tuple[str, ...]]:
 
 
 def _summary(facts: dict[str, Any]) -> dict[str, object]:
-    best = facts.get("best")
-    told = {"status": facts.get("status"), "updates": f"{facts.get('updates', 0):,}", "data":
-            f"{facts.get('data')}: {facts.get('content', '')}", "best":
-            f"{facts.get('score')} {facts.get('best_text')}, after update {best['update']}" if best else None,
-            "time": f"{facts.get('seconds', 0):,.0f} s", "seed": facts.get("seed"),
-            "settings": ", ".join(facts.get("settings") or []) or None, "started from": facts.get("start"),
-            "command": facts.get("command"),
-            "computed by": ", ".join(f"{key} {value}" for key, value in (facts.get("versions") or {}).items())}
-    return {key: value for key, value in told.items() if value is not None}
+    best, versions = facts.get("best"), facts.get("versions") or {}
+    summary = {
+        "status": facts.get("status"),
+        "updates": f"{facts.get('updates', 0):,}",
+        "data": f"{facts.get('data')}: {facts.get('content', '')}",
+        "best": f"{facts.get('score')} {facts.get('best_text')}, after update {best['update']}" if best else None,
+        "time": f"{facts.get('seconds', 0):,.0f} s",
+        "seed": facts.get("seed"),
+        "settings": ", ".join(facts.get("settings") or []) or None,
+        "started from": facts.get("start"),
+        "command": facts.get("command"),
+        "computed by": ", ".join(f"{checkpoint.LABELS.get(key, key)} {value}" for key, value in versions.items())}
+    return {key: value for key, value in summary.items() if value is not None}
 
 
-def _open(folder: RunFolder, facts: dict[str, Any]) -> Task:
+def _open_task(folder: RunFolder, facts: dict[str, Any]) -> Task:
     compat = facts.get("compat", "exact")
     net = load(_cfg(folder, facts), compat=None if compat == "exact" else compat)
     return open_task(net, TaskOptions(str(facts.get("cfg") or folder.cfg), facts.get("data"), facts.get("seed", 0)))
@@ -110,10 +117,10 @@ def _best_weights(folder: RunFolder, net: Network) -> None:
     from runner import weights
     update, seen = net.progress.iteration, net.progress.seen
     weights.load(net, folder.weights())
-    net.progress.iteration, net.progress.seen = update, seen    # the run is where it is
+    net.progress.iteration, net.progress.seen = update, seen    # those of the run, not of its best weights
 
 
-def _shapes(folder: RunFolder) -> Network | None:
+def _without_weights(folder: RunFolder) -> Network | None:
     try:
         return load(folder.resolved, allocate=False)
     except RunnerError:

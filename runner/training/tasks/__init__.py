@@ -1,7 +1,7 @@
-"""Kinds of task: what `train` and `test` ask of a classifier, of a character model, of whatever comes.
+"""Tasks: what a run trains, a classifier, a detector or a character model.
 
-How to add a kind: a file here with a `Task` (base.py lists what it has to answer) and a `Metrics`, the test that
-recognises such a network, and a line in `KINDS`.  The loop, the folder of the run and the verbs need no change.
+To add a task: a file here with a `Task` (base.py lists its methods) and a `Metrics`, a function that recognises such a
+network, and a line in `TASKS`.  The training loop, the run folder and the command line need no change.
 """
 from collections.abc import Callable
 
@@ -13,17 +13,17 @@ from runner.training.tasks.character_model import CharacterModel
 from runner.training.tasks.classifier import Classifier
 from runner.training.tasks.detector import Detector, is_detector
 
-# which networks are whose; the first that says yes has it
-KINDS: list[tuple[Callable[[Network], bool], type[Task]]] = [
+# (recognises, task): the first task that recognises a network trains it
+TASKS: list[tuple[Callable[[Network], bool], type[Task]]] = [
     (is_character_model, CharacterModel),
     (is_detector, Detector),
     (lambda net: True, Classifier),
 ]
 
 
-def open_task(net: Network, asked: TaskOptions) -> Task:
-    """The task of a network, its data opened and checked against the network.  DataError says what does not fit."""
-    return next(kind for fits, kind in KINDS if fits(net))(net, asked)
+def open_task(net: Network, options: TaskOptions) -> Task:
+    """The task of a network, with its data opened.  DataError if the data is missing or does not fit the network."""
+    return next(task for recognises, task in TASKS if recognises(net))(net, options)
 
 
-__all__ = ["KINDS", "Metrics", "Table", "Task", "TaskOptions", "open_task"]
+__all__ = ["TASKS", "Metrics", "Table", "Task", "TaskOptions", "open_task"]

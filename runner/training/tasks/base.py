@@ -1,4 +1,4 @@
-"""What a kind of task has to answer, so that one loop trains all kinds and one verb measures them."""
+"""The interface of a task, through which one loop trains and one verb evaluates every kind of network."""
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -19,44 +19,45 @@ Batches = AbstractContextManager[Iterable[tuple[np.ndarray, np.ndarray]]]
 
 @dataclass(frozen=True)
 class TaskOptions:
-    """What is asked for besides the network; each kind takes what concerns it.
+    """The options of a task besides its network; a task ignores those it has no use for.
 
-    cfg     its path: data is looked for beside it, and sentences name it
-    data    where the data is; None: [net] data=, or what is called like the cfg
-    seed    of the order of the data and of its augmentation
-    on_bad  "skip" or "error": what cannot be read is named and skipped, or ends the work
-    warn    is called with what is worth saying
-    boxes   how a detector's boxes are judged
+    cfg       path of the cfg: the default data is looked up by its name, and messages mention it
+    data      path of the data; None: [net] data=, or the data named like the cfg
+    seed      of the sampler and of the augmentation
+    on_bad    "skip" or "error": an unreadable image is reported and skipped, or raises DataError
+    warn      called with each warning
+    criteria  how detections are matched with the ground truth
     """
     cfg: str
     data: str | None = None
     seed: int = 0
     on_bad: str = "skip"
     warn: Callable[[str], None] = lambda sentence: None
-    boxes: DetectionCriteria = field(default_factory=DetectionCriteria)
+    criteria: DetectionCriteria = field(default_factory=DetectionCriteria)
 
 
 class Task(ABC):
     """A network and its data.
 
-    score_name  what a score is: "test accuracy"
-    score_axis  how the score is called where it is drawn
-    loss_name   what the number beside the progress bar is: "loss"
-    thing       what is counted while it learns: "images"
-    numbers     names of what its metrics give to the log besides the score
-    source      where the data is, as text
-    classes     names of the classes; empty where there are none
-    trains      whether there is data to train on; tests: whether there is any to measure on
+    score_name         what the score is: "test accuracy"
+    score_axis         its label in a chart
+    loss_name          what the loss beside the progress bar is: "loss"
+    unit               what training counts: "images"
+    metric_names       names of the metrics that are logged besides the score
+    source             where the data is, as text
+    classes            class names; empty if there are none
+    has_training_data  whether there is data to train on
+    has_test_data      whether there is data to evaluate on
 
-    A job is made of a network and what was asked; it opens the data then, and raises DataError when it does not fit.
+    The constructor opens the data, and raises DataError if it does not fit the network.
     """
     score_name: ClassVar[str]
     loss_name: ClassVar[str] = "loss"
     unit: ClassVar[str] = "images"
     metric_names: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, net: Network, asked: TaskOptions):
-        self.net, self.options = net, asked
+    def __init__(self, net: Network, options: TaskOptions):
+        self.net, self.options = net, options
         self.source = ""
         self.classes: list[str] = []
         self.has_training_data = self.has_test_data = True
@@ -67,25 +68,28 @@ class Task(ABC):
 
     @abstractmethod
     def data_summary(self) -> str:
-        """What the data holds, in half a sentence: "1442 images to train, 355 to test, 10 classes"."""
+        """What the data contains: "1442 images to train, 355 to test, 10 classes"."""
 
     @abstractmethod
     def batches(self) -> Batches:
         """Endless (x, truth) for the training loop; `with task.batches() as batches`.
 
-        They go on after the network's `progress.iteration` updates, and depend on that, the data, the cfg and the
-        seed alone: so a run that was interrupted sees what it would have seen.
+        They continue after the network's `progress.iteration` updates, and depend only on that, the data, the cfg and
+        the seed, so that a resumed run gets the same batches as an uninterrupted one.
         """
 
     @abstractmethod
     def evaluate(self, split: str = "test") -> Metrics:
-        """Measure the network on the "test" or the "train" part.  DataError when the data has no such part.
+        """The metrics of the network on the "test" or "train" split.  DataError if the data has no such split.
 
-        Leaves the network as it was: its state, and its random generator.
+        Leaves the network's recurrent state and random generator unchanged.
         """
 
     def report_items(self) -> tuple[Metrics | None, list[ReportItem]]:
-        """Measure, and say what is worth showing of it in a report: tables, curves, pictures (report_items.py)."""
+        """Evaluate -> the metrics, and the tables, charts and images of them in a report (report_items.py).
+
+        None, [] without test data.
+        """
         if not self.has_test_data:
             return None, []
         metrics = self.evaluate()
@@ -93,21 +97,21 @@ class Task(ABC):
 
     @abstractmethod
     def score_text(self, score: float) -> str:
-        """A score as people read it: "98.87 %"."""
+        """A score as text: "98.87 %"."""
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """A text that changes when the training data does: a run can go on with the same data only."""
+        """A text that changes when the training data does: a run can only be resumed with the same data."""
 
     def loss(self, step: Step) -> float:
-        """The number beside the progress bar."""
+        """The loss shown beside the progress bar."""
         return step.loss
 
     def next_commands(self) -> list[str]:
-        """What one may want to type after training."""
+        """Commands to suggest after training."""
         return [f"python run.py test {self.options.cfg}"]
 
     def missing_split(self, split: str) -> DataError:
-        """The mistake of asking for a part the data does not have."""
+        """The error for a split that the data does not have."""
         other = "train" if split == "test" else "test"
-        return DataError(f"{self.source} has no {split} images; --split {other} measures the others")
+        return DataError(f"{self.source} has no {split} images; --split {other} evaluates on the {other} images")

@@ -1,4 +1,4 @@
-"""The task of a character model: a text, its last tenth kept apart to measure on, in bits per character."""
+"""Character models: trained on a text, evaluated in bits per character on its held-out last tenth."""
 import hashlib
 import math
 from collections.abc import Iterator
@@ -13,33 +13,33 @@ from runner.training.loop import Step
 from runner.training.tasks.base import Batches, Task, TaskOptions
 from runner.training.text_metrics import TextMetrics, bits_per_character
 
-HELD_OUT = 0.1              # the end of the text, as a part of it
-MEASURED_STREAMS = 32       # parts the held-out text is read in, side by side
+HELD_OUT = 0.1              # share of the text, at its end, that is held out
+EVALUATION_STREAMS = 32     # parts of the held-out text that are read in parallel
 
 
 class CharacterModel(Task):
-    """text: uint8 (n,) to learn from; tail: what is held out."""
+    """text: uint8 (n,) to train on; held_out: uint8 (k,) to evaluate on."""
     score_name, loss_name, unit = "held-out text", "bits/character", "characters"
 
-    def __init__(self, net: Network, asked: TaskOptions):
-        super().__init__(net, asked)
-        source = find_data(asked.cfg, asked.data, net.options.data or None)
+    def __init__(self, net: Network, options: TaskOptions):
+        super().__init__(net, options)
+        source = find_data(options.cfg, options.data, net.options.data or None)
         self.source = str(source)
-        self.text, self.tail = split_text(read_text(source, net.in_shape[0]), HELD_OUT)
+        self.text, self.held_out = split_text(read_text(source, net.in_shape[0]), HELD_OUT)
 
     @property
     def score_axis(self) -> str:
         return "- bits/character, held-out text"
 
     def data_summary(self) -> str:
-        return f"{len(self.text):,} characters to learn, {len(self.tail):,} to measure on"
+        return f"{len(self.text):,} characters to train on, {len(self.held_out):,} to evaluate on"
 
     def batches(self) -> Batches:
         return nullcontext(training_batches(self.net, self.text, self.options.seed))
 
     def evaluate(self, split: str = "test") -> TextMetrics:
-        part = self.tail if split == "test" else self.text
-        return TextMetrics(len(part), bits_per_character(self.net, part, streams=MEASURED_STREAMS))
+        part = self.held_out if split == "test" else self.text
+        return TextMetrics(len(part), bits_per_character(self.net, part, streams=EVALUATION_STREAMS))
 
     def score_text(self, score: float) -> str:
         return f"{-score:.3f} bits/character"
@@ -48,7 +48,7 @@ class CharacterModel(Task):
         return hashlib.sha256(self.text.tobytes()).hexdigest()
 
     def loss(self, step: Step) -> float:
-        # nats of the softmax alone: an old cfg may have a [cost] after it, which the step's loss counts too
+        # nats of the softmax only: the step's loss includes a [cost] after it, which old cfgs have
         nats = self.net.losses[self.net.last] * self.net.options.subdivisions / step.images
         return nats / math.log(2)
 

@@ -1,9 +1,9 @@
-"""The task of a classifier: images of classes, measured by accuracy."""
+"""Classifiers: trained on labelled images, evaluated by accuracy."""
 import hashlib
 import math
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,34 +13,34 @@ from runner.images import augment_of
 from runner.inference import Plan, batch_size
 from runner.layers.shared.base import Head, shape_text
 from runner.network import Network
-from runner.training.classification_metrics import ClassificationMetrics, evaluate, measure
+from runner.training.classification_metrics import ClassificationMetrics, compute_metrics, evaluate
 from runner.training.metrics import Metrics
-from runner.training.report_items import ConfusionMatrix, Picture, Pictures, ReportItem
+from runner.training.report_items import CaptionedImage, ConfusionMatrix, ImageGrid, ReportItem
 from runner.training.tasks.base import Batches, Task, TaskOptions
-from runner.training.test_time_augmentation import seen
+from runner.training.test_time_augmentation import mean_outputs
 
-SHOWN = 12      # images of each kind in a report
-MATRIX = 100    # classes whose confusion matrix can still be read
+REPORT_IMAGES = 12          # in each row of a report
+MAX_MATRIX_CLASSES = 100    # with more, a confusion matrix is left out of the report
 
 
 class Classifier(Task):
-    """data: the data set that was opened.
-
-    How the test images are looked at: tops: the k of top-k accuracies to report; ten, sizes: see
-    runner.training.test_time_augmentation.
+    """
+    data             the dataset
+    top_k            the k of the top-k accuracies to report; empty: 5
+    ten_crop, sizes  test-time augmentation, see runner.training.test_time_augmentation
     """
     score_name, metric_names = "test accuracy", ("top5", "test_loss")
 
-    def __init__(self, net: Network, asked: TaskOptions):
-        super().__init__(net, asked)
-        where = find_data(asked.cfg, asked.data, net.options.data or None)
-        self.data = open_dataset(where, net.options.split_share)
+    def __init__(self, net: Network, options: TaskOptions):
+        super().__init__(net, options)
+        self.data = open_dataset(find_data(options.cfg, options.data, net.options.data or None),
+                                 net.options.split_share)
         for sentence in self.data.warnings:
-            asked.warn(sentence)
+            options.warn(sentence)
         self.source, self.classes = str(self.data.source), list(self.data.names)
-        check_classes(asked.cfg, net, len(self.classes), self.source)
-        self.tops: Sequence[int] = ()
-        self.ten, self.sizes = False, tuple[int, ...]()
+        check_classes(options.cfg, net, len(self.classes), self.source)
+        self.top_k: Sequence[int] = ()
+        self.ten_crop, self.sizes = False, tuple[int, ...]()
         self.has_training_data, self.has_test_data = self.data.train is not None, self.data.test is not None
 
     def data_summary(self) -> str:
@@ -49,89 +49,102 @@ class Classifier(Task):
         return f"{len(self.data.train or ())} images to train, {test}, {len(self.classes)} classes"
 
     def batches(self) -> Batches:
-        o, asked = self.net.options, self.options
+        o, options = self.net.options, self.options
         channels, height, width = self.net.in_shape
-        return batches(self._part("train"), batch=max(o.batch // o.subdivisions, 1), width=width, height=height,
-                       channels=channels, augment=augment_of(o), shuffle=True, seed=asked.seed, endless=True,
-                       on_bad=asked.on_bad, start_batch=self.net.progress.iteration * o.subdivisions,
-                       label_smoothing=o.label_smooth_eps, balance=o.balance, warn=asked.warn,
+        return batches(self._split("train"), batch=max(o.batch // o.subdivisions, 1), width=width, height=height,
+                       channels=channels, augment=augment_of(o), shuffle=True, seed=options.seed, endless=True,
+                       on_bad=options.on_bad, start_batch=self.net.progress.iteration * o.subdivisions,
+                       label_smoothing=o.label_smooth_eps, balance=o.balance, warn=options.warn,
                        draft=self.net.env.compat.draft_decoding)
 
     def evaluate(self, split: str = "test") -> ClassificationMetrics:
-        if not self.ten and not self.sizes:
-            with self.once(split) as images:
-                return evaluate(self.net, images, self.classes, self.tops)
-        found = seen(self.net, self._part(split), ten=self.ten, sizes=self.sizes, on_bad=self.options.on_bad,
-                     warn=self.options.warn)
-        how = [f"at {', '.join(map(str, self.sizes))} pixels"] if self.sizes else []
+        if not self.ten_crop and not self.sizes:
+            with self.evaluation_batches(split) as images:
+                return evaluate(self.net, images, self.classes, self.top_k)
+        outputs = mean_outputs(self.net, self._split(split), ten_crop=self.ten_crop, sizes=self.sizes,
+                               on_bad=self.options.on_bad, warn=self.options.warn)
         flip = self.net.options.flip
-        how += [f"in {'ten' if flip else 'five'} crops"] if self.ten else ["mirrored or not"] if flip else []
-        return measure(self.net, [found], self.classes, self.tops, " ".join(how))
+        views = [f"at {', '.join(map(str, self.sizes))} pixels"] if self.sizes else []
+        views += [f"in {'ten' if flip else 'five'} crops"] if self.ten_crop else ["with mirror images"] if flip else []
+        return compute_metrics(self.net, [outputs], self.classes, self.top_k, " ".join(views))
 
     def report_items(self) -> tuple[Metrics | None, list[ReportItem]]:
-        """The tables, the confusion matrix, and the images the network is most and least wrong about."""
+        """The tables, the confusion matrix, and the images with the best and the worst predictions."""
         if not self.has_test_data:
             return None, []
-        images = self._part("test")
-        rows: list[tuple] = []      # index, class, taken for, probability of the class, and of what it was taken for
+        images = self._split("test")
+        predictions: list[_Prediction] = []
 
         def outputs(loader: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             plan = Plan(self.net)
             for x, truth in loader:
                 p = plan.predict(x).reshape(len(x), -1)
-                is_, taken, each = truth.argmax(axis=1), p.argmax(axis=1), np.arange(len(p))
-                rows.extend(zip(loader.indices, is_, taken, p[each, is_], p[each, taken], strict=True))
+                actual, predicted, rows = truth.argmax(axis=1), p.argmax(axis=1), np.arange(len(p))
+                predictions.extend(map(_Prediction, map(int, loader.indices), actual, predicted, p[rows, actual],
+                                       p[rows, predicted]))
                 yield p, truth
-        with self.once("test") as loader:
-            metrics = measure(self.net, outputs(loader), self.classes)
+        with self.evaluation_batches("test") as loader:
+            metrics = compute_metrics(self.net, outputs(loader), self.classes)
 
-        def pictures(title: str, some: list[tuple]) -> Pictures:
-            return Pictures(title, [Picture(as_picture(images.read(int(index), self.net.in_shape[0])),
-                                            f"{self.classes[is_]}" + ("" if is_ == taken else
-                                                                      f", taken for {self.classes[taken]}")
-                                            + f"\n{100 * sure:.1f} %") for index, is_, taken, _, sure in some])
-        wrong = sorted((row for row in rows if row[1] != row[2]), key=lambda row: row[3])
-        right = sorted((row for row in rows if row[1] == row[2]), key=lambda row: row[3])
-        shown: list[ReportItem] = [*metrics.tables()[:1]]
-        if len(self.classes) <= MATRIX:
-            shown.append(ConfusionMatrix("Confusion", self.classes, metrics.confusion))
-        return metrics, [*shown, pictures("Worst images: wrong, and most sure of it", wrong[:SHOWN]),
-                         pictures("Right, and least sure", right[:SHOWN]),
-                         pictures("Best images: right, and most sure", right[::-1][:SHOWN])]
+        def grid(title: str, chosen: list[_Prediction]) -> ImageGrid:
+            return ImageGrid(title, [CaptionedImage(to_rgb(images.read(one.number, self.net.in_shape[0])),
+                                                    self._caption(one)) for one in chosen[:REPORT_IMAGES]])
+        predictions.sort(key=lambda one: one.actual_probability)
+        wrong = [one for one in predictions if one.actual != one.predicted]
+        correct = [one for one in predictions if one.actual == one.predicted]
+        items: list[ReportItem] = [*metrics.tables()[:1]]
+        if len(self.classes) <= MAX_MATRIX_CLASSES:
+            items.append(ConfusionMatrix("Confusion matrix", self.classes, metrics.confusion))
+        return metrics, [*items, grid("Worst images: wrong, with the lowest probability of the true class", wrong),
+                         grid("Correct, with the lowest probability", correct),
+                         grid("Best images: correct, with the highest probability", correct[::-1])]
 
-    def once(self, split: str) -> Any:
-        """The images of a part once, in order, prepared as `predict` prepares them."""
+    def _caption(self, one: "_Prediction") -> str:
+        instead = "" if one.actual == one.predicted else f", predicted as {self.classes[one.predicted]}"
+        return f"{self.classes[one.actual]}{instead}\n{100 * one.predicted_probability:.1f} %"
+
+    def evaluation_batches(self, split: str) -> Any:
+        """Each image of a split once, in order, prepared as for `predict`."""
         channels, height, width = self.net.in_shape
-        return batches(self._part(split), batch=batch_size(self.net), width=width, height=height, channels=channels,
+        return batches(self._split(split), batch=batch_size(self.net), width=width, height=height, channels=channels,
                        on_bad=self.options.on_bad, warn=self.options.warn)
 
     def score_text(self, score: float) -> str:
         return f"{100 * score:.2f} %"
 
     def fingerprint(self) -> str:
-        """Of the images' names, classes and sizes on disk, and of those that are in memory anyway."""
-        images, sum_ = self._part("train"), hashlib.blake2b(digest_size=16)
-        for path, kind in images:
+        """A hash of the images' names, classes and file sizes, and of pixels that are in memory."""
+        images, digest = self._split("train"), hashlib.blake2b(digest_size=16)
+        for path, label in images:
             size = os.path.getsize(path) if os.path.exists(path) else 0
-            sum_.update(f"{path}\t{kind}\t{size}\n".encode())
+            digest.update(f"{path}\t{label}\t{size}\n".encode())
         if images.pixels is not None:
-            sum_.update(np.ascontiguousarray(images.pixels).data)
-        return sum_.hexdigest()
+            digest.update(np.ascontiguousarray(images.pixels).data)
+        return digest.hexdigest()
 
     def next_commands(self) -> list[str]:
         example = self.data.test or self.data.train
         cfg = self.options.cfg
         return super().next_commands() + ([f"python run.py predict {cfg} {example[0][0]}"] if example else [])
 
-    def _part(self, split: str) -> Split:
-        part: Split | None = getattr(self.data, split)
-        if part is None:
-            raise self.missing_split(split)
-        return part
+    def _split(self, name: str) -> Split:
+        split: Split | None = getattr(self.data, name)
+        if split is None:
+            raise self.missing_split(name)
+        return split
 
 
-def as_picture(pixels: np.ndarray) -> np.ndarray:
-    """Decoded (c, h, w) pixels of any type as (h, w, 3) uint8, to look at; of more channels the first three."""
+class _Prediction(NamedTuple):
+    """Of one image: its number in the split, true class, predicted class, and their probabilities."""
+    number: int
+    actual: int
+    predicted: int
+    actual_probability: float
+    predicted_probability: float
+
+
+def to_rgb(pixels: np.ndarray) -> np.ndarray:
+    """Decoded (c, h, w) pixels of any type as (h, w, 3) uint8, for display; of more than three channels the first."""
     if pixels.dtype != np.uint8:
         scale = 255 if pixels.dtype.kind == "f" else 255 / np.iinfo(pixels.dtype).max
         pixels = np.clip(np.rint(pixels * scale), 0, 255).astype(np.uint8)
@@ -140,7 +153,7 @@ def as_picture(pixels: np.ndarray) -> np.ndarray:
 
 
 def check_classes(cfg: str, net: Network, classes: int, source: str) -> None:
-    """DataError unless the network has one output for each class; it names the number that would be right."""
+    """DataError, with the option to change, unless the network has one output per class."""
     outputs = math.prod(net.out_shape)
     net.require_images(cfg)
     if outputs == classes:
@@ -149,10 +162,10 @@ def check_classes(cfg: str, net: Network, classes: int, source: str) -> None:
     shape = last.in_shapes[0] if isinstance(last, Head) else last.out_shape
     if len(shape) == 3 and shape[1:] != (1, 1):
         place = f"before layer {net.last} [{last.names[0]}]" if isinstance(last, Head) else "at its end"
-        raise DataError(f"{cfg}: the network ends with a map of {shape_text(shape)}, and {source} has {classes} "
-                        f"classes, one value for each: put [avgpool] or [connected] {place}")
-    shaped = [(i, layer) for i, layer in enumerate(net.layers) if "weights" in layer.specs]
-    index, layer = shaped[-1] if shaped else (net.last, net.layers[net.last])
+        raise DataError(f"{cfg}: the network ends with a feature map of {shape_text(shape)}, but {source} needs one "
+                        f"value for each of its {classes} classes: put [avgpool] or [connected] {place}")
+    with_weights = [(i, layer) for i, layer in enumerate(net.layers) if "weights" in layer.specs]
+    index, layer = with_weights[-1] if with_weights else (net.last, net.layers[net.last])
     option = "output" if layer.names[0] == "connected" else "filters"
-    raise DataError(f"{cfg}: the network has {outputs} outputs, and {source} has {classes} classes: set "
+    raise DataError(f"{cfg}: the network has {outputs} outputs, but {source} has {classes} classes: set "
                     f"{option}={classes} in layer {index} [{layer.names[0]}]")

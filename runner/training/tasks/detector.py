@@ -1,4 +1,4 @@
-"""The task of a detector: pictures with boxes, measured by average precision."""
+"""Detectors: trained on images with boxes, evaluated by mean average precision."""
 import hashlib
 
 import numpy as np
@@ -12,14 +12,14 @@ from runner.layers import Detection, Region, Yolo
 from runner.layers.shared.heads import DetectionHead
 from runner.network import Network
 from runner.training.detection_data import evaluation_loader, training_loader
-from runner.training.detection_metrics import DetectionMetrics, Seen, collect_detections
+from runner.training.detection_metrics import DetectionMetrics, SplitDetections, collect_detections
 from runner.training.metrics import Metrics
-from runner.training.report_items import Curves, Picture, Pictures, ReportItem
+from runner.training.report_items import CaptionedImage, ImageGrid, LineChart, ReportItem
 from runner.training.tasks.base import Batches, Task, TaskOptions
 
-LINES = 12      # classes with a curve of their own, those with the most boxes
-SHOWN = 8       # pictures of a kind in a report
-SIDE = 320      # pixels
+MAX_CURVES = 12     # classes with a precision-recall curve, those with the most boxes
+REPORT_IMAGES = 8   # in each row of a report
+IMAGE_SIDE = 320    # pixels of the longer side of an image in a report
 
 
 def is_detector(net: Network) -> bool:
@@ -27,19 +27,19 @@ def is_detector(net: Network) -> bool:
 
 
 class Detector(Task):
-    """data: the data set that was opened."""
+    """data: the dataset."""
     score_name = "mAP@.50"
     numbers = ("map50_95", "precision", "recall", "f1", "mean_iou", "best_threshold")
 
-    def __init__(self, net: Network, asked: TaskOptions):
-        super().__init__(net, asked)
-        net.require_images(asked.cfg)
-        self.data = open_boxes(find_data(asked.cfg, asked.data, net.options.data or None), on_bad=asked.on_bad,
+    def __init__(self, net: Network, options: TaskOptions):
+        super().__init__(net, options)
+        net.require_images(options.cfg)
+        self.data = open_boxes(find_data(options.cfg, options.data, net.options.data or None), on_bad=options.on_bad,
                                split_share=net.options.split_share)
         for sentence in self.data.warnings:
-            asked.warn(sentence)
+            options.warn(sentence)
         self.source, self.classes = str(self.data.source), list(self.data.names)
-        check_heads(asked.cfg, net, self.classes, self.source)
+        check_heads(options.cfg, net, self.classes, self.source)
         self.has_training_data, self.has_test_data = self.data.train is not None, self.data.test is not None
 
     def data_summary(self) -> str:
@@ -49,61 +49,63 @@ class Detector(Task):
         return f"{len(self.data.train or ())} images with {boxes} boxes to train, {test}, {len(self.classes)} classes"
 
     def batches(self) -> Batches:
-        return training_loader(self.net, self._part("train"), seed=self.options.seed, on_bad=self.options.on_bad,
-                              warn=self.options.warn)
+        return training_loader(self.net, self._split("train"), seed=self.options.seed, on_bad=self.options.on_bad,
+                               warn=self.options.warn)
 
     def evaluate(self, split: str = "test") -> DetectionMetrics:
-        return self._seen(split).metrics(self.classes, self.options.boxes)
+        return self._detect(split).metrics(self.classes, self.options.criteria)
 
     def report_items(self) -> tuple[Metrics | None, list[ReportItem]]:
-        """The tables, precision over recall, and the pictures with the most mistakes and with none."""
+        """The tables, precision-recall curves, and the images with the most errors and with none."""
         if not self.has_test_data:
             return None, []
-        rules, seen, images = self.options.boxes, self._seen("test"), self._part("test")
-        metrics = seen.metrics(self.classes, rules)
-        curves = recall_curves(seen.found, seen.truths, len(self.classes), overlap=rules.overlap, crowds=seen.crowds)
-        most = sorted(np.flatnonzero(metrics.at.truths).tolist(), key=lambda kind: -metrics.at.truths[kind])[:LINES]
-        lines = {self.classes[kind]: (curves[kind][0].tolist(), curves[kind][1].tolist()) for kind in sorted(most)}
-        sure = float(np.nextafter(metrics.at.best_threshold, 0))    # above it, as the table's last row counts
-        counts = [darknet_precision([found], [truth], len(self.classes), overlap=rules.overlap, confidence=sure,
-                                    crowds=[crowd])
-                  for found, truth, crowd in zip(seen.found, seen.truths, seen.crowds, strict=True)]
-        wrong = np.array([count.false_positives + count.false_negatives for count in counts])
-        right = np.array([count.true_positives for count in counts])
+        criteria, results = self.options.criteria, self._detect("test")
+        metrics = results.metrics(self.classes, criteria)
+        curves = recall_curves(results.found, results.truths, len(self.classes), overlap=criteria.overlap,
+                               crowds=results.crowds)
+        largest = sorted(np.flatnonzero(metrics.at.truths).tolist(), key=lambda k: -metrics.at.truths[k])[:MAX_CURVES]
+        lines = {self.classes[k]: (curves[k][0].tolist(), curves[k][1].tolist()) for k in sorted(largest)}
+        confidence = float(np.nextafter(metrics.at.best_threshold, 0))      # as in the last row of the table
+        counts = [darknet_precision([found], [truth], len(self.classes), overlap=criteria.overlap,
+                                    confidence=confidence, crowds=[crowd])
+                  for found, truth, crowd in zip(results.found, results.truths, results.crowds, strict=True)]
+        errors = np.array([count.false_positives + count.false_negatives for count in counts])
+        correct = np.array([count.true_positives for count in counts])
 
-        def pictures(title: str, rows: np.ndarray) -> Pictures:
-            return Pictures(title, [self._picture(images, seen, int(row), counts[row], sure) for row in rows[:SHOWN]],
-                            side=SIDE)
-        worst, best = np.lexsort((right, -wrong)), np.lexsort((-right, wrong))
+        def grid(title: str, rows: np.ndarray) -> ImageGrid:
+            return ImageGrid(title, [self._drawn(results, int(row), counts[row], confidence)
+                                     for row in rows[:REPORT_IMAGES]], side=IMAGE_SIDE)
+        worst, best = np.lexsort((correct, -errors)), np.lexsort((-correct, errors))
         return metrics, [
             *metrics.tables(),
-            Curves(f"Precision and recall, IoU above {rules.overlap:g}", "recall", "precision", lines),
-            pictures(f"Most mistakes, confidence above {sure:.2f}", worst[wrong[worst] > 0]),
-            pictures("Most found without a mistake", best[(wrong[best] == 0) & (right[best] > 0)])]
+            LineChart(f"Precision and recall, IoU above {criteria.overlap:g}", "recall", "precision", lines),
+            grid(f"Most errors, confidence above {confidence:.2f}", worst[errors[worst] > 0]),
+            grid("Most boxes without an error", best[(errors[best] == 0) & (correct[best] > 0)])]
 
-    def _picture(self, images: BoxSplit, seen: Seen, row: int, counts: AveragePrecision, sure: float) -> Picture:
-        pixels = read_image(images[seen.indices[row]].path, self.net.in_shape[0])
+    def _drawn(self, results: SplitDetections, row: int, counts: AveragePrecision, confidence: float) -> CaptionedImage:
+        """The image of one row of the results with the boxes above the confidence."""
+        pixels = read_image(self._split("test")[results.indices[row]].path, self.net.in_shape[0])
         _, height, width = pixels.shape
         boxes = [(self.classes[int(kind)] if kind < len(self.classes) else str(int(kind)), int(kind), float(p),
                   ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height))
-                 for kind, p, x, y, w, h in seen.found[row] if p > sure]
-        return Picture(np.asarray(draw_boxes(pixels, boxes)), f"{counts.true_positives} right, "
-                       f"{counts.false_positives} wrong, {counts.false_negatives} missed")
+                 for kind, p, x, y, w, h in results.found[row] if p > confidence]
+        return CaptionedImage(np.asarray(draw_boxes(pixels, boxes)), f"{counts.true_positives} correct, "
+                              f"{counts.false_positives} wrong, {counts.false_negatives} missed")
 
-    def _seen(self, split: str) -> Seen:
-        part, rules = self._part(split), self.options.boxes
-        loader = evaluation_loader(self.net, part, letterbox=rules.letterbox, on_bad=self.options.on_bad,
-                                  warn=self.options.warn)
+    def _detect(self, name: str) -> SplitDetections:
+        split, criteria = self._split(name), self.options.criteria
+        loader = evaluation_loader(self.net, split, letterbox=criteria.letterbox, on_bad=self.options.on_bad,
+                                   warn=self.options.warn)
         with loader:
-            return collect_detections(self.net, loader, part, rules)
+            return collect_detections(self.net, loader, split, criteria)
 
     def score_text(self, score: float) -> str:
         return f"{100 * score:.2f} %"
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256()
-        for picture in self.data.train or ():
-            digest.update(picture.path.encode() + b"\n" + picture.boxes.tobytes())
+        for image in self.data.train or ():
+            digest.update(image.path.encode() + b"\n" + image.boxes.tobytes())
         return digest.hexdigest()
 
     def next_commands(self) -> list[str]:
@@ -111,15 +113,15 @@ class Detector(Task):
         return super().next_commands() + (
             [f"python run.py detect {cfg} {example[0].path} --save out/"] if example else [])
 
-    def _part(self, split: str) -> BoxSplit:
-        part: BoxSplit | None = getattr(self.data, split)
-        if part is None:
-            raise self.missing_split(split)
-        return part
+    def _split(self, name: str) -> BoxSplit:
+        split: BoxSplit | None = getattr(self.data, name)
+        if split is None:
+            raise self.missing_split(name)
+        return split
 
 
 def check_heads(cfg: str, net: Network, names: list[str], source: str) -> None:
-    """DataError unless every head knows the classes of the data; it names the numbers that would be right."""
+    """DataError, with the options to change, unless every head has as many classes as the data."""
     wrong = []
     for index in detection_heads(net.layers):
         head = net.layers[index]
@@ -128,14 +130,14 @@ def check_heads(cfg: str, net: Network, names: list[str], source: str) -> None:
         if classes == len(names) or getattr(head.options, "map", ""):
             continue
         values, option = head_inputs(head, len(names)), "output" if isinstance(head, Detection) else "filters"
-        wrong.append(f"{cfg}: layer {index} [{head.names[0]}] has classes={classes}, and {source} has {len(names)}: "
+        wrong.append(f"{cfg}: layer {index} [{head.names[0]}] has classes={classes}, but {source} has {len(names)}: "
                      f"set classes={len(names)} there, and {option}={values} in layer {net.links[index][0]} before it")
     if wrong:
         raise DataError("\n".join(wrong))
 
 
 def head_inputs(head: DetectionHead, classes: int) -> int:
-    """How many values, or channels, a head takes for so many classes."""
+    """How many input values, or channels, a head needs for this number of classes."""
     o = head.options
     if isinstance(head, Yolo):
         return len(o.mask) * (head.ENTRIES + classes)
