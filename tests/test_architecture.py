@@ -84,6 +84,7 @@ def bound_kernels(me: str, tree: ast.AST) -> list[str]:
     return [f"{me}:{node.lineno} binds {alias.name}: write `from runner import ops` and `ops.{alias.name}(...)`"
             for node in ast.walk(tree)
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[:2] == ["runner", "ops"]
+            and node.module != "runner.ops.inference_op"        # it computes nothing
             for alias in node.names if alias.name not in ("inference_op", "memory", "parallel")]
 
 

@@ -63,7 +63,7 @@ def inference(net: Network) -> Footprint:
         recipe = make_recipe(net, keep, net.env.time_steps, lambda index, rows: net.layers[index].prepare(rows),
                              dry=True)
     given = sum(_bytes(net, net.layers[index].out_shape) for index in keep)
-    spare = max((program.spare for program in recipe.programs), default=0) * parallel.threads() * 4
+    spare = max((program.scratch for program in recipe.programs), default=0) * parallel.threads() * 4
     # what the programs hold, and the weights of one layer while they are packed
     held = sum(program.held for program in recipe.programs) + max(map(_values, net.layers)) * net.env.dtype.itemsize
     return Footprint(1, weights, 0, 0, recipe.size + given, 2 * _bytes(net, net.in_shape),

@@ -20,6 +20,7 @@ from runner.layers.shared.base import Head, Layer
 from runner.layers.shared.heads import DetectionHead
 from runner.network import Network
 from runner.ops import parallel
+from runner.ops.inference_op import InferenceOp, Layout, Program, Shape, View
 from runner.optim.optimizers import make_optimizer
 
 LONG_ENOUGH = 2.0       # seconds of runs, where nobody says how many
@@ -217,8 +218,8 @@ class _Watch:
     def _prepared(self, prepare: Callable[..., Any], index: int) -> Callable[..., Any]:
         def prepared(rows: int) -> Any:
             run = prepare(rows)
-            if hasattr(run, "write"):
-                return _Apart(run, lambda function: self._timed(function, index, 0))
+            if isinstance(run, InferenceOp):
+                return _TimedOp(run, lambda function: self._timed(function, index, 0))
             return self._timed(run, index, 0)
         return prepared
 
@@ -239,24 +240,45 @@ class _Watch:
         return timed
 
 
-class _Apart:
-    """A kernel that becomes a program of its own, whose runs are timed."""
-    apart = True
+class _TimedOp(InferenceOp):
+    """An operator that becomes a program of its own, whose calls are timed."""
+    own_program = True
 
-    def __init__(self, kernel: Any, timed: Callable[..., Any]):
-        self._kernel, self._timed = kernel, timed
+    def __init__(self, op: InferenceOp, timed: Callable[..., Any]):
+        self._op, self._timed, self.border = op, timed, op.border
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._kernel, name)
+    def __call__(self, *arrays: np.ndarray) -> np.ndarray:
+        y: np.ndarray = self._timed(self._op)(*arrays)
+        return y
 
-    def __call__(self, *arrays: np.ndarray) -> Any:
-        return self._timed(self._kernel)(*arrays)
+    def emit(self, program: Any, xs: list[View], y: View, scratch: int) -> None:
+        self._op.emit(program.inner, xs, y, scratch)
 
-    def program(self, rows: int, dry: bool) -> Any:
-        program = self._kernel.program(rows, dry)
-        bind = program.bind
-        program.bind = lambda buffer: self._timed(bind(buffer))
-        return program
+    def convert(self, source: Layout, target: Layout) -> InferenceOp:
+        return self._op.convert(source, target)
+
+    def new_program(self, rows: int, dry: bool) -> Program:
+        return _TimedProgram(self._op.new_program(rows, dry), self._timed)
+
+    def layouts(self, shapes: list[Shape], border: int) -> tuple[list[Layout], Layout]:
+        return self._op.layouts(shapes, border)
+
+    def scratch(self, rows: int) -> int:
+        return self._op.scratch(rows)
+
+    def pack_weights(self) -> None:
+        self._op.pack_weights()
+
+
+class _TimedProgram(Program):
+    """A program whose calls are timed."""
+
+    def __init__(self, inner: Program, timed: Callable[..., Any]):
+        self.inner, self._timed = inner, timed
+
+    def bind(self, buffer: np.ndarray) -> Callable[[np.ndarray], None]:
+        run: Callable[[np.ndarray], None] = self._timed(self.inner.bind(buffer))
+        return run
 
 
 def _work(layer: Layer, rows: int, train: bool) -> tuple[float, float]:

@@ -4,19 +4,20 @@ All outputs lie in one piece of memory, those that do not live at the same time 
 that its output is an input unchanged (`alias`), that it only concatenates its inputs (`concat_in_place`: they are then
 written into it at once), or that it may write over its first input (`in_place`).
 
-Where operations have kernels (ops/blocked.py), images lie as these want them; what needs plain arrays in between gets
-copies.  Kernels one after the other become one program, a single call.
+Where operations are operators (ops/inference_op.py), images have the layouts these want; what needs plain arrays in
+between gets copies.  Operators that follow each other become one program, a single call.
 """
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from runner.layers.shared.base import Layer, Shape
 from runner.network import Network
 from runner.ops import inference_op, memory
+from runner.ops.inference_op import InferenceOp, Program
 
 INPUT = -1      # the store that is the caller's array
 ALIGN = 64      # bytes
@@ -59,8 +60,8 @@ class Recipe:
     idle: list["Instance"] = field(default_factory=list)    # memory that waits for the next image
 
     @property
-    def programs(self) -> list[Any]:
-        return [run for run, _ in self.calls if hasattr(run, "bind")]
+    def programs(self) -> list[Program]:
+        return [run for run, _ in self.calls if isinstance(run, Program)]
 
     def start(self, place: Place) -> int:
         """Where the store of a place begins in the memory."""
@@ -77,12 +78,12 @@ class Recipe:
         return store
 
     def view(self, place: Place) -> inference_op.View:
-        """A place as kernels see it."""
+        """A place as operators see it."""
         wide, shape = place.dtype.itemsize, place.shape[1:]
         shape = shape if len(shape) == 3 else (math.prod(shape), 1, 1)
         if place.store == INPUT:
             return inference_op.View(place.offset // wide, math.prod(shape), shape, place.layout, self.rows,
-                                     outside=True)
+                                     external_input=True)
         image = math.prod(shape) if place.layout == inference_op.PLAIN else self.root(place).image // wide
         return inference_op.View((self.start(place) + place.offset) // wide, image, shape, place.layout,
                                  place.shape[0])
@@ -104,7 +105,7 @@ class Instance:
                     arrays.append(None)
                 else:
                     arrays.append(place.on(self.memory, recipe.start(place)))
-            self.calls.append((run.bind(self.memory) if hasattr(run, "bind") else run, arrays))
+            self.calls.append((run.bind(self.memory) if isinstance(run, Program) else run, arrays))
         self.kept = [(index, None if place.store == INPUT else place.on(self.memory, recipe.start(place)), place)
                      for index, place in recipe.places.items() if index not in recipe.direct]
 
@@ -142,9 +143,10 @@ class _Maker:
         self.readers = {index: max((i for i in self.needed if index in net.links[i]), default=-1)
                         for index in (INPUT, *self.needed)}
         self.readers |= dict.fromkeys(keep, len(net.layers))
-        self.kernel: Any = next((run for run in self.runs.values() if self._is_kernel(run)), None)
+        operators = [run for run in self.runs.values() if self._is_operator(run)]
+        self.operator = operators[0] if operators else None
         # one border for all blocked images, so that any of them can be joined
-        self.border = max((run.border for run in self.runs.values() if self._is_kernel(run)), default=0)
+        self.border = max((run.border for run in operators), default=0)
         self.stores: list[Store] = []
         self.calls: list[tuple[Any, list[Place]]] = []
         self.rooms: dict[int, Place] = {}       # call -> memory it needs while it runs
@@ -174,12 +176,12 @@ class _Maker:
         if joined is not None:
             return joined
         takes, gives = [inference_op.PLAIN] * len(xs), inference_op.PLAIN
-        if self._is_kernel(run):
+        if self._is_operator(run):
             takes, gives = run.layouts([x.shape[1:] for x in xs], self.border)
         if any(layout != inference_op.PLAIN and len(x.shape) < 4 for x, layout in zip(xs, takes, strict=True)):
             takes, gives = [inference_op.PLAIN] * len(xs), inference_op.PLAIN
             run = run.__call__      # what comes is no image: as on any plain array
-        if not self._is_kernel(run):
+        if not self._is_operator(run):
             xs = [self._in(x, inference_op.PLAIN, index) for x in xs]
             place = _view(layer, xs)
             if place is not None:
@@ -194,33 +196,36 @@ class _Maker:
             return place
         xs = [self._in(x, layout, index, inside=True) for x, layout in zip(xs, takes, strict=True)]
         place = self._over(layer, index, xs, gives) or self._new(layer.out_shape, gives, index)
-        if room := run.room(self.rows):
+        if room := run.scratch(self.rows):
             self.rooms[len(self.calls)] = self._new((room,), inference_op.PLAIN, index, rows=1)
         self.calls.append((run, [*xs, place]))
         return place
 
-    def _is_kernel(self, run: Any) -> bool:
-        return hasattr(run, "write") and self.net.env.dtype == np.float32
+    def _convert(self, source: inference_op.Layout, target: inference_op.Layout) -> InferenceOp:
+        assert self.operator is not None        # only operators have layouts that are not plain
+        return self.operator.convert(source, target)
+
+    def _is_operator(self, run: Any) -> TypeGuard[InferenceOp]:
+        return isinstance(run, InferenceOp) and self.net.env.dtype == np.float32
 
     def _weave(self, recipe: Recipe) -> dict[int, int]:
-        """Make one program of kernels that follow each other; -> the new positions of the other calls."""
+        """Make one program of operators that follow each other; -> the new positions of the other calls."""
         calls: list[tuple[Any, list[Place]]] = []
         moved: dict[int, int] = {}
-        program: Any = None
+        program: Program | None = None
         for position, (run, places) in enumerate(self.calls):
-            if not self._is_kernel(run):
+            if not self._is_operator(run):
                 moved[position] = len(calls)
                 calls.append((run, places))
                 program = None
                 continue
-            apart = getattr(run, "apart", False)        # its time is to be seen
-            if program is None or apart:
-                program = run.program(self.rows, self.dry)
+            if program is None or run.own_program:
+                program = run.new_program(self.rows, self.dry)
                 calls.append((program, [self.places[INPUT]]))      # a step may read the images themselves
             room = self.rooms.get(position)
             *xs, y = (recipe.view(place) for place in places)
-            run.write(program, xs, y, 0 if room is None else recipe.view(room).at)
-            program = None if apart else program
+            run.emit(program, xs, y, 0 if room is None else recipe.view(room).offset)
+            program = None if run.own_program else program
         recipe.calls = calls
         return moved
 
@@ -243,7 +248,7 @@ class _Maker:
         copy = self.copies.get((place, layout))
         if copy is None:
             copy = self.copies[place, layout] = self._new(place.shape[1:], layout, index)
-            self.calls.append((self.kernel.convert(place.shape[1:], place.layout, layout), [place, copy]))
+            self.calls.append((self._convert(place.layout, layout), [place, copy]))
         self.stores[copy.store].last = max(self.stores[copy.store].last, index)
         return copy
 
@@ -283,7 +288,7 @@ class _Maker:
                 store.owner, store.at = out.store, at
             else:
                 piece = Place(out.store, at, x.shape, x.dtype, x.layout)
-                copy = _copy if x.layout == inference_op.PLAIN else self.kernel.convert(x.shape[1:], x.layout, x.layout)
+                copy = _copy if x.layout == inference_op.PLAIN else self._convert(x.layout, x.layout)
                 self.calls.append((copy, [x, piece]))
             at += size
 

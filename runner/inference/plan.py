@@ -22,6 +22,7 @@ import numpy as np
 from runner.inference.memory_plan import Instance, Recipe, make_recipe
 from runner.network import Network
 from runner.ops import memory, parallel
+from runner.ops.inference_op import InferenceOp
 
 LIGHT = 1 << 23     # operations a call must be worth, or handing it to another thread costs more than it saves
 ROOM = 1 << 25      # bytes of memory the images of one call take together
@@ -144,11 +145,11 @@ class Plan:
         layer = self.layers[index]
         key = index, 1 if layer.batch_independent else rows
         run = self._prepared.get(key)
-        if run is None or (key[1] != rows and not hasattr(run, "write")):     # a kernel is the same for any rows
+        if run is None or (key[1] != rows and not isinstance(run, InferenceOp)):     # an operator is for any rows
             key = index, rows
             if key not in self._prepared:
                 run = self._prepared[key] = layer.prepare(rows)
-                if hasattr(run, "ready"):
-                    run.ready()
+                if isinstance(run, InferenceOp):
+                    run.pack_weights()
             run = self._prepared[key]
         return run

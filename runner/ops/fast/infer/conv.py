@@ -116,7 +116,7 @@ class Conv(Base):
             biases[:len(self.biases)] = self.biases
         return biases
 
-    def ready(self) -> None:
+    def pack_weights(self) -> None:
         assert self.packed.size == self.packed_size
 
     @property
@@ -164,25 +164,26 @@ class Conv(Base):
     def _in_strips(self) -> bool:
         return self.filters[0] * self.filters[1] <= FEW
 
-    def room(self, rows: int) -> int:
+    def scratch(self, rows: int) -> int:
         if not self.winograd or self._in_strips():
             return 0
         return 36 * math.prod(self._tiles()) * rows * (self.deep + self.wide) * LANES
 
-    def write(self, table: Program, xs: list[View], y: View, room: int) -> None:
+    def emit(self, program: Program, xs: list[View], y: View, scratch: int) -> None:
         x, (oh, ow) = xs[0], self.out
         _, h, w = self.shape
         act = COMPILED_ACTIVATIONS[self.activation]
-        common = dict(images=table.rows, h=oh, w=ow, border=y.layout.border, deep=self.deep, wide=self.wide,
+        common = dict(images=program.rows, h=oh, w=ow, border=y.layout.border, deep=self.deep, wide=self.wide,
                       group=self.group, code=act.code, low=act.alpha, high=act.beta, x_h=h, x_w=w,
-                      weights=table.address(self.packed_size, lambda: self.packed),
-                      biases=table.address(self.wide * LANES, lambda: self.padded_biases))
-        into = dict(y=y.at + y.layout.first(ow), y_image=y.image, y_plane=y.layout.plane(oh, ow),
+                      weights=program.address(self.packed_size, lambda: self.packed),
+                      biases=program.address(self.wide * LANES, lambda: self.padded_biases))
+        into = dict(y=y.offset + y.layout.first(ow), y_image=y.image_stride, y_plane=y.layout.plane(oh, ow),
                     y_row=y.layout.row(ow), y_step=LANES)
         row, plane = x.layout.row(w), x.layout.plane(h, w)
-        begin = x.at + x.layout.first(w)
+        begin = x.offset + x.layout.first(w)
         if self.winograd:
-            self._write_winograd(table, common, into, dict(x=begin, x_image=x.image, x_plane=plane, x_row=row), room)
+            self._emit_winograd(program, common, into, dict(x=begin, x_image=x.image_stride, x_plane=plane, x_row=row),
+            scratch)
             return
         _, c, kh, kw = self.filters
         inner = 1 if self.planar else LANES
@@ -193,47 +194,50 @@ class Conv(Base):
         groups = -(-self.wide // self.group)
         each = planes * inner * w * self.stride[0]
         strip = max(1, min(oh, CACHE // each))
-        shares = min(groups, max(1, -(-PARTS // (-(-oh // strip) * table.rows))))
-        if shares * -(-oh // strip) * table.rows < PARTS:
-            strip = max(1, oh // -(-PARTS // (shares * table.rows)))
+        shares = min(groups, max(1, -(-PARTS // (-(-oh // strip) * program.rows))))
+        if shares * -(-oh // strip) * program.rows < PARTS:
+            strip = max(1, oh // -(-PARTS // (shares * program.rows)))
         beside = inner * self.stride[1] == LANES
-        table.step(instructions.CONVOLVE, table.rows * -(-oh // strip) * shares, **common, **into, x=begin,
-                   x_image=x.image,
-                   tile=table.tile(direct.convolve if beside else direct.convolve_apart),
+        program.step(instructions.CONVOLVE, program.rows * -(-oh // strip) * shares, **common, **into, x=begin,
+                   x_image=x.image_stride,
+                   tile=program.tile(direct.convolve if beside else direct.convolve_apart),
                    x_row=row, x_step=inner * self.stride[1], x_down=row * self.stride[0], strip=strip, shares=shares,
-                   taps=table.taps(taps), tap_count=len(taps), inner=inner,
+                   taps=program.taps(taps), tap_count=len(taps), inner=inner,
                    panel=self.group * LANES * len(taps) * inner * 4, spare=ow * LANES)
 
-    def _write_winograd(self, table: Program, common: dict, into: dict, source: dict, room: int) -> None:
+    def _emit_winograd(self, program: Program, common: dict, into: dict, source: dict, scratch: int) -> None:
         down, across = self._tiles()
-        nothing = table.zeros(self.wide * LANES)
+        nothing = program.zeros(self.wide * LANES)
         size, panel = self.deep * self.wide * LANES * LANES * 4, self.group * LANES * self.deep * LANES * 4
         work = 12 * (4 * across + 2) * LANES + (24 + 4 * across * 5) * LANES
-        common |= dict(across=across, panel=panel, weights_image=size, tile=table.tile(direct.convolve),
-                       ending=table.tile(direct.add))
+        common |= dict(across=across, panel=panel, weights_image=size, tile=program.tile(direct.convolve),
+                       ending=program.tile(direct.add))
         if self._in_strips():
             values = 36 * (self.deep + self.wide) * LANES
-            strip = max(1, min(down, STRIP // (values * across), -(-down * table.rows // PARTS)))
+            strip = max(1, min(down, STRIP // (values * across), -(-down * program.rows // PARTS)))
             places = strip * across
-            table.step(instructions.WINOGRAD, table.rows * -(-down // strip), **common, **into, **source, strip=strip,
-                       x_step=places, other=nothing, taps=table.taps([k * places * LANES for k in range(self.deep)]),
+            program.step(instructions.WINOGRAD, program.rows * -(-down // strip), **common, **into, **source,
+                       strip=strip,
+                       x_step=places, other=nothing, taps=program.taps([k * places * LANES for k in range(self.deep)]),
                        spare=values * places + work)
             return
-        places = table.rows * down * across
+        places = program.rows * down * across
         pixel, one = dict(x_step=LANES, y_step=LANES, tile=common["tile"]), places * LANES
-        v, m = room, room + 36 * self.deep * one
-        strip, shares = max(1, -(-down * table.rows * self.deep // PARTS)), min(4, -(-self.wide // self.group))
+        v, m = scratch, scratch + 36 * self.deep * one
+        strip, shares = max(1, -(-down * program.rows * self.deep // PARTS)), min(4, -(-self.wide // self.group))
         strips = -(-down // strip)
-        table.step(instructions.TILES_IN, table.rows * self.deep * strips, **common, **source, strip=strip, spare=work,
+        program.step(instructions.TILES_IN, program.rows * self.deep * strips, **common, **source, strip=strip,
+                   spare=work,
                    y=v, y_plane=one, y_row=self.deep * one)
-        table.step(instructions.CONVOLVE, 36 * shares, **pixel, images=36, h=1, w=places, deep=self.deep,
+        program.step(instructions.CONVOLVE, 36 * shares, **pixel, images=36, h=1, w=places, deep=self.deep,
                    wide=self.wide,
                    group=self.group, low=1, strip=1, shares=shares, panel=panel, weights=common["weights"],
                    weights_image=size, biases=nothing, inner=LANES, tap_count=self.deep,
-                   taps=table.taps([k * one for k in range(self.deep)]),
+                   taps=program.taps([k * one for k in range(self.deep)]),
                    x=v, x_image=self.deep * one, y=m, y_image=self.wide * one, y_plane=one)
-        table.step(instructions.TILES_OUT, table.rows * self.wide * strips, **common, **into, strip=strip, spare=work,
-                   x=m, x_plane=one, x_row=self.wide * one, taps=table.taps([0]))
+        program.step(instructions.TILES_OUT, program.rows * self.wide * strips, **common, **into, strip=strip,
+                   spare=work,
+                   x=m, x_plane=one, x_row=self.wide * one, taps=program.taps([0]))
 
 
 class Depthwise(Base):
@@ -258,22 +262,22 @@ class Depthwise(Base):
     def out_shape(self, shape: Shape) -> Shape:
         return shape[1], *self.out
 
-    def write(self, table: Program, xs: list[View], y: View, room: int) -> None:
+    def emit(self, program: Program, xs: list[View], y: View, scratch: int) -> None:
         x, (oh, ow), (kh, kw), (_, h, w) = xs[0], self.out, self.size, self.shape
         act = COMPILED_ACTIVATIONS[self.activation]
         row = x.layout.row(w)
         taps = [(i * self.dilation - self.padding[0]) * row + (j * self.dilation - self.padding[1]) * LANES
                 for i in range(kh) for j in range(kw)]
-        strip = max(1, min(oh, -(-oh * table.rows * self.wide // PARTS)))
-        table.step(instructions.SCALE, table.rows * self.wide * -(-oh // strip), h=oh, w=ow, wide=self.wide,
-                   tile=table.tile(direct.scale),
+        strip = max(1, min(oh, -(-oh * program.rows * self.wide // PARTS)))
+        program.step(instructions.SCALE, program.rows * self.wide * -(-oh // strip), h=oh, w=ow, wide=self.wide,
+                   tile=program.tile(direct.scale),
                    border=y.layout.border, code=act.code, low=act.alpha, high=act.beta, strip=strip,
-                   x=x.at + x.layout.first(w), x_image=x.image, x_plane=x.layout.plane(h, w),
+                   x=x.offset + x.layout.first(w), x_image=x.image_stride, x_plane=x.layout.plane(h, w),
                    x_step=LANES * self.stride[1], x_down=row * self.stride[0],
-                   y=y.at + y.layout.first(ow), y_image=y.image, y_plane=y.layout.plane(oh, ow),
-                   y_row=y.layout.row(ow), taps=table.taps(taps), tap_count=len(taps),
-                   weights=table.address(self.packed.size, lambda: self.packed),
-                   biases=table.address(self.biases.size, lambda: self.biases),
+                   y=y.offset + y.layout.first(ow), y_image=y.image_stride, y_plane=y.layout.plane(oh, ow),
+                   y_row=y.layout.row(ow), taps=program.taps(taps), tap_count=len(taps),
+                   weights=program.address(self.packed.size, lambda: self.packed),
+                   biases=program.address(self.biases.size, lambda: self.biases),
                    panel=len(taps) * LANES * 4, spare=ow * LANES)
 
 
@@ -286,17 +290,17 @@ class Grouped(Base):
     def out_shape(self, shape: Shape) -> Shape:
         return sum(part.filters[0] for part in self.parts), *self.parts[0].out
 
-    def ready(self) -> None:
+    def pack_weights(self) -> None:
         for part in self.parts:
-            part.ready()
+            part.pack_weights()
 
-    def room(self, rows: int) -> int:
-        return max(part.room(rows) for part in self.parts)
+    def scratch(self, rows: int) -> int:
+        return max(part.scratch(rows) for part in self.parts)
 
-    def write(self, table: Program, xs: list[View], y: View, room: int) -> None:
+    def emit(self, program: Program, xs: list[View], y: View, scratch: int) -> None:
         x = xs[0]
         for k, part in enumerate(self.parts):
             (_, *size), (f, c, *_) = part.shape, part.filters
-            mine = replace(x, at=x.at + k * x.layout.size((c, *size)), shape=part.shape)
-            into = replace(y, at=y.at + k * y.layout.size((f, *part.out)), shape=(f, *part.out))
-            part.write(table, [mine], into, room)
+            mine = replace(x, offset=x.offset + k * x.layout.size((c, *size)), shape=part.shape)
+            into = replace(y, offset=y.offset + k * y.layout.size((f, *part.out)), shape=(f, *part.out))
+            part.emit(program, [mine], into, scratch)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.ops import memory, parallel
+from runner.ops import inference_op, memory, parallel
 from runner.ops.fast.infer import instructions
 from runner.ops.fast.jit import compiled
 from runner.ops.fast.simd import direct
@@ -20,7 +20,7 @@ from runner.ops.fast.simd.math import f4
 SPIN_LIMIT = 2000     # polls of a counter before yielding to the scheduler
 
 
-class Program:
+class Program(inference_op.Program):
     """Steps for `rows` images; kernels add them, `bind` makes them ready to run.
 
     dry: only to know how much memory it would take; no weights are packed.
@@ -28,7 +28,7 @@ class Program:
 
     def __init__(self, rows: int, dry: bool = False):
         self.rows, self.dry = rows, dry
-        self.spare = 1                              # values of memory a thread needs for itself
+        self.scratch = 1                             # values of memory a thread needs for itself
         self.held = 0                               # bytes of arrays, weights above all, that it keeps
         self._steps: list[dict[str, Any]] = []
         self._taps: list[int] = []
@@ -36,7 +36,7 @@ class Program:
         self._kept: list[np.ndarray] = []           # whose addresses are in the table
 
     def step(self, kind: int, parts: int, *, spare: int = 0, **numbers: Any) -> None:
-        self.spare = max(self.spare, spare)
+        self.scratch = max(self.scratch, spare)
         self._steps.append({"kind": kind, "parts": parts, **numbers})
 
     def taps(self, offsets: list[int]) -> int:
@@ -83,7 +83,7 @@ class Program:
             given = given.copy()
         threads = 1 if parallel.inside_worker() else parallel.threads()
         while len(spares) < threads:
-            spares.append(memory.empty(self.spare))
+            spares.append(memory.empty(self.scratch))
         counters = np.zeros((len(table), 2), np.int64)
         parallel.for_each(lambda i: work(table, m, given, spares[i], counters), threads)
 

@@ -17,33 +17,23 @@ from runner.ops.fast.infer.executor import Program
 from runner.ops.fast.simd import direct
 from runner.ops.fast.simd.isa import LANES
 from runner.ops.fast.simd.math import COMPILED_ACTIVATIONS, f4
-from runner.ops.inference_op import PLAIN, Layout, Shape, View
+from runner.ops.inference_op import PLAIN, InferenceOp, Layout, Shape, View
 
 Run = Callable[..., Any]
 
 
-class Base:
+class Base(InferenceOp):
     """What kernels share.  slow: the same on plain arrays of any type and shape, where there are such."""
-    border = 0
     slow: Run | None = None
-
-    def ready(self) -> None:
-        """Most have nothing to work out."""
 
     def layouts(self, shapes: list[Shape], border: int) -> tuple[list[Layout], Layout]:
         return [Layout(LANES, border)] * len(shapes), Layout(LANES, border)
 
-    def room(self, rows: int) -> int:
-        return 0
-
-    def convert(self, shape: Shape, source: Layout, target: Layout) -> "Convert":
+    def convert(self, source: Layout, target: Layout) -> "Convert":
         return Convert(source, target)
 
-    def program(self, rows: int, dry: bool) -> Program:
+    def new_program(self, rows: int, dry: bool) -> Program:
         return Program(rows, dry)
-
-    def write(self, table: Program, xs: list[View], y: View, room: int) -> None:
-        raise NotImplementedError
 
     def __call__(self, *arrays: Any) -> np.ndarray:
         """run(*xs, out) by itself, on plain arrays."""
@@ -59,24 +49,25 @@ class Base:
             nonlocal size
             shape = shape if len(shape) == 3 else (math.prod(shape), 1, 1)
             place = View(size, layout.size(shape), shape, layout, rows)
-            size += rows * place.image
+            size += rows * place.image_stride
             return place
         for x, layout in zip(xs, takes, strict=True):
-            outside = View(at, x[0].size, x.shape[1:] if x.ndim == 4 else (x[0].size, 1, 1), PLAIN, rows, outside=True)
+            outside = View(at, x[0].size, x.shape[1:] if x.ndim == 4 else (x[0].size, 1, 1), PLAIN, rows,
+            external_input=True)
             inside.append(view(x.shape[1:], layout))
-            Convert(PLAIN, layout).write(program, [outside], inside[-1], 0)
+            Convert(PLAIN, layout).emit(program, [outside], inside[-1], 0)
             at += x.size
         y = last = view(shape, gives)
-        room = size
-        size += self.room(rows)
-        self.write(program, inside, y, room)
+        scratch = size
+        size += self.scratch(rows)
+        self.emit(program, inside, y, scratch)
         if gives != PLAIN:
             last = view(shape, PLAIN)
-            Convert(gives, PLAIN).write(program, [y], last, 0)
+            Convert(gives, PLAIN).emit(program, [y], last, 0)
         m = memory.empty(max(size, 64))
         program.bind(m.view(np.uint8))(given)
         out = memory.empty((rows, *shape)) if out is None else out
-        np.copyto(out, m[last.at:last.at + out.size].reshape(out.shape))
+        np.copyto(out, m[last.offset:last.offset + out.size].reshape(out.shape))
         return out
 
     def out_shape(self, shape: Shape) -> Shape:
@@ -87,8 +78,9 @@ class Base:
 def planes(x: View, y: View) -> dict[str, int]:
     """Where two blocked images lie, for steps that take them plane by plane."""
     (c, h, w), (_, oh, ow) = x.shape, y.shape
-    return dict(x=x.at + x.layout.first(w), x_image=x.image, x_plane=x.layout.plane(h, w), x_row=x.layout.row(w),
-                x_h=h, x_w=w, y=y.at + y.layout.first(ow), y_image=y.image, y_plane=y.layout.plane(oh, ow),
+    return dict(x=x.offset + x.layout.first(w), x_image=x.image_stride, x_plane=x.layout.plane(h, w),
+    x_row=x.layout.row(w),
+                x_h=h, x_w=w, y=y.offset + y.layout.first(ow), y_image=y.image_stride, y_plane=y.layout.plane(oh, ow),
                 y_row=y.layout.row(ow), h=oh, w=ow, border=y.layout.border, wide=y.layout.blocks(c),
                 deep=x.layout.blocks(c), channels=c)
 
@@ -129,16 +121,16 @@ class Dense(Base):
             biases[:len(self.given_biases)] = self.given_biases
         return biases
 
-    def write(self, table: Program, xs: list[View], y: View, room: int) -> None:
+    def emit(self, program: Program, xs: list[View], y: View, scratch: int) -> None:
         act = COMPILED_ACTIVATIONS[self.activation]
         o, i = self.weights.shape
         size = direct.GROUP * LANES
-        table.step(instructions.DENSE, self.groups, tile=table.tile(direct.convolve_apart), images=table.rows,
+        program.step(instructions.DENSE, self.groups, tile=program.tile(direct.convolve_apart), images=program.rows,
                    code=act.code, low=act.alpha, high=act.beta, group=direct.GROUP,
-                   channels=o, x=xs[0].at, x_image=xs[0].image, y=y.at, y_image=y.image, inner=i,
-                   panel=size * i * 4, weights=table.address(self.packed_size, lambda: self.packed),
-                   biases=table.address(self.groups * size, lambda: self.biases),
-                   taps=table.taps([0]), spare=(direct.STRIDED + 1) * size)
+                   channels=o, x=xs[0].offset, x_image=xs[0].image_stride, y=y.offset, y_image=y.image_stride, inner=i,
+                   panel=size * i * 4, weights=program.address(self.packed_size, lambda: self.packed),
+                   biases=program.address(self.groups * size, lambda: self.biases),
+                   taps=program.taps([0]), spare=(direct.STRIDED + 1) * size)
 
     def __call__(self, *arrays: Any) -> np.ndarray:
         assert self.slow is not None
@@ -151,20 +143,23 @@ class Convert(Base):
     def __init__(self, source: Layout, target: Layout):
         self.source, self.target = source, target
 
-    def write(self, table: Program, xs: list[View], y: View, room: int) -> None:
+    def emit(self, program: Program, xs: list[View], y: View, scratch: int) -> None:
         x, where = xs[0], planes(xs[0], y)
         if x.layout == y.layout != PLAIN:
-            table.step(instructions.COPY, table.rows * where["wide"], wide=where["wide"], x=x.at,
-                       x_image=x.image, y=y.at,
-                       y_image=y.image, x_plane=where["x_plane"], y_plane=where["y_plane"], size=where["x_plane"])
+            program.step(instructions.COPY, program.rows * where["wide"], wide=where["wide"], x=x.offset,
+                       x_image=x.image_stride, y=y.offset,
+                       y_image=y.image_stride, x_plane=where["x_plane"], y_plane=where["y_plane"],
+                       size=where["x_plane"])
         elif x.layout == y.layout:
-            table.step(instructions.PACK, table.rows, wide=1, h=1, w=x.image, channels=1, size=1,
-                       outside=x.outside, x=x.at,
-                       x_image=x.image, y=y.at, y_image=y.image)
+            program.step(instructions.PACK, program.rows, wide=1, h=1, w=x.image_stride, channels=1, size=1,
+                       outside=x.external_input, x=x.offset,
+                       x_image=x.image_stride, y=y.offset, y_image=y.image_stride)
         elif x.layout == PLAIN:
-            table.step(instructions.PACK, table.rows * where["wide"], **where, size=y.layout.block, outside=x.outside)
+            program.step(instructions.PACK, program.rows * where["wide"], **where, size=y.layout.block,
+                       outside=x.external_input)
         else:
-            table.step(instructions.UNPACK, table.rows * where["deep"], **where | dict(wide=where["deep"], h=x.shape[1],
+            program.step(instructions.UNPACK, program.rows * where["deep"], **where | dict(wide=where["deep"],
+                       h=x.shape[1],
                                                                                 w=x.shape[2]), size=x.layout.block)
 
 

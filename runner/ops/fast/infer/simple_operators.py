@@ -45,26 +45,27 @@ class Maxpool(Base):
     def __init__(self, size: int, stride: Pair, padding: int, slow: Run):
         self.size, self.stride, self.padding, self.slow = size, stride, padding, slow
 
-    def write(self, table: Program, xs: list[View], y: View, room: int) -> None:
+    def emit(self, program: Program, xs: list[View], y: View, scratch: int) -> None:
         where = planes(xs[0], y)
-        table.step(instructions.POOL, table.rows * where["wide"], **where, size=self.size, stride=self.stride[1],
-                   x_down=self.stride[0], pad=self.padding // 2, biases=table.zeros(LANES),
-                   tile=table.tile(direct.largest))
+        program.step(instructions.POOL, program.rows * where["wide"], **where, size=self.size, stride=self.stride[1],
+                   x_down=self.stride[0], pad=self.padding // 2, biases=program.zeros(LANES),
+                   tile=program.tile(direct.largest))
 
 
 class Add(Base):
     def __init__(self, activation: str, slow: Run):
         self.activation, self.slow = activation, slow
 
-    def write(self, table: Program, xs: list[View], y: View, room: int) -> None:
-        x, zero = xs[0], table.zeros(LANES)
+    def emit(self, program: Program, xs: list[View], y: View, scratch: int) -> None:
+        x, zero = xs[0], program.zeros(LANES)
         for other in xs[1:]:        # the first two into y, then what is there and the next
             act = COMPILED_ACTIVATIONS[self.activation if other is xs[-1] else "linear"]
             where = planes(x, y)
-            table.step(instructions.ADD, table.rows * where["wide"], **where, code=act.code, low=act.alpha,
-                       high=act.beta, biases=zero, spare=y.shape[2] * LANES, tile=table.tile(direct.add),
-                       taps=table.taps([place for image in range(table.rows)
-                                        for place in (0, other.at - x.at + image * (other.image - x.image))]))
+            program.step(instructions.ADD, program.rows * where["wide"], **where, code=act.code, low=act.alpha,
+                       high=act.beta, biases=zero, spare=y.shape[2] * LANES, tile=program.tile(direct.add),
+                       taps=program.taps([place for image in range(program.rows)
+                                        for place in (0,
+                                        other.offset - x.offset + image * (other.image_stride - x.image_stride))]))
             x = y
 
 
@@ -77,10 +78,10 @@ class Logistic(Base):
     def layouts(self, shapes: list[Shape], border: int) -> tuple[list[Layout], Layout]:
         return [Layout(LANES, border)], PLAIN
 
-    def write(self, table: Program, xs: list[View], y: View, room: int) -> None:
+    def emit(self, program: Program, xs: list[View], y: View, scratch: int) -> None:
         where, (_, h, w) = planes(xs[0], y), xs[0].shape
-        table.step(instructions.CURVED, table.rows * where["deep"], **where | dict(y=y.at), spare=h * w,
-                   weights=table.address(self.channels.size, lambda: self.channels))
+        program.step(instructions.CURVED, program.rows * where["deep"], **where | dict(y=y.offset), spare=h * w,
+                   weights=program.address(self.channels.size, lambda: self.channels))
 
 
 class Upsample(Base):
@@ -90,10 +91,10 @@ class Upsample(Base):
     def out_shape(self, shape: Shape) -> Shape:
         return shape[1], shape[2] * self.stride, shape[3] * self.stride
 
-    def write(self, table: Program, xs: list[View], y: View, room: int) -> None:
+    def emit(self, program: Program, xs: list[View], y: View, scratch: int) -> None:
         where = planes(xs[0], y)
-        table.step(instructions.UPSAMPLE, table.rows * where["wide"], **where, stride=self.stride,
-                   biases=table.zeros(LANES), taps=table.taps([0]), tile=table.tile(direct.add))
+        program.step(instructions.UPSAMPLE, program.rows * where["wide"], **where, stride=self.stride,
+                   biases=program.zeros(LANES), taps=program.taps([0]), tile=program.tile(direct.add))
 
 
 class Mean(Base):
@@ -103,11 +104,11 @@ class Mean(Base):
     def layouts(self, shapes: list[Shape], border: int) -> tuple[list[Layout], Layout]:
         return [Layout(LANES, border)], PLAIN
 
-    def write(self, table: Program, xs: list[View], y: View, room: int) -> None:
+    def emit(self, program: Program, xs: list[View], y: View, scratch: int) -> None:
         where, (_, h, w) = planes(xs[0], y), xs[0].shape
-        table.step(instructions.MEAN, table.rows * where["deep"], **where | dict(y=y.at),
-                   biases=table.zeros(LANES), spare=LANES, tile=table.tile(direct.add), tap_count=h * w,
-                   taps=table.taps([i * where["x_row"] + j * LANES for i in range(h) for j in range(w)]))
+        program.step(instructions.MEAN, program.rows * where["deep"], **where | dict(y=y.offset),
+                   biases=program.zeros(LANES), spare=LANES, tile=program.tile(direct.add), tap_count=h * w,
+                   taps=program.taps([i * where["x_row"] + j * LANES for i in range(h) for j in range(w)]))
 
 
 class Softmax(Base):
@@ -117,6 +118,7 @@ class Softmax(Base):
     def layouts(self, shapes: list[Shape], border: int) -> tuple[list[Layout], Layout]:
         return [PLAIN], PLAIN
 
-    def write(self, table: Program, xs: list[View], y: View, room: int) -> None:
-        table.step(instructions.SOFTMAX, table.rows * self.groups, wide=self.groups, x=xs[0].at, x_image=xs[0].image,
-                   y=y.at, y_image=y.image, size=math.prod(y.shape) // self.groups, low=1 / self.temperature)
+    def emit(self, program: Program, xs: list[View], y: View, scratch: int) -> None:
+        program.step(instructions.SOFTMAX, program.rows * self.groups, wide=self.groups, x=xs[0].offset,
+                   x_image=xs[0].image_stride,
+                   y=y.offset, y_image=y.image_stride, size=math.prod(y.shape) // self.groups, low=1 / self.temperature)

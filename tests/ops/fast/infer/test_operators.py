@@ -94,7 +94,7 @@ def test_grouped_convolutions(c, groups, size):
     more = {"padding": (size // 2, size // 2), "groups": groups}
     want = ACT(CONV(x, weights, **more) + biases[:, None, None], "leaky")[0]
     run = conv.plan_conv2d(weights, biases, "leaky", x.shape, **more)
-    assert hasattr(run, "write") == (c > 12)
+    assert isinstance(run, inference_op.InferenceOp) == (c > 12)
     np.testing.assert_allclose(run(x), want, rtol=1e-3, atol=1e-4)
 
 
@@ -105,15 +105,15 @@ def test_layouts_and_back(shape, border):
     rng, rows, layout = np.random.default_rng(0), 2, inference_op.Layout(LANES, border)
     x = normal(rng, rows, *shape)
     inside = inference_op.View(0, layout.size(shape), shape, layout, rows)
-    plain = inference_op.View(rows * inside.image, x[0].size, shape, inference_op.PLAIN, rows)
+    plain = inference_op.View(rows * inside.image_stride, x[0].size, shape, inference_op.PLAIN, rows)
     program = Program(rows)
-    operators.Convert(inference_op.PLAIN, layout).write(
-        program, [inference_op.View(0, x[0].size, shape, inference_op.PLAIN, rows, outside=True)], inside, 0)
-    operators.Convert(layout, inference_op.PLAIN).write(program, [inside], plain, 0)
-    m = np.full(plain.at + x.size, np.nan, "f4")
+    operators.Convert(inference_op.PLAIN, layout).emit(
+        program, [inference_op.View(0, x[0].size, shape, inference_op.PLAIN, rows, external_input=True)], inside, 0)
+    operators.Convert(layout, inference_op.PLAIN).emit(program, [inside], plain, 0)
+    m = np.full(plain.offset + x.size, np.nan, "f4")
     program.bind(m.view(np.uint8))(x)
-    assert np.array_equal(m[plain.at:].reshape(x.shape), x)
-    planes = m[:plain.at].reshape(rows, layout.blocks(shape[0]), -1, LANES)
+    assert np.array_equal(m[plain.offset:].reshape(x.shape), x)
+    planes = m[:plain.offset].reshape(rows, layout.blocks(shape[0]), -1, LANES)
     assert np.isfinite(planes).all()
     assert np.count_nonzero(planes) == np.count_nonzero(x)
     first = layout.first(shape[2]) // LANES
