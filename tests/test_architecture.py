@@ -16,7 +16,7 @@ PACKAGE = ROOT / "runner"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
-    {"runner.errors", "runner.files", "runner.ops"},
+    {"runner.errors", "runner.files", "runner.machine", "runner.ops"},
     {"runner.config", "runner.compat", "runner.images"},
     {"runner.layers", "runner.optim.rules"},
     {"runner.network", "runner.net_options"},

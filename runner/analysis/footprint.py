@@ -5,11 +5,9 @@ and what a layer needs while it computes.  Inference takes the plan's own layout
 packages, some 100 MB, are not counted.
 """
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +16,7 @@ from runner.errors import RunnerError
 from runner.inference.memory_plan import make_recipe
 from runner.layers.convolutional import Convolutional
 from runner.layers.shared.base import Layer
+from runner.machine import available_memory, bytes_text
 from runner.network import Network
 from runner.ops import parallel
 from runner.optim.optimizers import state_arrays
@@ -92,29 +91,23 @@ def rows_at_once(net: Network) -> int:
     return max(o.batch // o.subdivisions, 1) * o.time_steps
 
 
-def available() -> int | None:
-    """Bytes this process may still take: what the system has to give, or less where a control group allows less;
-    None where neither tells."""
-    return min((bytes_ for bytes_ in (_of_the_system(), _of_the_group()) if bytes_ is not None), default=None)
-
-
 def check_fits(net: Network, room: int | None = None) -> None:
     """RunnerError when training will not fit into memory (room, or what is available), with what would fit."""
-    room = available() if room is None else room
+    room = available_memory() if room is None else room
     need = training(net)
     if room is None or need.total <= room:
         return
     o, one = net.options, training(net, net.options.time_steps)
     sentence = (f"training on {need.images} images at a time (batch={o.batch}, subdivisions={o.subdivisions}) takes "
-                f"about {_size(need.total)} of memory, and {_size(room)} are free")
+                f"about {bytes_text(need.total)} of memory, and {bytes_text(room)} are free")
     if one.total > room:
-        raise RunnerError(f"{sentence}. One image alone takes {_size(one.total)}: make width and height smaller")
+        raise RunnerError(f"{sentence}. One image alone takes {bytes_text(one.total)}: make width and height smaller")
     parts = next(k for k in range(o.subdivisions + 1, o.batch + 1)
                  if training(net, max(o.batch // k, 1) * o.time_steps).total <= room)
     even = next((k for k in range(parts, o.batch + 1) if o.batch % k == 0), parts)
     fits = training(net, o.batch // even * o.time_steps)
     raise RunnerError(f"{sentence}. subdivisions={even} would fit: the same batch of {o.batch}, {o.batch // even} at a "
-                      f"time, about {_size(fits.total)}. Add --set net.subdivisions={even}")
+                      f"time, about {bytes_text(fits.total)}. Add --set net.subdivisions={even}")
 
 
 def _through_training(net: Network, rows: int) -> Iterator[int]:
@@ -168,46 +161,3 @@ def _values(layer: Layer) -> int:
 
 def _bytes(net: Network, shape: tuple[int, ...]) -> int:
     return math.prod(shape) * net.env.dtype.itemsize
-
-
-def _of_the_system() -> int | None:
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return 1024 * int(line.split()[1])
-    except (OSError, ValueError, IndexError):
-        pass
-    for name in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"):
-        try:
-            return os.sysconf(name) * os.sysconf("SC_PAGE_SIZE")
-        except (AttributeError, ValueError, OSError):       # no such question on this system
-            continue
-    return None
-
-
-def _of_the_group(root: str = "/sys/fs/cgroup", mine: str = "/proc/self/cgroup") -> int | None:
-    """What a control group (a container) still allows: the least of this one and those around it."""
-    try:
-        paths = [line.strip().split(":", 2) for line in Path(mine).read_text().splitlines()]
-    except OSError:
-        return None
-    rooms = []
-    for _, controllers, path in (parts for parts in paths if len(parts) == 3):
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        base = Path(root) / "memory" if controllers else Path(root)
-        limit, used = ("memory.limit_in_bytes", "memory.usage_in_bytes") if controllers else ("memory.max",
-                                                                                             "memory.current")
-        folder = base / path.lstrip("/")
-        for each in (folder, *folder.parents):
-            if base not in (each, *each.parents):
-                break
-            try:
-                rooms.append(int((each / limit).read_text()) - int((each / used).read_text()))
-            except (OSError, ValueError):       # not told here, or "max": no limit
-                continue
-    return max(min(rooms), 0) if rooms else None
-
-
-def _size(count: int) -> str:
-    return f"{count / 2**30:.1f} GB" if count >= 2**30 else f"{count / 2**20:.0f} MB"

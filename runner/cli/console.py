@@ -50,13 +50,5 @@ def table(rows: Sequence[Sequence[str]], left: Iterable[int] = (0,)) -> str:
     return "\n".join([paint(lines[0], "bold"), *lines[1:]])
 
 
-def size(count: float) -> str:
-    """Bytes as people read them."""
-    for unit, each in (("GB", 2**30), ("MB", 2**20)):
-        if count >= each:
-            return f"{count / each:.{2 if unit == 'GB' else 1}f} {unit}"
-    return f"{count / 1024:.1f} KB"
-
-
 def duration(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60):02d} s"

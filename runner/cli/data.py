@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.cli import common, console
+from runner.machine import bytes_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,7 +124,7 @@ def _report(data: "Dataset | BoxDataset", parts: dict[str, tuple[Any, "PartSurve
 
 def _part_lines(name: str, found: "PartSurvey", names: list[str]) -> list[str]:
     import numpy as np
-    lines = [f"{name}: {_most(found.sizes)}; {_kinds(found)}; {console.size(found.decoded)} decoded"]
+    lines = [f"{name}: {_most(found.sizes)}; {_kinds(found)}; {bytes_text(found.decoded)} decoded"]
     there = found.counts[found.counts > 0]
     if len(there) > 1 and there.max() == there.min():
         lines.append(f"  each class has {there[0]:,}")

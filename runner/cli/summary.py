@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from runner.cli import common, console
+from runner.machine import bytes_text
 
 if TYPE_CHECKING:
     from runner.network import Network, Row
@@ -37,11 +38,11 @@ def run(args: argparse.Namespace) -> int:
     if args.json == "-":
         return 0
     console.say(_table(rows))
-    console.say(f"\n{sums['parameters']:,} parameters ({console.size(4 * sums['parameters'])}), "
+    console.say(f"\n{sums['parameters']:,} parameters ({bytes_text(4 * sums['parameters'])}), "
                 f"{_bflops(sums['bflops'])} BFLOPs an image")
-    console.say(f"memory, about: {console.size(sums['inference_bytes'])} for one image at inference; "
-                f"{console.size(sums['training_bytes'])} to train on {sums['training_images']} at a time")
-    parts = (f"{name} {console.size(count)}" for name, count in sums["training_memory"].items() if count)
+    console.say(f"memory, about: {bytes_text(sums['inference_bytes'])} for one image at inference; "
+                f"{bytes_text(sums['training_bytes'])} to train on {sums['training_images']} at a time")
+    parts = (f"{name} {bytes_text(count)}" for name, count in sums["training_memory"].items() if count)
     console.say(f"              {', '.join(parts)}")
     return 0
 
@@ -63,7 +64,7 @@ def _table(rows: Sequence["Row"]) -> str:
         reads = "" if row.reads == (row.index - 1,) else ",".join("input" if r < 0 else str(r) for r in row.reads)
         lines.append((str(row.index), row.name, reads, row.in_shape, row.out_shape,
                       f"{row.params:,}" if row.params else "", _bflops(row.bflops) if row.bflops else "",
-                      console.size(4 * row.out_values)))
+                      bytes_text(4 * row.out_values)))
     if not any(line[2] for line in lines[1:]):
         return console.table([line[:2] + line[3:] for line in lines], left=(1,))     # nobody skips: nothing to tell
     return console.table(lines, left=(1, 2))

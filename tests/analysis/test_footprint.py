@@ -113,33 +113,6 @@ def test_train_refuses_before_it_takes_the_memory(tmp_path: Path) -> None:
     assert "training on 1000000 images at a time" in done.stderr and "would fit" in done.stderr
 
 
-def test_there_is_memory() -> None:
-    room = footprint.available()
-    assert room is None or 1 << 24 < room < 1 << 50
-
-
-def test_a_control_groups_limit(tmp_path: Path) -> None:
-    """The least of a group's room and of those around it; "max" is no limit; both versions of the interface."""
-    inner = tmp_path / "outer" / "inner"
-    inner.mkdir(parents=True)
-    for folder, limit, used in ((inner, "max\n", "5\n"), (tmp_path / "outer", "1000\n", "300\n")):
-        (folder / "memory.max").write_text(limit)
-        (folder / "memory.current").write_text(used)
-    mine = tmp_path / "mine"
-    mine.write_text("0::/outer/inner\n")
-    assert footprint._of_the_group(str(tmp_path), str(mine)) == 700
-    (inner / "memory.max").write_text("200\n")
-    assert footprint._of_the_group(str(tmp_path), str(mine)) == 195
-    old = tmp_path / "memory" / "docker"
-    old.mkdir(parents=True)
-    (old / "memory.limit_in_bytes").write_text("500\n")
-    (old / "memory.usage_in_bytes").write_text("100\n")
-    mine.write_text("3:cpu:/\n4:memory:/docker\n")
-    assert footprint._of_the_group(str(tmp_path), str(mine)) == 400
-    mine.write_text("0::/\n")
-    assert footprint._of_the_group(str(tmp_path), str(mine)) is None
-
-
 # What NumPy asks for is counted, not the pages the system maps: those depend on its allocator and on the machine
 MEASURE = """
 import gc

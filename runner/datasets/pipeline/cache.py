@@ -1,30 +1,12 @@
-"""How much memory may be taken without anybody noticing, and the decoded images that are kept in it."""
+"""Decoded images that are kept in memory, as many bytes as may be used unnoticed."""
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
-UNKNOWN = 1 << 30       # where the system does not say: a gigabyte is free nearly everywhere
-SHARE = 4               # a quarter of what is free may be taken
+from runner.machine import available_memory, bytes_text
 
-
-def available() -> int:
-    """Bytes that can be had without swapping: what Linux calls MemAvailable, and no more than a container's limit."""
-    free = UNKNOWN
-    for line in _lines("/proc/meminfo"):
-        if line.startswith("MemAvailable:"):
-            free = int(line.split()[1]) * 1024
-    limit, used = _lines("/sys/fs/cgroup/memory.max"), _lines("/sys/fs/cgroup/memory.current")
-    if limit and used and limit[0].isdecimal() and used[0].isdecimal():
-        free = min(free, max(0, int(limit[0]) - int(used[0])))
-    return free
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text().splitlines()
-    except OSError:
-        return []
+FREE = 1 << 30      # bytes taken for free where the system does not say: a gigabyte is free nearly everywhere
+SHARE = 4           # a quarter of what is free may be used
 
 
 class Cache:
@@ -34,7 +16,10 @@ class Cache:
     """
 
     def __init__(self, limit: int | None):
-        self.limit = available() // SHARE if limit is None else limit
+        if limit is None:
+            free = available_memory()
+            limit = (FREE if free is None else free) // SHARE
+        self.limit = limit
         self.used = 0
         self._images: dict[int, np.ndarray] | None = {} if self.limit else None
         self._full = False
@@ -56,5 +41,5 @@ class Cache:
     def note(self) -> str:
         """What to say of it, once; mostly nothing."""
         full, self._full = self._full, False
-        return (f"the decoded images take more than {self.limit / 2**20:,.0f} MB: none is kept, and they are read anew "
+        return (f"the decoded images take more than {bytes_text(self.limit)}: none is kept, and they are read anew "
                 "in every epoch") if full else ""

@@ -224,35 +224,22 @@ def test_waiting_is_measured(split, monkeypatch):
 
 
 def test_the_cache_is_a_quarter_of_the_free_memory_and_is_told_when_it_is_too_small(split, monkeypatch):
-    monkeypatch.setattr(cache, "available", lambda: 1 << 30)
+    monkeypatch.setattr(cache, "available_memory", lambda: 1 << 30)
     said = []
     with batches(split, batch=11, endless=True, workers=0, warn=said.append, **SIZE) as loader:
         next(loader)
         assert loader.cached == sum(split.read(i, 3).nbytes + 200 for i in range(11)) and not said
-    monkeypatch.setattr(cache, "available", lambda: 4000)
+    monkeypatch.setattr(cache, "available_memory", lambda: 4000)
     with batches(split, batch=11, endless=True, workers=0, warn=said.append, **SIZE) as loader:
         next(loader), next(loader)
         assert loader.cached == 0
-    assert len(said) == 1 and "the decoded images take more than 0 MB" in said[0]
-    assert cache.UNKNOWN > 0
+    assert len(said) == 1 and "the decoded images take more than 1.0 KB" in said[0]
 
 
 def test_nothing_is_kept_that_nobody_comes_back_to(split):
     loader = batches(split, batch=4, **SIZE)
     list(loader)
     assert loader.cached == 0
-
-
-def test_free_memory_is_what_the_system_says(monkeypatch):
-    files = {"/proc/meminfo": ["MemTotal: 9 kB", "MemAvailable:   3000 kB"]}
-    monkeypatch.setattr(cache, "_lines", lambda path: files.get(path, []))
-    assert cache.available() == 3000 * 1024
-    files["/sys/fs/cgroup/memory.max"], files["/sys/fs/cgroup/memory.current"] = ["max"], ["1000"]
-    assert cache.available() == 3000 * 1024
-    files["/sys/fs/cgroup/memory.max"] = ["2000"]
-    assert cache.available() == 1000
-    files.clear()
-    assert cache.available() == cache.UNKNOWN
 
 
 # --- balance -------------------------------------------------------------------------------------------------
