@@ -150,8 +150,8 @@ class Graph:
             return self.node("Slice", [v, self.integers(begin), self.integers(end), self.integers(2)])
         xy = self.node("Sigmoid", [part(0, 2)])
         if o.scale_x_y != 1:
-            xy = self.node("Mul", [xy, self.constant(np.float32(o.scale_x_y))])
-            xy = self.node("Sub", [xy, self.constant(np.float32(0.5 * (o.scale_x_y - 1)))])
+            xy = self.node("Mul", [xy, self.constant(np.array(o.scale_x_y, np.float32))])
+            xy = self.node("Sub", [xy, self.constant(np.array(0.5 * (o.scale_x_y - 1), np.float32))])
         joined = self.node("Concat", [xy, part(2, 4), self.node("Sigmoid", [part(4, 5 + o.classes)])], axis=2)
         return self.node("Reshape", [joined, self.integers(self.rows, *layer.out_shape)])
 

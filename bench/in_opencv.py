@@ -44,7 +44,8 @@ def prepare(case: Case, task: str, count: int, threads: int, settings: tuple[str
 
 def _read(files: tuple[bytes, bytes]) -> Any:
     try:
-        return cv2.dnn.readNetFromDarknet(*(np.frombuffer(data, np.uint8) for data in files))
+        buffers = [np.frombuffer(data, np.uint8) for data in files]
+        return cv2.dnn.readNetFromDarknet(*buffers)     # type: ignore[attr-defined]
     except cv2.error as error:
         raise Unsupported(f"readNetFromDarknet: {_last_line(error)}") from None
 

@@ -10,6 +10,7 @@ import numpy as np
 from bench.networks import Case, build, images, truth, without_dropout
 from bench.peer import NotInstalled, Prepared, Unsupported
 from runner.layers import Avgpool, Connected, Convolutional, Dropout, Lstm, Maxpool, Route, Shortcut, Softmax, Upsample
+from runner.layers.shared.base import Head
 from runner.layers.yolo import Yolo
 from runner.network import Network
 
@@ -91,6 +92,7 @@ class Model(nn.Module):
         layer = self.net.layers[index]
         if isinstance(layer, Softmax):
             return torch.softmax(y.flatten(1), 1)
+        assert isinstance(layer, Yolo)
         o = layer.options
         v = y.reshape(len(y), len(o.mask), -1, *layer.grid)
         xy = torch.sigmoid(v[:, :, :2]) * o.scale_x_y - 0.5 * (o.scale_x_y - 1)
@@ -118,8 +120,9 @@ class _HeadLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, y: torch.Tensor, model: Model, index: int, target: np.ndarray) -> torch.Tensor:
-        saved = model.head(index, y).numpy()
-        loss, dx = model.net.layers[index].loss(saved, target)
+        head = model.net.layers[index]
+        assert isinstance(head, Head)
+        loss, dx = head.loss(model.head(index, y).numpy(), target)
         ctx.save_for_backward(torch.from_numpy(dx))
         return torch.tensor(loss, dtype=torch.float32)
 

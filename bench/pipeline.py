@@ -20,7 +20,8 @@ from runner.images import Augment, BoxAugment, augment, augmented, prepare, read
 
 CLASSIFIER = Augment(224, 224, min_crop=224, max_crop=256, angle=7, aspect=.75, hue=.1, saturation=.75, exposure=.75)
 DETECTOR = BoxAugment(jitter=.3, hue=.1, saturation=1.5, exposure=1.5)
-SIDE = 416      # of the detector
+SIDE = 416      # of the detector's input, pixels
+Stage = Callable[[int], object]     # processes image i
 BOX = np.array([[.5, .5, .3, .3, 0]], np.float32)
 
 
@@ -42,23 +43,30 @@ def main() -> None:
     least_size = {"classifier": CLASSIFIER.least(), "detector": DETECTOR.least(SIDE, SIDE)}
     reduced = {name: [read_pixels(file, 3, least) for file in files] for name, least in least_size.items()}
 
-    def show(name: str, stage: Callable[[int], object]) -> None:
+    def show(name: str, stage: Stage) -> None:
         print(f"  {name:48} {len(files) / _seconds(stage, len(files), args.rounds):8.1f}", flush=True)
-    show("decode", lambda i: read_pixels(files[i]))
+    show("decode", _decoding(files, None))
     for name, least in least_size.items():
-        show(f"decode at reduced size, {name}", lambda i, least=least: read_pixels(files[i], 3, least))
+        show(f"decode at reduced size, {name}", _decoding(files, least))
     for backend in ("numpy", "fast"):
         ops.use(backend)
-        rng = np.random.default_rng(0)
-        stages: dict[str, Callable[[int], object]] = {
-            "classifier, augment reduced":
-                lambda i, rng=rng: augment(to_float(reduced["classifier"][i]), CLASSIFIER, rng),
-            "detector, augment reduced": lambda i, rng=rng: augmented(
-                (reduced["detector"][i], BOX), lambda: (pixels[0], BOX), DETECTOR, SIDE, SIDE, 200, rng),
-            "classifier, prepare full size as in predict": lambda i: prepare(to_float(pixels[i]), 224, 224),
-            "detector, prepare full size as in detect": lambda i: prepare(to_float(pixels[i]), SIDE, SIDE, "stretch")}
-        for name, stage in stages.items():
+        for name, stage in _stages(pixels, reduced).items():
             show(f"{backend}: {name}", stage)
+
+
+def _decoding(files: list[bytes], least: tuple[int, int] | None) -> Stage:
+    return lambda i: read_pixels(files[i], 3, least)
+
+
+def _stages(pixels: list[np.ndarray], reduced: dict[str, list[np.ndarray]]) -> dict[str, Stage]:
+    """The stages after decoding; `reduced` has the images decoded at reduced size, for classifier and detector."""
+    rng = np.random.default_rng(0)
+    return {
+        "classifier, augment reduced": lambda i: augment(to_float(reduced["classifier"][i]), CLASSIFIER, rng),
+        "detector, augment reduced": lambda i: augmented(
+            (reduced["detector"][i], BOX), lambda: (pixels[0], BOX), DETECTOR, SIDE, SIDE, 200, rng),
+        "classifier, prepare full size as in predict": lambda i: prepare(to_float(pixels[i]), 224, 224),
+        "detector, prepare full size as in detect": lambda i: prepare(to_float(pixels[i]), SIDE, SIDE, "stretch")}
 
 
 def _enlarged(path: Path, times: float) -> bytes:
@@ -70,7 +78,7 @@ def _enlarged(path: Path, times: float) -> bytes:
     return file.getvalue()
 
 
-def _seconds(stage: Callable[[int], object], count: int, rounds: int) -> float:
+def _seconds(stage: Stage, count: int, rounds: int) -> float:
     """Process time for all images; the first round compiles and is not counted."""
     best = np.inf
     for number in range(rounds + 1):

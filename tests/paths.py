@@ -1,6 +1,6 @@
-"""Where the tests find things."""
+"""Paths that tests use."""
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]                # of the repository
-GOLDEN = Path(__file__).parent / "golden"       # what the real darknet computed
-SHARED = ROOT.parent / "shared"                 # larger data beside the repository; tests that need it skip without
+ROOT = Path(__file__).parents[1]                # the repository
+GOLDEN = Path(__file__).parent / "golden"       # numbers recorded from the real darknet
+SHARED = ROOT.parent / "shared"                 # larger data, outside the repository; tests that need it are skipped without

@@ -1,4 +1,4 @@
-"""What COCO's own code makes of boxes; skips where pycocotools is not installed."""
+"""mAP as computed by pycocotools, COCO's reference code; skips if it is not installed."""
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,17 +14,17 @@ def stats(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], classes: int
     """mAP@[.5:.95] and mAP@.5; the arguments as those of runner.detection.coco_precision, in pixels."""
     coco_eval = pytest.importorskip("pycocotools.cocoeval")
     coco = pytest.importorskip("pycocotools.coco")
-    truths, things = coco.COCO(), []
+    truths, annotations = coco.COCO(), list[dict[str, object]]()
     for crowd, part in ((0, truth), (1, crowds)):
-        things += [{"image_id": i, "category_id": int(row[4]), "iscrowd": crowd, "bbox": corner(*row[:4]),
+        annotations += [{"image_id": i, "category_id": int(row[4]), "iscrowd": crowd, "bbox": corner(*row[:4]),
                     "area": float(row[2] * row[3])} for i, rows in enumerate(part) for row in rows]
     truths.dataset = {"images": [{"id": i} for i in range(len(truth))],
                       "categories": [{"id": c} for c in range(classes)],
-                      "annotations": [{"id": number, **thing} for number, thing in enumerate(things, 1)]}
+                      "annotations": [{"id": number, **annotation} for number, annotation in enumerate(annotations, 1)]}
     truths.createIndex()
-    answers = truths.loadRes([{"image_id": i, "category_id": int(row[0]), "score": float(row[1]),
+    detections = truths.loadRes([{"image_id": i, "category_id": int(row[0]), "score": float(row[1]),
                                "bbox": corner(*row[2:])} for i, rows in enumerate(found) for row in rows])
-    run = coco_eval.COCOeval(truths, answers, "bbox")
+    run = coco_eval.COCOeval(truths, detections, "bbox")
     run.evaluate()
     run.accumulate()
     run.summarize()

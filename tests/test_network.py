@@ -1,4 +1,4 @@
-"""The graph: forks, heads, frozen layers, shapes, and what is let go."""
+"""The network graph: branches, heads, frozen layers, shapes, and when outputs are freed."""
 import weakref
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from runner.errors import CfgError, ShapeError, UsageError
 from runner.network import Network
 
 NET = "[net]\nwidth=6\nheight=5\nchannels=2\n"
-FORK = NET + """[convolutional]
+BRANCHES = NET + """[convolutional]
 filters=3
 size=3
 pad=1
@@ -33,13 +33,13 @@ def make(tmp_path: Path, text: str, **more) -> Network:
     return runner.load(tmp_path / "a.cfg", **more)
 
 
-def test_the_gradients_of_an_output_read_three_times_are_summed(tmp_path: Path) -> None:
-    net, rng = make(tmp_path, FORK, dtype="float64"), np.random.default_rng(0)
+def test_the_gradients_of_an_output_with_three_consumers_are_summed(tmp_path: Path) -> None:
+    net, rng = make(tmp_path, BRANCHES, dtype="float64"), np.random.default_rng(0)
     x = rng.normal(size=(3, 2, 5, 6))
     y, tape = net.forward(x, train=True)
     dy = rng.normal(size=y.shape)
     _, dx = net.backward(tape, dy=dy, input_gradient=True)
-    assert tape == []
+    assert tape == [] and dx is not None
     d, eps = rng.normal(size=x.shape), 1e-6
     up, down = (float((net.predict(x + s * d) * dy).sum()) for s in (eps, -eps))
     np.testing.assert_allclose((dx * d).sum(), (up - down) / (2 * eps), rtol=1e-7)
@@ -60,29 +60,29 @@ def test_the_loss_is_the_mean_of_the_heads(tmp_path: Path) -> None:
     loss, _ = net.backward(tape, truth)
     cross, squares = -np.log((p * truth).sum(1)).sum(), ((p - truth) ** 2).sum()
     np.testing.assert_allclose([net.losses[1], net.losses[2], loss], [cross, squares, (cross + squares) / 2], rtol=1e-5)
-    # the gradient of the cross-entropy, and once more scale times: what cfgs that end so were trained with
+    # the gradient of the cross-entropy, plus scale times the same again: cfgs with this ending were trained this way
     np.testing.assert_allclose(net.layers[0].grads["biases"], 1.5 * (p - truth).sum(0), rtol=1e-5)
 
 
-def test_predict_gives_the_last_layer_that_is_no_cost(tmp_path: Path) -> None:
+def test_predict_returns_the_last_layer_that_is_not_a_cost(tmp_path: Path) -> None:
     net = make(tmp_path, "[net]\ninputs=4\n[connected]\noutput=3\n[softmax]\n[cost]\n")
     np.testing.assert_allclose(net.predict(np.ones((2, 4))).sum(1), 1, rtol=1e-6)
     assert len(net.outputs(np.ones((2, 4)))) == 3
 
 
-def test_outputs_are_let_go_after_their_last_reader(tmp_path: Path) -> None:
-    net, alive = make(tmp_path, FORK), []
+def test_outputs_are_freed_after_their_last_consumer(tmp_path: Path) -> None:
+    net, alive = make(tmp_path, BRANCHES), []
     for layer in net.layers:
         def forward(*xs, train=False, inner=layer.forward):
             y, _ = inner(*xs, train=train)
-            held = np.array(y)      # an array of our own: a view could be held by its base
+            held = np.array(y)      # a copy: a view could be kept alive by its base
             alive.append(weakref.ref(held))
             counts.append(sum(ref() is not None for ref in alive))
             return held, None
-        layer.forward = forward
+        monkeypatch.setattr(layer, "forward", forward)
     counts: list[int] = []
     net.predict(np.ones((1, 2, 5, 6)))
-    assert counts == [1, 2, 3, 3, 2], "at most the outputs that somebody still reads, and the new one"
+    assert counts == [1, 2, 3, 3, 2], "at most the outputs with a remaining consumer, and the new one"
 
 
 CLASSIFIER = """[net]
@@ -120,17 +120,17 @@ activation=linear
 
 
 @pytest.mark.parametrize("batch", [1, 2, 7, 33])
-@pytest.mark.parametrize("text, shape", [(FORK, (2, 5, 6)), (CLASSIFIER, (3, 20, 24))])
-def test_an_image_gets_the_same_bits_at_any_batch_size(tmp_path: Path, text: str, shape: tuple, batch: int) -> None:
+@pytest.mark.parametrize("text, shape", [(BRANCHES, (2, 5, 6)), (CLASSIFIER, (3, 20, 24))])
+def test_outputs_do_not_depend_on_the_batch_size(tmp_path: Path, text: str, shape: tuple, batch: int) -> None:
     net = make(tmp_path, text)
     x = np.random.default_rng(0).normal(size=(batch, *shape)).astype("f4")
-    alone = np.concatenate([net.predict(x[i:i + 1]) for i in range(batch)])
-    assert np.array_equal(net.predict(x), alone)
+    single = np.concatenate([net.predict(x[i:i + 1]) for i in range(batch)])
+    assert np.array_equal(net.predict(x), single)
 
 
-def test_an_input_of_another_shape_is_named(tmp_path: Path) -> None:
+def test_an_input_of_the_wrong_shape_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ShapeError) as caught:
-        make(tmp_path, FORK).predict(np.ones((1, 3, 5, 6)))
+        make(tmp_path, BRANCHES).predict(np.ones((1, 3, 5, 6)))
     assert str(caught.value) == "the network takes (images, 2, 5, 6). Got an array of shape (1, 3, 5, 6)"
 
 
@@ -152,7 +152,7 @@ activation=leaky
 @pytest.mark.parametrize("option, moved", [("", [True, True, True]), ("stopbackward=1", [False, False, True]),
                                            ("onlyforward=1", [False, False, True]),
                                            ("learning_rate=0", [True, False, True])])
-def test_who_learns(tmp_path: Path, option: str, moved: list[bool]) -> None:
+def test_frozen_layers_keep_their_weights(tmp_path: Path, option: str, moved: list[bool]) -> None:
     net = make(tmp_path, FROZEN.format(option=option))
     before = [layer.params["weights"].copy() for layer in net.layers[:3]]
     rolled = net.layers[0].buffers["rolling_mean"].copy()
@@ -201,8 +201,8 @@ def test_a_huge_network_is_checked_without_its_weights(tmp_path: Path) -> None:
     assert net is not None and not report.errors and net.param_count > 10**11
 
 
-def test_an_unknown_fork_is_answered(tmp_path: Path) -> None:
+def test_an_unknown_fork_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        make(tmp_path, FORK, compat="alexey")
+        make(tmp_path, BRANCHES, compat="alexey")
     assert str(caught.value) == ("compat must be one of exact, alexeyab, pjreddie. Got 'alexey' "
                                  "(did you mean 'alexeyab'?)")

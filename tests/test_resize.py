@@ -1,4 +1,4 @@
-"""A network that takes another size keeps its weights, and is what it would be if its cfg had said so."""
+"""A resized network keeps its weights, and equals a network built at that size."""
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ def network(folder: Path, width: int, height: int, body: str = BODY) -> runner.N
 
 
 @pytest.mark.parametrize("body", [BODY, RECURRENT + BODY], ids=["convolutional", "recurrent"])
-def test_it_computes_as_if_built_so(body, tmp_path):
+def test_a_resized_network_equals_one_built_at_that_size(body: str, tmp_path: Path) -> None:
     net, rng = network(tmp_path, 32, 24, body), np.random.default_rng(0)
     other = network(tmp_path, 48, 32, body)
     x, truth = rng.random((2, 3, 32, 48), np.float32), np.array([[[.4, .5, .3, .2, 1]]] * 2, np.float32)
@@ -48,7 +48,7 @@ def test_it_computes_as_if_built_so(body, tmp_path):
     np.testing.assert_array_equal(before, again.predict(x[:, :, :24, :32]))
 
 
-def test_an_optimizer_goes_on_with_the_same_arrays(tmp_path):
+def test_the_parameter_arrays_stay_the_same_objects(tmp_path: Path) -> None:
     net = network(tmp_path, 32, 32)
     arrays = [array for layer in net.layers for array in layer.params.values()]
     net.resize(64, 64)
@@ -56,30 +56,31 @@ def test_an_optimizer_goes_on_with_the_same_arrays(tmp_path):
     assert all(a is b for a, b in zip(arrays, now, strict=True))
 
 
-@pytest.mark.parametrize("body, size, sentence", [
+@pytest.mark.parametrize("body, size, message", [
     ("[connected]\noutput=3\n[softmax]\n", (16, 16), r"layer 0 \[connected\]: the weights of \[connected\] depend on"),
     ("[crop]\ncrop_height=20\ncrop_width=20\n", (16, 32), r"layer 0 \[crop\]: a window of 20 x 20 does not fit"),
     (BODY, (36, 36), r"layer 8 \[convolutional\]: the weights of"),
 ])
-def test_what_cannot_be_is_said_and_changes_nothing(body, size, sentence, tmp_path):
+def test_an_impossible_size_is_an_error_and_changes_nothing(body: str, size: tuple[int, int], message: str,
+                                                            tmp_path: Path) -> None:
     net = network(tmp_path, 32, 32, body)
     shapes = [layer.out_shape for layer in net.layers]
     x = np.random.default_rng(0).random((1, 3, 32, 32), np.float32)
     before = net.predict(x)
-    with pytest.raises(ShapeError, match=sentence):
+    with pytest.raises(ShapeError, match=message):
         net.resize(*size)
     assert [layer.out_shape for layer in net.layers] == shapes and net.in_shape == (3, 32, 32)
     np.testing.assert_array_equal(net.predict(x), before)
 
 
-def test_shared_weights_stay_shared(tmp_path):
+def test_shared_weights_stay_shared(tmp_path: Path) -> None:
     net = network(tmp_path, 16, 16, CONV.format(3, 1) + CONV.format(3, 1) + CONV.format(3, 1).rstrip()
                   + "\nshare_index=-1\n")
     net.resize(24, 16)
     assert net.layers[2].params["weights"] is net.layers[1].params["weights"] and net.layers[2].stored == ()
 
 
-def test_no_image_no_size(tmp_path):
+def test_a_network_without_image_input_cannot_be_resized(tmp_path: Path) -> None:
     (tmp_path / "a.cfg").write_text("[net]\ninputs=5\n[connected]\noutput=2\n")
     with pytest.raises(ShapeError, match="takes 5 values, not images"):
         runner.load(tmp_path / "a.cfg").resize(8, 8)

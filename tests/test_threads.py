@@ -1,4 +1,4 @@
-"""Whole networks give the same bits for any number of threads, in training and at inference."""
+"""Whole networks are bit-identical for any number of threads, in training and inference."""
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,7 +12,7 @@ from tests.paths import ROOT
 
 pytestmark = pytest.mark.usefixtures("kernels", "restore_threads")
 
-NETWORKS = {        # as small as they can be with every way of computing still in use
+NETWORKS = {        # as small as possible, with all algorithms still in use
     "net": ("net.batch=8",),
     "cifar": ("net.batch=4", "net.width=20", "net.height=20"),
     "yolo-fastest": ("net.batch=4", "net.width=96", "net.height=96"),
@@ -29,7 +29,7 @@ def restore_threads() -> Iterator[None]:
 
 
 def network(name: str) -> runner.Model:
-    """With statistics and biases that differ from what they start as."""
+    """A network with random scales, biases and rolling statistics."""
     net = runner.load(ROOT / "cfg" / f"{name}.cfg", seed=3, report=Report(), settings=(
         *NETWORKS[name], "net.subdivisions=1", "net.policy=constant", "net.burn_in=0", "net.learning_rate=0.01"))
     rng = np.random.default_rng(1)
@@ -61,7 +61,7 @@ def test_training(name: str) -> None:
         results.append(arrays)
     for other in results[1:]:
         wrong = [key for key, array in results[0].items() if not np.array_equal(array, other[key])]
-        assert not wrong, f"the threads show in {wrong}"
+        assert not wrong, f"{wrong} depend on the number of threads"
 
 
 @names
@@ -72,7 +72,7 @@ def test_inference(name: str) -> None:
     for threads in (1, 2, 4):
         parallel.set_threads(threads)
         arrays = {}
-        for count in (1, 3):        # a sequence has as many rows as time steps
+        for count in (1, 3):        # a sequence has a row per time step
             rows = x[:count * net.env.time_steps]
             net.reset_state()
             arrays[f"forward of {count}"] = net.forward(rows)[0]
@@ -83,4 +83,4 @@ def test_inference(name: str) -> None:
         results.append(arrays)
     for other in results[1:]:
         wrong = [key for key, array in results[0].items() if not np.array_equal(array, other[key])]
-        assert not wrong, f"the threads show in {wrong}"
+        assert not wrong, f"{wrong} depend on the number of threads"

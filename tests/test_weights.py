@@ -1,4 +1,4 @@
-"""The .weights codec: both headers, exact sizes, exact sentences, and nothing of the user's lost."""
+"""The .weights codec: both headers, exact sizes, exact messages, and no data loss."""
 import struct
 from pathlib import Path
 
@@ -71,16 +71,16 @@ def test_an_old_header_has_16_bytes(tmp_path: Path) -> None:
     assert header.size == 16 and header.seen == 9 and net.layers[0].params["biases"].tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize("wide", [True, False])
-def test_transposed_files(tmp_path: Path, wide: bool) -> None:
-    """Connected weights stand as (inputs, outputs); the size tells whether seen has 32 bits or 64."""
+@pytest.mark.parametrize("is_64_bit", [True, False])
+def test_transposed_files(tmp_path: Path, is_64_bit: bool) -> None:
+    """Connected weights are stored as (inputs, outputs); the file size decides whether `seen` has 32 or 64 bits."""
     net = make(tmp_path)
-    header = struct.pack("<3iQ" if wide else "<3iI", 0, 2000, 0, 3)
+    header = struct.pack("<3iQ" if is_64_bit else "<3iI", 0, 2000, 0, 3)
     assert weights.load(net, write(tmp_path, values(TOTAL, header))).transposed
     assert net.layers[2].params["weights"][:, 0].tolist() == list(range(23, 28))
 
 
-def test_flipped_weights_are_turned_both_ways(tmp_path: Path) -> None:
+def test_flipped_weights_are_transposed_both_ways(tmp_path: Path) -> None:
     net = make(tmp_path, first="flipped=1")
     path = write(tmp_path, values(TOTAL))
     weights.load(net, path)
@@ -105,7 +105,7 @@ def test_dontsave_leaves_a_layer_out(tmp_path: Path) -> None:
     assert (tmp_path / "b.weights").stat().st_size == 20 + 4 * 18
 
 
-@pytest.mark.parametrize("data, says", [
+@pytest.mark.parametrize("data, message", [
     (values(TOTAL - 7), "the file ends in layer 2 [connected], at its weights: 60 values wanted, 53 left. The cfg "
                         "needs 83 values in all, the file has 76. Is it the file of another cfg, or one saved without "
                         "batch_normalize?"),
@@ -119,13 +119,13 @@ def test_dontsave_leaves_a_layer_out(tmp_path: Path) -> None:
     (b"short", "5 bytes are too few for a .weights file: its header has 16 or 20"),
     (b"<!DOCTYPE html><html>", "this is no .weights file: its version would be 1329865020.1348031555.1952981061"),
 ])
-def test_files_that_do_not_fit(tmp_path: Path, data: bytes, says: str) -> None:
+def test_files_that_do_not_fit(tmp_path: Path, data: bytes, message: str) -> None:
     net = make(tmp_path)
     before = {name: a.copy() for name, a in net.layers[0].params.items()}
     with pytest.raises(WeightsError) as caught:
         weights.load(net, write(tmp_path, data))
-    assert str(caught.value) == f"{tmp_path}/a.weights: {says}"
-    assert all(np.array_equal(a, before[name]) for name, a in net.layers[0].params.items()), "half of it was read"
+    assert str(caught.value) == f"{tmp_path}/a.weights: {message}"
+    assert all(np.array_equal(a, before[name]) for name, a in net.layers[0].params.items()), "the file was partly read"
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

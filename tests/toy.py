@@ -1,4 +1,4 @@
-"""A data set small enough to learn in a moment: grey 6 x 6 pictures that are dark or bright, and a cfg for it."""
+"""A dataset small enough to learn in seconds: grey 6 x 6 images that are dark or bright, and a cfg."""
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +31,14 @@ activation=linear
 
 
 def make(folder: Path) -> None:
-    """cfg/toy.cfg and data/toy/{train,test}/{bright,dark}/*.png below `folder`."""
+    """Write cfg/toy.cfg and data/toy/{train,test}/{bright,dark}/*.png in `folder`."""
     (folder / "cfg").mkdir()
     (folder / "cfg" / "toy.cfg").write_text(CFG)
     rng = np.random.default_rng(5)
     for part, count in (("train", 6), ("test", 5)):
         for name, base in (("bright", 180), ("dark", 20)):
-            place = folder / "data" / "toy" / part / name
-            place.mkdir(parents=True)
+            class_folder = folder / "data" / "toy" / part / name
+            class_folder.mkdir(parents=True)
             for i in range(count):
                 pixels = (base + rng.integers(0, 50, (6 + i % 2, 7))).astype(np.uint8)
-                Image.fromarray(pixels).save(place / f"{i}.png")
+                Image.fromarray(pixels).save(class_folder / f"{i}.png")

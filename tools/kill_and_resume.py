@@ -26,7 +26,8 @@ def start_training(arguments: Sequence[str]) -> subprocess.Popen:
 def train_with_kills(arguments: Sequence[str], kills: int, longest: float, rng: random.Random) -> list[int]:
     """Train until the run is complete, killing it `kills` times -> the update of the checkpoint at each kill."""
     from runner.training import checkpoint
-    latest, killed_at = Path("weights") / NAMES[1] / "state.npz", []
+    latest = Path("weights") / NAMES[1] / "state.npz"
+    killed_at: list[int] = []
     while True:
         process = start_training([*arguments, "--name", NAMES[1], *(["--resume"] if killed_at else [])])
         while not latest.exists() and process.poll() is None:       # wait for the first checkpoint

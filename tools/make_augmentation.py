@@ -4,6 +4,7 @@
 """
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +17,8 @@ from runner.images.contact_sheet import contact_sheet, picture_of
 ROOT = Path(__file__).parents[1]
 NAMES, SIZE, COLUMNS = ["tree", "boat", "sun", "lake"], 112, 7
 CORNERS = [(20, 40), (130, 110), (200, 60), (60, 128)]         # left and top of four crops of 128 pixels of the photo
-NO_AUGMENTATION = {"min_crop": 112, "max_crop": 112, "flip": False}
-ROWS = [
+NO_AUGMENTATION: dict[str, Any] = {"min_crop": 112, "max_crop": 112, "flip": False}
+ROWS: list[tuple[str, dict[str, Any]]] = [
     ("min_crop=112, max_crop=224: scaled and cropped", {"min_crop": 112, "max_crop": 224}),
     ("angle=30: rotated", {"angle": 30}),
     ("aspect=1.5: stretched", {"aspect": 1.5}),

@@ -5,8 +5,10 @@
 import itertools
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -19,8 +21,8 @@ SIDE, COLUMNS, RIGHT = 136, 6, 288           # RIGHT: the photo is cropped there
 NAMES = ["tree", "boat", "sun"]
 CORNERS = [(13, 48, 128, 238), (160, 128, 224, 202), (248, 95, 275, 119)]      # left, top, right, bottom in the photo
 Example = tuple[np.ndarray, np.ndarray]       # pixels and boxes
-NO_AUGMENTATION = {"jitter": 0., "flip": False}
-ROWS = [
+NO_AUGMENTATION: dict[str, Any] = {"jitter": 0., "flip": False}
+ROWS: list[tuple[str, dict[str, Any]]] = [
     ("jitter=.3: each edge moves in or out", {"jitter": .3}),
     ("resize=1.5: zoomed in or out", {"resize": 1.5}),
     ("flip=1: half of them mirrored", {"flip": True}),
@@ -58,7 +60,7 @@ def main() -> None:
     for title, changes in ROWS:
         settings = BoxAugment(**{**NO_AUGMENTATION, **changes})
         pixels = photo if settings.letterbox else photo[:, :, :RIGHT]
-        thumbnails: list[tuple[np.ndarray, str]] = []
+        thumbnails: list[tuple[Image.Image, str]] = []
         for seed in itertools.count():
             image, boxes, mixed = augment((pixels, boxes_in(pixels)), settings, seed)
             if mixed or not (settings.mosaic or settings.mixup):

@@ -121,10 +121,10 @@ def tree(image: Image.Image, rng: np.random.Generator) -> None:
         + rng.normal(0, 0.28, len(leaves))
     )
     for k in np.argsort(light):  # the darkest first, so that lit ones are on top
-        x, y, bright = *leaves[k], np.clip(0.42 + 0.38 * light[k], 0, 1)
-        colour = tuple(int(a + (b - a) * bright) for a, b in zip((24, 46, 26), (206, 176, 70), strict=True))
+        (x, y), bright = leaves[k], float(np.clip(0.42 + 0.38 * light[k], 0, 1))
+        shaded = tuple(int(a + (b - a) * bright) for a, b in zip((24, 46, 26), (206, 176, 70), strict=True))
         r = rng.uniform(3, 6.5)
-        draw.ellipse([x - r, y - r * 0.8, x + r, y + r * 0.8], fill=colour)
+        draw.ellipse([x - r, y - r * 0.8, x + r, y + r * 0.8], fill=shaded)
 
 
 def boat(image: Image.Image) -> None:

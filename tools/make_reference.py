@@ -16,6 +16,7 @@ import inspect
 import re
 import sys
 import textwrap
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -81,11 +82,11 @@ def table(options: type[Options], inherited: bool = False) -> str:
     return "\n\n".join(parts)
 
 
-def markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    def line(cells: tuple[str, ...]) -> str:
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-    plain = [tuple(cell if cell.startswith(("`", "**")) else cell.replace("*", "\\*") for cell in row) for row in rows]
-    return "\n".join([line(head), "|" + " --- |" * len(head), *map(line, plain)])
+    escaped = [tuple(cell if cell.startswith(("`", "**")) else cell.replace("*", "\\*") for cell in row) for row in rows]
+    return "\n".join([line(head), "|" + " --- |" * len(head), *map(line, escaped)])
 
 
 def prose(text: str) -> str:

@@ -100,7 +100,7 @@ def place(rng: np.random.Generator, ink: np.ndarray, taken: list[Box]) -> Box | 
 
 def scene(rng: np.random.Generator, digits: "cycle[tuple[int, Image.Image]]") -> tuple[np.ndarray, list[str]]:
     """An image (SIDE, SIDE) uint8 and the lines of its label file."""
-    image, taken, lines = clutter(rng, background(rng)), [], []
+    image, taken, lines = clutter(rng, background(rng)), list[Box](), list[str]()
     for _ in range(0 if rng.random() < EMPTY else integer(rng, 1, MOST)):
         label, digit = next(digits)
         ink = stamp(rng, digit)

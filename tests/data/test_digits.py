@@ -1,4 +1,4 @@
-"""The pictures in data/digits are complete, and tools/make_digits.py makes the same ones."""
+"""data/digits is complete, and tools/make_digits.py generates the same images."""
 import runpy
 
 import numpy as np
@@ -12,12 +12,12 @@ COUNTS = {"train": [143, 146, 142, 147, 145, 146, 145, 144, 140, 144],
 
 
 @pytest.mark.parametrize("part", COUNTS)
-def test_every_class_has_its_pictures(part):
+def test_every_class_is_complete(part: str) -> None:
     folders = [ROOT / "data" / "digits" / part / str(digit) for digit in range(10)]
     assert [len(list(folder.glob("*.png"))) for folder in folders] == COUNTS[part]
 
 
-def test_the_tool_makes_the_same_pictures():
+def test_the_tool_generates_the_same_images() -> None:
     pytest.importorskip("sklearn", reason="needs scikit-learn: pip install scikit-learn")
     made = list(runpy.run_path(str(ROOT / "tools" / "make_digits.py"))["digits"]())
     assert len({name for name, _ in made}) == sum(map(sum, COUNTS.values())) == 1797

@@ -1,4 +1,4 @@
-"""The documentation says what the code says: generated parts are fresh, examples run, links lead somewhere."""
+"""The documentation agrees with the code: generated parts are up to date, examples run, links and paths exist."""
 import os
 import re
 import subprocess
@@ -15,12 +15,12 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = [path for path in PAGES if path.parent == ROOT / "docs/layers"]
 
 
-def test_generated_parts_are_fresh() -> None:
+def test_generated_parts_are_up_to_date() -> None:
     old = [str(path.relative_to(ROOT)) for path in make_reference.stale()]
-    assert not old, f"{old}: `python tools/make_reference.py` writes them anew"
+    assert not old, f"{old}: run python tools/make_reference.py"
 
 
-def test_a_stale_page_is_seen(tmp_path: Path) -> None:
+def test_a_stale_page_is_detected(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     page = tmp_path / "docs" / "page.md"
     page.write_text("before\n<!-- generated: options dropout -->\nold\n<!-- end -->\nafter\n")
@@ -35,29 +35,29 @@ def test_a_stale_page_is_seen(tmp_path: Path) -> None:
 
 def test_the_reference_has_every_option_of_every_section() -> None:
     page = make_reference.page()
-    for kind in set(LAYERS.values()):
-        part = page.partition(f"\n## {kind.names[0]}\n")[2].partition("\n## ")[0]
+    for cls in set(LAYERS.values()):
+        part = page.partition(f"\n## {cls.names[0]}\n")[2].partition("\n## ")[0]
         shared = make_reference.LayerOptions.declared()
-        missing = [key for key in kind.Options.declared() if key not in shared and f"| `{key}` |" not in part]
-        assert part and not missing, f"[{kind.names[0]}] lacks {missing}"
+        missing = [key for key in cls.Options.declared() if key not in shared and f"| `{key}` |" not in part]
+        assert part and not missing, f"[{cls.names[0]}] lacks {missing}"
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_the_example_of_a_page_runs(path: Path) -> None:
-    """Each python block of a page about a layer, as a reader would paste it: in a process of its own."""
+    """Each Python block of a page about a layer, pasted into a new process."""
     blocks = re.findall(r"(?ms)^```python\n(.*?)^```$", path.read_text(encoding="utf-8"))
-    assert blocks, "a page about a layer shows it at work"
+    assert blocks, "a page about a layer needs an example"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     for block in blocks:
         done = subprocess.run([sys.executable, "-W", "error", "-c", block], cwd=ROOT, env=environment, text=True,
                               capture_output=True, timeout=120)
         assert done.returncode == 0, done.stderr
-        said = re.findall(r"(?m)^print\(.*?\) +# (.*)$", block)
-        assert said == done.stdout.splitlines(), "the comments tell what is printed"
+        expected = re.findall(r"(?m)^print\(.*?\) +# (.*)$", block)
+        assert expected == done.stdout.splitlines(), "the comments show what is printed"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_lead_somewhere(path: Path) -> None:
+def test_links_exist(path: Path) -> None:
     text = re.sub(r"(?ms)^```.*?^```$", "", path.read_text(encoding="utf-8"))
     links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
     broken = [link for link in links if link[0] != "#" and not (path.parent / link.partition("#")[0]).exists()]
