@@ -3,4 +3,4 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]                # the repository
 GOLDEN = Path(__file__).parent / "golden"       # numbers recorded from the real darknet
-SHARED = ROOT.parent / "shared"                 # larger data, outside the repository; tests that need it are skipped without
+SHARED = ROOT.parent / "shared"                 # larger data; tests that need it are skipped without

@@ -1,6 +1,6 @@
-"""The house's plan, held by reading the imports: each file stands on a floor, and arrows point down only.
+"""The architecture, checked by reading the imports: every module belongs to a floor and imports only from lower floors.
 
-The tables are the architecture (docs/architecture.md tells why).  Change them on purpose, and the page with them.
+The tables below are the architecture; docs/architecture.md gives the reasons.  Change both together.
 """
 import ast
 import subprocess
@@ -26,16 +26,16 @@ FLOORS = [
     {"runner.training"},
     {"runner.cli"},
 ]
-# neighbours on one floor do not know each other, except these
+# modules on the same floor do not import each other, with these exceptions
 SIDEWAYS = {
     ("runner.network", "runner.net_options"): "the [net] section is the network's own",
 }
-REQUIRED = {"numpy", "PIL", "yaml", "tqdm"}     # what requirements.txt brings for running; the rest are extras
+REQUIRED = {"numpy", "PIL", "yaml", "tqdm"}     # from requirements.txt; everything else is an extra
 LIMITS = {"runner/layers": 200, "runner": 450, "tests": 450, "tools": 450, "bench": 450}
 # file -> why it may be longer
 LONG = {
-    "runner/layers/shared/base.py": "the contract of all layers, which a reader wants in one place; it is no layer",
-    "runner/layers/region.py": "two forks' losses and the tree of classes, one beside the other",
+    "runner/layers/shared/base.py": "the contract of all layers in one place; not a layer itself",
+    "runner/layers/region.py": "the losses of two forks and the class tree",
     "runner/layers/yolo.py": "decoding, matching and the loss of the head are checked against each other line by line",
 }
 
@@ -45,7 +45,7 @@ def module_of(path: Path) -> str:
 
 
 def home(module: str) -> tuple[int, str] | None:
-    """The floor a module stands on, and the name it goes by in the table; None outside the package."""
+    """(floor, entry of FLOORS) of a module; None outside the package."""
     for height, names in enumerate(FLOORS):
         for name in names:
             if module == name or module.startswith(name + "."):
@@ -54,7 +54,7 @@ def home(module: str) -> tuple[int, str] | None:
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
-    """Dotted names of everything imported anywhere in a file, what is taken from a module included."""
+    """Dotted names of everything a file imports, at any level, including names imported from modules."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             assert not node.level, "relative imports hide where a name lives"
@@ -63,22 +63,22 @@ def imported(tree: ast.AST) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
 
 
-def wrong_arrows(me: str, tree: ast.AST) -> list[str]:
+def upward_imports(me: str, tree: ast.AST) -> list[str]:
     here = home(me)
     if here is None:
-        return [] if me == "runner" else [f"{me} stands on no floor: add it to FLOORS"]
+        return [] if me == "runner" else [f"{me} is not on any floor: add it to FLOORS"]
     wrong = []
     for other in imported(tree):
         there = home(other)
         if there is None or there[1] in (here[1], "runner.errors") or (here[1], there[1]) in SIDEWAYS:
             continue
         if there[0] >= here[0]:
-            wrong.append(f"{me} (floor {here[0]}) imports {other} (floor {there[0]}): only what is below may be used")
+            wrong.append(f"{me} (floor {here[0]}) imports {other} (floor {there[0]}): import from lower floors only")
     return wrong
 
 
-def bound_kernels(me: str, tree: ast.AST) -> list[str]:
-    """Kernels taken out of `runner.ops` by name: `ops.use("fast")` could not replace them any more."""
+def bound_functions(me: str, tree: ast.AST) -> list[str]:
+    """Functions imported from `runner.ops` by name, which `ops.use("fast")` could not replace."""
     if home(me) == (0, "runner.ops"):
         return []
     return [f"{me}:{node.lineno} binds {alias.name}: write `from runner import ops` and `ops.{alias.name}(...)`"
@@ -89,31 +89,31 @@ def bound_kernels(me: str, tree: ast.AST) -> list[str]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_arrows_point_down(path: Path) -> None:
+def test_imports_point_down(path: Path) -> None:
     me, tree = module_of(path), ast.parse(path.read_text())
-    assert not wrong_arrows(me, tree)
-    assert not bound_kernels(me, tree)
+    assert not upward_imports(me, tree)
+    assert not bound_functions(me, tree)
 
 
-def test_the_checks_above_see_a_fault() -> None:
+def test_the_checks_above_find_violations() -> None:
     up = ast.parse("def f():\n    from runner.network import Network\n")
-    assert wrong_arrows("runner.layers.maxpool", up)
-    assert wrong_arrows("runner.images.draw", up), "neighbours are strangers unless SIDEWAYS says otherwise"
-    assert wrong_arrows("runner.weights", ast.parse("import runner.training.loop"))
-    assert wrong_arrows("runner.nowhere", ast.parse(""))
-    assert not wrong_arrows("runner.training.loop", up)
-    assert bound_kernels("runner.layers.maxpool", ast.parse("from runner.ops import maxpool2d"))
-    assert bound_kernels("runner.layers.maxpool", ast.parse("from runner.ops.pool import maxpool2d"))
-    assert not bound_kernels("runner.layers.maxpool", ast.parse("from runner import ops"))
+    assert upward_imports("runner.layers.maxpool", up)
+    assert upward_imports("runner.images.draw", up), "the same floor is allowed only by SIDEWAYS"
+    assert upward_imports("runner.weights", ast.parse("import runner.training.loop"))
+    assert upward_imports("runner.nowhere", ast.parse(""))
+    assert not upward_imports("runner.training.loop", up)
+    assert bound_functions("runner.layers.maxpool", ast.parse("from runner.ops import maxpool2d"))
+    assert bound_functions("runner.layers.maxpool", ast.parse("from runner.ops.pool import maxpool2d"))
+    assert not bound_functions("runner.layers.maxpool", ast.parse("from runner import ops"))
 
 
-def test_every_floor_is_lived_on_and_every_exception_is_used() -> None:
+def test_every_entry_and_every_exception_is_used() -> None:
     modules = [module_of(path) for path in FILES]
     used = {(here[1], there[1]) for path in FILES if (here := home(module_of(path)))
             for other in imported(ast.parse(path.read_text())) if (there := home(other))}
-    lived_on = {there for module in modules if (there := home(module))}
-    assert {(height, name) for height, names in enumerate(FLOORS) for name in names} == lived_on
-    assert len(SIDEWAYS) <= 3 and not set(SIDEWAYS) - used, "an exception that is not used any more"
+    used_entries = {there for module in modules if (there := home(module))}
+    assert {(height, name) for height, names in enumerate(FLOORS) for name in names} == used_entries
+    assert len(SIDEWAYS) <= 3 and not set(SIDEWAYS) - used, "remove exceptions that are no longer used"
 
 
 def test_only_the_command_line_prints_parses_and_exits() -> None:
@@ -128,8 +128,8 @@ def test_only_the_command_line_prints_parses_and_exits() -> None:
     assert not wrong
 
 
-def test_extras_are_imported_where_they_are_used_only() -> None:
-    """A module that starts with `import numba` could not be imported with requirements.txt alone."""
+def test_extras_are_imported_inside_functions() -> None:
+    """With only requirements.txt installed, a module with a top-level `import numba` could not be imported."""
     wrong = []
     for path in FILES:
         if module_of(path).startswith("runner.ops.fast"):
@@ -144,7 +144,7 @@ def test_extras_are_imported_where_they_are_used_only() -> None:
 
 
 def _loaded_by(*command: str) -> set[str]:
-    """Names of the packages a Python process has loaded at its end."""
+    """The packages a Python process has loaded when it ends."""
     listing = "import atexit, sys; atexit.register(lambda: print(*{m.partition('.')[0] for m in sys.modules}))\n"
     done = subprocess.run([sys.executable, "-c", listing + command[0], *command[1:]], cwd=ROOT, text=True,
                           capture_output=True, timeout=60)
@@ -152,14 +152,14 @@ def _loaded_by(*command: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
-def test_help_and_import_do_not_wait_for_numpy() -> None:
+def test_help_and_import_do_not_load_numpy() -> None:
     heavy = {"numpy", "PIL", "yaml", "tqdm", "numba", "matplotlib", "onnx", "pytest"}
     assert not heavy & _loaded_by("import runner; runner.__version__")
     assert not heavy & _loaded_by("import runpy; runpy.run_path('run.py', run_name='__main__')", "--help")
-    assert "numpy" in _loaded_by("import runner; runner.load"), "the list of loaded packages cannot be trusted"
+    assert "numpy" in _loaded_by("import runner; runner.load"), "_loaded_by does not work"
 
 
-def test_every_public_name_can_be_had() -> None:
+def test_every_public_name_is_importable() -> None:
     import runner
     for name in runner.__all__:
         assert getattr(runner, name) is not None
@@ -167,14 +167,14 @@ def test_every_public_name_can_be_had() -> None:
         _ = runner.lode
 
 
-def test_no_file_grows_without_being_asked_why() -> None:
-    """A layer over 200 lines, or any file over 450: split it, or say in LONG why it is better whole."""
+def test_long_files_have_a_reason() -> None:
+    """Split a layer over 200 lines or any file over 450, or give a reason in LONG."""
     long = {}
     for folder, limit in LIMITS.items():
         for path in (ROOT / folder).rglob("*.py"):
             lines = len(path.read_text().splitlines())
             if lines > limit:
                 long[str(path.relative_to(ROOT))] = lines
-    asked = {file: lines for file, lines in long.items() if file not in LONG}
-    assert not asked, f"split these files, or give a reason in LONG: {asked}"
-    assert not set(LONG) - set(long), "files that are no longer long"
+    unexplained = {file: lines for file, lines in long.items() if file not in LONG}
+    assert not unexplained, f"split these files, or give a reason in LONG: {unexplained}"
+    assert not set(LONG) - set(long), "remove files that are no longer long"

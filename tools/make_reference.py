@@ -85,8 +85,10 @@ def table(options: type[Options], inherited: bool = False) -> str:
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-    escaped = [tuple(cell if cell.startswith(("`", "**")) else cell.replace("*", "\\*") for cell in row) for row in rows]
-    return "\n".join([line(head), "|" + " --- |" * len(head), *map(line, escaped)])
+
+    def escaped(cell: str) -> str:
+        return cell if cell.startswith(("`", "**")) else cell.replace("*", "\\*")
+    return "\n".join([line(head), "|" + " --- |" * len(head), *(line([escaped(cell) for cell in row]) for row in rows)])
 
 
 def prose(text: str) -> str:
