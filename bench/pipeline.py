@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from runner import ops
-from runner.images import Augment, BoxAugment, augment, augmented, prepare, read_pixels, to_float
+from runner.images import Augment, BoxAugment, augment, augment_with_boxes, prepare, read_pixels, to_float
 
 CLASSIFIER = Augment(224, 224, min_crop=224, max_crop=256, angle=7, aspect=.75, hue=.1, saturation=.75, exposure=.75)
 DETECTOR = BoxAugment(jitter=.3, hue=.1, saturation=1.5, exposure=1.5)
@@ -63,7 +63,7 @@ def _stages(pixels: list[np.ndarray], reduced: dict[str, list[np.ndarray]]) -> d
     rng = np.random.default_rng(0)
     return {
         "classifier, augment reduced": lambda i: augment(to_float(reduced["classifier"][i]), CLASSIFIER, rng),
-        "detector, augment reduced": lambda i: augmented(
+        "detector, augment reduced": lambda i: augment_with_boxes(
             (reduced["detector"][i], BOX), lambda: (pixels[0], BOX), DETECTOR, SIDE, SIDE, 200, rng),
         "classifier, prepare full size as in predict": lambda i: prepare(to_float(pixels[i]), 224, 224),
         "detector, prepare full size as in detect": lambda i: prepare(to_float(pixels[i]), SIDE, SIDE, "stretch")}

@@ -11,8 +11,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from runner.datasets import Split, batches
-from runner.images import Augment, read_image, to_float
-from runner.images.contact_sheet import contact_sheet, picture_of
+from runner.images import Augment, read_image, to_float, to_pil
+from runner.images.contact_sheet import contact_sheet
 
 ROOT = Path(__file__).parents[1]
 NAMES, SIZE, COLUMNS = ["tree", "boat", "sun", "lake"], 112, 7
@@ -37,7 +37,7 @@ def main() -> None:
     photo = (255 * read_image(ROOT / "docs/images/photo.jpg")).astype(np.uint8)
     pixels = np.stack([photo[:, y:y + 128, x:x + 128] for x, y in CORNERS])
     split = Split([(name, label) for label, name in enumerate(NAMES)], 4, pixels)
-    rows = [("the images", [(picture_of(to_float(image)), name) for image, name in zip(pixels, NAMES, strict=True)])]
+    rows = [("the images", [(to_pil(to_float(image)), name) for image, name in zip(pixels, NAMES, strict=True)])]
     for title, changes in ROWS:
         augment = Augment(SIZE, SIZE, **{**NO_AUGMENTATION, **changes})
         with batches(split, batch=COLUMNS, width=SIZE, height=SIZE, augment=augment, shuffle=True, endless=True,
@@ -45,7 +45,7 @@ def main() -> None:
             x, truth = next(loader)
             while augment.mix and not (np.count_nonzero(truth, axis=1) > 1).any():
                 x, truth = next(loader)
-        rows.append((title, [(picture_of(image), "\n".join(
+        rows.append((title, [(to_pil(image), "\n".join(
             NAMES[k] if label[k] > .99 else f"{NAMES[k]} {100 * label[k]:.0f} %"
             for k in np.argsort(-label) if label[k] > 0)) for image, label in zip(x, truth, strict=True)]))
     target = sys.argv[1] if len(sys.argv) > 1 else ROOT / "docs/images/augmentation.jpg"

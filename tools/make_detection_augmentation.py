@@ -12,7 +12,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from runner.images import BoxAugment, augmented, read_pixels
+from runner.images import BoxAugment, augment_with_boxes, pixel_corners, read_pixels
 from runner.images.contact_sheet import contact_sheet
 from runner.images.draw import draw_boxes
 
@@ -52,7 +52,7 @@ def augment(example: Example, settings: BoxAugment, seed: int) -> tuple[np.ndarr
         nonlocal mixed
         mixed = True
         return example
-    return *augmented(example, partner, settings, SIDE, SIDE, 50, np.random.default_rng(seed)), mixed
+    return *augment_with_boxes(example, partner, settings, SIDE, SIDE, 50, np.random.default_rng(seed)), mixed
 
 
 def main() -> None:
@@ -64,9 +64,9 @@ def main() -> None:
         for seed in itertools.count():
             image, boxes, mixed = augment((pixels, boxes_in(pixels)), settings, seed)
             if mixed or not (settings.mosaic or settings.mixup):
-                drawn = [(NAMES[int(label)], int(label), None, ((x - w / 2) * SIDE, (y - h / 2) * SIDE,
-                                                                (x + w / 2) * SIDE, (y + h / 2) * SIDE))
-                         for x, y, w, h, label in boxes.tolist()]
+                drawn = [(NAMES[label], label, None, corners)
+                         for label, corners in zip(boxes[:, 4].astype(int).tolist(), pixel_corners(boxes, SIDE, SIDE),
+                                                   strict=True)]
                 thumbnails.append((draw_boxes(image, drawn), ""))
             if len(thumbnails) == COLUMNS:
                 break

@@ -33,15 +33,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from runner.datasets import find_data, open_boxes
-    from runner.detection import find_anchors
+    from runner.datasets import find_data, open_detection_dataset
+    from runner.detection import kmeans_anchors
     from runner.errors import DataError, UsageError
     from runner.training import suggest_anchors
     if not args.cfg and not args.data:
         raise UsageError("anchors: name a cfg, or a data set by --data")
     net = network(args.cfg) if args.cfg else None
     source = find_data(args.cfg, args.data, net.options.data or None) if net else find_data("", args.data)
-    data = open_boxes(source)
+    data = open_detection_dataset(source)
     console.warn(data.warnings)
     split = data.train or data.test
     if split is None or not len(split.boxes()):
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     width, height = args.width or (net.in_shape[2] if net else 416), args.height or (net.in_shape[1] if net else 416)
     boxes = suggest_anchors.box_sizes(split, width, height, letterbox)
     clusters = args.clusters or (sum(suggest_anchors.anchor_count(head) for _, head in heads) if heads else 6)
-    found = find_anchors(boxes, clusters, args.seed)
+    found = kmeans_anchors(boxes, clusters, args.seed)
     sizes, how = suggest_anchors.rounded(found.sizes), suggest_anchors.assign_to_heads(clusters, len(data.names), net)
     in_cells = bool(heads) and heads[0][1].names[0] == "region"
     shown = np.round(found.sizes / suggest_anchors.stride_of(heads[0][1]), 4) if in_cells else sizes
@@ -104,6 +104,6 @@ def tell(sizes: Any, members: Any, how: "list[HeadAnchors]", counts: list[int], 
 def save(target: str, boxes: Any, members: Any, sizes: Any) -> None:
     from pathlib import Path
 
-    from runner.images.draw import draw_cloud
+    from runner.images.draw import draw_anchors
     Path(target).parent.mkdir(parents=True, exist_ok=True)
-    draw_cloud(boxes, members, sizes).save(target)
+    draw_anchors(boxes, members, sizes).save(target)

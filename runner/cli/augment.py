@@ -18,7 +18,7 @@ from runner.cli import common, console
 if TYPE_CHECKING:
     import numpy as np
 
-    from runner.images.contact_sheet import Tile
+    from runner.images.contact_sheet import Thumbnail
     from runner.network import Network
     from runner.training import Task
 
@@ -84,12 +84,11 @@ def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(int(value))
 
 
-def _only(task: "Task", which: str) -> "Tile":
+def _only(task: "Task", which: str) -> "Thumbnail":
     """Let the task train on one image alone -> how it looks in its file."""
     import dataclasses
 
     from runner.errors import DataError, UsageError
-    from runner.images.contact_sheet import picture_of
     data: Any = getattr(task, "data", None)
     if data is None:
         raise UsageError("--of is for images")
@@ -100,20 +99,20 @@ def _only(task: "Task", which: str) -> "Tile":
     index = int(which) if which.isdecimal() else paths.index(which)
     task.data = dataclasses.replace(data, train=data.train.take([index]))    # type: ignore[attr-defined]
     channels = task.net.in_shape[0]
-    from runner.images import to_float
-    return picture_of(to_float(data.train.read(index, channels))), paths[index].rpartition("/")[2]
+    from runner.images import to_float, to_pil
+    return to_pil(to_float(data.train.read(index, channels))), paths[index].rpartition("/")[2]
 
 
-def _tile(image: "np.ndarray", truth: "np.ndarray", names: list[str]) -> "Tile":
+def _tile(image: "np.ndarray", truth: "np.ndarray", names: list[str]) -> "Thumbnail":
     """An image with its label below, or with its boxes."""
-    from runner.images.contact_sheet import picture_of
+    from runner.images import pixel_corners, to_pil
     from runner.images.draw import draw_boxes
     if truth.ndim == 1:
-        return picture_of(image), label_text(truth, names)
+        return to_pil(image), label_text(truth, names)
     h, w = image.shape[1:]
-    boxes = [(names[int(kind)] if int(kind) < len(names) else str(int(kind)), int(kind), None,
-              ((x - wide / 2) * w, (y - tall / 2) * h, (x + wide / 2) * w, (y + tall / 2) * h))
-             for x, y, wide, tall, kind in truth[:, :5].tolist() if wide > 0]
+    rows = truth[truth[:, 2] > 0]
+    boxes = [(names[kind] if kind < len(names) else str(kind), kind, None, corners)
+             for kind, corners in zip(rows[:, 4].astype(int).tolist(), pixel_corners(rows, w, h).tolist(), strict=True)]
     return draw_boxes(image, boxes), f"{len(boxes)} box{'es' if len(boxes) != 1 else ''}"
 
 

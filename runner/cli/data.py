@@ -21,8 +21,8 @@ from runner.machine import bytes_text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runner.datasets import BoxDataset, BoxSplit, Dataset, Split
-    from runner.datasets.survey import PartSurvey, Twin
+    from runner.datasets import Dataset, DetectionDataset, DetectionSplit, Split
+    from runner.datasets.survey import Duplicate, SplitSurvey
 
 ROWS = 50           # classes on the sheet
 SHOWN = 5           # of each kind of trouble
@@ -39,20 +39,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from runner.datasets.survey import survey, twins
+    from runner.datasets.survey import duplicates, survey
     if args.save:
         common.picture_file(args.save)
     data = open_any(args.data)
-    parts: dict[str, tuple[Any, PartSurvey]] = {}
+    parts: dict[str, tuple[Any, SplitSurvey]] = {}
     for name in ("train", "test"):
         split = getattr(data, name)
         if split is not None:
             with _bar(len(split), name, args.quiet) as bar:
                 parts[name] = split, survey(split, _moves(bar))
-    repeated = twins(parts)
+    repeated = duplicates(parts)
     problems = getattr(data, "problems", [])
     wrong = bool(problems) or any(found.bad for _, found in parts.values()) or any(
-        twin.across or twin.quarrels for twin in repeated)
+        duplicate.leaks or duplicate.label_conflict for duplicate in repeated)
     if args.save:
         common.save_picture(_sheet(data, parts, args.columns), args.save)
     if args.json:
@@ -64,11 +64,11 @@ def run(args: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
-def open_any(path: str) -> "Dataset | BoxDataset":
+def open_any(path: str) -> "Dataset | DetectionDataset":
     """What lies there: boxes if there are any, else classes."""
     import runner
     from runner.config import Report
-    from runner.datasets import find_data, open_boxes, open_dataset
+    from runner.datasets import find_data, open_dataset, open_detection_dataset
     from runner.datasets.containers.arrays import open_arrays
     from runner.errors import DataError
     if path.endswith(".cfg"):
@@ -80,7 +80,7 @@ def open_any(path: str) -> "Dataset | BoxDataset":
     if found is not None:
         return found
     try:
-        return open_boxes(path)
+        return open_detection_dataset(path)
     except DataError as no_boxes:
         try:
             return open_dataset(path)
@@ -102,7 +102,8 @@ def _bar(total: int, name: str, quiet: bool) -> Any:
 
 # --- for people ----------------------------------------------------------------------------------------------
 
-def _report(data: "Dataset | BoxDataset", parts: dict[str, tuple[Any, "PartSurvey"]], repeated: list["Twin"]) -> None:
+def _report(data: "Dataset | DetectionDataset", parts: dict[str, tuple[Any, "SplitSurvey"]],
+            repeated: list["Duplicate"]) -> None:
     boxes = any(found.boxes is not None for _, found in parts.values())
     console.say(f"{data.source}: " + ", ".join(f"{found.images:,} images {PART_WORDS[name]}"
                                                for name, (_, found) in parts.items()) + f", {len(data.names)} classes")
@@ -122,7 +123,7 @@ def _report(data: "Dataset | BoxDataset", parts: dict[str, tuple[Any, "PartSurve
     _trouble(data, parts, repeated)
 
 
-def _part_lines(name: str, found: "PartSurvey", names: list[str]) -> list[str]:
+def _part_lines(name: str, found: "SplitSurvey", names: list[str]) -> list[str]:
     import numpy as np
     lines = [f"{name}: {_most(found.sizes)}; {_kinds(found)}; {bytes_text(found.decoded)} decoded"]
     there = found.counts[found.counts > 0]
@@ -160,25 +161,26 @@ def _most(sizes: Any) -> str:
             f"high, most often {w} x {h} ({n:,})")
 
 
-def _kinds(found: "PartSurvey") -> str:
+def _kinds(found: "SplitSurvey") -> str:
     if len(found.kinds) == 1:
         return f"all {next(iter(found.kinds))}"
     return ", ".join(f"{n:,} {kind}" for kind, n in found.kinds.most_common())
 
 
-def _trouble(data: "Dataset | BoxDataset", parts: dict[str, tuple[Any, "PartSurvey"]], repeated: list["Twin"]) -> None:
+def _trouble(data: "Dataset | DetectionDataset", parts: dict[str, tuple[Any, "SplitSurvey"]],
+             repeated: list["Duplicate"]) -> None:
     """What should be mended, and what is at least worth knowing."""
     console.say()
     bad = [sentence for _, found in parts.values() for sentence in found.bad]
     _list(f"{len(bad):,} images cannot be read", bad)
-    across = [twin for twin in repeated if twin.across]
-    quarrels = [twin for twin in repeated if twin.quarrels]
-    rest = [twin for twin in repeated if not twin.across and not twin.quarrels]
+    across = [duplicate for duplicate in repeated if duplicate.leaks]
+    quarrels = [duplicate for duplicate in repeated if duplicate.label_conflict]
+    rest = [duplicate for duplicate in repeated if not duplicate.leaks and not duplicate.label_conflict]
     _list(f"{len(across):,} pictures are both for training and for testing: what is measured with them says little",
-          [_place(twin, parts) for twin in across])
+          [_place(duplicate, parts) for duplicate in across])
     _list(f"{len(quarrels):,} pictures have more than one class",
-          [_place(twin, parts, data.names) for twin in quarrels])
-    _list(f"{len(rest):,} pictures are there more than once", [_place(twin, parts) for twin in rest])
+          [_place(duplicate, parts, data.names) for duplicate in quarrels])
+    _list(f"{len(rest):,} pictures are there more than once", [_place(duplicate, parts) for duplicate in rest])
     for warning in data.warnings:
         console.say(warning)
     if not bad and not repeated and not data.warnings:
@@ -195,16 +197,16 @@ def _list(heading: str, lines: list[str]) -> None:
         console.say(f"  and {len(lines) - SHOWN:,} more")
 
 
-def _place(twin: "Twin", parts: dict[str, tuple[Any, "PartSurvey"]], names: list[str] | None = None) -> str:
+def _place(duplicate: "Duplicate", parts: dict[str, tuple[Any, "SplitSurvey"]], names: list[str] | None = None) -> str:
     shown = [parts[part][0][number][0] + (f" ({names[kind]})" if names and kind >= 0 else "")
-             for part, number, kind in twin.places]
+             for part, number, kind in duplicate.places]
     return " = ".join(shown[:4]) + (f" and {len(shown) - 4} more" if len(shown) > 4 else "")
 
 
 # --- for programs, and the sheet -----------------------------------------------------------------------------
 
-def _as_json(data: "Dataset | BoxDataset", parts: dict[str, tuple[Any, "PartSurvey"]], repeated: list["Twin"],
-             problems: list[Any]) -> dict[str, Any]:
+def _as_json(data: "Dataset | DetectionDataset", parts: dict[str, tuple[Any, "SplitSurvey"]],
+             repeated: list["Duplicate"], problems: list[Any]) -> dict[str, Any]:
     out: dict[str, Any] = {"source": data.source, "classes": data.names, "warnings": data.warnings}
     for name, (_, found) in parts.items():
         out[name] = {"images": found.images, "counts": found.counts.tolist(),
@@ -212,15 +214,16 @@ def _as_json(data: "Dataset | BoxDataset", parts: dict[str, tuple[Any, "PartSurv
                      "kinds": dict(found.kinds.most_common()), "decoded_bytes": found.decoded, "unreadable": found.bad}
         if found.boxes is not None:
             out[name] |= {"boxes": len(found.boxes), "without_boxes": found.empty}
-    out["repeated"] = [{"across_parts": twin.across, "several_classes": twin.quarrels,
-                        "images": [parts[part][0][number][0] for part, number, _ in twin.places]} for twin in repeated]
+    out["repeated"] = [{"across_parts": duplicate.leaks, "several_classes": duplicate.label_conflict,
+                        "images": [parts[part][0][number][0] for part, number, _ in duplicate.places]}
+                       for duplicate in repeated]
     if problems:
         out["label_problems"] = [{"kind": p.kind, "where": p.where, "text": p.text, "left_out": p.lost}
                                  for p in problems]
     return out
 
 
-def _sheet(data: "Dataset | BoxDataset", parts: dict[str, tuple[Any, "PartSurvey"]], columns: int) -> Any:
+def _sheet(data: "Dataset | DetectionDataset", parts: dict[str, tuple[Any, "SplitSurvey"]], columns: int) -> Any:
     """Some images of each class in a row, spread over the whole of it; with boxes, some pictures."""
     import numpy as np
 
@@ -245,12 +248,11 @@ def _sheet(data: "Dataset | BoxDataset", parts: dict[str, tuple[Any, "PartSurvey
     return contact_sheet([heading + (f", the first {ROWS} of {ROWS + more} classes" if more else "")], rows)
 
 
-def _tile(data: "Dataset | BoxDataset", split: "Split | BoxSplit", number: int) -> Any:
+def _tile(data: "Dataset | DetectionDataset", split: "Split | DetectionSplit", number: int) -> Any:
     """A picture with its name, and its boxes; None when it cannot be read."""
     from runner.datasets import Split
     from runner.errors import DataError
-    from runner.images import resize_max, to_float
-    from runner.images.contact_sheet import picture_of
+    from runner.images import pixel_corners, resize_max, to_float, to_pil
     from runner.images.draw import draw_boxes
     try:
         image = to_float(split.read(number, 3))
@@ -258,10 +260,10 @@ def _tile(data: "Dataset | BoxDataset", split: "Split | BoxSplit", number: int) 
         return None
     caption = os.path.basename(split[number][0])
     if isinstance(split, Split):
-        return picture_of(image), caption
+        return to_pil(image), caption
     image = resize_max(image, 448) if max(image.shape[1:]) > 448 else image
     h, w = image.shape[1:]
-    boxes = [(data.names[int(kind)], int(kind), None,
-              ((x - a / 2) * w, (y - b / 2) * h, (x + a / 2) * w, (y + b / 2) * h))
-             for x, y, a, b, kind in split[number].boxes.tolist()]
+    rows = split[number].boxes
+    boxes = [(data.names[kind], kind, None, corners)
+             for kind, corners in zip(rows[:, 4].astype(int).tolist(), pixel_corners(rows, w, h).tolist(), strict=True)]
     return draw_boxes(image, boxes), caption

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from runner.cli import console
 
 if TYPE_CHECKING:
-    from runner.datasets.public_datasets import PublicSet
+    from runner.datasets.public_datasets import PublicDataset
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,27 +31,27 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from runner.datasets.public_datasets import SETS
+    from runner.datasets.public_datasets import PUBLIC_DATASETS
     from runner.errors import UsageError, did_you_mean
     if args.list:
         console.say(console.table([("name", "MB", "what"), *(
-            (name, f"{one.size / 1e6:.0f}", one.about) for name, one in SETS.items())], left=(0, 2)))
+            (name, f"{one.size / 1e6:.0f}", one.about) for name, one in PUBLIC_DATASETS.items())], left=(0, 2)))
         return 0
     if not args.name:
-        raise UsageError(f"say which data set: {', '.join(SETS)}")
-    if args.name not in SETS:
-        raise UsageError(f"there is no data set {args.name!r} to download{did_you_mean(args.name, SETS)}")
+        raise UsageError(f"say which data set: {', '.join(PUBLIC_DATASETS)}")
+    if args.name not in PUBLIC_DATASETS:
+        raise UsageError(f"there is no data set {args.name!r} to download{did_you_mean(args.name, PUBLIC_DATASETS)}")
     folder = Path(args.to or Path("data") / args.name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         console.say(f"{folder} is there already; delete it, or name another place by --to")
         return 0
-    bring(SETS[args.name], folder, args.source, args.quiet)
-    console.say(f"{folder}: {SETS[args.name].about}")
+    bring(PUBLIC_DATASETS[args.name], folder, args.source, args.quiet)
+    console.say(f"{folder}: {PUBLIC_DATASETS[args.name].about}")
     console.say(f"next:    python run.py data {folder}")
     return 0
 
 
-def bring(data: "PublicSet", folder: Path, source: str | None, quiet: bool) -> None:
+def bring(data: "PublicDataset", folder: Path, source: str | None, quiet: bool) -> None:
     """Fetch, check and unpack beside `folder`; it takes its name when all is done."""
     from tqdm import tqdm
 

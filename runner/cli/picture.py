@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from runner.images import read_image, resize
-    from runner.images.array_sheet import Panel, sheet
+    from runner.images.array_sheet import Panel, array_sheet
     common.picture_file(args.save)
     photo = read_image(args.photo, 1 if args.grey else 3)
     if photo.shape[2] > args.size:
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     panels += [Panel("gradient that comes in: random", _image(dy)),
                Panel("gradient that goes out", _image(np.zeros_like(x) if dx is None else dx.reshape(x.shape)))]
     heading = " ".join((f"[{layer.names[0]}]", *args.settings))
-    page = sheet(heading, panels, args.size)
+    page = array_sheet(heading, panels, args.size)
     common.save_picture(page, args.save)
     console.say(f"{args.save}: {', '.join(panel.title for panel in panels)}, {page.width} x {page.height} pixels")
     return 0

@@ -19,7 +19,7 @@ from runner.datasets.containers.arrays import (
 )
 from runner.datasets.description import open_description
 from runner.datasets.lists import locate, read_lines
-from runner.datasets.public_datasets import SETS
+from runner.datasets.public_datasets import PUBLIC_DATASETS
 from runner.errors import DataError
 from runner.images.decode import SUFFIXES
 
@@ -95,7 +95,7 @@ def find_data(cfg_path: str | os.PathLike, data: str | None = None, net_data: st
 def _download(path: str) -> str:
     """How to get a public data set that is not there."""
     name = Path(path).name
-    return f". `python run.py download {name}` brings it to data/{name}" if name in SETS else ""
+    return f". `python run.py download {name}` brings it to data/{name}" if name in PUBLIC_DATASETS else ""
 
 
 def expand_images(arguments: Iterable[str | os.PathLike]) -> list[str]:

@@ -14,7 +14,7 @@ CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shi
 
 
 @dataclass(frozen=True)
-class PublicSet:
+class PublicDataset:
     """A data set that can be downloaded.
 
     about    what it is and whose, in a line
@@ -31,27 +31,27 @@ class PublicSet:
     texts: dict[str, str] = field(default_factory=dict)
 
 
-SETS = {
-    "mnist": PublicSet(
+PUBLIC_DATASETS = {
+    "mnist": PublicDataset(
         "60,000 + 10,000 handwritten digits, 28 x 28 grey (LeCun, Cortes, Burges)",
         ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
         dict(zip(MNIST_FILES, ("f68b3c2dcbeaaa9fbdd348bbdeb94873", "d53e105ee54ea40749a09fcbcd1e9432",
                                "9fb629c4189551a2d022fa330f9573f3", "ec29112dd5afa0611ce80d1b7f02629c"), strict=True)),
         11_594_722),
-    "fashion-mnist": PublicSet(
+    "fashion-mnist": PublicDataset(
         "60,000 + 10,000 pieces of clothing, 28 x 28 grey (Xiao, Rasul, Vollgraf 2017; MIT)",
         ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
          "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/"),
         dict(zip(MNIST_FILES, ("8d4fb7e6c68d591d4c3dfef9ec88bf0d", "25c81989df183df01b3e8a0aad5dffbe",
                                "bef4ecab320f06d8554ea6380940ec79", "bb300cfdad3c16e7a12a480ee83cd310"), strict=True)),
         30_878_645, {"names.txt": "\n".join(CLOTHES) + "\n"}),
-    "cifar10": PublicSet(
+    "cifar10": PublicDataset(
         "50,000 + 10,000 pictures of ten kinds, 32 x 32 colour (Krizhevsky 2009)",
         KRIZ, {"cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530"}, 170_052_171),
-    "cifar100": PublicSet(
+    "cifar100": PublicDataset(
         "50,000 + 10,000 pictures of a hundred kinds, 32 x 32 colour (Krizhevsky 2009)",
         KRIZ, {"cifar-100-binary.tar.gz": "03b5dce01913d631647c71ecec9e9cb8"}, 168_513_733),
-    "coco128": PublicSet(
+    "coco128": PublicDataset(
         "the first 128 pictures of COCO train2017, with boxes (annotations CC BY 4.0; pictures: their owners' terms)",
         ("https://github.com/ultralytics/assets/releases/download/v0.0.0/",
          "https://github.com/ultralytics/yolov5/releases/download/v1.0/"),

@@ -9,14 +9,14 @@ import numpy as np
 from PIL import Image
 
 from runner.datasets.classification.dataset import Split
-from runner.datasets.detection.dataset import BoxSplit
+from runner.datasets.detection.dataset import DetectionSplit
 from runner.errors import DataError
 
 READERS = 4     # threads that decode
 
 
 @dataclass
-class PartSurvey:
+class SplitSurvey:
     """One part of a data set.
 
     images  how many
@@ -41,10 +41,10 @@ class PartSurvey:
     empty: int = 0
 
 
-def survey(split: Split | BoxSplit, progress: Callable[[int], None] = lambda done: None) -> PartSurvey:
+def survey(split: Split | DetectionSplit, progress: Callable[[int], None] = lambda done: None) -> SplitSurvey:
     """Read every image of a part; `progress` is called now and then with how many are done."""
-    found = PartSurvey(len(split), split.counts())
-    if isinstance(split, BoxSplit):
+    found = SplitSurvey(len(split), split.counts())
+    if isinstance(split, DetectionSplit):
         found.boxes = split.boxes()[:, 2:4]
         found.empty = sum(not len(picture.boxes) for picture in split)
 
@@ -79,7 +79,7 @@ KINDS = {"1": ("black and white", 1), "L": ("grey", 1), "LA": ("grey, transparen
          "I": ("16 bits", 1), "I;16": ("16 bits", 1), "I;16B": ("16 bits", 1)}
 
 
-def _kind(split: Split | BoxSplit, index: int) -> tuple[str, int]:
+def _kind(split: Split | DetectionSplit, index: int) -> tuple[str, int]:
     """What an image is in its file, and the channels it has."""
     if isinstance(split, Split) and split.pixels is not None:
         channels = split.pixels.shape[1]
@@ -92,29 +92,29 @@ def _kind(split: Split | BoxSplit, index: int) -> tuple[str, int]:
 
 
 @dataclass(frozen=True)
-class Twin:
-    """One picture that is there more than once.  places: (part, number, class or -1) of each."""
+class Duplicate:
+    """One image that occurs more than once.  places: (split, number, class or -1) of each copy."""
 
     places: list[tuple[str, int, int]]
 
     @property
-    def across(self) -> bool:
-        """Whether it is in more than one part: then it is tested by what was learned by heart."""
+    def leaks(self) -> bool:
+        """Whether it is in more than one split: then the network is tested on an image it was trained on."""
         return len({part for part, *_ in self.places}) > 1
 
     @property
-    def quarrels(self) -> bool:
-        """Whether it is said to be of several classes."""
+    def label_conflict(self) -> bool:
+        """Whether its copies have different classes."""
         return len({kind for *_, kind in self.places}) > 1
 
 
-def twins(parts: Mapping[str, tuple[Split | BoxSplit, PartSurvey]]) -> list[Twin]:
-    """The pictures whose pixels are the same, those across parts first."""
+def duplicates(parts: Mapping[str, tuple[Split | DetectionSplit, SplitSurvey]]) -> list[Duplicate]:
+    """The images with equal pixels, those that leak between splits first."""
     places: dict[bytes, list[tuple[str, int, int]]] = {}
     for name, (split, found) in parts.items():
         for content, numbers in found.prints.items():
             places.setdefault(content, []).extend(
                 (name, number, split[number][1] if isinstance(split, Split) else -1) for number in numbers)
-    found_twins = [Twin(sorted(place, key=lambda one: (one[0] != "train", one[1]))) for place in places.values()
-                   if len(place) > 1]
-    return sorted(found_twins, key=lambda twin: (not twin.across, not twin.quarrels))
+    repeated = [Duplicate(sorted(place, key=lambda one: (one[0] != "train", one[1]))) for place in places.values()
+                if len(place) > 1]
+    return sorted(repeated, key=lambda duplicate: (not duplicate.leaks, not duplicate.label_conflict))

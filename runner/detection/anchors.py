@@ -28,7 +28,7 @@ def shape_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     return both / (boxes.prod(axis=1)[:, None] + others.prod(axis=1) - both)
 
 
-def find_anchors(boxes: np.ndarray, clusters: int, seed: int = 0) -> Anchors:
+def kmeans_anchors(boxes: np.ndarray, clusters: int, seed: int = 0) -> Anchors:
     """boxes (n, 2) widths and heights above 0, in the unit wanted.  The same boxes and seed give the same anchors."""
     boxes = np.asarray(boxes, np.float64)
     different = len(np.unique(boxes, axis=0))

@@ -1,7 +1,7 @@
 """How well boxes were found: average precision as AlexeyAB's `detector map` counts it, and as COCO defines it.
 
 Both take lists with an entry for each picture:
-  found   (m, 6) rows class, probability, x, y, w, h          (Detections.rows())
+  found   (m, 6) rows class, probability, x, y, w, h          (PredictedBoxes.rows())
   truth   (k, 5) rows x, y, w, h, class                       (as labels are)
   crowds  like truth: what is neither to be found nor wrong to find (darknet's difficult, COCO's iscrowd); may be
           left out
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from runner import ops
+from runner.images.box_format import convert
 
 COCO_OVERLAPS = np.linspace(.5, .95, 10)
 COCO_RECALLS = np.linspace(0, 1, 101)
@@ -161,10 +162,11 @@ def _overlaps(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
 
 def _inside(mine: np.ndarray, crowd: np.ndarray) -> np.ndarray:
     """How much of each box lies in each crowd (boxes, crowds), 0 to 1."""
-    a, b = mine[:, None, 2:6].astype(float), crowd[None, :, :4].astype(float)
-    low, high = (np.maximum(a[..., :2] - a[..., 2:] / 2, b[..., :2] - b[..., 2:] / 2),
-                 np.minimum(a[..., :2] + a[..., 2:] / 2, b[..., :2] + b[..., 2:] / 2))
-    return np.maximum(high - low, 0).prod(axis=-1) / np.maximum(a[..., 2:].prod(axis=-1), 1e-30)
+    a = convert(mine[:, None, 2:6].astype(float), "cxcywh", "xyxy")
+    b = convert(crowd[None, :, :4].astype(float), "cxcywh", "xyxy")
+    low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
+    area = mine[:, None, 4:6].astype(float).prod(axis=-1)
+    return np.maximum(high - low, 0).prod(axis=-1) / np.maximum(area, 1e-30)
 
 
 def _matched(table: np.ndarray) -> np.ndarray:

@@ -1,8 +1,9 @@
-"""A sheet of labelled pictures of arrays: what goes into a layer, what comes out, and the gradients.
+"""A sheet of arrays drawn side by side: what goes into a layer, what comes out, and the gradients.  (For images of a
+dataset see contact_sheet.)
 
-How values become grey or colour is told in each caption, so that nobody has to guess:
+Each caption says how values become grey or colour:
   nothing negative    black is 0, white the largest value (or 1, if that is larger)
-  otherwise           middle grey is 0, white and black are as far from it on either side
+  otherwise           middle grey is 0, white and black are equally far from it
 """
 import math
 from collections.abc import Sequence
@@ -11,30 +12,32 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-GAP, LINE, CHANNELS = 12, 17, 16        # pixels between pictures; pixels of a caption's line; channels shown at most
+from runner.images.to_pil import to_pil
+
+GAP, LINE, CHANNELS = 12, 17, 16        # pixels between panels; pixels of a caption's line; most channels shown
 PAPER, INK, FAINT = "white", "black", "#555555"
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture of the sheet: an array (c, h, w) or (k,) and what it is."""
+    """One array of the sheet, (c, h, w) or (k,), and what it is."""
     title: str
     values: np.ndarray
 
 
-def sheet(heading: str, panels: Sequence[Panel], width: int) -> Image.Image:
-    """The panels side by side, `width` pixels each (at least 200: the captions need that); below each the middle of
-    its first channel, enlarged."""
+def array_sheet(heading: str, panels: Sequence[Panel], width: int) -> Image.Image:
+    """The panels side by side, each `width` pixels wide (at least 200, for the captions); below each the middle of its
+    first channel, enlarged."""
     width = max(width, 200)
-    pictures = [(_picture(panel.values, width), _detail(panel.values, width)) for panel in panels]
-    tops = max(top.height for top, _ in pictures)
-    lows = max(low.height for _, low in pictures)
+    drawn = [(_whole(panel.values, width), _detail(panel.values, width)) for panel in panels]
+    tops = max(top.height for top, _ in drawn)
+    lows = max(low.height for _, low in drawn)
     first = GAP + 5 * LINE
     second = first + tops + GAP + LINE
     page = Image.new("RGB", (GAP + len(panels) * (width + GAP), second + lows + GAP), PAPER)
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(13)
     draw.text((GAP, GAP // 2), heading, INK, font)
-    for column, (panel, (top, low)) in enumerate(zip(panels, pictures, strict=True)):
+    for column, (panel, (top, low)) in enumerate(zip(panels, drawn, strict=True)):
         left = GAP + column * (width + GAP)
         for line, text in enumerate((panel.title, *_caption(panel.values)), 1):
             draw.text((left, GAP + LINE * line - 2), text, INK if line == 1 else FAINT, font)
@@ -45,14 +48,15 @@ def sheet(heading: str, panels: Sequence[Panel], width: int) -> Image.Image:
 
 
 def to_levels(values: np.ndarray) -> np.ndarray:
-    """Any array as uint8 of the same shape, by the rule at the top of this file; what is not finite is 0."""
+    """Any array as uint8 of the same shape, by the rule at the top of this file; NaN and infinity are 0."""
     values = np.nan_to_num(np.asarray(values, np.float64), nan=0., posinf=0., neginf=0.)
     low, high = _range(values)
     return np.clip(np.rint((values - low) / (high - low) * 255), 0, 255).astype(np.uint8)
 
 
 def _range(values: np.ndarray) -> tuple[float, float]:
-    """The values shown black and white.  Of signed values the largest hundredth is cut, or one would hide the rest."""
+    """The values shown black and white.  Of signed values the largest 1 % is clipped, so that a
+    few do not hide the rest."""
     if values.min() >= 0:
         return 0., max(1., float(values.max()))
     high = float(np.quantile(np.abs(values), .99)) or float(np.abs(values).max())
@@ -68,25 +72,25 @@ def _caption(values: np.ndarray) -> tuple[str, str, str]:
     return shape, f"{values.min():.3g} to {values.max():.3g}", rule
 
 
-def _picture(values: np.ndarray, width: int) -> Image.Image:
-    """Colours of three channels, else the channels as tiles; a vector is a row of bars."""
+def _whole(values: np.ndarray, width: int) -> Image.Image:
+    """Three channels in colour, else the channels in a grid; a vector is a row of bars."""
     if values.ndim == 1:
         return _fit(Image.fromarray(to_levels(values)[None]), width, height=32)
     levels = to_levels(values)
     if len(levels) == 3:
-        return _fit(Image.fromarray(np.ascontiguousarray(levels.transpose(1, 2, 0))), width)
+        return _fit(to_pil(levels), width)
     levels = levels[:CHANNELS]
-    across = math.ceil(math.sqrt(len(levels)))
-    down, (h, w) = -(-len(levels) // across), levels.shape[1:]
-    tiles = np.full((down * (h + 1) - 1, across * (w + 1) - 1), 255, np.uint8)
+    columns = math.ceil(math.sqrt(len(levels)))
+    rows, (h, w) = -(-len(levels) // columns), levels.shape[1:]
+    grid = np.full((rows * (h + 1) - 1, columns * (w + 1) - 1), 255, np.uint8)
     for i, level in enumerate(levels):
-        y, x = i // across * (h + 1), i % across * (w + 1)
-        tiles[y:y + h, x:x + w] = level
-    return _fit(Image.fromarray(tiles), width)
+        y, x = i // columns * (h + 1), i % columns * (w + 1)
+        grid[y:y + h, x:x + w] = level
+    return _fit(Image.fromarray(grid), width)
 
 
 def _detail(values: np.ndarray, width: int) -> Image.Image:
-    """The middle of the first channel in squares that can be counted."""
+    """The middle of the first channel, enlarged so that its pixels can be counted."""
     if values.ndim == 1:
         return _fit(Image.fromarray(to_levels(values)[None, :_side(values)]), width, height=32)
     h, w = values.shape[1:]
@@ -96,7 +100,7 @@ def _detail(values: np.ndarray, width: int) -> Image.Image:
 
 
 def _side(values: np.ndarray) -> int:
-    """How many pixels the detail is wide: an eighth of the picture, so that panels of one layer show one place."""
+    """How many pixels the detail is wide: an eighth of the width, so that panels of one layer show one place."""
     return max(1, min(values.shape[-1], max(8, values.shape[-1] // 8)))
 
 
@@ -104,10 +108,10 @@ def _detail_caption(values: np.ndarray) -> str:
     return "its first values" if values.ndim == 1 else "the middle of channel 0, enlarged"
 
 
-def _fit(picture: Image.Image, width: int, height: int | None = None) -> Image.Image:
+def _fit(image: Image.Image, width: int, height: int | None = None) -> Image.Image:
     """`width` pixels wide; enlarged pixels stay squares."""
-    height = height or max(1, round(picture.height * width / picture.width))
-    if picture.size == (width, height):
-        return picture.convert("RGB")
-    how = Image.Resampling.NEAREST if picture.width < width else Image.Resampling.BOX
-    return picture.convert("RGB").resize((width, height), how)
+    height = height or max(1, round(image.height * width / image.width))
+    if image.size == (width, height):
+        return image.convert("RGB")
+    how = Image.Resampling.NEAREST if image.width < width else Image.Resampling.BOX
+    return image.convert("RGB").resize((width, height), how)

@@ -1,9 +1,8 @@
-"""Random crops, turns, mirrors and colours for training a classifier.
+"""Random crops, rotations, flips and colours for training a classifier.
 
-The recipe is darknet's (AlexeyAB, load_image_augment_paths and random_augment_image): the short side is
-scaled to a random size between min_crop and max_crop, and a random window of the network's size is cut out,
-turned and stretched a little; then mirror and colours.  Without any of them (all defaults) it is a random
-window of the image scaled to fit.
+As darknet does it (AlexeyAB, load_image_augment_paths and random_augment_image): the short side is scaled to a random
+size between min_crop and max_crop, and a random crop of the network's size is taken, slightly rotated and stretched;
+then flip and colours.  With the defaults it is a random crop of the image scaled to fit.
 """
 import math
 from dataclasses import dataclass
@@ -11,22 +10,26 @@ from typing import Any
 
 import numpy as np
 
+from runner import ops
 from runner.errors import UsageError
-from runner.images.colour import distort
 from runner.images.mix import BOTH, CUTMIX, MOSAIC
 from runner.images.resize import resize, rotate_crop
 
-DRAWS = 12                  # random numbers that one image takes
+DRAWS = 12                  # random numbers per image
 
 
 @dataclass(frozen=True)
 class Augment:
-    """How far training images may be changed.  The names and meanings are those of the [net] options.
+    """How far training images may be changed.  Names and meanings are those of the [net] options.
 
-    min_crop, max_crop: range of the short side in pixels, 0: the larger of width and height.  angle: degrees
-    either way.  aspect, saturation, exposure: factors between 1/x and x.  hue: turns either way.  flip:
-    mirror half of them.  mix: images made of several (a number of runner.images.mix).  blur: size in pixels of
-    a blur that a quarter of them gets; these two are done when a batch is put together.
+    min_crop, max_crop  range of the short side in pixels; 0: the larger of width and height
+    angle               degrees, in either direction
+    aspect, saturation, exposure  factors between 1/x and x
+    hue                 part of the colour circle, in either direction
+    flip                flip half of the images
+    mix                 images mixed of several: a mode of runner.images.mix
+    blur                filter size in pixels of a blur for a quarter of the images; mix and blur are applied when a
+                        batch is put together
     """
 
     width: int
@@ -51,14 +54,14 @@ class Augment:
                 raise UsageError(f"{name} must be greater than 0. Got {getattr(self, name)}")
 
     def least(self) -> tuple[int, int]:
-        """Width and height of pictures that are enough: still shrunk to half or less when they are cut out largest."""
+        """Width and height at which an image is large enough: the largest crop still shrinks it to half or less."""
         side = math.ceil(2 * max(self.min_crop or max(self.width, self.height),
                                  self.max_crop or max(self.width, self.height)) * max(self.aspect, 1 / self.aspect))
         return side, side
 
 
 def augment_of(options: Any) -> Augment:
-    """The changes that the options of a [net] section ask for."""
+    """The augmentation that the options of a [net] section ask for."""
     o = options
     mode = BOTH if o.cutmix and o.mosaic else CUTMIX if o.cutmix else MOSAIC if o.mosaic else o.mixup
     return Augment(o.width, o.height, o.min_crop, o.max_crop, o.angle, o.aspect, o.flip, o.hue, o.saturation,
@@ -73,7 +76,7 @@ def augment(image: np.ndarray, settings: Augment, rng: np.random.Generator) -> n
 def augment_batch(images: np.ndarray, settings: Augment, draws: np.ndarray) -> np.ndarray:
     """Images of one size (n, c, h, w) -> (n, c, settings.height, settings.width), each changed differently.
 
-    draws (n, DRAWS): uniform numbers in 0..1.  An image's result depends on its own row alone.
+    draws (n, DRAWS): uniform numbers in 0..1.  The result for an image depends only on its own row.
     """
     u = draws.T
     h, w = images.shape[-2:]
@@ -88,11 +91,11 @@ def augment_batch(images: np.ndarray, settings: Augment, draws: np.ndarray) -> n
     out = rotate_crop(images, size, size, angle=angle, scale=scale, dx=dx, dy=dy, aspect=aspect)
 
     if settings.flip:
-        mirrored = u[6] < 0.5
-        out[mirrored] = out[mirrored][..., ::-1]
+        flipped = u[6] < 0.5
+        out[flipped] = out[flipped][..., ::-1]
     if settings.hue or settings.saturation != 1 or settings.exposure != 1:
-        out = distort(out, _either_way(settings.hue, u[7]), _factor(settings.saturation, u[8], u[9]),
-                      _factor(settings.exposure, u[10], u[11]))
+        out = ops.distort(out, _either_way(settings.hue, u[7]), _factor(settings.saturation, u[8], u[9]),
+                          _factor(settings.exposure, u[10], u[11]))
     if out.shape[-2:] != (settings.height, settings.width):
         out = resize(out, settings.width, settings.height)
     return out

@@ -1,11 +1,11 @@
-"""From a file to an array of pixels, by what the file contains and not by what it is called.
+"""From a file to an array of pixels, recognised by the content of the file, not by its name.
 
     read_image("dog.jpg")                -> float32 (3, height, width), values 0..1
     read_image(data, channels=1)         -> float32 (1, height, width)
 
-PNG, JPEG, BMP, GIF (first frame), WebP, TIFF, PPM and whatever else Pillow knows.  8-bit values are divided
-by 255, 16-bit ones by 65535.  The turn noted in the EXIF data is applied.  Transparency is dropped, as
-darknet's decoder does when three channels are wanted: the hidden colours appear.  Grey from colours is ITU-R
+PNG, JPEG, BMP, GIF (first frame), WebP, TIFF, PPM and the other formats Pillow reads.  8-bit values are divided
+by 255, 16-bit ones by 65535.  The EXIF orientation is applied.  Transparency is dropped, as darknet's decoder does
+when three channels are wanted: the hidden colours appear.  Grey from colours is ITU-R
 601 luma in the integers of that decoder, (77 r + 150 g + 29 b) >> 8, so that darknet's grey networks see the
 same values.
 """
@@ -20,15 +20,15 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from runner.errors import DataError
 
-Source = str | os.PathLike | bytes | BinaryIO
+ImageSource = str | os.PathLike | bytes | BinaryIO
 
 Size = tuple[int, int]          # width, height
-SIDEWAYS = (5, 6, 7, 8)         # EXIF orientations of pictures that lie on their side
+SIDEWAYS = (5, 6, 7, 8)         # EXIF orientations that exchange width and height
 
 SUFFIXES = frozenset(".png .jpg .jpeg .jpe .jfif .bmp .dib .gif .webp .tif .tiff .ppm .pgm .pbm .pnm".split())
 
 
-def read_image(source: Source, channels: int = 3) -> np.ndarray:
+def read_image(source: ImageSource, channels: int = 3) -> np.ndarray:
     """A path, the bytes of a file, or an open binary file, as float32 (channels, height, width) in 0..1.
 
     channels is 1 (grey) or 3 (red, green, blue).  Raises DataError naming the file and what is wrong with it.
@@ -59,14 +59,14 @@ def to_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
     return ((77 * red + 150 * green + 29 * blue) >> 8).astype(pixels.dtype)[None]
 
 
-def read_pixels(source: Source, channels: int = 3, least: Size | None = None) -> np.ndarray:
+def read_pixels(source: ImageSource, channels: int = 3, least: Size | None = None) -> np.ndarray:
     """As read_image, in the type the file has: uint8, uint16 or float32, shape (channels, height, width).
 
-    This is what a cache keeps: a quarter of the memory.
+    A cache keeps these: they take a quarter of the memory.
 
-    least  (width, height) that is enough: a JPEG then comes out at a half, a quarter or an eighth of its size, the
-           smallest that is no smaller.  The decoder leaves out the fine waves of each block, which is the same as
-           averaging, and saves most of its time
+    least  (width, height) that is large enough: a JPEG is then decoded at a half, a quarter or an eighth of its size,
+           the smallest that is not below it.  The decoder leaves out the high frequencies of each block, which equals
+           averaging and saves most of its time
     """
     if channels not in (1, 3):
         raise DataError(f"an image is read as 1 (grey) or 3 (colour) channels. Got channels={channels}")
@@ -89,12 +89,12 @@ def read_pixels(source: Source, channels: int = 3, least: Size | None = None) ->
         raise DataError(f"{name}: the image is truncated or damaged ({error})") from error
 
 
-def _decode(source: Source, channels: int, least: Size | None) -> np.ndarray:
+def _decode(source: ImageSource, channels: int, least: Size | None) -> np.ndarray:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")          # about metadata and palettes: no pixel changes
+        warnings.simplefilter("ignore")          # about metadata and palettes: pixels are not affected
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             if least:
-                image.draft(None, least[::-1] if _lies(image) else least)     # does nothing to other formats
+                image.draft(None, least[::-1] if _is_sideways(image) else least)     # does nothing to other formats
             image.load()
             if image.width == 0 or image.height == 0:
                 raise DataError("the image has no pixels")
@@ -105,15 +105,15 @@ def _decode(source: Source, channels: int, least: Size | None) -> np.ndarray:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turned as the EXIF data asks; damaged EXIF data asks nothing."""
+    """Rotated by the EXIF orientation; damaged EXIF data is ignored."""
     try:
         return ImageOps.exif_transpose(image) if image.getexif().get(0x0112, 1) != 1 else image
     except Exception:
         return image
 
 
-def _lies(image: Image.Image) -> bool:
-    """Will the picture be turned on its side?"""
+def _is_sideways(image: Image.Image) -> bool:
+    """Whether the EXIF orientation exchanges width and height."""
     try:
         return image.getexif().get(0x0112, 1) in SIDEWAYS
     except Exception:
@@ -150,7 +150,7 @@ def _eight_bits(image: Image.Image, channels: int) -> np.ndarray:
     if channels == 1:
         return to_channels(np.asarray(image).transpose(2, 0, 1), 1)
     planes = np.empty((3, image.height, image.width), np.uint8)
-    for k in range(3):                            # Pillow takes colours apart in a third of NumPy's time
+    for k in range(3):                            # Pillow separates the colours in a third of NumPy's time
         planes[k] = np.asarray(image.getchannel(k))
     return planes
 
@@ -163,7 +163,7 @@ def _name(source: Any) -> str:
     return str(getattr(source, "name", "<stream>"))
 
 
-def _unidentified(source: Source) -> str:
+def _unidentified(source: ImageSource) -> str:
     size = len(source) if isinstance(source, bytes) else None
     if isinstance(source, str | os.PathLike):
         size = Path(source).stat().st_size

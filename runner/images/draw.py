@@ -1,58 +1,61 @@
-"""Boxes drawn on pictures: a colour for each class, labels that can be read on anything.  And boxes as a cloud."""
+"""Boxes drawn on images: a colour for each class, labels that are legible on any background.  And a scatter plot of box
+sizes."""
 import colorsys
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-# name, class, probability (None: it is the truth), (left, top, right, bottom) in pixels
+from runner.images.to_pil import to_pil
+
+# class name, class, probability (None: ground truth), (left, top, right, bottom) in pixels
 Box = tuple[str, int, float | None, Sequence[float]]
 Corners = tuple[float, float, float, float]
 
 
 def colour(kind: int) -> tuple[int, int, int]:
-    """The colour of a class: neighbouring numbers are far apart on the circle."""
+    """The colour of a class: neighbouring numbers are far apart on the colour circle."""
     red, green, blue = colorsys.hsv_to_rgb(kind * 0.618034 % 1, 0.85, 0.95)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def draw_boxes(image: np.ndarray, boxes: Sequence[Box]) -> Image.Image:
-    """image (c, h, w) in 0..1 -> the picture with its boxes, the surest drawn last.
+    """image (c, h, w) in 0..1 -> the image with its boxes, drawn by rising probability.
 
-    Labels lie over all boxes, each where it covers no other as far as there is such a place; letters and lines grow
-    with the picture.
+    Labels are drawn over all boxes, without covering one another where there is room; letters and lines grow with the
+    image.
     """
-    picture = _picture(image)
-    draw = ImageDraw.Draw(picture)
-    short = min(picture.size)
+    drawn = to_pil(image)
+    draw = ImageDraw.Draw(drawn)
+    short = min(drawn.size)
     line, font = max(1, round(short / 200)), ImageFont.load_default(max(10, round(short / 30)))
     ordered = sorted(boxes, key=lambda box: 1 if box[2] is None else box[2])
     for _, kind, _, corners in ordered:
-        draw.rectangle(_inside(corners, picture.size), outline=colour(kind), width=line)
+        draw.rectangle(_inside(corners, drawn.size), outline=colour(kind), width=line)
     taken: list[Corners] = []
     labels = []
-    for name, kind, probability, corners in reversed(ordered):      # the surest choose their places first
+    for name, kind, probability, corners in reversed(ordered):      # the most probable choose their places first
         label = name if probability is None else f"{name} {100 * probability:.0f} %"
         x0, y0, x1, y1 = draw.textbbox((0, 0), label, font)
-        place = _free_place(_inside(corners, picture.size), (x1 - x0 + 2 * line + 2, y1 - y0 + 2 * line + 2),
-                            picture.size, taken)
+        place = _free_place(_inside(corners, drawn.size), (x1 - x0 + 2 * line + 2, y1 - y0 + 2 * line + 2),
+                            drawn.size, taken)
         taken.append(place)
         labels.append((place, kind, label, (place[0] + line + 1 - x0, place[1] + line + 1 - y0)))
     for place, kind, label, at in reversed(labels):
         fill = colour(kind)
         draw.rectangle(place, fill=fill)
         draw.text(at, label, _ink(fill), font)
-    return picture
+    return drawn
 
 
-def draw_cloud(boxes: np.ndarray, members: np.ndarray, anchors: np.ndarray, side: int = 600) -> Image.Image:
+def draw_anchors(boxes: np.ndarray, members: np.ndarray, anchors: np.ndarray, side: int = 600) -> Image.Image:
     """boxes (n, 2) and anchors (k, 2), widths and heights: a dot for each box in the colour of its anchor
-    (members (n,)), each anchor a rectangle from the corner that they all have in common."""
+    (members (n,)), and each anchor as a rectangle, all from the same corner."""
     largest = float(max(boxes.max(), anchors.max()))
     margin, font = 30, ImageFont.load_default(13)
     scale = (side - 2 * margin) / largest
-    picture = Image.new("RGB", (side, side), "white")
-    draw = ImageDraw.Draw(picture)
+    page = Image.new("RGB", (side, side), "white")
+    draw = ImageDraw.Draw(page)
 
     def at(width: float, height: float) -> tuple[float, float]:
         return margin + width * scale, side - margin - height * scale
@@ -71,22 +74,17 @@ def draw_cloud(boxes: np.ndarray, members: np.ndarray, anchors: np.ndarray, side
     draw.text((margin, side - margin + 6), "0", "black", font)
     draw.text((side - 2 * margin, side - margin + 6), f"width {largest:.0f}", "black", font, anchor="ma")
     draw.text((margin, 8), f"height {largest:.0f}", "black", font)
-    return picture
-
-
-def _picture(image: np.ndarray) -> Image.Image:
-    levels = np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
-    return Image.fromarray(np.ascontiguousarray(levels.transpose(1, 2, 0).squeeze())).convert("RGB")
+    return page
 
 
 def _ink(fill: tuple[int, int, int]) -> str:
-    """Black or white, whichever stands out more (ITU-R 601 luma)."""
+    """Black or white, whichever has more contrast (ITU-R 601 luma)."""
     return "black" if 0.299 * fill[0] + 0.587 * fill[1] + 0.114 * fill[2] > 128 else "white"
 
 
 def _free_place(box: Corners, label: tuple[float, float], size: tuple[int, int], taken: Sequence[Corners]) -> Corners:
-    """Above the box, else inside it, else below, to the right or left: the first place within the picture that covers
-    no label, or the one that covers least."""
+    """Above the box, else inside it, else below, to the right or left: the first place within the image that covers no
+    other label, or the one that covers least."""
     (left, top, right, bottom), (wide, tall) = box, label
     starts = [(left, top - tall), (left, top), (right - wide, top - tall), (left, bottom),
               (right - wide, bottom - tall), (right, top), (left - wide, top), (left, bottom - tall)]
@@ -94,7 +92,7 @@ def _free_place(box: Corners, label: tuple[float, float], size: tuple[int, int],
     for x, y in starts:
         x, y = min(max(x, 0), max(size[0] - wide, 0)), min(max(y, 0), max(size[1] - tall, 0))
         places.append((x, y, x + wide, y + tall))
-    if top < tall:          # no room above: what was pushed down there would lie over the box's edge
+    if top < tall:          # no room above: pushed down, the label would cover the box's edge
         places = places[1:]
     return min(places, key=lambda place: sum(_common(place, other) for other in taken))
 

@@ -1,19 +1,20 @@
-"""Training images made of several: mixup, cutmix, mosaic; and a blur.
+"""Training images mixed of several: mixup, cutmix, mosaic; and a blur.
 
-As in darknet (AlexeyAB, src/data.c:load_data_augment): half of the batches are mixed, and then every image of them,
-with those in the same place of one or three further batches.  Each takes part in the label by its share of the pixels.
+As in darknet (AlexeyAB, src/data.c:load_data_augment): half of the batches are mixed.  In these every image is combined
+with the images at the same position of one or three further batches; each contributes to the label by its share of the
+pixels.
 """
 import math
 
 import numpy as np
 
 MIXUP, CUTMIX, MOSAIC, BOTH = 1, 2, 3, 4       # darknet's numbers; BOTH: each image is one or the other
-DRAWS = 5                                      # random numbers that one mixed image takes
-BLURRED = 0.25                                 # the share of images that blur= blurs
+DRAWS = 5                                      # random numbers per mixed image
+BLURRED = 0.25                                 # share of the images that blur= blurs
 
 
 def sources(mode: int) -> int:
-    """How many images one mixed image is made of."""
+    """How many images are mixed into one."""
     return {0: 1, MIXUP: 2, CUTMIX: 2}.get(mode, 4)
 
 
@@ -23,7 +24,7 @@ def mix(images: np.ndarray, mode: int, draws: np.ndarray) -> tuple[np.ndarray, n
 
     mixup   the mean of two
     cutmix  a rectangle of the second, of 0.3 to 0.8 of width and height, over the first
-    mosaic  four quarters that meet at 0.2 to 0.8 of width and height, each image showing what it has in that place
+    mosaic  four quadrants that meet at 0.2 to 0.8 of width and height, each showing that region of its image
     """
     k, n = images.shape[:2]
     if mode == MIXUP:
@@ -61,9 +62,9 @@ def _between(low: int, high: int, u: float) -> int:
 
 
 def blur(images: np.ndarray, size: int) -> np.ndarray:
-    """(n, c, h, w) blurred by a Gaussian of `size` pixels, odd; beyond the border the image is mirrored.
+    """(n, c, h, w) blurred by a Gaussian of `size` pixels, odd; the border is reflected.
 
-    The deviation follows the size as OpenCV has it, 0.3 * ((size - 1) / 2 - 1) + 0.8, which darknet leaves it to.
+    The standard deviation follows the size, 0.3 * ((size - 1) / 2 - 1) + 0.8, as in OpenCV, which darknet uses.
     """
     size = size // 2 * 2 + 1
     half = size // 2
@@ -73,9 +74,9 @@ def blur(images: np.ndarray, size: int) -> np.ndarray:
     for axis in (-1, -2):
         length = images.shape[axis]
         at = np.abs(np.arange(-half, length + half))        # 2 1 | 0 1 2 ... , repeatedly where the image is small
-        turn = max(1, 2 * (length - 1))
-        at = at % turn
-        at = np.where(at >= length, turn - at, at) if length > 1 else np.zeros_like(at)
+        period = max(1, 2 * (length - 1))
+        at = at % period
+        at = np.where(at >= length, period - at, at) if length > 1 else np.zeros_like(at)
         framed = images.take(at, axis)
         out = np.zeros_like(images)
         for i, tap in enumerate(taps):

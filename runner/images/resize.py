@@ -1,5 +1,5 @@
-"""Geometry: resize, letterbox, crop, rotate, flip.  All take float arrays (..., channels, height, width),
-return new ones.
+"""Geometry: resize, letterbox, crop, rotate, flip.  All take float arrays (..., channels, height, width) and return new
+ones.
 
 The arithmetic is darknet's (src/image.c), so that published weights see the pixels they were trained on.
 """
@@ -11,7 +11,7 @@ from runner import ops
 
 
 class Placement(NamedTuple):
-    """Where letterbox put the picture on its canvas, in pixels: the upper left corner and the size."""
+    """Where letterbox put the image on its canvas, in pixels: the upper left corner and the size."""
 
     x: int
     y: int
@@ -24,14 +24,17 @@ def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
     return ops.resize(image, width, height)
 
 
-def letterbox(image: np.ndarray, width: int, height: int, fill: float = 0.5) -> tuple[np.ndarray, Placement]:
-    """Shrink or blow up with the aspect ratio kept, centred on a grey canvas: (..., height, width) and its
-    placement."""
-    h, w = image.shape[-2:]
+def letterboxed_size(w: int, h: int, width: int, height: int) -> tuple[int, int]:
+    """Width and height of a w x h image scaled to fit into width x height with its aspect ratio kept, rounded down."""
     if width * h < height * w:
-        new_w, new_h = width, max(1, h * width // w)
-    else:
-        new_w, new_h = max(1, w * height // h), height
+        return width, max(1, h * width // w)
+    return max(1, w * height // h), height
+
+
+def letterbox(image: np.ndarray, width: int, height: int, fill: float = 0.5) -> tuple[np.ndarray, Placement]:
+    """Resize with the aspect ratio kept, centred on a grey canvas: (..., height, width) and the image's placement."""
+    h, w = image.shape[-2:]
+    new_w, new_h = letterboxed_size(w, h, width, height)
     place = Placement((width - new_w) // 2, (height - new_h) // 2, new_w, new_h)
     canvas = np.full((*image.shape[:-2], height, width), fill, image.dtype)
     canvas[..., place.y:place.y + new_h, place.x:place.x + new_w] = resize(image, new_w, new_h)
@@ -51,8 +54,7 @@ def resize_max(image: np.ndarray, size: int) -> np.ndarray:
 
 
 def crop(image: np.ndarray, x: int, y: int, width: int, height: int) -> np.ndarray:
-    """The window whose upper left corner is (x, y); where it leaves the image, the border pixels are
-    repeated."""
+    """(..., height, width) with the upper left corner at (x, y); outside the image the border pixels are repeated."""
     h, w = image.shape[-2:]
     if 0 <= x and x + width <= w and 0 <= y and y + height <= h:
         return image[..., y:y + height, x:x + width].copy()
@@ -62,7 +64,7 @@ def crop(image: np.ndarray, x: int, y: int, width: int, height: int) -> np.ndarr
 
 
 def centre_crop(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """The window in the middle, without scaling."""
+    """The middle of an image, without scaling: (..., height, width)."""
     h, w = image.shape[-2:]
     return crop(image, (w - width) // 2, (h - height) // 2, width, height)
 
@@ -74,7 +76,7 @@ def centre_square(image: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def cover(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Scale until the target is just covered, then cut out its middle.
+    """Scale until the target is just covered, then crop the middle.
 
     For a square target this is darknet's resize_min and centre crop, as in AlexeyAB's `classifier valid`.
     """
@@ -90,11 +92,10 @@ PREPARATIONS = ("crop", "stretch", "letterbox")
 
 
 def prepare(image: np.ndarray, width: int, height: int, how: str = "crop") -> np.ndarray:
-    """A decoded image as the network's input (channels, height, width): the one way for validation, test and
-    predict.
+    """A decoded image as the network's input (channels, height, width); validation, test and predict all use this.
 
-    how: "crop" (classifiers: see cover), "stretch" (detectors: resize), "letterbox" (detectors with
-    letter_box=1).
+    how: "crop" (classifiers: see cover), "stretch" (detectors: resize), "letterbox" (detectors with letter_box=1).
+    ValueError for anything else.
     """
     if how == "crop":
         return cover(image, width, height)
@@ -113,5 +114,5 @@ def flip(image: np.ndarray) -> np.ndarray:
 def rotate_crop(images: np.ndarray, width: int, height: int, *, angle: np.ndarray | float = 0.,
                 scale: np.ndarray | float = 1., dx: np.ndarray | float = 0., dy: np.ndarray | float = 0.,
                 aspect: np.ndarray | float = 1.) -> np.ndarray:
-    """A turned, scaled, shifted window of each image: (n, c, h, w) -> (n, c, height, width); runner/ops/image.py."""
+    """A rotated, scaled, shifted crop of each image: (n, c, h, w) -> (n, c, height, width); runner/ops/image.py."""
     return ops.rotate_crop(images, width, height, angle=angle, scale=scale, dx=dx, dy=dy, aspect=aspect)

@@ -11,7 +11,7 @@ from runner.errors import DataError, MissingExtra
 
 SUFFIXES = frozenset(".mp4 .m4v .avi .mov .mkv .webm .mpg .mpeg .wmv".split())
 CAMERA = "camera"       # the first one; camera:1 the second
-RATE = 25.0             # frames a second where the source does not say
+RATE = 25.0             # frames per second where the source does not say
 
 
 def is_video(source: str) -> bool:
@@ -34,9 +34,9 @@ def _opencv() -> Any:
 
 
 class Video:
-    """Frames of a source, one after the other: float32 (channels, height, width) in 0..1.  Close it, or use `with`.
+    """Frames of a source in order: float32 (channels, height, width) in 0..1.  Close it, or use `with`.
 
-    rate  frames a second
+    rate  frames per second
     """
 
     def __init__(self, source: str, channels: int = 3):
@@ -65,7 +65,7 @@ class Video:
 
 
 def _as_image(frame: np.ndarray, channels: int) -> np.ndarray:
-    """OpenCV's (h, w, 3) blue, green, red bytes -> (channels, h, w) floats; grey as runner.images.decode has it."""
+    """OpenCV's (h, w, 3) blue, green, red bytes -> (channels, h, w) floats; grey as in runner.images.decode."""
     blue, green, red = frame.transpose(2, 0, 1)
     if channels == 1:
         grey = (77 * red.astype(np.uint16) + 150 * green.astype(np.uint16) + 29 * blue.astype(np.uint16)) >> 8
@@ -74,20 +74,20 @@ def _as_image(frame: np.ndarray, channels: int) -> np.ndarray:
 
 
 class VideoWriter:
-    """Writes pictures of one size to an .mp4 file; the first one says which size.  Close it, or use `with`."""
+    """Writes images of one size to an .mp4 file; the first one sets the size.  Close it, or use `with`."""
 
     def __init__(self, target: str | Path, rate: float):
         self.target, self.rate, self._cv2 = Path(target), rate, _opencv()
         self._writer: Any = None
 
-    def write(self, picture: Image.Image) -> None:
+    def write(self, image: Image.Image) -> None:
         if self._writer is None:
             self.target.parent.mkdir(parents=True, exist_ok=True)
             code = self._cv2.VideoWriter_fourcc(*"mp4v")
-            self._writer = self._cv2.VideoWriter(str(self.target), code, self.rate, picture.size)
+            self._writer = self._cv2.VideoWriter(str(self.target), code, self.rate, image.size)
             if not self._writer.isOpened():
                 raise DataError(f"{self.target}: OpenCV cannot write this video")
-        self._writer.write(np.ascontiguousarray(np.asarray(picture.convert("RGB"))[..., ::-1]))
+        self._writer.write(np.ascontiguousarray(np.asarray(image.convert("RGB"))[..., ::-1]))
 
     def __enter__(self) -> "VideoWriter":
         return self

@@ -5,9 +5,9 @@ from os import PathLike
 
 import numpy as np
 
-from runner.detection import detections, require_detection_heads
+from runner.detection import predict_boxes, require_detection_heads
 from runner.errors import DataError
-from runner.images import prepare, read_image
+from runner.images import pixel_corners, prepare, read_image
 from runner.inference.plan import Plan
 from runner.network import Network
 
@@ -22,8 +22,8 @@ class Detection:
 
     def corners(self, width: int, height: int) -> tuple[float, float, float, float]:
         """left, top, right, bottom in pixels of an image of that size."""
-        x, y, w, h = self.box
-        return (x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height
+        left, top, right, bottom = pixel_corners(np.array(self.box), width, height).tolist()
+        return left, top, right, bottom
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ def detect(net: Network, images: Iterable[str | PathLike | np.ndarray], *, names
             yield ImageDetections(label, error=str(error))
             continue
         x = prepare(pixels, width, height, "letterbox" if keep_ratio else "stretch")[None]
-        boxes = detections(net.layers, plan.head_outputs(x), (pixels.shape[2], pixels.shape[1]), thresh,
-                           letterbox=keep_ratio, nms=nms)
+        boxes = predict_boxes(net.layers, plan.head_outputs(x), (pixels.shape[2], pixels.shape[1]), thresh,
+                              letterbox=keep_ratio, nms=nms)
         yield ImageDetections(label, pixels, tuple(_detection(row, names) for row in boxes.rows()
                                                    if not classes or int(row[0]) in classes))
 

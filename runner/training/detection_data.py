@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from runner.datasets import BoxLoader, BoxSplit, box_batches
+from runner.datasets import DetectionLoader, DetectionSplit, detection_batches
 from runner.detection import detection_heads, require_detection_heads
 from runner.errors import ShapeError
 from runner.images import BoxAugment
@@ -21,8 +21,8 @@ Warn = Callable[[str], None]
 CLASSIFIER_OPTIONS = {"angle": 0, "aspect": 1, "balance": 0, "label_smooth_eps": 0}
 
 
-def training_loader(net: Network, split: BoxSplit, *, seed: int = 0, on_bad: str = "skip",
-                   warn: Warn | None = None, workers: int | None = None) -> BoxLoader:
+def training_loader(net: Network, split: DetectionSplit, *, seed: int = 0, on_bad: str = "skip",
+                   warn: Warn | None = None, workers: int | None = None) -> DetectionLoader:
     """Endless (x, truth) batches for `runner.train`, augmented as [net] and the last head ask, starting after the
     network's `progress.iteration` updates.
 
@@ -34,24 +34,24 @@ def training_loader(net: Network, split: BoxSplit, *, seed: int = 0, on_bad: str
         for sentence in ineffective_options(net):
             warn(sentence)
     largest = sizes(0) if sizes else (width, height)
-    return box_batches(split, batch=max(o.batch // o.subdivisions, 1), width=largest[0], height=largest[1],
+    return detection_batches(split, batch=max(o.batch // o.subdivisions, 1), width=largest[0], height=largest[1],
                        channels=channels, boxes=max_truth_rows(net), augment=augment,
                        sizes=(lambda k: sizes(k // o.subdivisions)) if sizes else None,
                        shuffle=True, seed=seed, endless=True, start_batch=net.progress.iteration * o.subdivisions,
                        on_bad=on_bad, warn=warn, workers=workers, draft=net.env.compat.draft_decoding)
 
 
-def evaluation_loader(net: Network, split: BoxSplit, *, letterbox: bool | None = None, on_bad: str = "skip",
-                          warn: Warn | None = None, workers: int | None = None) -> BoxLoader:
+def evaluation_loader(net: Network, split: DetectionSplit, *, letterbox: bool | None = None, on_bad: str = "skip",
+                          warn: Warn | None = None, workers: int | None = None) -> DetectionLoader:
     """Each image once, in order, prepared as for `detect`; letterbox None: as [net] letter_box says.
 
     truth holds all boxes of an image, as fractions of x.
     """
     channels, height, width = net.in_shape
     most = max((len(image.boxes) for image in split), default=0)
-    return box_batches(split, batch=batch_size(net), width=width, height=height, channels=channels, boxes=max(most, 1),
-                       letterbox=net.options.letter_box if letterbox is None else letterbox, on_bad=on_bad, warn=warn,
-                       workers=workers)
+    return detection_batches(split, batch=batch_size(net), width=width, height=height, channels=channels,
+                             boxes=max(most, 1), letterbox=net.options.letter_box if letterbox is None else letterbox,
+                             on_bad=on_bad, warn=warn, workers=workers)
 
 
 def last_head(net: Network) -> DetectionHead:

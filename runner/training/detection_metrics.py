@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from runner.datasets import BoxLoader, BoxSplit
+from runner.datasets import DetectionLoader, DetectionSplit
 from runner.detection import (
     AveragePrecision,
     CocoPrecision,
     coco_precision,
     darknet_precision,
     detection_heads,
-    detections,
+    predict_boxes,
 )
 from runner.inference import Plan
 from runner.network import Network
@@ -124,7 +124,7 @@ class SplitDetections:
         return compute_metrics(self.found, self.truths, self.crowds, names, criteria)
 
 
-def collect_detections(net: Network, loader: BoxLoader, split: BoxSplit,
+def collect_detections(net: Network, loader: DetectionLoader, split: DetectionSplit,
                        criteria: DetectionCriteria = DetectionCriteria()) -> SplitDetections:
     """Detect on the images of `loader`, whose ground truth is in `split`.
 
@@ -149,8 +149,8 @@ def detect_batch(net: Network | Plan, x: np.ndarray, sizes: np.ndarray, *, lette
     """
     outputs = net.head_outputs(x)
     outputs = {index: outputs[index] for index in detection_heads(net.layers)}
-    return [detections(net.layers, outputs, (int(w), int(h)), MIN_CONFIDENCE, image=image, letterbox=letterbox,
-                       nms=nms).rows() for image, (w, h) in enumerate(sizes)]
+    return [predict_boxes(net.layers, outputs, (int(w), int(h)), MIN_CONFIDENCE, image=image, letterbox=letterbox,
+                          nms=nms).rows() for image, (w, h) in enumerate(sizes)]
 
 
 def compute_metrics(found: Sequence[np.ndarray], truths: Sequence[np.ndarray], crowds: Sequence[np.ndarray],

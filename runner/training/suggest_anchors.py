@@ -3,7 +3,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from runner.datasets import BoxSplit
+from runner.datasets import DetectionSplit
 from runner.datasets.image_size import size_of
 from runner.detection import detection_heads, shape_iou
 from runner.layers import Detection, Region
@@ -22,7 +22,7 @@ class HeadAnchors:
     filters: int        # of the convolution before it
 
 
-def box_sizes(split: BoxSplit, width: int, height: int, letterbox: bool = False) -> np.ndarray:
+def box_sizes(split: DetectionSplit, width: int, height: int, letterbox: bool = False) -> np.ndarray:
     """(n, 2) widths and heights of all boxes in pixels of the network's input.
 
     letterbox: images keep their aspect ratio; this reads the size of every image file.

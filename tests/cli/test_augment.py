@@ -7,7 +7,7 @@ from PIL import Image
 
 from runner.cli import augment as verb
 from runner.cli import main
-from runner.images import contact_sheet
+from runner.images import contact_sheet, to_pil
 from tests import toy, toy_boxes
 
 
@@ -107,7 +107,7 @@ def test_a_contact_sheet_keeps_its_pictures_apart_and_its_pixels_square():
 
 
 def test_grey_and_colour_pictures():
-    grey = contact_sheet.picture_of(np.array([[[0, .5, 1]]], np.float32))
+    grey = to_pil(np.array([[[0, .5, 1]]], np.float32))
     assert np.asarray(grey).tolist() == [[[0] * 3, [128] * 3, [255] * 3]]
-    colour = contact_sheet.picture_of(np.array([[[10]], [[20]], [[30]]], np.uint8))
+    colour = to_pil(np.array([[[10]], [[20]], [[30]]], np.uint8))
     assert np.asarray(colour).tolist() == [[[10, 20, 30]]]

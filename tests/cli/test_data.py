@@ -8,7 +8,7 @@ from PIL import Image
 
 from runner.cli import main
 from runner.datasets import open_dataset
-from runner.datasets.survey import survey, twins
+from runner.datasets.survey import duplicates, survey
 
 RNG = np.random.default_rng(8)
 
@@ -163,4 +163,4 @@ def test_twins_of_a_survey(birds):
     done = []
     found = survey(data.train, done.append)
     assert done[-1] == 8 and sum(map(len, found.prints.values())) == 8 and not found.bad
-    assert twins({"train": (data.train, found), "test": (data.train, found)})[0].across
+    assert duplicates({"train": (data.train, found), "test": (data.train, found)})[0].leaks

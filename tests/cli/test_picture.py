@@ -5,7 +5,7 @@ from PIL import Image
 
 from runner.cli import main
 from runner.cli.picture import alone, patches
-from runner.images.array_sheet import Panel, sheet, to_levels
+from runner.images.array_sheet import Panel, array_sheet, to_levels
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_levels_of_signed_values_keep_zero_in_the_middle():
 
 @pytest.mark.parametrize("shape", [(3, 20, 30), (1, 5, 4), (7, 9, 9), (40, 2, 2), (12,), (1,), (2, 1, 1)])
 def test_every_shape_gets_its_picture(shape):
-    page = sheet("heading", [Panel("one", np.ones(shape)), Panel("two", -np.ones(shape))], 220)
+    page = array_sheet("heading", [Panel("one", np.ones(shape)), Panel("two", -np.ones(shape))], 220)
     assert page.width == 12 + 2 * (220 + 12)
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from runner.cli import main
-from runner.datasets import open_boxes
+from runner.datasets import open_detection_dataset
 from tests.paths import ROOT
 
 
@@ -30,7 +30,7 @@ def test_the_tool_generates_the_same_files(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_its_contents() -> None:
-    data = open_boxes(ROOT / "data" / "scenes.yaml")
+    data = open_detection_dataset(ROOT / "data" / "scenes.yaml")
     assert data.train and data.test and not data.warnings
     assert len(data.train) == 600 and len(data.test) == 120
     for split in (data.train, data.test):

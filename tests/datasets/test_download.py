@@ -253,10 +253,10 @@ def place(server, tmp_path, monkeypatch):
     server.files["cifar-10-binary.tar.gz"] = tar_of(**{
         f"cifar-10-batches-bin/{name}": batch.tobytes() for name in ("data_batch_1.bin", "test_batch.bin")} | {
             "cifar-10-batches-bin/batches.meta.txt": b"airplane\nautomobile\n"})
-    for name, one in list(public_datasets.SETS.items()):
+    for name, one in list(public_datasets.PUBLIC_DATASETS.items()):
         files = {file: hashlib.md5(server.files[file]).hexdigest() for file in one.files if file in server.files}
-        monkeypatch.setitem(public_datasets.SETS, name,
-                            public_datasets.PublicSet(one.about, (server.address,), files, 1, one.texts))
+        monkeypatch.setitem(public_datasets.PUBLIC_DATASETS, name,
+                            public_datasets.PublicDataset(one.about, (server.address,), files, 1, one.texts))
     return server
 
 
@@ -296,9 +296,9 @@ def test_a_download_that_fails_half_way_leaves_no_folder_and_is_taken_up(place, 
 
 
 def test_another_source(place, monkeypatch, capsys):
-    one = public_datasets.SETS["mnist"]
-    monkeypatch.setitem(public_datasets.SETS, "mnist",
-                        public_datasets.PublicSet(one.about, ("http://127.0.0.1:9/",), one.files, 1))
+    one = public_datasets.PUBLIC_DATASETS["mnist"]
+    monkeypatch.setitem(public_datasets.PUBLIC_DATASETS, "mnist",
+                        public_datasets.PublicDataset(one.about, ("http://127.0.0.1:9/",), one.files, 1))
     assert main(["download", "mnist", "--from", place.address.rstrip("/")]) == 0
     assert len(open_dataset("data/mnist").train) == 4
 
@@ -314,7 +314,7 @@ def test_mistakes(place, capsys, words, answer):
 def test_the_list_and_the_table(capsys):
     assert main(["download", "--list"]) == 0
     out = capsys.readouterr().out
-    for name, one in public_datasets.SETS.items():
+    for name, one in public_datasets.PUBLIC_DATASETS.items():
         assert name in out and one.about in out
         assert all(mirror.startswith("http") and mirror.endswith("/") for mirror in one.mirrors)
         assert all(len(md5) in (0, 32) for md5 in one.files.values())

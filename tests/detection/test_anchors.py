@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from runner.detection import find_anchors, shape_iou
+from runner.detection import kmeans_anchors, shape_iou
 from runner.errors import DataError
 
 
@@ -12,7 +12,7 @@ def cloud(rng: np.random.Generator, *centres: tuple[float, float], each: int = 6
 
 def test_it_finds_the_groups_there_are() -> None:
     boxes = cloud(np.random.default_rng(0), (100, 50), (10, 12), (30, 90))
-    found = find_anchors(boxes, 3)
+    found = kmeans_anchors(boxes, 3)
     np.testing.assert_allclose(found.sizes, [boxes[60:120].mean(0), boxes[120:].mean(0), boxes[:60].mean(0)])
     assert (found.members == np.repeat([2, 0, 1], 60)).all()
     assert found.overlap == pytest.approx(shape_iou(boxes, found.sizes).max(axis=1).mean())
@@ -24,17 +24,17 @@ def test_shape_iou_by_hand() -> None:
 
 def test_the_same_seed_the_same_anchors_and_more_of_them_fit_better() -> None:
     boxes = np.random.default_rng(3).lognormal(3, .6, (400, 2))
-    one, again = find_anchors(boxes, 5, seed=2), find_anchors(boxes, 5, seed=2)
+    one, again = kmeans_anchors(boxes, 5, seed=2), kmeans_anchors(boxes, 5, seed=2)
     np.testing.assert_array_equal(one.sizes, again.sizes)
-    assert find_anchors(boxes, 9).overlap > one.overlap > find_anchors(boxes, 2).overlap
+    assert kmeans_anchors(boxes, 9).overlap > one.overlap > kmeans_anchors(boxes, 2).overlap
     assert (np.diff(one.sizes.prod(axis=1)) > 0).all()
     # each anchor is the mean of the boxes nearest to it, and no other start did better by much
     for k in range(5):
         np.testing.assert_allclose(one.sizes[k], boxes[one.members == k].mean(axis=0))
-    assert find_anchors(boxes, 5, seed=9).overlap == pytest.approx(one.overlap, abs=.01)
+    assert kmeans_anchors(boxes, 5, seed=9).overlap == pytest.approx(one.overlap, abs=.01)
 
 
 def test_too_few_sizes() -> None:
     with pytest.raises(DataError, match=r"4 clusters .* There are 6 boxes of 2 sizes"):
-        find_anchors(np.array([[1., 2], [3, 4]] * 3), 4)
-    assert find_anchors(np.array([[1., 2], [3, 4]] * 3), 2).overlap == 1
+        kmeans_anchors(np.array([[1., 2], [3, 4]] * 3), 4)
+    assert kmeans_anchors(np.array([[1., 2], [3, 4]] * 3), 2).overlap == 1

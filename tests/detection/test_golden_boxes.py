@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runner.detection import detections
+from runner.detection import predict_boxes
 from runner.network import Network
 from tests.compat import darknet
 from tests.compat.test_golden import CASES
@@ -22,7 +22,7 @@ def test_boxes(folder: Path, run: dict[str, Any]) -> None:
     outputs = net.head_outputs(case.array("input.npy"))
     # [detection] answers in pixels whatever it is asked for
     relative = bool(run["relative"]) and net.layers[-1].names[0] != "detection"
-    found = detections(net.layers, outputs, (run["image_w"], run["image_h"]), run["thresh"],
+    found = predict_boxes(net.layers, outputs, (run["image_w"], run["image_h"]), run["thresh"],
                        letterbox=bool(run["letter"]), nms=0, relative=relative)
     left = found.suppressed(run["nms_thresh"], run["nms_kind"], run.get("beta_nms", .6))
     got = {"bbox": found.boxes, "objectness": found.objectness, "prob": found.probability, "list": found.rows(),

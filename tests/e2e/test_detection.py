@@ -11,8 +11,8 @@ import pytest
 
 import runner
 from runner import ops
-from runner.datasets import BoxSplit, open_boxes
-from runner.detection import Detections, detections
+from runner.datasets import DetectionSplit, open_detection_dataset
+from runner.detection import PredictedBoxes, predict_boxes
 from runner.errors import WeightsError
 from runner.images import letterbox, read_image, resize
 from runner.inference import Plan
@@ -41,12 +41,12 @@ def plan(net: Network) -> Plan:
 
 
 def detect(net: Network | Plan, picture: Path, *, boxed: bool, thresh: float = 0.25, nms: float = 0.45,
-           nms_kind: str | None = None) -> Detections:
+           nms_kind: str | None = None) -> PredictedBoxes:
     image = read_image(picture)
     _, h, w = net.in_shape
     x = letterbox(image, w, h)[0] if boxed else resize(image, w, h)
-    return detections(net.layers, net.head_outputs(x[None]), (image.shape[2], image.shape[1]), thresh, letterbox=boxed,
-                      nms=nms, nms_kind=nms_kind)
+    return predict_boxes(net.layers, net.head_outputs(x[None]), (image.shape[2], image.shape[1]), thresh,
+                         letterbox=boxed, nms=nms, nms_kind=nms_kind)
 
 
 def assert_same(ours: np.ndarray, want: Iterable[tuple[int, float, list[float]]], confidence: float, overlap: float,
@@ -126,11 +126,11 @@ def test_e2e_as_pjreddie_prints(path: Path, picture: str, lines: str) -> None:
         assert name == our_name and abs(our_percent - percent) <= 1.5
 
 
-def _coco60(folder: Path) -> BoxSplit:
+def _coco60(folder: Path) -> DetectionSplit:
     names = (SHARED / "data/coco60/coco60.names").read_text().splitlines()
     (folder / "all.yaml").write_text(
         f"path: {SHARED}/data/coco60\nval: [train.txt, valid.txt]\nnc: {len(names)}\n")
-    split = open_boxes(folder / "all.yaml").test
+    split = open_detection_dataset(folder / "all.yaml").test
     assert split and len(split) == 60
     return split
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from runner.datasets import open_dataset
-from runner.datasets.survey import survey, twins
+from runner.datasets.survey import duplicates, survey
 from runner.images import read_pixels
 from tests.paths import SHARED
 
@@ -39,4 +39,4 @@ def test_e2e_nothing_is_there_twice() -> None:
     assert data.train is not None
     found = survey(data.train)
     assert found.sizes == {(28, 28): 60_000} and found.decoded == 47_040_000 and not found.bad
-    assert twins({"train": (data.train, found)}) == []
+    assert duplicates({"train": (data.train, found)}) == []

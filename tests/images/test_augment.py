@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from runner import ops
 from runner.errors import RunnerError
-from runner.images import Augment, augment, augment_batch, augment_of, distort, rotate_crop
+from runner.images import Augment, augment, augment_batch, augment_of, rotate_crop
 from runner.images.augment import DRAWS
 from runner.images.mix import BOTH, CUTMIX, MIXUP, MOSAIC, blur, mix, sources
 from runner.net_options import NetOptions
@@ -63,7 +64,7 @@ def plain_distort(pixel, hue, saturation, exposure):
 def test_distort_is_hsv(hue, saturation, exposure):
     images = RNG.random((2, 3, 4, 5))
     images[0, :, 0, 0], images[0, :, 0, 1], images[0, :, 0, 2] = .5, 0, (1, 0, 0)          # grey, black, pure
-    got = distort(images, hue, saturation, exposure)
+    got = ops.distort(images, hue, saturation, exposure)
     for n, y, x in np.ndindex(2, 4, 5):
         want = np.clip(plain_distort(images[n, :, y, x], hue, saturation, exposure), 0, 1)
         np.testing.assert_allclose(got[n, :, y, x], want, atol=1e-9)
@@ -71,11 +72,11 @@ def test_distort_is_hsv(hue, saturation, exposure):
 
 def test_distort_per_image_and_grey():
     images = RNG.random((2, 3, 4, 4)).astype(np.float32)
-    got = distort(images, np.array([.2, 0]), np.array([1.5, 1]), np.array([.5, 1]))
-    np.testing.assert_allclose(got[0], distort(images[:1], .2, 1.5, .5)[0], atol=1e-6)
+    got = ops.distort(images, np.array([.2, 0]), np.array([1.5, 1]), np.array([.5, 1]))
+    np.testing.assert_allclose(got[0], ops.distort(images[:1], .2, 1.5, .5)[0], atol=1e-6)
     np.testing.assert_allclose(got[1], images[1], atol=1e-6)
     assert got.dtype == np.float32
-    np.testing.assert_allclose(distort(images[:, :1], .2, 3, .5), images[:, :1] * .5, atol=1e-7)
+    np.testing.assert_allclose(ops.distort(images[:, :1], .2, 3, .5), images[:, :1] * .5, atol=1e-7)
 
 
 EVERYTHING = Augment(16, 12, min_crop=14, max_crop=30, angle=20, aspect=1.3, hue=.1, saturation=1.5,

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from runner.errors import UsageError
-from runner.images import BoxAugment, augmented, prepare, to_float
-from runner.images.augment_boxes import _tile
-from runner.images.box_format import corners_of, moved
+from runner.images import BoxAugment, augment_with_boxes, prepare, to_float
+from runner.images.augment_boxes import _quadrant_ranges
+from runner.images.box_format import convert, crop_boxes
 
 W, H = 96, 80           # of the network
 GREY, RED, GREEN = (90, 90, 90), (250, 10, 10), (10, 250, 10)
@@ -27,7 +27,7 @@ def no_other():
 
 
 def make(settings, seed, picture=None, another=no_other, most=50):
-    return augmented(picture or scene(), another, settings, W, H, most, np.random.default_rng(seed))
+    return augment_with_boxes(picture or scene(), another, settings, W, H, most, np.random.default_rng(seed))
 
 
 def seen(image, channel=0):
@@ -39,7 +39,7 @@ def seen(image, channel=0):
 
 
 def close(box, pixels, most=2):
-    corners = corners_of(box[None])[0] * (W, H, W, H)
+    corners = convert(box[None], "cxcywh", "xyxy")[0] * (W, H, W, H)
     assert np.abs(corners - pixels).max() <= most, f"{corners} for a thing at {pixels}"
 
 
@@ -99,10 +99,10 @@ def test_letterbox_keeps_the_shape_and_fills_with_the_mean_colour():
 
 def test_a_mirrored_box():
     boxes = np.array([[.2, .5, .2, .4, 1]], np.float32)
-    np.testing.assert_allclose(moved(boxes, (1, 1), (0, 0), True), [[.8, .5, .2, .4, 1]], rtol=1e-6)
+    np.testing.assert_allclose(crop_boxes(boxes, (1, 1), (0, 0), True), [[.8, .5, .2, .4, 1]], rtol=1e-6)
     # the left half of the picture, twice as wide: what reached over its edge is cut off
-    np.testing.assert_allclose(moved(boxes, (2, 1), (0, 0), False), [[.4, .5, .4, .4, 1]], rtol=1e-6)
-    np.testing.assert_allclose(moved(boxes, (2, 1), (.4, 0), False), [[.1, .5, .2, .4, 1]], rtol=1e-6)
+    np.testing.assert_allclose(crop_boxes(boxes, (2, 1), (0, 0), False), [[.4, .5, .4, .4, 1]], rtol=1e-6)
+    np.testing.assert_allclose(crop_boxes(boxes, (2, 1), (.4, 0), False), [[.1, .5, .2, .4, 1]], rtol=1e-6)
 
 
 def test_a_thing_under_a_pixel_is_no_truth():
@@ -155,7 +155,7 @@ def test_in_a_mosaic_the_boxes_stay_on_their_things(settings, bound):
         there = [thing for thing in things if thing is not None]
         slivers = sum((thing[2:] - thing[:2]).min() < 3 for thing in there)     # pixels blend at their edges
         assert len(there) - slivers <= len(boxes) <= len(there)
-        for corners in corners_of(boxes) * (W, H, W, H):
+        for corners in convert(boxes, "cxcywh", "xyxy") * (W, H, W, H):
             near = min(there, key=lambda thing, corners=corners: np.abs(thing - corners).max())
             assert (near[:2] >= corners[:2] - 2).all() and (near[2:] <= corners[2:] + 2).all()
             if bound:
@@ -166,12 +166,12 @@ def test_in_a_mosaic_the_boxes_stay_on_their_things(settings, bound):
 
 def test_the_parts_of_a_mosaic_as_in_darknet():
     """_tile: (from, to) in the changed picture and on the canvas; worked by hand from blend_truth_mosaic's shifts."""
-    assert _tile(0, 40, 100, 0, 0, 200) == (60, 100, 0, 40)
-    assert _tile(0, 40, 100, 0, -50, 200) == (35, 75, 0, 40)        # the window reaches 25 pixels beyond on the right
-    assert _tile(0, 40, 100, 0, -150, 200) == (0, 40, 0, 40)        # at most as far as there is picture
-    assert _tile(1, 40, 100, 0, 0, 200) == (0, 60, 40, 100)
-    assert _tile(1, 40, 100, -50, 0, 200) == (25, 85, 40, 100)
-    assert _tile(1, 40, 100, -150, 0, 200) == (40, 100, 40, 100)
+    assert _quadrant_ranges(0, 40, 100, 0, 0, 200) == (60, 100, 0, 40)
+    assert _quadrant_ranges(0, 40, 100, 0, -50, 200) == (35, 75, 0, 40)    # 25 pixels beyond the right edge
+    assert _quadrant_ranges(0, 40, 100, 0, -150, 200) == (0, 40, 0, 40)        # at most as far as there is picture
+    assert _quadrant_ranges(1, 40, 100, 0, 0, 200) == (0, 60, 40, 100)
+    assert _quadrant_ranges(1, 40, 100, -50, 0, 200) == (25, 85, 40, 100)
+    assert _quadrant_ranges(1, 40, 100, -150, 0, 200) == (40, 100, 40, 100)
 
 
 def test_a_blurred_background_leaves_things_sharp():
@@ -179,7 +179,7 @@ def test_a_blurred_background_leaves_things_sharp():
     image, boxes = scene()
     image = (image * rng.uniform(.2, 1, (1, *image.shape[1:]))).astype(np.uint8)
     sharp, _ = make(BoxAugment(**PLAIN), 0, (image, boxes))
-    left, top, right, bottom = (corners_of(boxes)[0] * (W, H, W, H)).astype(int)
+    left, top, right, bottom = (convert(boxes, "cxcywh", "xyxy")[0] * (W, H, W, H)).astype(int)
     blurred = 0
     for seed in range(12):
         out, _ = make(BoxAugment(**PLAIN, blur=1), seed, (image, boxes))
@@ -211,5 +211,5 @@ def test_wrong_settings_are_refused(change):
 def test_a_network_of_a_few_pixels():
     changes = BoxAugment(jitter=.3, resize=1.5, mosaic=True, mixup=True, blur=1, letterbox=True)
     for seed in range(40):
-        image, boxes = augmented(scene(), scene, changes, 3, 2, 9, np.random.default_rng(seed))
+        image, boxes = augment_with_boxes(scene(), scene, changes, 3, 2, 9, np.random.default_rng(seed))
         assert image.shape == (3, 2, 3) and np.isfinite(image).all() and np.isfinite(boxes).all()

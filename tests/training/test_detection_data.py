@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 import runner
-from runner.datasets import BoxSplit, Picture
+from runner.datasets import DetectionSplit, LabelledImage
 from runner.errors import ShapeError, UsageError
 from runner.images import BoxAugment
 from runner.training import TaskOptions, open_task
@@ -36,8 +36,8 @@ def split(tmp_path):
     for k in range(6):
         Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(tmp_path / f"{k}.png")
         boxes = np.array([[.5, .5, .3, .4, k % 2]] * (k % 3), np.float32).reshape(-1, 5)
-        items.append(Picture(str(tmp_path / f"{k}.png"), boxes, np.zeros((0, 5), np.float32)))
-    return BoxSplit(items, 2)
+        items.append(LabelledImage(str(tmp_path / f"{k}.png"), boxes, np.zeros((0, 5), np.float32)))
+    return DetectionSplit(items, 2)
 
 
 def test_every_option_reaches_the_augmentation(tmp_path):

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from runner.datasets.classification.dataset import Split
-from runner.datasets.pipeline.decode_cache import Decoded
-from runner.datasets.pipeline.loader import Job, Loader
-from runner.datasets.pipeline.sampler import MIX, Order
+from runner.datasets.pipeline.decode_cache import DecodeCache
+from runner.datasets.pipeline.loader import Loader, PendingBatch
+from runner.datasets.pipeline.sampler import MIX, Sampler
 from runner.errors import DataError, UsageError
 from runner.images.augment import DRAWS, Augment, augment_batch
 from runner.images.decode import to_float
@@ -38,7 +38,7 @@ def batches(split: Split, *, batch: int, width: int, height: int, channels: int 
     """An iterator of (x, truth): float32 (n, channels, height, width) in 0..1 and one-hot (n, classes).
 
     augment: random changes; without it images are prepared by `how` (see runner.images.prepare).  shuffle: a
-    new order each epoch.  endless: never stops, every batch is full.  Otherwise `epochs` passes, the last
+    new sampler each epoch.  endless: never stops, every batch is full.  Otherwise `epochs` passes, the last
     batch may be smaller.  on_bad "skip": an image that cannot be read is named once through `warn` and in
     `.bad`; when endless another image takes its place, otherwise the batch is smaller.  "error": it is a
     DataError.  label_smoothing e: 1 - e and e / (classes - 1).  balance 0: an epoch is every image once; 1: as
@@ -60,16 +60,16 @@ def batches(split: Split, *, batch: int, width: int, height: int, channels: int 
         raise UsageError(f"balance lies in 0..1 and needs shuffle=True. Got {balance}, shuffle={shuffle}")
     if split.pixels is not None or (not endless and epochs == 1):
         cache_bytes = 0         # they are in memory already, or nobody comes back to them
-    images = Decoded(split, channels, on_bad=on_bad, refill=endless, cache_bytes=cache_bytes,
+    images = DecodeCache(split, channels, on_bad=on_bad, refill=endless, cache_bytes=cache_bytes,
                      least=augment.least() if draft and augment else None)
     source = _Images(split, images, width, height, augment, how, label_smoothing)
     total = None if endless else len(split) * epochs
-    order = Order(len(split), batch, seed, shuffle, total, split.labels() if balance else None, balance)
-    return Loader(source, order, start_batch, warn, workers)
+    sampler = Sampler(len(split), batch, seed, shuffle, total, split.labels() if balance else None, balance)
+    return Loader(source, sampler, start_batch, warn, workers)
 
 
 @dataclass(kw_only=True)
-class _Job(Job):
+class _ClassificationBatch(PendingBatch):
     """A batch under way.
 
     made_of  (k, n) images of the split that the n images are made of, one each unless they are mixed; the first row is
@@ -88,69 +88,69 @@ class _Job(Job):
 
 
 class _Images:
-    """Fills batches with images for a classifier (see loader.Source)."""
+    """Fills batches with images for a classifier (see loader.BatchSource)."""
 
-    def __init__(self, split: Split, images: Decoded, width: int, height: int, augment: Augment | None, how: str,
+    def __init__(self, split: Split, images: DecodeCache, width: int, height: int, augment: Augment | None, how: str,
                  smoothing: float):
         self.split, self.images, self.width, self.height = split, images, width, height
         self.channels, self.augment, self.how, self.smoothing = images.channels, augment, how, smoothing
 
-    def start(self, order: Order, k: int, indices: np.ndarray) -> _Job:
+    def start(self, sampler: Sampler, k: int, indices: np.ndarray) -> _ClassificationBatch:
         """Batch k before anything of it is read: everything that chance decides."""
         n, changes = len(indices), self.augment
         x = np.empty((n, self.channels, self.height, self.width), np.float32)
         made_of = indices[None].copy()
-        job = _Job(indices=made_of[0], x=x, made_of=made_of, draws=order.draws(k, DRAWS)[None, :n],
+        batch = _ClassificationBatch(indices=made_of[0], x=x, made_of=made_of, draws=sampler.draws(k, DRAWS)[None, :n],
                    shares=np.ones((1, n)))
         if changes and (changes.mix or changes.blur):
-            rng = np.random.default_rng((order.seed, MIX, k))
+            rng = np.random.default_rng((sampler.seed, MIX, k))
             more = sources(changes.mix) - 1
-            others, draws = order.any_images(rng, (more, order.batch)), rng.random((more, order.batch, DRAWS))
-            mixing, blurred = rng.random((order.batch, MIX_DRAWS)), rng.random(order.batch) < BLURRED
+            others, draws = sampler.any_images(rng, (more, sampler.batch)), rng.random((more, sampler.batch, DRAWS))
+            mixing, blurred = rng.random((sampler.batch, MIX_DRAWS)), rng.random(sampler.batch) < BLURRED
             if changes.mix and rng.random() < 0.5:
-                job.made_of = np.concatenate([made_of, others[:, :n]])
-                job.indices = job.made_of[0]
-                job.draws = np.concatenate([job.draws, draws[:, :n]])
-                job.shares = np.concatenate([job.shares, np.zeros((more, n))])
-                job.mixing = mixing
+                batch.made_of = np.concatenate([made_of, others[:, :n]])
+                batch.indices = batch.made_of[0]
+                batch.draws = np.concatenate([batch.draws, draws[:, :n]])
+                batch.shares = np.concatenate([batch.shares, np.zeros((more, n))])
+                batch.mixing = mixing
             if changes.blur:
-                job.blurred = blurred
-        return job
+                batch.blurred = blurred
+        return batch
 
-    def truth(self, job: _Job, good: np.ndarray) -> np.ndarray:
+    def truth(self, batch: _ClassificationBatch, good: np.ndarray) -> np.ndarray:
         """(n, classes): the smoothed label of each image, or of its parts by their shares."""
         split, e = self.split, self.smoothing
         other = e / max(split.classes - 1, 1)
         truth = np.full((int(good.sum()), split.classes), other, np.float32)
-        for one, share in zip(job.made_of[:, good], job.shares[:, good], strict=True):
+        for one, share in zip(batch.made_of[:, good], batch.shares[:, good], strict=True):
             labels = [split[index][1] for index in one]
             truth[np.arange(len(one)), labels] += (share * (1 - e - other)).astype(np.float32)
         return truth
 
-    def load(self, job: _Job, start: int, stop: int) -> None:
-        """Write the images start..stop of a job."""
-        if job.mixing is None:
-            self._fill(job, 0, start, stop, job.x[start:stop])
+    def load(self, batch: _ClassificationBatch, start: int, stop: int) -> None:
+        """Write the images start..stop of a batch."""
+        if batch.mixing is None:
+            self._fill(batch, 0, start, stop, batch.x[start:stop])
         else:
-            parts = np.zeros((len(job.made_of), *job.x[start:stop].shape), np.float32)
+            parts = np.zeros((len(batch.made_of), *batch.x[start:stop].shape), np.float32)
             for which, part in enumerate(parts):
-                self._fill(job, which, start, stop, part)
+                self._fill(batch, which, start, stop, part)
             assert self.augment
-            job.x[start:stop], job.shares[:, start:stop] = mix(parts, self.augment.mix, job.mixing[start:stop])
-            for row in start + np.flatnonzero((job.made_of[1:, start:stop] < 0).any(axis=0)):
-                job.x[row], job.shares[:, row] = parts[0, row - start], 0       # a part is missing: the first alone
-                job.shares[0, row] = 1
-        if job.blurred is not None and self.augment:
-            at = start + np.flatnonzero(job.blurred[start:stop])
+            batch.x[start:stop], batch.shares[:, start:stop] = mix(parts, self.augment.mix, batch.mixing[start:stop])
+            for row in start + np.flatnonzero((batch.made_of[1:, start:stop] < 0).any(axis=0)):
+                batch.x[row], batch.shares[:, row] = parts[0, row - start], 0       # a part is missing: the first alone
+                batch.shares[0, row] = 1
+        if batch.blurred is not None and self.augment:
+            at = start + np.flatnonzero(batch.blurred[start:stop])
             if len(at):
-                job.x[at] = blur(job.x[at], self.augment.blur)
+                batch.x[at] = blur(batch.x[at], self.augment.blur)
 
-    def _fill(self, job: _Job, which: int, start: int, stop: int, out: np.ndarray) -> None:
+    def _fill(self, batch: _ClassificationBatch, which: int, start: int, stop: int, out: np.ndarray) -> None:
         """The images start..stop of row `which` of made_of, prepared or augmented, to out (stop - start, ...)."""
         augment = self.augment
         same_shape: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}
         for row in range(start, stop):
-            job.made_of[which, row], pixels = self.images.good(job.made_of[which, row], job.bad)
+            batch.made_of[which, row], pixels = self.images.read(batch.made_of[which, row], batch.bad)
             if augment is None and pixels is not None:
                 out[row - start] = prepare(to_float(pixels), self.width, self.height, self.how)
             elif pixels is not None:
@@ -162,4 +162,4 @@ class _Images:
             for first in range(0, len(found), together):
                 rows, images = zip(*found[first:first + together], strict=True)
                 at = np.array(rows)
-                out[at - start] = augment_batch(to_float(np.stack(images)), augment, job.draws[which, at])
+                out[at - start] = augment_batch(to_float(np.stack(images)), augment, batch.draws[which, at])

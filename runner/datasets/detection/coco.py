@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from runner.datasets.detection.dataset import BoxSplit, Picture, Report, check_box, rows_of
+from runner.datasets.detection.dataset import DetectionSplit, LabelledImage, LabelReport, check_box, rows_of
 from runner.datasets.image_size import size_of
 from runner.errors import DataError
 
@@ -36,7 +36,8 @@ def annotation_files(folder: Path) -> dict[str, Path]:
     return found or ({"train": next(iter(named))} if len(named) == 1 else {})
 
 
-def pictures(path: str | os.PathLike, names: list[str], report: Report, folders: Iterable[Path] = ()) -> BoxSplit:
+def pictures(path: str | os.PathLike, names: list[str], report: LabelReport,
+             folders: Iterable[Path] = ()) -> DetectionSplit:
     """The images of a COCO file with their boxes; a category belongs to the class of its name.
 
     file_name is looked for beside the file, in images/ there or one above, in a folder called like the part
@@ -72,15 +73,16 @@ def pictures(path: str | os.PathLike, names: list[str], report: Report, folders:
                    if not isinstance(one, dict) or one.get("image_id") not in missing]
     boxes, crowd = _boxes(path, annotations, images, classes, report)
     _read_cached.cache_clear()
-    return BoxSplit([Picture(found, rows_of(boxes.get(key, ()), report), rows_of(crowd.get(key, ()), report), str(path))
-                     for key, (found, _) in images.items()], len(names))
+    return DetectionSplit([LabelledImage(found, rows_of(boxes.get(key, ()), report),
+                                         rows_of(crowd.get(key, ()), report), str(path))
+                           for key, (found, _) in images.items()], len(names))
 
 
 Boxes = dict[Any, list[tuple[tuple[float, ...], str]]]
 
 
 def _boxes(path: str | os.PathLike, annotations: list, images: dict[Any, tuple[str, tuple[int, int]]],
-           classes: dict[Any, int], report: Report) -> tuple[Boxes, Boxes]:
+           classes: dict[Any, int], report: LabelReport) -> tuple[Boxes, Boxes]:
     """-> boxes and crowds by image id."""
     boxes: Boxes = {}
     crowd: Boxes = {}

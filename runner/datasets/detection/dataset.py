@@ -19,7 +19,7 @@ SLACK = 0.005           # of the picture: a box may pass its edge by this much w
 SHOWN = 5               # mistakes of one kind that are told in full
 
 
-class Picture(NamedTuple):
+class LabelledImage(NamedTuple):
     """A picture of a data set.
 
     boxes   (k, 5) float32 rows x, y, w, h, class; none: there is nothing to find in it
@@ -33,18 +33,18 @@ class Picture(NamedTuple):
 
 
 @dataclass(frozen=True)
-class BoxSplit:
+class DetectionSplit:
     """One part of a detection data set."""
-    items: list[Picture]
+    items: list[LabelledImage]
     classes: int
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, index: int) -> Picture:
+    def __getitem__(self, index: int) -> LabelledImage:
         return self.items[index]
 
-    def __iter__(self) -> Iterator[Picture]:
+    def __iter__(self) -> Iterator[LabelledImage]:
         return iter(self.items)
 
     def read(self, index: int, channels: int, least: Size | None = None) -> np.ndarray:
@@ -62,26 +62,26 @@ class BoxSplit:
         """How often each class occurs (classes,)."""
         return np.bincount(self.boxes()[:, 4].astype(np.intp), minlength=self.classes)
 
-    def take(self, indices: Sequence[int] | np.ndarray) -> "BoxSplit":
+    def take(self, indices: Sequence[int] | np.ndarray) -> "DetectionSplit":
         """Some of the pictures, in that order."""
-        return BoxSplit([self.items[i] for i in indices], self.classes)
+        return DetectionSplit([self.items[i] for i in indices], self.classes)
 
 
 @dataclass(frozen=True)
-class BoxDataset:
+class DetectionDataset:
     """Class names, pictures to train on and to test with (either may be missing), and what is worth saying.
 
     problems  every mistake found in the labels; warnings tells the same in short
     """
     names: list[str]
-    train: BoxSplit | None
-    test: BoxSplit | None
+    train: DetectionSplit | None
+    test: DetectionSplit | None
     source: str = ""
     warnings: list[str] = field(default_factory=list)
     problems: "list[Problem]" = field(default_factory=list)
 
 
-def hold_out_pictures(data: BoxDataset, share: float) -> BoxDataset:
+def hold_out_pictures(data: DetectionDataset, share: float) -> DetectionDataset:
     """A share of the pictures to train on becomes those to test with; which, depends on their number alone.
 
     DataError where there are some to test with already, or too few to share.
@@ -114,7 +114,7 @@ class Problem:
     lost: bool = True
 
 
-class Report:
+class LabelReport:
     """Collects the mistakes of a data set while it is read, and says them together."""
 
     def __init__(self) -> None:
@@ -161,7 +161,7 @@ def no_boxes() -> np.ndarray:
     return np.zeros((0, 5), np.float32)
 
 
-def check_box(values: Sequence[float], kind: int, where: str, report: Report) -> tuple[float, ...] | None:
+def check_box(values: Sequence[float], kind: int, where: str, report: LabelReport) -> tuple[float, ...] | None:
     """x, y, w, h as parts of the picture and a class that is known to exist -> the row, within the picture, or None.
 
     What reaches over the edge is cut there, as darknet does; what lies outside altogether is no box.
@@ -190,7 +190,7 @@ def check_box(values: Sequence[float], kind: int, where: str, report: Report) ->
     return x, y, w, h, float(kind)
 
 
-def checked_class(kind: int, classes: int, where: str, report: Report) -> bool:
+def checked_class(kind: int, classes: int, where: str, report: LabelReport) -> bool:
     """Whether there is such a class; told if not."""
     if 0 <= kind < classes:
         return True
@@ -199,7 +199,7 @@ def checked_class(kind: int, classes: int, where: str, report: Report) -> bool:
     return False
 
 
-def rows_of(boxes: Sequence[tuple[tuple[float, ...], str]], report: Report) -> np.ndarray:
+def rows_of(boxes: Sequence[tuple[tuple[float, ...], str]], report: LabelReport) -> np.ndarray:
     """(row, where) of one picture -> (k, 5) float32; a box that is there twice is kept once."""
     first: dict[tuple[float, ...], str] = {}
     for row, where in boxes:

@@ -1,6 +1,6 @@
 """Opening a detection data set, whatever form it has: darknet's .data, YAML, COCO's JSON, Pascal VOC, or a folder.
 
-    data = open_boxes(find_data("cfg/scenes.cfg"))
+    data = open_detection_dataset(find_data("cfg/scenes.cfg"))
     data.train[0].boxes             (k, 5): x, y, w, h as parts of the picture, class
 
 A folder is looked through for what it is:
@@ -18,7 +18,7 @@ from runner.datasets.classification.darknet_data import named_file, read_data_fi
 from runner.datasets.classification.folders import TEST_FOLDERS, TRAIN_FOLDERS, images_in
 from runner.datasets.description import place_of, read_description
 from runner.datasets.detection import coco, voc
-from runner.datasets.detection.dataset import BoxDataset, BoxSplit, Report, hold_out_pictures
+from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit, LabelReport, hold_out_pictures
 from runner.datasets.detection.yolo_labels import highest_class, inside, listed
 from runner.datasets.lists import locate, read_lines
 from runner.errors import DataError
@@ -28,7 +28,8 @@ FORMS = ("a .data file, a .yaml file, a COCO .json file, or a folder (of Pascal 
          "labels)")
 
 
-def open_boxes(path: str | os.PathLike, *, on_bad: str = "skip", split_share: float = 0.) -> BoxDataset:
+def open_detection_dataset(path: str | os.PathLike, *, on_bad: str = "skip",
+                           split_share: float = 0.) -> DetectionDataset:
     """The detection data set at `path`; its warnings tell the mistakes in its labels.
 
     on_bad       "skip": bad labels are left out; "error": they are a DataError that names them
@@ -39,8 +40,8 @@ def open_boxes(path: str | os.PathLike, *, on_bad: str = "skip", split_share: fl
     return hold_out_pictures(data, split_share) if split_share else data
 
 
-def _open(path: str | os.PathLike, on_bad: str) -> BoxDataset:
-    place, report = Path(path), Report()
+def _open(path: str | os.PathLike, on_bad: str) -> DetectionDataset:
+    place, report = Path(path), LabelReport()
     if place.is_dir():
         return _open_folder(place, report, on_bad)
     if not place.exists():
@@ -56,8 +57,8 @@ def _open(path: str | os.PathLike, on_bad: str) -> BoxDataset:
     raise DataError(f"{path}: a detection data set is {FORMS}. Got a file ending in {place.suffix or 'nothing'!r}")
 
 
-def _finish(names: list[str], train: BoxSplit | None, test: BoxSplit | None, source: str, report: Report,
-            on_bad: str) -> BoxDataset:
+def _finish(names: list[str], train: DetectionSplit | None, test: DetectionSplit | None, source: str,
+            report: LabelReport, on_bad: str) -> DetectionDataset:
     warnings = report.finish(source, on_bad)
     if train is not None and test is None:
         warnings.append(f"{source}: there are no pictures apart from those for training: nothing to test with")
@@ -65,13 +66,13 @@ def _finish(names: list[str], train: BoxSplit | None, test: BoxSplit | None, sou
     if shared:
         warnings.append(f"{source}: {len(shared)} pictures are both for training and for testing, {min(shared)} for "
                         "one: what is measured with them says little")
-    return BoxDataset(names, train, test, source, warnings, report.problems)
+    return DetectionDataset(names, train, test, source, warnings, report.problems)
 
 
 # --- darknet ---------------------------------------------------------------------------------------------
 
 
-def _data_file(path: Path, report: Report) -> tuple[list[str], BoxSplit | None, BoxSplit | None]:
+def _data_file(path: Path, report: LabelReport) -> tuple[list[str], DetectionSplit | None, DetectionSplit | None]:
     options, folder = read_data_file(path), path.parent
 
     names_file, (value, number) = named_file(path, options, "names"), options.get("classes", ("", 0))
@@ -92,7 +93,7 @@ def _data_file(path: Path, report: Report) -> tuple[list[str], BoxSplit | None, 
     return names, train, test
 
 
-def _part(place: Path, names: list[str], report: Report, folders: list[Path]) -> BoxSplit:
+def _part(place: Path, names: list[str], report: LabelReport, folders: list[Path]) -> DetectionSplit:
     """What train= or val: names: a COCO file, a folder of pictures, or a list."""
     if place.suffix.lower() == ".json":
         return coco.pictures(place, names, report, folders)
@@ -102,7 +103,7 @@ def _part(place: Path, names: list[str], report: Report, folders: list[Path]) ->
 # --- YAML ------------------------------------------------------------------------------------------------
 
 
-def _description(path: Path, report: Report) -> tuple[list[str], BoxSplit | None, BoxSplit | None]:
+def _description(path: Path, report: LabelReport) -> tuple[list[str], DetectionSplit | None, DetectionSplit | None]:
     content = read_description(path)
     test_key = next((key for key in ("val", "valid", "validation", "test") if content.get(key)), "val")
     places = [_places(path, content, key) for key in ("train", test_key)]
@@ -125,8 +126,8 @@ def _places(path: Path, content: dict, key: str) -> list[Path]:
     return [place for place in found if isinstance(place, Path)]
 
 
-def _joined(parts: list[BoxSplit], classes: int) -> BoxSplit | None:
-    return BoxSplit([picture for part in parts for picture in part], classes) if parts else None
+def _joined(parts: list[DetectionSplit], classes: int) -> DetectionSplit | None:
+    return DetectionSplit([picture for part in parts for picture in part], classes) if parts else None
 
 
 def _names(path: Path, content: dict[str, Any], first: Path) -> list[str]:
@@ -156,7 +157,7 @@ def _names(path: Path, content: dict[str, Any], first: Path) -> list[str]:
 # --- folders ---------------------------------------------------------------------------------------------
 
 
-def _open_folder(folder: Path, report: Report, on_bad: str) -> BoxDataset:
+def _open_folder(folder: Path, report: LabelReport, on_bad: str) -> DetectionDataset:
     described = [folder / name for name in ("data.yaml", "dataset.yaml") if (folder / name).is_file()]
     described = described[:1] or sorted(p for p in folder.iterdir() if p.suffix.lower() in (".yaml", ".yml", ".data"))
     if len(described) == 1:

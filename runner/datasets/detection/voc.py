@@ -14,17 +14,17 @@ from xml.etree.ElementTree import Element
 
 from runner.datasets.classification.dataset import natural_key
 from runner.datasets.classification.folders import images_in
-from runner.datasets.detection.dataset import BoxSplit, Picture, Report, check_box, no_boxes, rows_of
+from runner.datasets.detection.dataset import DetectionSplit, LabelledImage, LabelReport, check_box, no_boxes, rows_of
 from runner.datasets.image_size import size_of
 from runner.datasets.lists import read_lines
 from runner.errors import DataError, closest
 from runner.images.decode import SUFFIXES
 
-Parts = tuple[list[str], BoxSplit | None, BoxSplit | None]
+Parts = tuple[list[str], DetectionSplit | None, DetectionSplit | None]
 Source = tuple[str, str, str]       # where it is named, the picture, its XML file
 
 
-def open_voc(folder: Path, names: list[str], report: Report) -> Parts:
+def open_voc(folder: Path, names: list[str], report: LabelReport) -> Parts:
     """Annotations/, JPEGImages/ (or images/) and ImageSets/Main.  Without lists everything is for training."""
     images = next((folder / name for name in ("JPEGImages", "images", "Images") if (folder / name).is_dir()), folder)
     known = {Path(path).stem: path for path in images_in(images)}
@@ -50,13 +50,13 @@ def open_voc(folder: Path, names: list[str], report: Report) -> Parts:
     return _open([sources(part) if part in chosen else None for part in ("train", "test")], names, report)
 
 
-def open_beside(parts: Iterable[Path | None], names: list[str], report: Report) -> Parts:
+def open_beside(parts: Iterable[Path | None], names: list[str], report: LabelReport) -> Parts:
     """Pictures with an XML file beside each; parts are the folders to train on and to test with."""
     return _open([[(str(part), path, os.path.splitext(path)[0] + ".xml") for path in images_in(part)] if part else None
                   for part in parts], names, report)
 
 
-def _open(parts: list[list[Source] | None], names: list[str], report: Report) -> Parts:
+def _open(parts: list[list[Source] | None], names: list[str], report: LabelReport) -> Parts:
     """Read every XML file once; without given names, those that occur, sorted."""
     roots: dict[str, Element | None] = {}
     for part in parts:
@@ -67,12 +67,12 @@ def _open(parts: list[list[Source] | None], names: list[str], report: Report) ->
                              for thing in root.iter("object")} - {""})
     if not names:
         raise DataError("the XML files name no object at all, so there are no classes")
-    train, test = (BoxSplit([picture for source in part if (picture := _picture(source, roots, names, report))],
+    train, test = (DetectionSplit([picture for source in part if (picture := _picture(source, roots, names, report))],
                             len(names)) if part else None for part in parts)
     return names, train, test
 
 
-def _parse(path: str, report: Report) -> Element | None:
+def _parse(path: str, report: LabelReport) -> Element | None:
     try:
         return ElementTree.parse(path).getroot()
     except (ElementTree.ParseError, UnicodeDecodeError, OSError) as error:
@@ -80,7 +80,8 @@ def _parse(path: str, report: Report) -> Element | None:
         return None
 
 
-def _picture(source: Source, roots: dict[str, Element | None], names: list[str], report: Report) -> Picture | None:
+def _picture(source: Source, roots: dict[str, Element | None], names: list[str],
+             report: LabelReport) -> LabelledImage | None:
     where, path, xml = source
     report.pictures += 1
     if not os.path.isfile(path):
@@ -89,7 +90,7 @@ def _picture(source: Source, roots: dict[str, Element | None], names: list[str],
         return None
     if xml not in roots:
         report.without.append(path)
-        return Picture(path, no_boxes(), no_boxes())
+        return LabelledImage(path, no_boxes(), no_boxes())
     root = roots[xml]
     if root is None:
         return None         # what is in it is not known: better no picture than one taken for empty
@@ -100,7 +101,7 @@ def _picture(source: Source, roots: dict[str, Element | None], names: list[str],
         row = _row(thing, f"{xml}: object {count}", size, names, report)
         if row is not None:
             (crowd if _text(thing, "difficult") == "1" else boxes).append((row, f"{xml}: object {count}"))
-    return Picture(path, rows_of(boxes, report), rows_of(crowd, report), xml)
+    return LabelledImage(path, rows_of(boxes, report), rows_of(crowd, report), xml)
 
 
 def _size(root: Element) -> tuple[int, int] | None:
@@ -112,7 +113,7 @@ def _size(root: Element) -> tuple[int, int] | None:
 
 
 def _row(thing: Element, where: str, size: tuple[int, int], names: list[str],
-         report: Report) -> tuple[float, ...] | None:
+         report: LabelReport) -> tuple[float, ...] | None:
     name = _text(thing, "name")
     if name not in names:
         near = closest(name, names) if name else None

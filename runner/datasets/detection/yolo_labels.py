@@ -5,9 +5,9 @@ from pathlib import Path
 
 from runner.datasets.classification.folders import images_in
 from runner.datasets.detection.dataset import (
-    BoxSplit,
-    Picture,
-    Report,
+    DetectionSplit,
+    LabelledImage,
+    LabelReport,
     check_box,
     checked_class,
     label_places,
@@ -20,7 +20,7 @@ from runner.errors import DataError
 FIELDS = 5
 
 
-def read_labels(path: str | os.PathLike, classes: int, report: Report) -> list[tuple[tuple[float, ...], str]]:
+def read_labels(path: str | os.PathLike, classes: int, report: LabelReport) -> list[tuple[tuple[float, ...], str]]:
     """The good lines of a label file as (x, y, w, h, class) and `file:line`; `report` is told of the others.
 
     A line with more pairs of numbers is the outline of a thing (segmentation labels): its box is taken.
@@ -58,7 +58,7 @@ def read_labels(path: str | os.PathLike, classes: int, report: Report) -> list[t
     return found
 
 
-def labelled(images: Iterable[tuple[str, str]], classes: int, report: Report) -> BoxSplit:
+def labelled(images: Iterable[tuple[str, str]], classes: int, report: LabelReport) -> DetectionSplit:
     """images (where it is named, path) with the labels that lie near them.  One without a label file shows nothing."""
     items = []
     for where, path in images:
@@ -72,17 +72,18 @@ def labelled(images: Iterable[tuple[str, str]], classes: int, report: Report) ->
         else:
             report.without.append(path)
             boxes = no_boxes()
-        items.append(Picture(path, boxes, no_boxes(), labels))
-    return BoxSplit(items, classes)
+        items.append(LabelledImage(path, boxes, no_boxes(), labels))
+    return DetectionSplit(items, classes)
 
 
-def listed(list_file: str | os.PathLike, classes: int, report: Report, folders: Iterable[Path] = ()) -> BoxSplit:
+def listed(list_file: str | os.PathLike, classes: int, report: LabelReport,
+           folders: Iterable[Path] = ()) -> DetectionSplit:
     """The pictures of a list file, one path on each line."""
     lines = read_list(list_file, folders)
     return labelled(((f"{list_file}:{number}", path) for number, _, path in lines), classes, report)
 
 
-def inside(folder: str | os.PathLike, classes: int, report: Report) -> BoxSplit:
+def inside(folder: str | os.PathLike, classes: int, report: LabelReport) -> DetectionSplit:
     """All pictures below a folder.  DataError when there is none."""
     images = images_in(folder)
     if not images:

@@ -1,4 +1,4 @@
-"""Decoded images that are kept in memory, as many bytes as may be used unnoticed."""
+"""A cache in free memory that holds all images of a split, or none."""
 from collections.abc import Callable
 
 import numpy as np
@@ -10,9 +10,9 @@ SHARE = 4           # a quarter of what is free may be used
 
 
 class Cache:
-    """Decoded images, kept while all of them fit: a part would help little, so of a set that is too large none is.
+    """Decoded images by index, kept only while all of them fit: epochs go round, so a part of them would help little.
 
-    limit: bytes, None for a quarter of the free memory, 0 to keep nothing.  used: bytes taken.
+    limit: bytes, None for a quarter of the free memory, 0 to keep nothing.  used: bytes in the cache.
     """
 
     def __init__(self, limit: int | None):
@@ -25,8 +25,8 @@ class Cache:
         self._full = False
 
     def get(self, index: int, read: Callable[[int], np.ndarray]) -> np.ndarray:
-        """Image `index`, read when it is not here."""
-        images = self._images       # another thread may let go of it meanwhile
+        """Image `index`, read where it is not in the cache."""
+        images = self._images       # another thread may drop it meanwhile
         if images is None:
             return read(index)
         if index not in images:
@@ -39,7 +39,7 @@ class Cache:
         return images[index]
 
     def note(self) -> str:
-        """What to say of it, once; mostly nothing."""
+        """A message when the images turned out not to fit, once; else ""."""
         full, self._full = self._full, False
-        return (f"the decoded images take more than {bytes_text(self.limit)}: none is kept, and they are read anew "
+        return (f"the decoded images take more than {bytes_text(self.limit)}: they are not cached, but read again "
                 "in every epoch") if full else ""

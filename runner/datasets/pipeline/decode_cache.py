@@ -1,4 +1,4 @@
-"""Decoded images, kept while all of them fit in memory; bad ones are named once and another is read instead."""
+"""The decoded images of a split: cached while all of them fit; unreadable ones are skipped or replaced."""
 from typing import Protocol
 
 import numpy as np
@@ -9,7 +9,7 @@ from runner.images.decode import Size
 
 
 class Readable(Protocol):
-    """What is needed of a split."""
+    """What the cache needs of a split."""
 
     def __len__(self) -> int: ...
 
@@ -18,13 +18,13 @@ class Readable(Protocol):
     def read(self, index: int, channels: int, least: Size | None = None) -> np.ndarray: ...
 
 
-class Decoded:
-    """The images of a split as they are in their files, shared by threads.
+class DecodeCache:
+    """The images of a split as they are in their files; shared by threads.
 
-    on_bad  "skip": an image that cannot be read is replaced by the next good one if `refill`, else left out;
-            "error": it is a DataError
-    cache_bytes  how much may be kept; None: a quarter of the free memory
-    least        a size that is enough (see read_pixels); None: as they are
+    on_bad       "skip": an unreadable image is replaced by the next readable one if `refill`, else left out;
+                 "error": it is a DataError
+    cache_bytes  size of the cache; None: a quarter of the free memory
+    least        (width, height) that is large enough (see read_pixels); None: full size
     """
 
     def __init__(self, split: Readable, channels: int, *, on_bad: str, refill: bool, cache_bytes: int | None,
@@ -33,16 +33,16 @@ class Decoded:
         self.cache = Cache(cache_bytes)
         self._bad: dict[int, str] = {}
 
-    def good(self, index: int, bad: list[tuple[str, str]]) -> tuple[int, np.ndarray | None]:
-        """Image `index`, or the one that takes its place -> its index and pixels; -1 and None where there is none.
+    def read(self, index: int, bad: list[tuple[str, str]]) -> tuple[int, np.ndarray | None]:
+        """Image `index`, or its replacement -> the index and pixels of what was read; -1 and None without replacement.
 
-        bad gets the path and the sentence of each that could not be read.
+        Appends to `bad` the path and the reason of each image that could not be read.
         """
-        for step in range(len(self.split) if self.refill else 1):
-            at = int((index + step) % len(self.split))
+        for offset in range(len(self.split) if self.refill else 1):
+            at = int((index + offset) % len(self.split))
             if at not in self._bad:
                 try:
-                    return at, self.cache.get(at, self._read)
+                    return at, self.cache.get(at, self._decode)
                 except DataError as error:
                     if self.on_bad == "error":
                         raise
@@ -52,5 +52,5 @@ class Decoded:
             raise DataError(f"none of the {len(self.split)} images can be read. The last one: {bad[-1][1]}")
         return -1, None
 
-    def _read(self, index: int) -> np.ndarray:
+    def _decode(self, index: int) -> np.ndarray:
         return self.split.read(index, self.channels, self.least)

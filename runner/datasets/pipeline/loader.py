@@ -1,8 +1,9 @@
-"""What runs behind batches of images: threads that read and prepare a few batches ahead while the network computes.
+"""The loader: threads that read and prepare a few batches ahead while the network computes.
 
-A Source says what is in a batch (runner.datasets.classification.batches for classifiers), an Order which images.
-What a batch holds depends only on them and its number, not on threads or on where one started, so `start_batch=k`
-continues exactly where an interrupted run stopped.  Only a few batches wait in memory, however many images there are.
+A Sampler chooses the images of a batch, a BatchSource (classification/batches.py, detection/batches.py) fills it.  What
+a batch holds depends only on these two and on its number, not on the threads or on the first batch, so
+`start_batch=k` continues exactly where an interrupted run stopped.  Only a few batches wait in memory, however large
+the dataset is.
 """
 import os
 import time
@@ -15,18 +16,20 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from runner.datasets.pipeline.decode_cache import Decoded
-from runner.datasets.pipeline.sampler import Order
+from runner.datasets.pipeline.decode_cache import DecodeCache
+from runner.datasets.pipeline.sampler import Sampler
 from runner.errors import DataError
 
-AHEAD_BYTES = 256 << 20          # batches waiting may take about this much; one waits in any case
+PREFETCH_BYTES = 256 << 20       # about what the waiting batches may take; one waits in any case
 
 
 @dataclass(kw_only=True)
-class Job:
-    """A batch under way.
+class PendingBatch:
+    """A batch that is being filled.
 
-    indices  images of the split, -1 where one was bad and nothing replaced it
+    indices  images of the split, -1 where one was unreadable and not replaced
+    x        (n, channels, height, width) float32
+    futures  the threads' work on it; ranges: rows to fill in the calling thread where there are no threads
     bad      path and reason of the images that could not be read
     """
 
@@ -37,48 +40,51 @@ class Job:
     bad: list[tuple[str, str]] = field(default_factory=list)
 
 
-class Source(Protocol):
-    """Fills batches; shared by the threads.  Knows no Loader, so that one can be collected.
+class BatchSource(Protocol):
+    """Fills batches; shared by the threads.  Holds no reference to its Loader, so that the Loader can be collected.
 
-    width, height, channels: of the largest images it makes.  images: where it reads from.
+    width, height, channels: of the largest images it makes.  images: the decoded images it reads from.
     """
 
     width: int
     height: int
     channels: int
-    images: Decoded
+    images: DecodeCache
 
-    def start(self, order: Order, k: int, indices: np.ndarray) -> Any:
-        """-> a Job: batch k, still empty."""
+    def start(self, sampler: Sampler, k: int, indices: np.ndarray) -> Any:
+        """-> a PendingBatch: batch k, still empty."""
 
-    def load(self, job: Any, start: int, stop: int) -> None:
-        """Write the images start..stop of a job."""
+    def load(self, batch: Any, start: int, stop: int) -> None:
+        """Write the images start..stop of a batch."""
 
-    def truth(self, job: Any, good: np.ndarray) -> np.ndarray:
-        """What is true of the images of a finished job; good (n,) bool: which could be read."""
+    def truth(self, batch: Any, good: np.ndarray) -> np.ndarray:
+        """The ground truth of a finished batch; good (n,) bool: the images that could be read."""
 
 
 class Loader:
-    """An iterator of (x, truth).  Iterate, then close (or use `with`; being collected closes it too).
+    """An iterator of (x, truth).  Iterate, then close it (or use `with`; garbage collection closes it too).
 
-    bad: path -> what is wrong, of the images met so far.  waited: seconds the caller waited for data.
-    indices: which images of the split the latest batch shows.  cached: bytes of decoded images that are kept.
-    Calling len gives the number of batches left.
+    bad      path -> what is wrong, of the unreadable images so far
+    waited   seconds the caller waited for data
+    indices  the images of the split in the latest batch
+    parts    how many threads share one batch; 1: each thread fills a batch of its own
+    cached   bytes of decoded images in the cache
+    len()    how many batches are left; TypeError for an endless loader
     """
 
-    def __init__(self, source: Source, order: Order, start_batch: int, warn: Callable[[str], None] | None,
+    def __init__(self, source: BatchSource, sampler: Sampler, start_batch: int, warn: Callable[[str], None] | None,
                  workers: int | None):
         workers = min(4, os.cpu_count() or 1) if workers is None else workers
         self.bad: dict[str, str] = {}
         self.waited = 0.
         self.indices = np.zeros(0, np.intp)
-        self._source, self._order, self._warn = source, order, warn
-        self._next, self._jobs = start_batch, deque[Job]()
+        self._source, self._sampler, self._warn = source, sampler, warn
+        self._next, self._pending = start_batch, deque[PendingBatch]()
         self._pool = ThreadPoolExecutor(workers, "loader") if workers else None
-        size = order.batch * source.channels * source.width * source.height * 4
-        self._ahead = max(1, min(2 * workers, AHEAD_BYTES // size))
-        # Large images: the threads share each batch.  Small ones: a batch each, for arithmetic in bulk.
-        self._parts = max(1, min(workers, order.batch)) if size > 4 << 20 else 1
+        size = sampler.batch * source.channels * source.width * source.height * 4
+        self._prefetch = max(1, min(2 * workers, PREFETCH_BYTES // size))
+        # Large images: the threads share each batch.  Small ones: a batch per thread, computed in bulk.
+        self.parts = max(1, min(workers, sampler.batch)) if size > 4 << 20 else 1
         self._closed = self._any_good = False
 
     def __iter__(self) -> "Loader":
@@ -89,24 +95,24 @@ class Loader:
         return self._source.images.cache.used
 
     def __len__(self) -> int:
-        left = self._order.count()
+        left = self._sampler.count()
         if left is None:
             raise TypeError("an endless loader has no length")
-        return max(0, left - self._next + len(self._jobs))
+        return max(0, left - self._next + len(self._pending))
 
     def __next__(self) -> tuple[np.ndarray, np.ndarray]:
         while True:
             self._fill()
-            if not self._jobs:
+            if not self._pending:
                 self.close()
                 if self.bad and not self._any_good:
                     raise DataError("none of the images can be read. The first one: "
                                     f"{next(iter(self.bad.values()))}")
                 raise StopIteration
             started = time.perf_counter()
-            job = self._jobs.popleft()
+            batch = self._pending.popleft()
             try:
-                result = self._finish(job)
+                result = self._finish(batch)
             except BaseException:
                 self.close()
                 raise
@@ -117,28 +123,28 @@ class Loader:
                 return result
 
     def _fill(self) -> None:
-        """Hand out work until enough batches are under way."""
-        while not self._closed and len(self._jobs) < self._ahead:
-            indices = self._order.indices(self._next)
+        """Submit batches until enough are waiting."""
+        while not self._closed and len(self._pending) < self._prefetch:
+            indices = self._sampler.indices(self._next)
             if not len(indices):
                 return
-            job = self._source.start(self._order, self._next, indices)
+            batch = self._source.start(self._sampler, self._next, indices)
             self._next += 1
-            cuts = np.linspace(0, len(indices), self._parts + 1).astype(int)
+            cuts = np.linspace(0, len(indices), self.parts + 1).astype(int)
             for start, stop in pairwise(cuts):
                 if self._pool:
-                    job.futures.append(self._pool.submit(self._source.load, job, start, stop))
+                    batch.futures.append(self._pool.submit(self._source.load, batch, start, stop))
                 elif start < stop:
-                    job.ranges.append((start, stop))
-            self._jobs.append(job)
+                    batch.ranges.append((start, stop))
+            self._pending.append(batch)
 
-    def _finish(self, job: Job) -> tuple[np.ndarray, np.ndarray] | None:
-        """Wait for a batch; report its bad images; None when none is left of it."""
-        for future in job.futures:
+    def _finish(self, batch: PendingBatch) -> tuple[np.ndarray, np.ndarray] | None:
+        """Wait for a batch and report its bad images; None when no image of it could be read."""
+        for future in batch.futures:
             future.result()
-        for start, stop in job.ranges:
-            self._source.load(job, start, stop)
-        for path, reason in sorted(job.bad):
+        for start, stop in batch.ranges:
+            self._source.load(batch, start, stop)
+        for path, reason in sorted(batch.bad):
             if path not in self.bad:
                 self.bad[path] = reason
                 if self._warn:
@@ -146,16 +152,16 @@ class Loader:
         note = self._source.images.cache.note()
         if note and self._warn:
             self._warn(note)
-        good = job.indices >= 0
+        good = batch.indices >= 0
         if not good.any():
             return None
-        self._any_good, self.indices = True, job.indices[good]
-        return (job.x if good.all() else job.x[good]), self._source.truth(job, good)
+        self._any_good, self.indices = True, batch.indices[good]
+        return (batch.x if good.all() else batch.x[good]), self._source.truth(batch, good)
 
     def close(self) -> None:
-        """Stop the threads and let the waiting batches go.  May be called more than once."""
+        """Stop the threads and drop the waiting batches.  May be called more than once."""
         self._closed = True
-        self._jobs.clear()
+        self._pending.clear()
         if self._pool:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None

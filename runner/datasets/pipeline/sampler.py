@@ -1,14 +1,17 @@
-"""Which images and which random numbers belong to a batch: a function of the seed and the batch's number alone."""
+"""Which images and random numbers belong to a batch: a function only of the seed and the number of the batch."""
 import numpy as np
 
 SHUFFLE, DRAW, CLASS, MIX = 0, 1, 2, 3      # separate streams of random numbers
 
 
-class Order:
-    """Batch after batch; images, batch, seed, shuffle and total (None: endless) as given to `batches`.
+class Sampler:
+    """The images of each batch, by number.
 
-    With `balance` an epoch takes a fixed number of each class, and goes through the images of a class in shuffled
-    rounds that run on from epoch to epoch, so that none is forgotten.
+    images   how many there are; batch: how many per batch; shuffle: a new order in each epoch
+    total    images of all batches together; None: endless
+    labels, balance  with `labels`, an epoch takes a fixed number of images of each class: a class of n images counts
+             n ** (1 - balance).  It goes through the images of a class in shuffled rounds that continue from epoch to
+             epoch, so that every image is used
     """
 
     def __init__(self, images: int, batch: int, seed: int, shuffle: bool, total: int | None,
@@ -22,6 +25,7 @@ class Order:
         self._quotas[np.argsort(self._quotas - exact, kind="stable")[:images - self._quotas.sum()]] += 1
 
     def count(self) -> int | None:
+        """How many batches there are; None: endless."""
         return None if self.total is None else -(-self.total // self.batch)
 
     def indices(self, k: int) -> np.ndarray:
@@ -46,21 +50,22 @@ class Order:
         chosen = []
         for c, (members, quota) in enumerate(zip(self._classes, self._quotas, strict=True)):
             place = np.arange(epoch * quota, (epoch + 1) * quota)
-            for turn in np.unique(place // len(members)):
-                mixed = np.random.default_rng((self.seed, CLASS, c, int(turn))).permutation(members)
-                chosen.append(mixed[place[place // len(members) == turn] % len(members)])
+            for lap in np.unique(place // len(members)):
+                shuffled = np.random.default_rng((self.seed, CLASS, c, int(lap))).permutation(members)
+                chosen.append(shuffled[place[place // len(members) == lap] % len(members)])
         return np.concatenate(chosen)
 
     def any_images(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """Images at random, with replacement; classes as often as in an epoch."""
+        """Random images, with replacement; classes as often as in an epoch."""
         if not self._classes:
             return rng.integers(0, self.images, shape)
         ends = np.cumsum(self._quotas) / self._quotas.sum()
-        kinds = np.minimum(np.searchsorted(ends, rng.random(shape), side="right"), len(ends) - 1)
+        classes = np.minimum(np.searchsorted(ends, rng.random(shape), side="right"), len(ends) - 1)
         sizes = np.array([len(members) for members in self._classes])
         first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        return np.concatenate(self._classes)[first[kinds] + np.floor(rng.random(shape) * sizes[kinds]).astype(np.intp)]
+        members = np.floor(rng.random(shape) * sizes[classes]).astype(np.intp)
+        return np.concatenate(self._classes)[first[classes] + members]
 
     def draws(self, k: int, numbers: int) -> np.ndarray:
-        """(batch, numbers) in 0..1 of batch k."""
+        """(batch, numbers) random numbers in 0..1 of batch k."""
         return np.random.default_rng((self.seed, DRAW, k)).random((self.batch, numbers))

@@ -9,7 +9,7 @@ import numpy as np
 
 from runner.datasets import Split, batches, find_data, open_dataset
 from runner.errors import DataError
-from runner.images import augment_of
+from runner.images import augment_of, to_pil
 from runner.inference import Plan, batch_size
 from runner.layers.shared.base import Head, shape_text
 from runner.network import Network
@@ -87,7 +87,7 @@ class Classifier(Task):
             metrics = compute_metrics(self.net, outputs(loader), self.classes)
 
         def grid(title: str, chosen: list[_Prediction]) -> ImageGrid:
-            return ImageGrid(title, [CaptionedImage(to_rgb(images.read(one.number, self.net.in_shape[0])),
+            return ImageGrid(title, [CaptionedImage(np.asarray(to_pil(images.read(one.number, self.net.in_shape[0]))),
                                                     self._caption(one)) for one in chosen[:REPORT_IMAGES]])
         predictions.sort(key=lambda one: one.actual_probability)
         wrong = [one for one in predictions if one.actual != one.predicted]
@@ -141,15 +141,6 @@ class _Prediction(NamedTuple):
     predicted: int
     actual_probability: float
     predicted_probability: float
-
-
-def to_rgb(pixels: np.ndarray) -> np.ndarray:
-    """Decoded (c, h, w) pixels of any type as (h, w, 3) uint8, for display; of more than three channels the first."""
-    if pixels.dtype != np.uint8:
-        scale = 255 if pixels.dtype.kind == "f" else 255 / np.iinfo(pixels.dtype).max
-        pixels = np.clip(np.rint(pixels * scale), 0, 255).astype(np.uint8)
-    colours = pixels[:3] if len(pixels) >= 3 else np.repeat(pixels[:1], 3, axis=0)
-    return np.ascontiguousarray(colours.transpose(1, 2, 0))
 
 
 def check_classes(cfg: str, net: Network, classes: int, source: str) -> None:

@@ -3,10 +3,10 @@ import hashlib
 
 import numpy as np
 
-from runner.datasets import BoxSplit, find_data, open_boxes
+from runner.datasets import DetectionSplit, find_data, open_detection_dataset
 from runner.detection import AveragePrecision, darknet_precision, detection_heads, recall_curves
 from runner.errors import DataError
-from runner.images import read_image
+from runner.images import pixel_corners, read_image
 from runner.images.draw import draw_boxes
 from runner.layers import Detection, Region, Yolo
 from runner.layers.shared.heads import DetectionHead
@@ -34,8 +34,8 @@ class Detector(Task):
     def __init__(self, net: Network, options: TaskOptions):
         super().__init__(net, options)
         net.require_images(options.cfg)
-        self.data = open_boxes(find_data(options.cfg, options.data, net.options.data or None), on_bad=options.on_bad,
-                               split_share=net.options.split_share)
+        self.data = open_detection_dataset(find_data(options.cfg, options.data, net.options.data or None),
+                                           on_bad=options.on_bad, split_share=net.options.split_share)
         for sentence in self.data.warnings:
             options.warn(sentence)
         self.source, self.classes = str(self.data.source), list(self.data.names)
@@ -86,9 +86,10 @@ class Detector(Task):
         """The image of one row of the results with the boxes above the confidence."""
         pixels = read_image(self._split("test")[results.indices[row]].path, self.net.in_shape[0])
         _, height, width = pixels.shape
-        boxes = [(self.classes[int(kind)] if kind < len(self.classes) else str(int(kind)), int(kind), float(p),
-                  ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height))
-                 for kind, p, x, y, w, h in results.found[row] if p > confidence]
+        rows = results.found[row][results.found[row][:, 1] > confidence]
+        boxes = [(self.classes[index] if index < len(self.classes) else str(index), index, float(p), corners)
+                 for index, p, corners in zip(rows[:, 0].astype(int).tolist(), rows[:, 1],
+                                              pixel_corners(rows[:, 2:], width, height).tolist(), strict=True)]
         return CaptionedImage(np.asarray(draw_boxes(pixels, boxes)), f"{counts.true_positives} correct, "
                               f"{counts.false_positives} wrong, {counts.false_negatives} missed")
 
@@ -113,8 +114,8 @@ class Detector(Task):
         return super().next_commands() + (
             [f"python run.py detect {cfg} {example[0].path} --save out/"] if example else [])
 
-    def _split(self, name: str) -> BoxSplit:
-        split: BoxSplit | None = getattr(self.data, name)
+    def _split(self, name: str) -> DetectionSplit:
+        split: DetectionSplit | None = getattr(self.data, name)
         if split is None:
             raise self.missing_split(name)
         return split

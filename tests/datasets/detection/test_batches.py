@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runner.datasets import BoxSplit, Picture, box_batches
+from runner.datasets import DetectionSplit, LabelledImage, detection_batches
 from runner.errors import DataError, RunnerError
 from runner.images import BoxAugment, prepare, read_image
 
@@ -21,8 +21,8 @@ def split(tmp_path):
         path = tmp_path / f"{k}.png"
         Image.fromarray(rng.integers(0, 256, (15 + k, 20 + 5 * (k % 2), 3), dtype=np.uint8)).save(path)
         boxes = np.array([[.3 + .1 * i, .5, .2, .4, i] for i in range(k % 4)], np.float32).reshape(-1, 5)
-        items.append(Picture(str(path), boxes, NONE))
-    return BoxSplit(items, 3)
+        items.append(LabelledImage(str(path), boxes, NONE))
+    return DetectionSplit(items, 3)
 
 
 def same(ours, theirs):
@@ -33,7 +33,7 @@ def same(ours, theirs):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_evaluation_shows_each_picture_once_in_order(split, workers):
-    loader = box_batches(split, batch=3, boxes=4, workers=workers, **SIZE)
+    loader = detection_batches(split, batch=3, boxes=4, workers=workers, **SIZE)
     assert len(loader) == 3
     shown = 0
     for x, truth in loader:
@@ -54,8 +54,8 @@ def test_letterboxed_boxes_stay_on_their_things(split):
     image = np.zeros((20, 40, 3), np.uint8)
     image[5:15, 10:20] = 255
     Image.fromarray(image).save(path)
-    one = BoxSplit([Picture(path, np.array([[15 / 40, .5, .25, .5, 0]], np.float32), NONE)], 1)
-    x, truth = next(box_batches(one, batch=1, width=64, height=64, letterbox=True))
+    one = DetectionSplit([LabelledImage(path, np.array([[15 / 40, .5, .25, .5, 0]], np.float32), NONE)], 1)
+    x, truth = next(detection_batches(one, batch=1, width=64, height=64, letterbox=True))
     rows, columns = np.nonzero(x[0, 0] > .75)
     cx, cy, w, h, _ = truth[0, 0] * 64
     assert abs(columns.min() - (cx - w / 2)) <= 1 and abs(columns.max() + 1 - (cx + w / 2)) <= 1
@@ -64,7 +64,7 @@ def test_letterboxed_boxes_stay_on_their_things(split):
 
 
 def test_more_boxes_than_rows_are_cut(split):
-    _, truth = next(box_batches(split, batch=4, boxes=2, **SIZE))
+    _, truth = next(detection_batches(split, batch=4, boxes=2, **SIZE))
     np.testing.assert_array_equal(truth[3], split[3].boxes[:2])
 
 
@@ -73,12 +73,12 @@ TRAINING = {"batch": 3, "shuffle": True, "endless": True, "seed": 5, **SIZE}
 
 @pytest.mark.parametrize("options", [{"workers": 0}, {"workers": 3}, {"cache_bytes": 0}, {"cache_bytes": 1000}])
 def test_neither_threads_nor_cache_change_anything(split, options):
-    with box_batches(split, **TRAINING) as one, box_batches(split, **TRAINING, **options) as other:
+    with detection_batches(split, **TRAINING) as one, detection_batches(split, **TRAINING, **options) as other:
         same(itertools.islice(one, 6), itertools.islice(other, 6))
 
 
 def test_start_batch_goes_on_where_another_run_stopped(split):
-    with box_batches(split, **TRAINING) as whole, box_batches(split, start_batch=4, **TRAINING) as rest:
+    with detection_batches(split, **TRAINING) as whole, detection_batches(split, start_batch=4, **TRAINING) as rest:
         same(list(itertools.islice(whole, 7))[4:], itertools.islice(rest, 3))
 
 
@@ -86,24 +86,24 @@ def test_bad_pictures_are_replaced_in_training_and_left_out_of_evaluation(split)
     with open(split[2].path, "wb") as file:
         file.write(b"no image")
     said = []
-    loader = box_batches(split, batch=4, warn=said.append, **SIZE)
+    loader = detection_batches(split, batch=4, warn=said.append, **SIZE)
     assert sum(len(x) for x, _ in loader) == 6 and len(said) == 1 and "2.png" in said[0]
     assert list(loader.bad) == [split[2].path]
-    with box_batches(split, batch=7, endless=True, **SIZE) as loader:
+    with detection_batches(split, batch=7, endless=True, **SIZE) as loader:
         _, truth = next(loader)
     assert loader.indices.tolist() == [0, 1, 3, 3, 4, 5, 6]
     np.testing.assert_array_equal(truth[2], truth[3])
     with pytest.raises(DataError, match=r"2\.png: this is not an image"):
-        list(box_batches(split, batch=4, on_bad="error", **SIZE))
+        list(detection_batches(split, batch=4, on_bad="error", **SIZE))
 
 
 @pytest.mark.parametrize("change, message", [({"batch": 0}, "at least 1"), ({"on_bad": "ignore"}, "on_bad"),
                                              ({"boxes": 0}, "at least 1")])
 def test_wrong_settings_are_refused(split, change, message):
     with pytest.raises(RunnerError, match=message):
-        box_batches(split, **{"batch": 2, **SIZE, **change})
+        detection_batches(split, **{"batch": 2, **SIZE, **change})
     with pytest.raises(DataError, match="no images"):
-        box_batches(BoxSplit([], 3), batch=2, **SIZE)
+        detection_batches(DetectionSplit([], 3), batch=2, **SIZE)
 
 
 CHANGES = BoxAugment(jitter=.3, resize=1.4, hue=.1, saturation=1.3, exposure=1.3, mosaic=True, mixup=True, blur=3,
@@ -115,19 +115,19 @@ def test_augmentation_depends_on_the_number_of_the_batch_alone(split, options):
     with open(split[2].path, "wb") as file:
         file.write(b"no image")
     changed = {**TRAINING, "augment": CHANGES}
-    with box_batches(split, **changed) as one, box_batches(split, **changed, **options) as other, \
-            box_batches(split, start_batch=3, **changed) as rest:
+    with detection_batches(split, **changed) as one, detection_batches(split, **changed, **options) as other, \
+            detection_batches(split, start_batch=3, **changed) as rest:
         first = list(itertools.islice(one, 6))
         same(first, itertools.islice(other, 6))
         same(first[3:], itertools.islice(rest, 3))
         assert one.bad.keys() == {split[2].path}
-    with box_batches(split, **{**changed, "seed": 6}) as other:
+    with detection_batches(split, **{**changed, "seed": 6}) as other:
         assert not np.array_equal(next(other)[0], first[0][0])
 
 
 def test_the_size_may_change_from_batch_to_batch(split):
     sizes = [(16, 12), (8, 8), (12, 4)]
-    with box_batches(split, sizes=lambda k: sizes[k % 3], augment=CHANGES, **TRAINING) as loader:
+    with detection_batches(split, sizes=lambda k: sizes[k % 3], augment=CHANGES, **TRAINING) as loader:
         for width, height in sizes:
             x, truth = next(loader)
             assert x.shape == (3, 3, height, width) and truth.shape == (3, 200, 5)
@@ -136,9 +136,9 @@ def test_the_size_may_change_from_batch_to_batch(split):
 def test_training_decodes_no_more_of_a_jpeg_than_it_needs(tmp_path):
     smooth = np.linspace(0, 250, 128 * 96 * 3).reshape(96, 128, 3).astype(np.uint8)
     Image.fromarray(smooth).save(tmp_path / "a.jpg", quality=95)
-    split = BoxSplit([Picture(str(tmp_path / "a.jpg"), NONE, NONE)], 1)
+    split = DetectionSplit([LabelledImage(str(tmp_path / "a.jpg"), NONE, NONE)], 1)
     for draft, augment, side in [(False, BoxAugment(), 1), (True, None, 1), (True, BoxAugment(jitter=.2), 4),
                                  (True, BoxAugment(jitter=.3), 2), (True, BoxAugment(resize=1.5), 2)]:
-        with box_batches(split, batch=1, epochs=2, augment=augment, draft=draft, workers=0, **SIZE) as loader:
+        with detection_batches(split, batch=1, epochs=2, augment=augment, draft=draft, workers=0, **SIZE) as loader:
             next(loader)
             assert loader.cached == smooth.size // side ** 2 + 200, (draft, augment)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runner.datasets import open_boxes
+from runner.datasets import open_detection_dataset
 from runner.datasets.detection.dataset import label_places
 from runner.datasets.detection.open import names_in
 from runner.datasets.image_size import size_of
@@ -146,7 +146,7 @@ FORMS = [darknet, yaml_of_folders, yaml_of_lists, yolo_folder, exported_folder, 
 
 @pytest.mark.parametrize("make", FORMS, ids=lambda make: make.__name__)
 def test_every_form_says_the_same(make, tmp_path):
-    data = open_boxes(make(tmp_path))
+    data = open_detection_dataset(make(tmp_path))
     assert data.names == NAMES and data.warnings == [] and data.problems == []
     assert [[Path(p.path).stem for p in part] for part in (data.train, data.test)] == [["a", "b"], ["c"]]
     for part in (data.train, data.test):
@@ -174,7 +174,7 @@ def test_a_folder_of_pictures_alone_is_numbered_and_says_so(tmp_path):
     for name in "ab":
         picture(tmp_path / f"{name}.png")
     write(tmp_path / "a.txt", "3 .5 .5 .2 .2\n")
-    data = open_boxes(tmp_path)
+    data = open_detection_dataset(tmp_path)
     assert data.names == ["0", "1", "2", "3"] and data.test is None
     said = "\n".join(data.warnings)
     assert "numbered 0 to 3" in said and "1 of 2 pictures have no label file" in said and "nothing to test" in said
@@ -183,17 +183,17 @@ def test_a_folder_of_pictures_alone_is_numbered_and_says_so(tmp_path):
 def test_outlines_become_boxes(tmp_path):
     picture(tmp_path / "a.png")
     write(tmp_path / "a.txt", "0 .1 .2 .5 .2 .5 .8 .3 .6\n")
-    np.testing.assert_allclose(open_boxes(tmp_path).train[0].boxes, [[.3, .5, .4, .6, 0]], rtol=1e-6)
+    np.testing.assert_allclose(open_detection_dataset(tmp_path).train[0].boxes, [[.3, .5, .4, .6, 0]], rtol=1e-6)
 
 
 def test_crowds_and_difficult_things_are_kept_apart(tmp_path):
     for name in THINGS:
         picture(tmp_path / f"{name}.png")
-    data = open_boxes(write(tmp_path / "x.json", coco_text(list(THINGS), crowd=1)))
+    data = open_detection_dataset(write(tmp_path / "x.json", coco_text(list(THINGS), crowd=1)))
     assert data.train[0].boxes.shape == (0, 5) and data.train[0].crowd.shape == (2, 5)
     write(tmp_path / "v" / "Annotations" / "a.xml", voc_text("a", difficult="1"))
     picture(tmp_path / "v" / "JPEGImages" / "a.png")
-    assert open_boxes(tmp_path / "v").train[0].crowd.shape == (2, 5)
+    assert open_detection_dataset(tmp_path / "v").train[0].crowd.shape == (2, 5)
 
 
 MISTAKES = {
@@ -218,7 +218,7 @@ def test_a_mistake_in_a_label(line, tmp_path):
     heading, sentence = MISTAKES[line]
     data_file = darknet(tmp_path)
     write(tmp_path / "labels" / "b.txt", f"1 .5 .5 .1 .1\n\n{line}\n")
-    data = open_boxes(data_file)
+    data = open_detection_dataset(data_file)
     (warning,) = data.warnings
     assert heading in warning.split("\n")[0] and warning.split("\n")[0].endswith(": 1")
     assert f"{Path('labels') / 'b.txt'}:3: " in warning and sentence in warning
@@ -227,16 +227,16 @@ def test_a_mistake_in_a_label(line, tmp_path):
     assert len(data.train[1].boxes) == (2 if heading == "cut there" else 1)
     if heading == "left out":
         with pytest.raises(DataError, match="have mistakes") as raised:
-            open_boxes(data_file, on_bad="error")
+            open_detection_dataset(data_file, on_bad="error")
         assert sentence in str(raised.value)
     else:
-        open_boxes(data_file, on_bad="error")
+        open_detection_dataset(data_file, on_bad="error")
 
 
 def test_a_box_over_the_edge_is_cut_there(tmp_path):
     data_file = darknet(tmp_path)
     write(tmp_path / "labels" / "b.txt", "0 .95 .5 .2 .1\n0 .5 .501 .5 1\n")
-    data = open_boxes(data_file)
+    data = open_detection_dataset(data_file)
     np.testing.assert_allclose(data.train[1].boxes, [[.925, .5, .15, .1, 0], [.5, .5005, .5, .999, 0]], rtol=1e-6)
     assert len(data.problems) == 1, "what is rounding is no mistake"
 
@@ -244,7 +244,7 @@ def test_a_box_over_the_edge_is_cut_there(tmp_path):
 def test_many_mistakes_are_counted_and_a_few_told(tmp_path):
     data_file = darknet(tmp_path)
     write(tmp_path / "labels" / "b.txt", "9 .5 .5 .1 .1\n" * 12)
-    (warning,) = open_boxes(data_file).warnings
+    (warning,) = open_detection_dataset(data_file).warnings
     lines = warning.split("\n")
     assert lines[0].endswith(": 12") and len(lines) == 7 and lines[-1] == "  and 7 more"
 
@@ -252,7 +252,7 @@ def test_many_mistakes_are_counted_and_a_few_told(tmp_path):
 def test_pictures_that_are_missing_are_left_out(tmp_path):
     data_file = darknet(tmp_path)
     (tmp_path / "images" / "b.png").unlink()
-    data = open_boxes(data_file)
+    data = open_detection_dataset(data_file)
     assert [Path(p.path).stem for p in data.train] == ["a"]
     assert "train.txt:2: there is no 'images/b.png'" in data.warnings[0]
 
@@ -260,10 +260,10 @@ def test_pictures_that_are_missing_are_left_out(tmp_path):
 def test_a_picture_without_a_label_file_shows_nothing_and_is_counted(tmp_path):
     data_file = darknet(tmp_path)
     (tmp_path / "labels" / "b.txt").unlink()
-    data = open_boxes(data_file)
+    data = open_detection_dataset(data_file)
     assert len(data.train) == 2 and len(data.train[1].boxes) == 0 and data.train[1].labels == ""
     assert "1 of 3 pictures have no label file" in data.warnings[0]
-    open_boxes(data_file, on_bad="error")
+    open_detection_dataset(data_file, on_bad="error")
 
 
 def test_no_label_file_at_all_is_a_mistake(tmp_path):
@@ -271,7 +271,7 @@ def test_no_label_file_at_all_is_a_mistake(tmp_path):
     for file in (tmp_path / "labels").iterdir():
         file.unlink()
     with pytest.raises(DataError, match=r"not one of the 3 pictures has a label file.*labels/a\.txt, .*images/a\.txt"):
-        open_boxes(data_file)
+        open_detection_dataset(data_file)
 
 
 def test_nothing_but_bad_labels(tmp_path):
@@ -279,20 +279,20 @@ def test_nothing_but_bad_labels(tmp_path):
     for file in (tmp_path / "labels").iterdir():
         file.write_text("5 .5 .5 .1 .1\n")
     with pytest.raises(DataError, match="not one label can be used") as raised:
-        open_boxes(data_file)
+        open_detection_dataset(data_file)
     assert "a.txt:1: a class is 0 to 1" in str(raised.value)
 
 
 def test_a_picture_in_both_parts_is_said(tmp_path):
     data_file = darknet(tmp_path)
     write(tmp_path / "valid.txt", "images/a.png\n")
-    assert "1 pictures are both for training and for testing" in open_boxes(data_file).warnings[-1]
+    assert "1 pictures are both for training and for testing" in open_detection_dataset(data_file).warnings[-1]
 
 
 def test_a_label_file_that_is_no_text(tmp_path):
     data_file = darknet(tmp_path)
     (tmp_path / "labels" / "b.txt").write_bytes(b"\xff\xfe\x00 1")
-    assert "b.txt: this is not a text file" in open_boxes(data_file).warnings[0]
+    assert "b.txt: this is not a text file" in open_detection_dataset(data_file).warnings[0]
 
 
 @pytest.mark.parametrize("change, sentence", [
@@ -309,7 +309,7 @@ def test_mistakes_in_a_data_file(change, sentence, tmp_path):
         text = text.replace(old, new)
     path.write_text(text)
     with pytest.raises(DataError, match=sentence):
-        open_boxes(path)
+        open_detection_dataset(path)
 
 
 @pytest.mark.parametrize("text, sentence", [
@@ -325,7 +325,7 @@ def test_mistakes_in_a_description(text, sentence, tmp_path):
     path = yaml_of_folders(tmp_path)
     path.write_text(text)
     with pytest.raises(DataError, match=sentence):
-        open_boxes(path)
+        open_detection_dataset(path)
 
 
 def damaged(change):
@@ -348,17 +348,17 @@ def damaged(change):
     (lambda c: c["images"].append(c["images"][0]), "image 10: the id of"),
 ])
 def test_a_mistake_in_a_coco_file(change, sentence, tmp_path):
-    data = open_boxes(damaged(change)(tmp_path))
+    data = open_detection_dataset(damaged(change)(tmp_path))
     assert len(data.problems) == 1 and sentence in data.warnings[0]
 
 
 def test_things_in_a_missing_picture_are_not_told_apart(tmp_path):
-    data = open_boxes(damaged(lambda c: c["images"][0].update(file_name="z.png"))(tmp_path))
+    data = open_detection_dataset(damaged(lambda c: c["images"][0].update(file_name="z.png"))(tmp_path))
     assert len(data.problems) == 1 and len(data.train) == 2
 
 
 def test_a_coco_file_may_leave_out_the_size(tmp_path):
-    data = open_boxes(damaged(lambda c: [image.pop("width") for image in c["images"]])(tmp_path))
+    data = open_detection_dataset(damaged(lambda c: [image.pop("width") for image in c["images"]])(tmp_path))
     np.testing.assert_allclose(data.train[2].boxes, [row(*THINGS["c"][0])], rtol=1e-6)
 
 
@@ -371,12 +371,12 @@ def test_a_coco_file_may_leave_out_the_size(tmp_path):
 ])
 def test_a_coco_file_that_cannot_be_used(change, sentence, tmp_path):
     with pytest.raises(DataError, match=sentence):
-        open_boxes(damaged(change)(tmp_path))
+        open_detection_dataset(damaged(change)(tmp_path))
 
 
 def test_no_json(tmp_path):
     with pytest.raises(DataError, match=r"x\.json:2: this is not JSON"):
-        open_boxes(write(tmp_path / "x.json", "{\n bad"))
+        open_detection_dataset(write(tmp_path / "x.json", "{\n bad"))
 
 
 @pytest.mark.parametrize("text, sentence", [
@@ -388,14 +388,14 @@ def test_no_json(tmp_path):
 def test_a_mistake_in_an_xml_file(text, sentence, tmp_path):
     folder = voc(tmp_path)
     write(tmp_path / "Annotations" / "a.xml", text)
-    data = open_boxes(folder)
+    data = open_detection_dataset(folder)
     assert len(data.problems) == 1 and sentence in data.warnings[0] and "a.xml" in data.warnings[0]
 
 
 def test_names_of_xml_files_are_sorted_when_no_file_lists_them(tmp_path):
     folder = voc(tmp_path)
     (folder / "voc.names").unlink()
-    assert open_boxes(folder).names == ["cat", "owl"] and names_in(folder) == []
+    assert open_detection_dataset(folder).names == ["cat", "owl"] and names_in(folder) == []
 
 
 @pytest.mark.parametrize("name, sentence", [("nowhere", "there is no such data folder"), ("a.png", "ending in '.png'"),
@@ -404,7 +404,7 @@ def test_what_is_no_data_set(name, sentence, tmp_path):
     (tmp_path / "empty").mkdir()
     picture(tmp_path / "a.png")
     with pytest.raises(DataError, match=sentence):
-        open_boxes(tmp_path / name)
+        open_detection_dataset(tmp_path / name)
 
 
 def test_a_picture_that_lies_on_its_side_has_the_size_it_is_read_with(tmp_path):
@@ -421,14 +421,14 @@ def test_a_share_is_kept_to_test_with(tmp_path):
     for k in range(10):
         picture(tmp_path / f"{k}.png")
         write(tmp_path / f"{k}.txt", "0 .5 .5 .1 .1\n")
-    data, again = (open_boxes(tmp_path, split_share=.3) for _ in range(2))
+    data, again = (open_detection_dataset(tmp_path, split_share=.3) for _ in range(2))
     assert len(data.train) == 7 and len(data.test) == 3 and not any("nothing to test" in w for w in data.warnings)
     assert not {p.path for p in data.train} & {p.path for p in data.test}
     assert [p.path for p in data.test] == [p.path for p in again.test]
     with pytest.raises(DataError, match="leaves none to test with"):
-        open_boxes(tmp_path, split_share=.01)
+        open_detection_dataset(tmp_path, split_share=.01)
     with pytest.raises(DataError, match="test pictures already"):
-        open_boxes(darknet(tmp_path / "d"), split_share=.3)
+        open_detection_dataset(darknet(tmp_path / "d"), split_share=.3)
 
 
 
@@ -438,6 +438,6 @@ def test_published_sets_e2e(name, train, test, boxes):
     folder = SHARED / "data" / name
     if not folder.exists():
         pytest.skip(f"{folder} is not there")
-    data = open_boxes(folder)
+    data = open_detection_dataset(folder)
     assert (len(data.train), len(data.test), len(data.train.boxes())) == (train, test, boxes)
     assert data.warnings == []

@@ -92,7 +92,7 @@ def test_neither_threads_nor_cache_change_anything(split, options):
 def test_large_images_are_shared_between_threads_with_the_same_result(split):
     big = {"batch": 5, "width": 320, "height": 320, "augment": Augment(320, 320, angle=10)}
     with batches(split, workers=3, **big) as many, batches(split, workers=0, **big) as one:
-        assert many._parts == 3
+        assert many.parts == 3
         same(list(many), list(one))
 
 
@@ -275,12 +275,12 @@ def test_balance_forgets_no_image_and_can_be_resumed():
 
 
 def test_partners_of_mixed_images_come_as_often_as_classes_do():
-    from runner.datasets.pipeline.sampler import Order
+    from runner.datasets.pipeline.sampler import Sampler
 
     labels = uneven().labels()
     rng = np.random.default_rng(4)
     for balance, wanted in ((0, [.6, .3, .1]), (1, [.34, .33, .33])):
-        order = Order(100, 10, 0, True, None, labels if balance else None, balance)
+        order = Sampler(100, 10, 0, True, None, labels if balance else None, balance)
         chosen = order.any_images(rng, (3, 2000))
         assert chosen.shape == (3, 2000)
         np.testing.assert_allclose(np.bincount(labels[chosen.ravel()]) / 6000, wanted, atol=.03)
@@ -326,7 +326,7 @@ def test_mixed_batches_depend_on_the_seed_alone_and_can_be_resumed(split, option
 def test_large_mixed_batches_are_shared_between_threads(split):
     big = {"batch": 5, "width": 320, "height": 320, "augment": Augment(320, 320, mix=4, blur=3), "endless": True}
     with batches(split, workers=3, **big) as many, batches(split, workers=0, **big) as one:
-        assert many._parts == 3
+        assert many.parts == 3
         same(list(itertools.islice(many, 4)), list(itertools.islice(one, 4)))
 
 

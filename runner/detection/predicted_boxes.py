@@ -1,4 +1,4 @@
-"""From the outputs of the heads to the boxes of one picture."""
+"""From the outputs of the heads to the boxes of one image."""
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -6,15 +6,16 @@ import numpy as np
 
 from runner.detection.nms import suppress
 from runner.errors import UsageError
+from runner.images.resize import letterboxed_size
 from runner.layers import Detection, Layer
 from runner.layers.shared.heads import DetectionHead
 
 
 @dataclass(frozen=True)
-class Detections:
-    """Boxes of one picture, in darknet's order: head by head.
+class PredictedBoxes:
+    """Boxes of one image, in darknet's order: head by head.
 
-    boxes        (k, 4) centre x, y, width, height, parts of the picture (or its pixels, if asked for)
+    boxes        (k, 4) centre x, y, width, height, relative to the image (or in its pixels, if asked for)
     objectness   (k,)
     probability  (k, classes); 0: not this class
     """
@@ -23,15 +24,17 @@ class Detections:
     probability: np.ndarray
 
     def rows(self) -> np.ndarray:
-        """(m, 6) class, probability, x, y, w, h of all that have a probability; by class, the surest first."""
+        """(m, 6) class, probability, x, y, w, h wherever the probability is above 0; by class, then by falling
+        probability."""
         box, kind = np.nonzero(self.probability > 0)
         p = self.probability[box, kind]
         order = np.lexsort((-p, kind))
         return np.concatenate([kind[order, None], p[order, None], self.boxes[box[order]]], axis=1)
 
-    def suppressed(self, thresh: float, kind: str = "sort", beta: float = 0.6) -> "Detections":
-        """Without the boxes that nms removes (see nms.suppress); their probabilities are 0."""
-        return Detections(self.boxes, *suppress(self.boxes, self.objectness, self.probability, thresh, kind, beta))
+    def suppressed(self, thresh: float, kind: str = "sort", beta: float = 0.6) -> "PredictedBoxes":
+        """The same boxes; those that non-maximum suppression removes (nms.suppress) have probability 0."""
+        return PredictedBoxes(self.boxes,
+                              *suppress(self.boxes, self.objectness, self.probability, thresh, kind, beta))
 
 
 def detection_heads(layers: Sequence[Layer]) -> list[int]:
@@ -47,20 +50,21 @@ def require_detection_heads(layers: Sequence[Layer]) -> list[int]:
     return heads
 
 
-def detections(layers: Sequence[Layer], outputs: Mapping[int, np.ndarray] | Sequence[np.ndarray], size: tuple[int, int],
-               thresh: float = 0.25, *, image: int = 0, letterbox: bool = False, nms: float = 0.45,
-               nms_kind: str | None = None, beta: float | None = None, relative: bool = True) -> Detections:
-    """The boxes of one picture.
+def predict_boxes(layers: Sequence[Layer], outputs: Mapping[int, np.ndarray] | Sequence[np.ndarray],
+                  size: tuple[int, int], thresh: float = 0.25, *, image: int = 0, letterbox: bool = False,
+                  nms: float = 0.45, nms_kind: str | None = None, beta: float | None = None,
+                  relative: bool = True) -> PredictedBoxes:
+    """The boxes of one image.  UsageError where the network has no head that predicts boxes.
 
     layers     of the network: net.layers
     outputs    by layer, of the heads at least: net.head_outputs(x), or net.outputs(x)
-    size       width and height of the picture before it was fitted to the network, pixels
+    size       width and height of the image before it was resized to the network's input, pixels
     thresh     lowest probability
-    image      which row of the batch
-    letterbox  the picture was fitted with its aspect ratio kept: the borders are taken off the boxes
-    nms        largest similarity of two boxes of a class; 0: all boxes stay
-    nms_kind, beta  None: what the last head's options say
-    relative   False: boxes in pixels of the picture
+    image      row of the batch
+    letterbox  the image was resized with its aspect ratio kept: boxes are relative to the image without the borders
+    nms        largest overlap of two boxes of a class; 0: no suppression
+    nms_kind, beta  None: as the options of the last head say
+    relative   False: boxes in pixels of the image
     """
     heads, parts = require_detection_heads(layers), []
     for index in heads:
@@ -76,7 +80,7 @@ def detections(layers: Sequence[Layer], outputs: Mapping[int, np.ndarray] | Sequ
     boxes, objectness, probability = (np.concatenate(each) for each in zip(*parts, strict=True))
     if not relative:
         boxes = boxes * np.array([*size, *size], boxes.dtype)
-    result = Detections(boxes, objectness, probability)
+    result = PredictedBoxes(boxes, objectness, probability)
     options = layers[heads[-1]].options
     if nms > 0:
         result = result.suppressed(nms, nms_kind or str(getattr(options, "nms_kind", "default")),
@@ -85,15 +89,12 @@ def detections(layers: Sequence[Layer], outputs: Mapping[int, np.ndarray] | Sequ
 
 
 def without_borders(boxes: np.ndarray, size: tuple[int, int], network: tuple[int, int]) -> np.ndarray:
-    """boxes (k, 4), parts of a letterboxed input -> parts of the picture of `size` in it; both sizes (w, h), pixels.
+    """boxes (k, 4) relative to a letterboxed input -> relative to the image in it; both sizes (width, height), pixels.
 
-    src/yolo_layer.c:correct_yolo_boxes; the fitted size is rounded down as the picture's was.
+    src/yolo_layer.c:correct_yolo_boxes.
     """
-    (w, h), (net_w, net_h) = size, network
-    if net_w / w < net_h / h:
-        new_w, new_h = net_w, h * net_w // w
-    else:
-        new_w, new_h = w * net_h // h, net_h
+    net_w, net_h = network
+    new_w, new_h = letterboxed_size(*size, net_w, net_h)
     shift = np.array([(net_w - new_w) / 2 / net_w, (net_h - new_h) / 2 / net_h, 0, 0], boxes.dtype)
     scale = np.array([net_w / new_w, net_h / new_h] * 2, boxes.dtype)
     return (boxes - shift) * scale
