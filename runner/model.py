@@ -1,20 +1,20 @@
 """From a .cfg file and a .weights file to a network ready for use: `runner.load` and `runner.check`."""
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from runner import compat as compat_table
-from runner import layers, ops
+from runner import layers, network_checks, ops
 from runner import weights as weights_file
 from runner.config import Report, Section, override, read
 from runner.errors import CfgError, ShapeError
 from runner.inference import Plan
 from runner.layers.convolutional import NOT_SHARED, Convolutional
-from runner.layers.shared.base import Env, Layer, Shape
+from runner.layers.shared.base import Env, Layer, NotAnImage, Shape
 from runner.net_options import NetOptions
 from runner.network import Network
+from runner.network_checks import Placed
 
 ALIASES = {name: kind.names[0] for name, kind in layers.LAYERS.items()} | {"net": "net", "network": "net"}
 
@@ -58,45 +58,29 @@ def build(sections: Sequence[Section], report: Report, *, dtype: str = "float32"
     if sections and sections[0].name in ("net", "network"):
         options = NetOptions.parse(sections[0], report)
         if options is not None:
-            _check_net(options, sections[0], report)
+            network_checks.check_net(options, sections[0], report)
     env = Env(dtype=np.dtype(dtype), rng=np.random.default_rng(seed), compat=compat_table.find(compat),
               folder=str(folder), allocate=allocate and not report.errors)
     if env.allocate:
         ops.choose_default_backend()
     if options is not None:
-        env.time_steps, env.in_shape = options.time_steps, options.in_shape()
+        env.time_steps = options.time_steps
+        env.in_shape = options.in_shape() if all(options.in_shape()) else ()
         env.progress.max_batches = options.max_batches
     stack = _stack(sections[1:], env, report)
+    network_checks.check_network(options, sections, stack, env, report)
     if len(sections) == 1 and not report.errors:
         report.error(f"{sections[0].where()} there is no layer after it")
     report.raise_errors()
     assert options is not None
-    net = Model(options, [layer for layer, _ in stack if layer is not None], [links for _, links in stack], env)
+    net = Model(options, [place.layer for place in stack if place.layer], [place.links for place in stack], env)
     net.sections = list(sections)
     return net
 
 
-def _check_net(options: NetOptions, section: Section, report: Report) -> None:
-    if not all(options.in_shape()):
-        report.error(f"{section.where()} needs width, height and channels (or inputs, where the input is not an image)")
-    if options.policy == "steps" and not options.steps:
-        report.error(f"{section.where('policy')} policy=steps needs steps= and scales=, a list of updates and one of "
-                     "factors")
-    if len(options.steps) != len(options.scales) and options.policy == "steps" and options.steps:
-        report.error(f"{section.where('scales')} scales must have as many numbers as steps: {len(options.steps)}. "
-                     f"Got {len(options.scales)}")
-    if options.adam and options.optimizer != "sgd":
-        report.error(f"{section.where('optimizer')} adam=1 and optimizer={options.optimizer} are two update rules: "
-                     "leave one of them out")
-    if options.batch % options.subdivisions:
-        report.warn(f"{section.where('subdivisions')} batch={options.batch} is not a multiple of "
-                    f"subdivisions={options.subdivisions}: an update sees "
-                    f"{options.batch // options.subdivisions * options.subdivisions or 1} images, as in darknet")
-
-
-def _stack(sections: Sequence[Section], env: Env, report: Report) -> list[tuple[Layer | None, tuple[int, ...]]]:
+def _stack(sections: Sequence[Section], env: Env, report: Report) -> list[Placed]:
     """Build the layers in order; one that fails leaves None, and the layers that read it are not checked."""
-    stack: list[tuple[Layer | None, tuple[int, ...]]] = []
+    stack: list[Placed] = []
     for index, section in enumerate(sections):
         kind = layers.find(section, report)
         options = kind.Options.parse(section, report) if kind else None
@@ -109,19 +93,22 @@ def _stack(sections: Sequence[Section], env: Env, report: Report) -> list[tuple[
                 try:
                     layer = kind.build(options, [shape for shape in feeding if shape is not None], env)
                     _share(layer, index, stack, section, report)
+                except NotAnImage:
+                    report.error(network_checks.flat_route(stack, links, f"layer {index} [{section.name}]", env))
                 except ShapeError as error:
-                    report.error(f"{section.where()} layer {index}: {error}")
+                    report.error(f"{section.where()} layer {index}: {error}"
+                                 f"{network_checks.fitting_size(stack, links, env)}")
                 except MemoryError:
                     report.error(f"{section.where()} layer {index}: its weights do not fit into memory")
-        stack.append((layer, links))
+        stack.append(Placed(section, layer, links))
     return stack
 
 
-def _feeding(link: int, stack: Sequence[tuple[Layer | None, Any]], env: Env) -> Shape | None:
+def _feeding(link: int, stack: Sequence[Placed], env: Env) -> Shape | None:
     """The shape of an output; None where its layer could not be built."""
     if link < 0:
         return env.in_shape or None     # empty while [net] itself is wrong
-    layer = stack[link][0]
+    layer = stack[link].layer
     return None if layer is None else layer.out_shape
 
 
@@ -141,13 +128,12 @@ def _naming(section: Section) -> str | None:
     return next((key for key in ("layers", "from") if key in section.lines), None)
 
 
-def _share(layer: Layer, index: int, stack: Sequence[tuple[Layer | None, Any]], section: Section,
-           report: Report) -> None:
+def _share(layer: Layer, index: int, stack: Sequence[Placed], section: Section, report: Report) -> None:
     at = getattr(layer.options, "share_index", NOT_SHARED)
     if at == NOT_SHARED:
         return
     at = at + index if at < 0 else at
-    other = stack[at][0] if 0 <= at < index else None
+    other = stack[at].layer if 0 <= at < index else None
     if not isinstance(layer, Convolutional) or not isinstance(other, Convolutional):
         report.error(f"{section.where('share_index')} share_index must name an earlier [{section.name}] layer. "
                      f"Got {layer.options.share_index}")

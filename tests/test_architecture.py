@@ -19,7 +19,7 @@ FLOORS = [
     {"runner.errors", "runner.files", "runner.machine", "runner.ops"},
     {"runner.config", "runner.compat", "runner.images"},
     {"runner.layers", "runner.optim.rules"},
-    {"runner.network", "runner.net_options"},
+    {"runner.network", "runner.network_checks", "runner.net_options"},
     {"runner.weights", "runner.optim", "runner.datasets", "runner.detection"},
     {"runner.inference", "runner.run_folder"},
     {"runner.analysis", "runner.model"},
@@ -28,6 +28,7 @@ FLOORS = [
 ]
 # modules on the same floor do not import each other, with these exceptions
 SIDEWAYS = {
+    ("runner.network_checks", "runner.net_options"): "what the [net] section means is checked too",
     ("runner.network", "runner.net_options"): "the [net] section is the network's own",
 }
 REQUIRED = {"numpy", "PIL", "yaml", "tqdm"}     # from requirements.txt; everything else is an extra

@@ -46,8 +46,11 @@ def _look(cfg: str, args: argparse.Namespace) -> dict[str, Any]:
     """What is found in one file."""
     import runner
     from runner.errors import WeightsError
+    from runner.network_checks import untrainable
     net, report = runner.check(cfg, settings=args.settings, strict=args.strict)
     errors = list(report.errors)
+    if net is not None and (why := untrainable(net.layers)):
+        report.warn(f"{cfg}: {why}")
     if net is not None and args.weights:
         try:
             runner.load(cfg, args.weights, settings=args.settings)

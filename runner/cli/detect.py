@@ -51,7 +51,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from runner.network_checks import check_images
     net, folder = common.load_trained(args)
+    check_images(net.sections, net.in_shape)
     names = class_names(args, net, list(folder.names()))
     how = {"names": names, "thresh": args.thresh, "nms": args.nms, "letterbox": args.letterbox, "on_bad": args.on_bad,
            "classes": [number(word, names) for word in args.classes]}

@@ -35,10 +35,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from runner.datasets import expand_images
     from runner.inference.classify import infer, require_classifier
+    from runner.network_checks import gives_probabilities
     images = expand_images(args.images)
     net, folder = common.load_trained(args)
     require_classifier(net, args.cfg)
     names = class_names(args, folder, math.prod(net.out_shape))
+    key, number = ("probability", _per_cent) if gives_probabilities(net.layers, net.links, net.last) else \
+        ("value", _value)
     results, bad = [], 0
     top = args.top or (5 if args.json else 3)
     width = max(map(len, images), default=0)
@@ -50,19 +53,27 @@ def run(args: argparse.Namespace) -> int:
             continue
         if args.json:
             results.append({"image": result.image, "predictions": [
-                {"class": p.name, "index": p.index, "probability": p.probability}
+                {"class": p.name, "index": p.index, key: p.probability}
                 | ({} if p.spread is None else {"spread": p.spread}) for p in result.predictions]}
                 | ({"samples": args.samples} if args.samples else {}))
         if args.json != "-":
             console.say(f"{result.image:{width}}  " + "   ".join(
-                f"{console.paint(p.name, 'bold') if not i else p.name} {100 * p.probability:5.1f}"
-                + (" %" if p.spread is None else f" ± {100 * p.spread:4.1f} %")
+                f"{console.paint(p.name, 'bold') if not i else p.name} {number(p.probability, p.spread)}"
                 for i, p in enumerate(result.predictions[:args.top or 3])))
     if args.json:
         console.write_json(args.json, results)
     if bad:
         console.remark(f"{bad} of {len(images)} images could not be read")
     return 2 if bad == len(images) else 0
+
+
+def _per_cent(probability: float, spread: float | None) -> str:
+    return f"{100 * probability:5.1f}" + (" %" if spread is None else f" ± {100 * spread:4.1f} %")
+
+
+def _value(value: float, spread: float | None) -> str:
+    """An output that is not a probability: of a network that ends in another activation, for regression."""
+    return f"{value:.6g}" + ("" if spread is None else f" ± {spread:.3g}")
 
 
 def class_names(args: argparse.Namespace, folder: "RunFolder", outputs: int) -> list[str]:

@@ -84,7 +84,8 @@ def _save_every(text: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     from runner.analysis.footprint import check_fits
-    from runner.errors import DataError, Diverged, RunnerError, UsageError
+    from runner.errors import CfgError, DataError, Diverged, RunnerError, UsageError
+    from runner.network_checks import untrainable
     from runner.training import Run, RunFolder, open_task
     folder = RunFolder(args.cfg, args.name)
     if args.resume:
@@ -92,6 +93,9 @@ def run(args: argparse.Namespace) -> int:
     if args.freeze:
         args.settings = [*args.settings, f"{args.freeze - 1}.stopbackward=1"]
     net = common.load_network(args)
+    why = untrainable(net.layers)
+    if why:
+        raise CfgError(f"{args.cfg}: {why}")
     check_fits(net)
     start = args.weights
     if args.weights:

@@ -6,6 +6,7 @@
         stride_x: int = opt(lambda o: o.stride, "pixels from one window to the next, across", low=1)
         stream: int = ignored(-1, "which CUDA stream runs the layer", "there is no GPU here")
 """
+import re
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -15,9 +16,12 @@ from runner.config.diagnostics import Report
 from runner.config.grammar import Section, number
 from runner.errors import UsageError, closest, did_you_mean
 
+GAP = re.compile(r"[\d.]\s+[-+.\d]")     # a blank between two numbers
+
 
 def opt(default: Any = MISSING, doc: str = "", *, key: str | None = None, choices: Iterable[str] | None = None,
-        low: float | None = None, high: float | None = None, says: str | None = None) -> Any:
+        low: float | None = None, high: float | None = None, above: float | None = None,
+        says: str | None = None) -> Any:
     """Declare one option.
 
     default  a value; a function of the options above it whose docstring says it in words (`def _stride(o): "stride"`);
@@ -26,10 +30,11 @@ def opt(default: Any = MISSING, doc: str = "", *, key: str | None = None, choice
     key      its name in the .cfg, where Python forbids that name (`from`)
     choices  the words it may be
     low, high  the range, both included
+    above    a bound that is not included; only for factors whose default changes nothing
     says     a warning where the option is left out (because the forks' defaults differ)
     """
     return field(default=None, metadata=dict(default=default, doc=doc, key=key, choices=choices, low=low,
-                                             high=high, says=says, reason=None))
+                                             high=high, above=above, says=says, reason=None))
 
 
 def by_layer(words: str) -> Callable[[Any], None]:
@@ -43,7 +48,7 @@ def by_layer(words: str) -> Callable[[Any], None]:
 def ignored(default: Any, doc: str, reason: str, *, key: str | None = None) -> Any:
     """Declare an option of darknet that is accepted and has no effect here; `reason` says why."""
     return field(default=None, metadata=dict(default=default, doc=doc, key=key, choices=None, low=None,
-                                             high=None, says=None, reason=reason))
+                                             high=None, above=None, says=None, reason=reason))
 
 
 def key_of(f: Field) -> str:
@@ -57,6 +62,8 @@ def describe(f: Field, kind: Any = None) -> str:
     words = "one of " + ", ".join(meta["choices"]) if meta["choices"] else _kind_name(kind)
     if meta["low"] is not None:
         words += f", at least {meta['low']:g}"
+    if meta["above"] is not None:
+        words += f", greater than {meta['above']:g}"
     if meta["high"] is not None:
         words += f", at most {meta['high']:g}"
     return words
@@ -87,6 +94,8 @@ def _convert(kind: Any, text: str) -> Any:
         return bool(number(int, text))
     if kind is str:
         return text
+    if GAP.search(text):
+        raise ValueError(text)      # darknet drops the blank: "10 13" would be 1013
     return number(kind, "".join(text.split()))
 
 
@@ -97,6 +106,8 @@ def _fits(value: Any, meta: Mapping[str, Any]) -> bool:
         if meta["low"] is not None and one < meta["low"]:
             return False
         if meta["high"] is not None and one > meta["high"]:
+            return False
+        if meta["above"] is not None and one <= meta["above"]:
             return False
     return True
 
@@ -183,11 +194,13 @@ def _read(section: Section, key: str, f: Field, report: Report) -> Any:
             if f.type is bool and text not in ("0", "1"):
                 report.warn(f"{section.where(key)} {key} is 0 or 1; {text} counts as 1, as in darknet")
             return value
+        hint = "" if meta["above"] is None else f" ({default_text(f)} changes nothing)"
     except ValueError:
-        pass
-    hint = ""
+        hint = ""
     if meta["choices"]:
         near = closest(text, meta["choices"], 0.5)
         hint = f" (did you mean {near!r}?)" if near else ""
+    elif GAP.search(text):
+        hint = " (a comma is missing)" if get_origin(f.type) is tuple else " (a blank inside a number)"
     report.error(f"{section.where(key)} {key} must be {describe(f)}. Got {text!r}{hint}")
     return None

@@ -7,7 +7,7 @@ import numpy as np
 
 from runner.config import ignored, opt
 from runner.errors import ShapeError
-from runner.layers.shared.base import Kept, Layer, LayerOptions, Shape, register, shape_text
+from runner.layers.shared.base import FlatShape, Kept, Layer, LayerOptions, Shape, register, shape_text
 from runner.ops import parallel
 
 
@@ -34,14 +34,15 @@ class Route(Layer):
         o = self.options
         if o.group_id >= o.groups:
             raise ShapeError(f"group_id={o.group_id} must be below groups={o.groups}")
-        images = [self.image(shape) for shape in in_shapes]
-        self.flat = any(image[1:] != images[0][1:] for image in images)
-        for shape, (c, _, _) in zip(in_shapes, images, strict=True):
-            if (math.prod(shape) if self.flat else c) % o.groups:
+        nested = any(isinstance(shape, FlatShape) for shape in in_shapes)
+        images = [] if nested else [self.image(shape) for shape in in_shapes]
+        self.flat = nested or any(image[1:] != images[0][1:] for image in images)
+        for shape in in_shapes:
+            if (math.prod(shape) if self.flat else self.image(shape)[0]) % o.groups:
                 raise ShapeError(f"groups={o.groups} must divide the channels of each input. "
                                  f"Got {shape_text(shape)}")
         if self.flat:
-            self.out_shape = (sum(map(math.prod, in_shapes)) // o.groups,)
+            self.out_shape = FlatShape((sum(map(math.prod, in_shapes)) // o.groups,))
         else:
             self.out_shape = (sum(image[0] for image in images) // o.groups, *images[0][1:])
 

@@ -37,8 +37,8 @@ class Candidates(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class DetectionOptions(LayerOptions):
     """What every detection head takes."""
-    jitter: float = opt(0.2, "augmentation: largest shift of an edge, part of the image")
-    resize: float = opt(1.0, "augmentation: largest zoom, a factor")
+    jitter: float = opt(0.2, "augmentation: largest shift of an edge, part of the image", low=0)
+    resize: float = opt(1.0, "augmentation: largest zoom, a factor", above=0)
     random: float = opt(0.0, "above 0: the input changes its size while training; in [detection] see there")
 
 

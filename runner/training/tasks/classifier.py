@@ -13,6 +13,7 @@ from runner.images import augment_of, to_pil
 from runner.inference import Plan, batch_size
 from runner.layers.shared.base import Head, shape_text
 from runner.network import Network
+from runner.network_checks import check_images
 from runner.training.classification_metrics import ClassificationMetrics, compute_metrics, evaluate
 from runner.training.metrics import Metrics
 from runner.training.report_items import CaptionedImage, ConfusionMatrix, ImageGrid, ReportItem
@@ -147,6 +148,7 @@ def check_classes(cfg: str, net: Network, classes: int, source: str) -> None:
     """DataError, with the option to change, unless the network has one output per class."""
     outputs = math.prod(net.out_shape)
     net.require_images(cfg)
+    check_images(net.sections, net.in_shape)
     if outputs == classes:
         return
     last = net.layers[net.last]

@@ -11,6 +11,7 @@ from runner.images.draw import draw_boxes
 from runner.layers import Detection, Region, Yolo
 from runner.layers.shared.heads import DetectionHead
 from runner.network import Network
+from runner.network_checks import check_images
 from runner.training.detection_data import evaluation_loader, training_loader
 from runner.training.detection_metrics import DetectionMetrics, SplitDetections, collect_detections
 from runner.training.metrics import Metrics
@@ -34,6 +35,7 @@ class Detector(Task):
     def __init__(self, net: Network, options: TaskOptions):
         super().__init__(net, options)
         net.require_images(options.cfg)
+        check_images(net.sections, net.in_shape)
         self.data = open_detection_dataset(find_data(options.cfg, options.data, net.options.data or None),
                                            on_bad=options.on_bad, split_share=net.options.split_share)
         for sentence in self.data.warnings:
