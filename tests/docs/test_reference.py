@@ -12,6 +12,7 @@ from tests.paths import ROOT
 from tools import make_reference
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+PATH = re.compile(r"\b(?:runner|tests|tools|bench)/[\w./-]*\w")
 EXAMPLES = [path for path in PAGES if path.parent == ROOT / "docs/layers"]
 
 
@@ -64,3 +65,10 @@ def test_links_exist(path: Path) -> None:
     assert not broken
     anchors = {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in re.findall(r"(?m)^#+ (.*)$", text)}
     assert not [link for link in links if link[0] == "#" and link[1:] not in anchors]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_paths_exist(path: Path) -> None:
+    """Files and folders of this repository that a page mentions; paths with a <placeholder> count up to it."""
+    missing = {name for name in PATH.findall(path.read_text(encoding="utf-8")) if not (ROOT / name).exists()}
+    assert not missing
