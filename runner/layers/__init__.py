@@ -1,4 +1,4 @@
-"""One file per kind of section.  A new file joins by one line here."""
+"""One file per section.  A new file is added by one import here."""
 from runner.layers.activation import Activation
 from runner.layers.alternate_channels import AlternateChannels
 from runner.layers.avgpool import Avgpool

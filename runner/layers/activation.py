@@ -1,4 +1,4 @@
-"""[activation]: a function of every value."""
+"""[activation]: an activation function, applied to every value."""
 from dataclasses import dataclass
 from typing import Any
 

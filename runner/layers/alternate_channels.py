@@ -1,4 +1,4 @@
-"""[alternate_channels]: puts one value a channel, from an earlier layer, behind the map as channels of its own."""
+"""[alternate_channels]: prepends one constant channel for each value of an earlier layer."""
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from runner.layers.shift_channels import ShiftChannels
 
 @register("alternate_channels")
 class AlternateChannels(ShiftChannels):
-    """(c, h, w), from (c, 1, 1) -> (2 c, h, w): the values, the same at every pixel, then x.
+    """(c, h, w), from (c, 1, 1) -> (2 c, h, w): the values, broadcast over the pixels, then x.
 
     A section of the YOLOR forks (Wang et al. 2021).
     """

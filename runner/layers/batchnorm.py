@@ -1,4 +1,4 @@
-"""[batchnorm]: normalise every channel over the batch, then scale and shift it (Ioffe & Szegedy 2015)."""
+"""[batchnorm]: normalizes every channel over the batch, then scales and shifts it (Ioffe & Szegedy 2015)."""
 from typing import Any
 
 import numpy as np
@@ -11,16 +11,15 @@ from runner.layers.shared.base import Layer, Shape, register
 class Batchnorm(Layer):
     """(c, h, w) -> the same shape  (src/batchnorm_layer.c).
 
-    training     y = scales (x - mean) / sqrt(variance + 1e-5) + biases, the variance divided by N - 1
+    training     y = scales (x - mean) / sqrt(variance + 1e-5) + biases, the variance is divided by N - 1
     inference    the same with the rolling mean and variance
     """
-    mixes_images = "the statistics are those of the whole batch"
+    mixes_images = "the statistics are computed over the whole batch"
 
     def setup(self, shape: Shape) -> None:
         c, _, _ = self.image(shape)
         self.out_shape = shape
         tail.declare(self, c, batch_normalize=True)
-        # pjreddie's darknet forgets to store the biases
         before = ("biases",) if self.env.compat.batchnorm_stores_biases else ()
         self.stored = tail.names(self, *before)
 

@@ -1,4 +1,4 @@
-"""[connected]: every input to every output."""
+"""[connected]: a fully connected layer, every input to every output."""
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +18,8 @@ class Connected(Layer):
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
         output: int = opt(1, "number of outputs", low=1)
-        activation: str = opt("logistic", "what is applied to every output", choices=ops.ACTIVATIONS)
-        batch_normalize: bool = opt(False, "1: normalise every output over the batch, then scale and shift it")
+        activation: str = opt("logistic", "activation function of every output", choices=ops.ACTIVATIONS)
+        batch_normalize: bool = opt(False, "1: normalize every output over the batch, then scale and shift it")
 
     def setup(self, shape: Shape) -> None:
         inputs, o = math.prod(shape), self.options
@@ -46,7 +46,7 @@ class Connected(Layer):
     def backward(self, dy: np.ndarray, saved: Any, later: list | None = None) -> tuple[np.ndarray | None, ...]:
         """dy (n, output) -> dx, in the shape of the input.
 
-        later  takes what the weights' gradient is made of, for `learn` to do in one product what many calls would
+        later  collects the operands of the weights' gradient, so that one product in `learn` replaces many
         """
         flat, kept = saved
         dz = tail.backward(self, dy.reshape(len(dy), -1), kept, self.options.activation)
@@ -59,7 +59,7 @@ class Connected(Layer):
         return (ops.dense_input_gradient(dz, self.params["weights"]).reshape(len(dz), *self.in_shapes[0]),)
 
     def learn(self, dz: np.ndarray, flat: np.ndarray) -> None:
-        """Add the weights' gradient: dz (n, output) of the product, flat (n, inputs) what it read."""
+        """Add the weights' gradient: dz (n, output) of the product, flat (n, inputs) its input."""
         self.require_grads()
         ops.dense_weight_gradient(dz, flat, self.grads["weights"])
 

@@ -1,4 +1,4 @@
-"""[contrastive]: embeddings of the same thing are drawn together, of other things pushed apart."""
+"""[contrastive]: pulls embeddings of the same class together and pushes those of other classes apart."""
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,32 +13,32 @@ from runner.layers.shared.base import Head, LayerOptions, register
 class Contrastive(Head):
     """Any shape -> the same shape: forward changes nothing  (AlexeyAB's src/contrastive_layer.c).
 
-    In training each image is one embedding, its class the truth (Khosla et al. 2020).  darknet has only the form that
-    takes its labels from the tracks a [yolo] layer assigned, and crashes on this one; that form can be run here, not
-    trained.
+    In training each image is one embedding and its class the label (Khosla et al. 2020).  darknet only has the form
+    whose labels are the tracks that a [yolo] layer assigned, and crashes on this one; that form can be run here, but
+    not trained.
     """
-    mixes_images = "the embeddings of a batch are compared with one another"
+    mixes_images = "the embeddings of a batch are compared with each other"
     inexact = "darknet's delta leaves out how a likelihood depends on the other pairs"
 
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
-        classes: int = opt(1000, "kinds of things", low=1)
-        yolo_layer: int = opt(0, "the [yolo] layer whose tracks are the labels; 0: the truth's classes")
+        classes: int = opt(1000, "number of classes", low=1)
+        yolo_layer: int = opt(0, "the [yolo] layer whose tracks are the labels; 0: the classes of the truth")
         temperature: float = opt(1.0, "divides the similarities", low=1e-6)
-        cls_normalizer: float = opt(1.0, "factor of what is learned", low=0)
-        max_delta: float = opt(3.4e38, "limit of what a value learns", low=0)
-        contrastive_neg_max: int = opt(3, "other things compared for each pair, at most", low=0)
+        cls_normalizer: float = opt(1.0, "factor on the gradient", low=0)
+        max_delta: float = opt(3.4e38, "limit of the gradient of a value", low=0)
+        contrastive_neg_max: int = opt(3, "negatives compared for each pair, at most", low=0)
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
         """x (n, ...) -> x, saved."""
         return x, x
 
     def loss(self, saved: Any, truth: np.ndarray) -> tuple[float, np.ndarray]:
-        """truth (n, classes), one-hot.  The cost is the sum of the squares of what is learned, as in darknet."""
+        """truth (n, classes), one-hot.  The cost is the sum of the squared gradient, as in darknet."""
         o = self.options
         if o.yolo_layer:
-            raise ShapeError("[contrastive] with yolo_layer= is trained on the tracks of a video, which is not offered "
-                             "here: take the section out to train")
+            raise ShapeError("[contrastive] with yolo_layer= is trained on the tracks of a video, which is not "
+                             "supported: remove the section to train")
         z = saved.reshape(len(saved), -1)
         length = np.maximum(np.linalg.norm(z, axis=1), np.finfo(z.dtype).tiny)
         s = (z @ z.T) / np.outer(length, length)

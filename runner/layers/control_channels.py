@@ -1,4 +1,4 @@
-"""[control_channels]: multiplies every pixel by a value a channel, from an earlier layer (YOLOR, Wang et al. 2021)."""
+"""[control_channels]: multiplies every channel by a value from an earlier layer (YOLOR, Wang et al. 2021)."""
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from runner.layers.shift_channels import ShiftChannels
 class ControlChannels(ShiftChannels):
     """(c, h, w), from (c, 1, 1) -> (c, h, w): x * from.  A section of the YOLOR forks.
 
-    [scale_channels] is the same with the two inputs exchanged.
+    [scale_channels] is the same with the inputs exchanged.
     """
 
     def forward(self, *xs: np.ndarray, train: bool = False) -> tuple[np.ndarray, Any]:

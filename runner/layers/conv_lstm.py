@@ -1,4 +1,4 @@
-"""[conv_lstm]: long short-term memory with convolutions (Shi et al. 2015), so that its state is an image."""
+"""[conv_lstm]: long short-term memory with convolutions (Shi et al. 2015); its state is an image."""
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,35 +22,35 @@ class ConvLstm(Recurrent):
         f, i = logistic(U(x) + W(h) + V(c)),  g = act(U(x) + W(h))          V only with peephole
         c' = f c + i g,  o = logistic(U(x) + W(h) + V(c')),  h' = o act(c')
 
-    U, W, V are convolutions, one per gate, each with `activation` inside.  With bottleneck there is one W, on h and x
-    together: z = act(W(h, x)), and the gates are U(z) alone.  c and h go on from call to call.
+    U, W, V are convolutions, one per gate, each followed by `activation`.  With bottleneck there is one W, on h and x
+    together: z = act(W(h, x)), and the gates are U(z) only.  c and h are carried from call to call.
     """
 
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
         output: int = opt(1, "output channels", low=1)
-        size: int = opt(3, "side of the kernels, pixels", low=1)
-        stride: int = opt(1, "pixels from one window to the next; only 1 can work", low=1)
-        dilation: int = opt(1, "pixels between neighbouring taps of a kernel", low=1)
-        pad: bool = opt(False, "1: surround the images by size // 2 zeros")
-        padding: int = opt(0, "zeros on each side, where pad is 0, pixels", low=0)
-        groups: int = opt(1, "parts the channels are split into, each convolved by itself", low=1)
-        activation: str = opt("linear", "what every convolution ends with", choices=ops.ACTIVATIONS)
-        batch_normalize: bool = opt(False, "1: normalise every convolution over the streams of a step")
-        peephole: bool = opt(False, "1: the gates f, i, o see the cell too")
-        bottleneck: bool = opt(False, "1: one convolution mixes h and x for all gates; takes output channels")
-        shortcut: bool = opt(False, "1, with bottleneck: half of what it made is added to the first half of h")
-        lstm_activation: str = opt("tanh", "activation of g and of the cell; darknet's CPU code takes tanh always",
+        size: int = opt(3, "side of the filters, pixels", low=1)
+        stride: int = opt(1, "stride of the filters, pixels; only 1 works", low=1)
+        dilation: int = opt(1, "dilation of the filters, pixels", low=1)
+        pad: bool = opt(False, "1: pad each side with size // 2 zeros")
+        padding: int = opt(0, "zeros on each side, pixels, where pad is 0", low=0)
+        groups: int = opt(1, "parts the channels are split into, each convolved separately", low=1)
+        activation: str = opt("linear", "activation function of every convolution", choices=ops.ACTIVATIONS)
+        batch_normalize: bool = opt(False, "1: normalize every convolution over the streams of a time step")
+        peephole: bool = opt(False, "1: the gates f, i, o read the cell state too")
+        bottleneck: bool = opt(False, "1: one convolution mixes h and x for all gates; needs `output` input channels")
+        shortcut: bool = opt(False, "1, with bottleneck: half of its output is added to the first half of h")
+        lstm_activation: str = opt("tanh", "activation of g and of the cell; darknet's CPU code always uses tanh",
                                    choices=ops.ACTIVATIONS)
         state_constrain: float = opt(by_layer("32 * time_steps of [net]"),
                                      "the cell state is clipped to this and its negative; 0: not clipped", low=0)
-        time_normalizer: float = opt(1.0, "with bottleneck: factor on the gradient that goes back through h")
-        xnor: bool = ignored(False, "binary weights and inputs", "the convolutions in here are computed in full")
+        time_normalizer: float = opt(1.0, "with bottleneck: factor on the gradient through h")
+        xnor: bool = ignored(False, "binary weights and inputs", "these convolutions are computed in full precision")
 
     def setup(self, shape: Shape) -> None:
         o, (c, h, w) = self.options, self.image(shape)
         if o.bottleneck and c != o.output:
-            raise ShapeError(f"bottleneck=1 needs as many channels as output={o.output}. {c} come in")
+            raise ShapeError(f"bottleneck=1 needs as many input channels as output={o.output}. Got {c}")
         limit = o.state_constrain
         self.limit = 32.0 * self.env.time_steps if limit is None else limit
         self.activation = "tanh" if self.env.compat.conv_lstm_tanh_only else o.lstm_activation
@@ -89,7 +89,7 @@ class ConvLstm(Recurrent):
         return y.reshape(-1, *self.out_shape), (u and u[1], kept) if train else None
 
     def _apply(self, kind: str, letters: str, x: np.ndarray, train: bool) -> tuple[list[np.ndarray], list[Any]]:
-        """The convolutions `kind` of the gates `letters` on x -> outputs, saved."""
+        """Apply the convolutions `kind` of the gates `letters` to x -> outputs, saved."""
         pairs = [child.forward(x, train=train) for child in self.parts(kind + g for g in letters)]
         return [y for y, _ in pairs], [saved for _, saved in pairs]
 
@@ -99,7 +99,7 @@ class ConvLstm(Recurrent):
         return added(child.backward(dy, s)[0] for child, dy, s in zip(children, dys, saved, strict=True))
 
     def _on_inputs(self, x: np.ndarray, train: bool) -> tuple[list[np.ndarray], list[Any]]:
-        """U of all steps at once -> per gate (steps, streams, ...); saved."""
+        """U of all time steps at once -> per gate (steps, streams, ...); saved."""
         flat = x.reshape(-1, *x.shape[2:])
         pairs = [over_time(child, flat, len(x), train) for child in self.parts("u" + g for g in GATES)]
         return [y.reshape(*x.shape[:2], *self.out_shape) for y, _ in pairs], [saved for _, saved in pairs]
@@ -111,7 +111,7 @@ class ConvLstm(Recurrent):
         return z, (saved_w, saved_a, saved_u), mixed
 
     def _cell(self, z: list[np.ndarray], c: np.ndarray, train: bool) -> tuple[np.ndarray, np.ndarray, Any]:
-        """Gates before their activations and the last cell -> h, new cell, saved."""
+        """Gates before their activation and the previous cell state -> h, new cell state, saved."""
         peep: list[Any] = [None, None]
         if self.peeping:
             seen, peep[0] = self._apply("v", "fi", c, train)
@@ -147,7 +147,7 @@ class ConvLstm(Recurrent):
         return dz, before
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
-        """dy (steps * streams, output, h, w) -> dx: back through all steps of the batch, not into the one before."""
+        """dy (steps * streams, output, h, w) -> dx, back through all time steps of the batch."""
         self.require_grads()
         kept_u, kept = saved
         bottleneck, steps = self.options.bottleneck, len(kept)

@@ -1,4 +1,4 @@
-"""[convolutional]: every output pixel is a weighted sum of the window below it."""
+"""[convolutional]: a two-dimensional convolution, then batch norm or a bias, then an activation."""
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +11,8 @@ from runner.errors import ShapeError
 from runner.layers.shared import blur, tail
 from runner.layers.shared.base import Kept, Layer, LayerOptions, Shape, normal, register
 
-NOT_SHARED = -10**9     # darknet's word for "none"
-BINARY = "the sign of weights and inputs has no slope: their gradients go straight through it"
+NOT_SHARED = -10**9     # darknet's value for "none"
+BINARY = "the sign of weights and inputs has no slope: a straight-through estimator passes their gradients on"
 GPU_EXPERIMENT = "an experiment of one fork's GPU code on its weight updates"
 
 
@@ -25,46 +25,46 @@ def _stride(o: Any) -> int:
 class Convolutional(Layer):
     """(c, h, w) -> (filters, oh, ow), oh = (h + 2 p - size) // stride_y + 1, p = size // 2 with pad, else padding.
 
-    Cross-correlation, as in darknet (src/convolutional_layer.c); then batch norm or a bias, then the activation.
-    With dilation d the padding is p d, while the output keeps the size of the undilated layer.
+    A cross-correlation, as in darknet (src/convolutional_layer.c).  With dilation d the padding is p d, and the output
+    has the size of the undilated layer's.
     """
 
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
         filters: int = opt(1, "output channels", low=1)
-        size: int = opt(1, "side of the kernel, pixels", low=1)
-        stride: int = opt(1, "pixels from one window to the next", low=1)
-        stride_x: int = opt(_stride, "stride across, where it differs", low=1)
-        stride_y: int = opt(_stride, "stride down, where it differs", low=1)
-        pad: bool = opt(False, "1: surround the image by size // 2 zeros (padding is then not used)")
-        padding: int = opt(0, "zeros on each side, where pad is 0, pixels", low=0)
-        dilation: int = opt(1, "pixels between neighbouring taps of the kernel", low=1)
-        groups: int = opt(1, "parts the channels are split into, each convolved by itself", low=1)
-        activation: str = opt("logistic", "what is applied to every output", choices=ops.ACTIVATIONS)
-        batch_normalize: bool = opt(False, "1: normalise every channel over the batch, then scale and shift it")
-        antialiasing: int = opt(0, "1: convolve at stride 1, then blur 3 x 3 at the stride; 2: blur 2 x 2",
+        size: int = opt(1, "side of the filters, pixels", low=1)
+        stride: int = opt(1, "stride, pixels", low=1)
+        stride_x: int = opt(_stride, "horizontal stride, where it differs", low=1)
+        stride_y: int = opt(_stride, "vertical stride, where it differs", low=1)
+        pad: bool = opt(False, "1: pad each side with size // 2 zeros (padding= is then ignored)")
+        padding: int = opt(0, "zeros on each side, pixels, where pad is 0", low=0)
+        dilation: int = opt(1, "dilation of the filters, pixels", low=1)
+        groups: int = opt(1, "parts the channels are split into, each convolved separately", low=1)
+        activation: str = opt("logistic", "activation function of every output", choices=ops.ACTIVATIONS)
+        batch_normalize: bool = opt(False, "1: normalize every channel over the batch, then scale and shift it")
+        antialiasing: int = opt(0, "1: convolve at stride 1, then blur 3 x 3 at the given stride; 2: blur 2 x 2",
                                 low=0, high=2)
-        binary: bool = opt(False, "1: compute with the signs of the weights, times their mean size in each filter")
-        xnor: bool = opt(False, "1: the same, and with the signs of the inputs; groups is then 1")
+        binary: bool = opt(False, "1: use the signs of the weights, times each filter's mean absolute weight")
+        xnor: bool = opt(False, "1: the same, and the signs of the inputs; groups is then 1")
         assisted_excitation: int = ignored(0, "outputs raised where the truth has boxes",
-                                           "a layer here does not see the truth while it goes forward")
-        share_index: int = opt(NOT_SHARED, "layer whose weights are used instead of own ones; negative counts back")
-        flipped: bool = opt(False, "1: the .weights file holds this layer's weights transposed")
-        numload: int = ignored(0, "filters read from the .weights file", "a file is checked and read as a whole")
+                                           "layers do not see the truth in the forward pass")
+        share_index: int = opt(NOT_SHARED, "layer whose weights this one shares; negative counts back from here")
+        flipped: bool = opt(False, "1: the .weights file stores this layer's weights transposed")
+        numload: int = ignored(0, "filters read from the .weights file", "files are always read as a whole")
         stream: int = ignored(-1, "CUDA stream", "there are no GPU streams here")
         wait_stream: int = ignored(-1, "CUDA stream to wait for", "there are no GPU streams here")
         dot: float = ignored(0.0, "a penalty on similar filters", "darknet reads it and never uses it")
         cbn: bool = ignored(False, "cross-iteration batch norm", "darknet's CPU code computes plain batch norm")
-        bin_output: bool = ignored(False, "packed outputs of binary layers", "it changes speed, not numbers")
-        sway: bool = ignored(False, "weights moved about while training", GPU_EXPERIMENT)
-        rotate: bool = ignored(False, "weights turned while training", GPU_EXPERIMENT)
-        stretch: bool = ignored(False, "weights stretched while training", GPU_EXPERIMENT)
-        stretch_sway: bool = ignored(False, "weights stretched and moved while training", GPU_EXPERIMENT)
+        bin_output: bool = ignored(False, "packed outputs of binary layers", "it affects speed, not results")
+        sway: bool = ignored(False, "weights shifted at random in training", GPU_EXPERIMENT)
+        rotate: bool = ignored(False, "weights rotated at random in training", GPU_EXPERIMENT)
+        stretch: bool = ignored(False, "weights stretched at random in training", GPU_EXPERIMENT)
+        stretch_sway: bool = ignored(False, "weights stretched and shifted at random in training", GPU_EXPERIMENT)
         angle: float = ignored(15.0, "range of sway and rotate, degrees", GPU_EXPERIMENT)
-        grad_centr: bool = ignored(False, "gradients made to sum to zero in each filter", GPU_EXPERIMENT)
-        reverse: float = ignored(0.0, "updates turned round", GPU_EXPERIMENT)
+        grad_centr: bool = ignored(False, "gradients centred to a sum of zero in each filter", GPU_EXPERIMENT)
+        reverse: float = ignored(0.0, "updates reversed", GPU_EXPERIMENT)
         coordconv: bool = ignored(False, "coordinates written over the first channels",
-                                  "darknet's GPU code reaches only the first few values, by mistake")
+                                  "a bug in darknet's GPU code limits it to the first few values")
 
     def setup(self, shape: Shape) -> None:
         c, h, w = self.image(shape)
@@ -73,7 +73,7 @@ class Convolutional(Layer):
         if o.xnor or o.binary:
             self.inexact = BINARY
         if c % self.groups or o.filters % self.groups:
-            raise ShapeError(f"groups={o.groups} must divide both the {c} channels that come in "
+            raise ShapeError(f"groups={o.groups} must divide both the {c} input channels "
                              f"and filters={o.filters}")
         self.dilation = o.dilation if o.size > 1 else 1
         pad = o.size // 2 if o.pad else o.padding
@@ -133,7 +133,7 @@ class Convolutional(Layer):
         if o.antialiasing:
             dy = blur.blur_backward(dy, sharp, o.antialiasing, (o.stride_y, o.stride_x))
         dz = tail.backward(self, dy, kept, self.options.activation)
-        del dy, saved, kept, sharp      # what is large and not needed below can go
+        del dy, saved, kept, sharp      # large, and not needed any more
         dx, dweights = ops.conv2d_backward(dz, x, self._weights(), stride=self.stride, padding=self.padding,
                                            dilation=self.dilation, groups=self.groups,
                                            need_dx=self.wants_dx)
@@ -142,10 +142,10 @@ class Convolutional(Layer):
 
     def flops(self) -> float:
         each = 2.0 * self.specs["weights"].size * self.sharp_shape[1] * self.sharp_shape[2]
-        return each / 32 if self.options.xnor else each     # darknet counts 32 signs as one number
+        return each / 32 if self.options.xnor else each     # darknet counts 32 signs as one operation
 
     def _weights(self) -> np.ndarray:
-        """What is computed with: the weights, or each filter's signs times its mean size (Rastegari et al. 2016)."""
+        """The weights, or each filter's signs times its mean absolute weight (Rastegari et al. 2016)."""
         weights = self.params["weights"]
         if not (self.options.binary or self.options.xnor):
             return weights

@@ -1,4 +1,4 @@
-"""[cost]: compares its input with the truth, value by value."""
+"""[cost]: a loss between its input and the truth, value by value."""
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,16 +13,16 @@ from runner.layers.shared.base import Head, Kept, LayerOptions, register
 class Cost(Head):
     """Any shape -> the same shape: forward changes nothing  (src/cost_layer.c).
 
-    After [softmax] it adds its own gradient to that of the cross-entropy, as the cfgs that end so were trained.
+    After [softmax] its gradient is added to that of the cross-entropy: networks that end so were trained like that.
     """
 
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
-        type: str = opt("sse", "how the difference is counted", choices=ops.LOSSES)
-        scale: float = opt(1.0, "factor on the gradient; the printed cost is without it")
+        type: str = opt("sse", "the loss function", choices=ops.LOSSES)
+        scale: float = opt(1.0, "factor on the gradient, not on the printed cost")
         noobj: float = opt(1.0, "type seg: factor where the truth is 0")
-        thresh: float = opt(0.0, "differences whose square is below (thresh / inputs)^2 are not learned from", low=0)
-        ratio: float = ignored(0.0, "share of the smallest differences that is dropped",
+        thresh: float = opt(0.0, "gradients smaller than thresh / inputs are set to 0", low=0)
+        ratio: float = ignored(0.0, "share of the smallest gradients that are dropped",
                                "darknet computes the threshold and then uses 0")
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
@@ -36,7 +36,7 @@ class Cost(Head):
         return Kept(output=False)
 
     def loss(self, saved: Any, truth: np.ndarray) -> tuple[float, np.ndarray]:
-        """truth of the shape of x.  sse prints the squared difference and learns from half its gradient."""
+        """truth of the shape of x.  sse prints the squared difference and returns half its gradient."""
         error, dx = self._compare(saved, truth)
         self.show("error", error)
         dx = dx * saved.dtype.type(self.options.scale)

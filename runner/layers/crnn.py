@@ -1,4 +1,4 @@
-"""[crnn]: the recurrence of [rnn] with convolutions, so that the state is an image too."""
+"""[crnn]: the recurrence of [rnn] with convolutions; its state is an image."""
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ def _pad(o: Any) -> bool:
 class Crnn(Elman):
     """(c, h, w) -> (output, h, w), over [net] time_steps  (src/crnn_layer.c).
 
-    pjreddie's darknet has the names output_filters and hidden_filters, and 3 x 3 windows with pad 1 only.
+    pjreddie's darknet has the names output_filters and hidden_filters, and 3 x 3 filters with pad=1 only.
     """
 
     @dataclass(frozen=True, kw_only=True)
@@ -38,22 +38,22 @@ class Crnn(Elman):
         hidden_filters: int = opt(0, "pjreddie's name of hidden", low=0)
         output: int = opt(_output, "output channels", low=1)
         hidden: int = opt(_hidden, "channels of the state", low=1)
-        size: int = opt(3, "side of the kernels, pixels", low=1)
-        stride: int = opt(1, "pixels from one window to the next; only 1 can work", low=1)
-        dilation: int = opt(1, "pixels between neighbouring taps of a kernel", low=1)
-        pad: bool = opt(_pad, "1: surround the images by size // 2 zeros")
-        padding: int = opt(0, "zeros on each side, where pad is 0, pixels", low=0)
-        groups: int = opt(1, "parts the channels are split into, each convolved by itself", low=1)
-        activation: str = opt("logistic", "what is applied to each of the three convolutions",
+        size: int = opt(3, "side of the filters, pixels", low=1)
+        stride: int = opt(1, "stride of the filters, pixels; only 1 works", low=1)
+        dilation: int = opt(1, "dilation of the filters, pixels", low=1)
+        pad: bool = opt(_pad, "1: pad each side with size // 2 zeros")
+        padding: int = opt(0, "zeros on each side, pixels, where pad is 0", low=0)
+        groups: int = opt(1, "parts the channels are split into, each convolved separately", low=1)
+        activation: str = opt("logistic", "activation function of each of the three convolutions",
                               choices=ops.ACTIVATIONS)
-        batch_normalize: bool = opt(False, "1: normalise each of the three convolutions over the streams of a step")
-        shortcut: bool = opt(False, "1: the last state is added to the new one")
-        xnor: bool = ignored(False, "binary weights and inputs", "the convolutions in here are computed in full")
+        batch_normalize: bool = opt(False, "1: normalize each convolution over the streams of a time step")
+        shortcut: bool = opt(False, "1: add the previous state to the new one")
+        xnor: bool = ignored(False, "binary weights and inputs", "these convolutions are computed in full precision")
 
     def setup(self, shape: Shape) -> None:
         o, (c, h, w) = self.options, self.image(shape)
         if self.env.compat.crnn_swaps_sides:
-            h, w = w, h         # its constructor is called with the two swapped: the memory is read as another image
+            h, w = w, h         # its constructor is called with the two swapped: the same memory, another image
         for name, channels, filters in (("input_layer", c, o.hidden), ("self_layer", o.hidden, o.hidden),
                                         ("output_layer", o.hidden, o.output)):
             child = self.adopt(name, Convolutional((channels, h, w), env=self.env, filters=filters,
@@ -73,8 +73,8 @@ def convolution_options(o: Any) -> dict[str, Any]:
 
 
 def keeps_size(child: Layer, shape: Shape) -> None:
-    """ShapeError where a convolution changes the size of the image: the state goes round and must fit."""
+    """ShapeError where a convolution changes the size of the image: its output is its next input."""
     if child.out_shape != shape:
-        raise ShapeError(f"its state goes round, so the convolutions must keep the image's size: use stride=1 and "
-                         f"pad=1 with an odd size. {shape_text(child.in_shapes[0])} becomes "
+        raise ShapeError(f"the state is fed back, so the convolutions must keep the size of the image: use stride=1 "
+                         f"and pad=1 with an odd size. {shape_text(child.in_shapes[0])} becomes "
                          f"{shape_text(child.out_shape)} instead of {shape_text(shape)}")

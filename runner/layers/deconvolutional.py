@@ -1,4 +1,4 @@
-"""[deconvolutional]: a convolution run backwards, every input pixel spreads a kernel over the output."""
+"""[deconvolutional]: a transposed convolution: every input pixel adds a weighted filter to the output."""
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -22,12 +22,12 @@ class Deconvolutional(Layer):
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
         filters: int = opt(1, "output channels", low=1)
-        size: int = opt(1, "side of the kernel, pixels", low=1)
-        stride: int = opt(1, "output pixels from one kernel to the next", low=1)
-        pad: bool = opt(False, "1: cut size // 2 pixels off each side (padding is then not used)")
+        size: int = opt(1, "side of the filters, pixels", low=1)
+        stride: int = opt(1, "stride, output pixels", low=1)
+        pad: bool = opt(False, "1: cut size // 2 pixels off each side (padding= is then ignored)")
         padding: int = opt(0, "pixels cut off each side, where pad is 0", low=0)
-        activation: str = opt("logistic", "what is applied to every output", choices=ops.ACTIVATIONS)
-        batch_normalize: bool = opt(False, "1: normalise every channel over the batch, then scale and shift it")
+        activation: str = opt("logistic", "activation function of every output", choices=ops.ACTIVATIONS)
+        batch_normalize: bool = opt(False, "1: normalize every channel over the batch, then scale and shift it")
 
     def setup(self, shape: Shape) -> None:
         c, h, w = self.image(shape)

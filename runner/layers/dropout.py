@@ -1,11 +1,11 @@
-"""[dropout]: switch a random share of the inputs off while training (Srivastava et al., JMLR 15, 2014).
+"""[dropout]: zeroes a random share of the inputs in training (Srivastava et al., JMLR 15, 2014).
 
     training     y = m x / (1 - p),  m = 0 with probability p, else 1, drawn anew for every value and every forward
-    inference    y = x, unless samples are asked for (Network.sample): then as in training
+    inference    y = x, except in Network.sample, where it is as in training
     backward     dx = m dy / (1 - p), with the same m
 
-Because what survives is scaled up in training, nothing has to be scaled at inference ("inverted" dropout), and the
-expected value of y is x in both.  Source: src/dropout_layer.c.
+Because the remaining values are scaled up in training, nothing has to be scaled at inference ("inverted" dropout):
+the expected value of y is x in both.  Source: src/dropout_layer.c.
 """
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ from runner.layers.shared.base import Kept, Layer, LayerOptions, register
 
 @register("dropout", "drop")
 class Dropout(Layer):
-    """Any shape -> the same shape.  Alone: `Dropout(probability=0.1).forward(x, train=True)`."""
+    """Any shape -> the same shape.  On its own: `Dropout(probability=0.1).forward(x, train=True)`."""
     any_shape = True
 
     @dataclass(frozen=True, kw_only=True)
@@ -37,13 +37,13 @@ class Dropout(Layer):
         return self.env.compat.dropout_probability if p is None else p
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
-        """x (n, ...) -> y of the same shape, saved: the mask with the scale in it, 0 or 1 / (1 - p)."""
+        """x (n, ...) -> y of the same shape, saved: the scaled mask, 0 or 1 / (1 - p)."""
         p = self.probability
         if not (train or self.env.sampling) or p == 0:
             return x, None
         if self.options.dropblock and x.ndim == 4 and self.env.compat.dropblock:
             mask = self._blocks(x, p)
-        elif p == 1:      # nothing survives: no division by 1 - p
+        elif p == 1:      # all zeros: no division by 1 - p
             mask = np.zeros_like(x)
         else:
             kept = self.env.rng.random(x.shape, np.float32) >= p
@@ -57,10 +57,10 @@ class Dropout(Layer):
         return xs[0]
 
     def _blocks(self, x: np.ndarray, p: float) -> np.ndarray:
-        """Scale and holes of DropBlock (Ghiasi et al. 2018) as src/dropout_layer_kernels.cu has it.
+        """The scaled mask of DropBlock (Ghiasi et al. 2018) as src/dropout_layer_kernels.cu has it.
 
-        Blocks and p grow over the first 85 % of training.  A channel loses at most one block, whose place is that of
-        its smallest random number; what is left of the image is scaled up by the share it lost.
+        Blocks and p grow over the first 85 % of training.  A channel loses at most one block, which starts at its
+        smallest random number; the rest of the image is scaled up to make up for the loss.
         """
         n, c, h, w = x.shape
         o, progress = self.options, self.env.progress
@@ -84,7 +84,7 @@ class Dropout(Layer):
         return Kept(False, False, self.bytes_of(self.out_shape))
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
-        """dy -> dx: through the same holes, by the same scale."""
+        """dy -> dx: through the same mask, with the same scale."""
         dx = dy if saved is None else dy * saved
         self.show("delta", dx)
         return (dx,)

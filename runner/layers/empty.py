@@ -1,4 +1,4 @@
-"""[empty]: passes its input on."""
+"""[empty]: passes its input on unchanged."""
 from typing import Any
 
 import numpy as np

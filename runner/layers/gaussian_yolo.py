@@ -1,4 +1,4 @@
-"""[Gaussian_yolo]: [yolo] with a mean and a deviation for each side of a box."""
+"""[Gaussian_yolo]: [yolo] with a mean and a standard deviation for each value of a box."""
 import math
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ from runner.config import opt
 from runner.layers.shared.base import register
 from runner.layers.yolo import AnchorOptions, Yolo, limited
 
-CORNER = {"center": 0, "left_top": -1, "right_bottom": 1}      # from the centre, in halves of the box
+CORNER = {"center": 0, "left_top": -1, "right_bottom": 1}      # offset from the centre, in halves of the box
 
 
 @register("Gaussian_yolo")
 class GaussianYolo(Yolo):
     """(n * (9 + classes), h, w) -> the same shape, n anchors of mask  (src/gaussian_yolo_layer.c).
 
-    The channels of an anchor: x, its deviation, y, its deviation, w, .., h, .., objectness, classes; logistic on all
+    The channels of an anchor: x, its standard deviation, y, its own, w, .., h, .., objectness, classes; logistic on all
     but w and h.  Choi et al. 2019 (arXiv 1904.04620).
     """
     ENTRIES = 9
@@ -24,8 +24,8 @@ class GaussianYolo(Yolo):
 
     @dataclass(frozen=True, kw_only=True)
     class Options(AnchorOptions):
-        uc_normalizer: float = opt(1.0, "factor on what the deviations learn")
-        yolo_point: str = opt("center", "the point of a box that x, y are", choices=tuple(CORNER))
+        uc_normalizer: float = opt(1.0, "factor on the gradient of the standard deviations")
+        yolo_point: str = opt("center", "the point of a box that x, y give", choices=tuple(CORNER))
 
     def _logistic_parts(self) -> tuple[slice, ...]:
         return slice(0, 4), slice(5, 6), slice(7, None)
@@ -39,37 +39,37 @@ class GaussianYolo(Yolo):
         return boxes
 
     def _probability(self, picked: np.ndarray, thresh: float) -> np.ndarray:
-        """Objectness, class and how sure the box is, together."""
-        sure = 1 - picked[:, 1:8:2].mean(axis=1, keepdims=True)
-        p = picked[:, self.OBJECTNESS, None] * picked[:, self.ENTRIES:] * sure
+        """Objectness times class probability times the certainty of the box."""
+        certainty = 1 - picked[:, 1:8:2].mean(axis=1, keepdims=True)
+        p = picked[:, self.OBJECTNESS, None] * picked[:, self.ENTRIES:] * certainty
         return np.where(p > thresh, p, 0).astype(p.dtype)
 
     def _uncertainty(self, picked: np.ndarray) -> np.ndarray:
         return picked[:, 1:8:2]
 
-    # --- training: where it departs from [yolo] ------------------------------------------------------
+    # --- training: where it differs from [yolo] ------------------------------------------------------
 
-    def _cost(self, delta: np.ndarray, fits: list[float]) -> float:
+    def _cost(self, delta: np.ndarray, overlap_losses: list[float]) -> float:
         return float((delta.astype(np.float64) ** 2).sum())
 
     def _averages(self) -> bool:
         return True
 
-    def _learned_before(self, d: np.ndarray, kind: int) -> bool:
+    def _trained_before(self, d: np.ndarray, label: int) -> bool:
         return bool(d[0])
 
     def _ignored(self, v: np.ndarray, delta: np.ndarray, table: np.ndarray, matched: np.ndarray, d: np.ndarray,
                  rows: np.ndarray) -> np.ndarray:
-        """With objectness_smooth a box that lies well on a truth learns the square of the overlap, its class too."""
+        """With objectness_smooth, the target of a box that overlaps a truth is the squared IoU, for its class too."""
         o = self.options
         where = matched > o.ignore_thresh
         if not o.objectness_smooth:
             return np.where(where, 0, d)
-        goal = matched * matched
+        target = matched * matched
         for n, j, i in zip(*np.nonzero(where), strict=True):
-            kind = self._class(rows[table[n, j, i].argmax()])
-            delta[n, 9 + kind, j, i] = self._multiplier(kind) * (goal[n, j, i] - v[n, 9 + kind, j, i])
-        return np.where(where, o.obj_normalizer * (goal - v[:, self.OBJECTNESS]), d)
+            label = self._class(rows[table[n, j, i].argmax()])
+            delta[n, 9 + label, j, i] = self._multiplier(label) * (target[n, j, i] - v[n, 9 + label, j, i])
+        return np.where(where, o.obj_normalizer * (target - v[:, self.OBJECTNESS]), d)
 
     def _point(self, row: np.ndarray) -> np.ndarray:
         return row[:2] + row[2:4] * row.dtype.type(CORNER[self.options.yolo_point] / 2)
@@ -79,23 +79,23 @@ class GaussianYolo(Yolo):
         x, y = self._point(row)
         return min(max(int(x * w), 0), w - 1), min(max(int(y * h), 0), h - 1)
 
-    def _goal(self, row: np.ndarray, n: int, cell: tuple[int, int]) -> np.ndarray:
-        return super()._goal(np.concatenate([self._point(row), row[2:]]), n, cell)
+    def _target(self, row: np.ndarray, n: int, cell: tuple[int, int]) -> np.ndarray:
+        return super()._target(np.concatenate([self._point(row), row[2:]]), n, cell)
 
-    def _teach_box(self, v: np.ndarray, delta: np.ndarray, row: np.ndarray, at: tuple[int, int, int],
+    def _train_box(self, v: np.ndarray, delta: np.ndarray, row: np.ndarray, at: tuple[int, int, int],
                    multiplier: float, cell: tuple[int, int], step: np.ndarray | None) -> None:
-        """The likelihood of the truth under the predicted normal distributions; with iou_loss the means learn from
-        the overlap instead."""
+        """The likelihood of the truth under the predicted normal distributions; with iou_loss the gradient of the means
+        is that of the overlap instead."""
         o, (n, j, i) = self.options, at
         mean, deviation = v[n, 0:8:2, j, i], v[n, 1:8:2, j, i]
         with np.errstate(all="ignore"):
-            off = (self._goal(row, n, cell) - mean) / deviation
+            off = (self._target(row, n, cell) - mean) / deviation
             density = np.exp(-off * off / 2) / (math.sqrt(2 * math.pi) * (deviation + 0.3))
             weight = 0.5 * density / (density + 1e-9) * (2 - row[2] * row[3])
             shift = weight * off / deviation if step is None else step
-            spread = weight * (off * off / deviation - 1 / (deviation + 0.3))
+            d_deviation = weight * (off * off / deviation - 1 / (deviation + 0.3))
         delta[n, 0:8:2, j, i] += limited(shift * (o.iou_normalizer * multiplier), o.max_delta)
-        delta[n, 1:8:2, j, i] += limited(spread * o.uc_normalizer, o.max_delta)
+        delta[n, 1:8:2, j, i] += limited(d_deviation * o.uc_normalizer, o.max_delta)
 
     def _of_point(self, step: np.ndarray) -> np.ndarray:
         side = CORNER[self.options.yolo_point]

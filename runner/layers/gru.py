@@ -1,4 +1,4 @@
-"""[gru]: gated recurrent unit (Cho et al. 2014), as darknet has it."""
+"""[gru]: gated recurrent unit (Cho et al. 2014), in darknet's form."""
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -19,17 +19,17 @@ class Gru(Recurrent):
     """Any shape, flattened -> (output,), over [net] time_steps  (src/gru_layer.c).
 
         z, r = logistic(U x_t + W h_{t-1}),  n = logistic(U x_t + W (r h_{t-1}))     tanh instead with tanh=1
-        h_t = z h_{t-1} + (1 - z) n,  y_t = h_t                each product with its own biases
+        h_t = z h_{t-1} + (1 - z) n,  y_t = h_t                each product has its own biases
 
-    The candidate n is logistic by default, in both forks: a peculiarity that trained weights rely on.  h goes on from
-    call to call, in training too; the gradient goes back to the first step of the batch.
+    The candidate n is logistic by default, in both forks: a peculiarity that trained weights rely on.  h is carried
+    from call to call, in training too; the gradient goes back to the first time step of the batch.
     """
 
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
         output: int = opt(1, "number of outputs, and size of the state", low=1)
-        batch_normalize: bool = opt(False, "1: normalise each of the six products over the streams of a step")
-        tanh: bool = opt(False, "1: the candidate is a tanh, as in the paper (AlexeyAB's darknet has no such option)")
+        batch_normalize: bool = opt(False, "1: normalize each of the six products over the streams of a time step")
+        tanh: bool = opt(False, "1: the candidate is a tanh, as in the paper (not an option of AlexeyAB's darknet)")
 
     def setup(self, shape: Shape) -> None:
         self.out_shape = (self.options.output,)
@@ -37,7 +37,7 @@ class Gru(Recurrent):
             gate(self, "u" + letter, math.prod(shape))
         for letter in "zrh":
             gate(self, "w" + letter, self.options.output)
-        self.together(("uz", "ur", "uh"), ("wz", "wr"))
+        self.pack(("uz", "ur", "uh"), ("wz", "wr"))
         self.stored = self.store(STORED[self.env.compat.gate_order])
 
     def _products(self) -> tuple[Gates, Gates, Gates]:
@@ -74,7 +74,7 @@ class Gru(Recurrent):
         return y, (flat, hs, reset, kept_input, kept) if train else None
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
-        """dy (steps * streams, output) -> dx: back through all steps of the batch, not into the one before."""
+        """dy (steps * streams, output) -> dx: back through all time steps of the batch, not into the batch before."""
         self.require_grads()
         flat, hs, reset, kept_input, kept = saved
         on_input, on_state, on_reset = self._products()

@@ -1,4 +1,4 @@
-"""[history]: the last frames of a stream, one behind the other as channels."""
+"""[history]: the last frames of a stream, concatenated along the channels."""
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,8 @@ from runner.layers.shared.recurrent import Recurrent
 class History(Recurrent):
     """(c, h, w) -> (c history_size, h, w): y_t = x_t, x_{t-1}, x_{t-2} ..., zeros before the first frame.
 
-    The frames go on from call to call  (src/history_layer.c).  darknet keeps them only where time_steps is above 1,
-    and sends back no gradient but the newest frame's; here so with compat only.
+    The frames are carried from call to call  (src/history_layer.c).  darknet keeps them only where time_steps is above
+    1, and passes back only the gradient of the newest frame; so does compat mode.
     """
 
     @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class History(Recurrent):
         return y.reshape(len(x), *self.out_shape), steps
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
-        """dy -> dx: a frame's gradient from every step of the batch that showed it."""
+        """dy -> dx: the gradient of a frame comes from every time step of the batch that contains it."""
         steps, size = saved, self.options.history_size
         parts = dy.reshape(steps, -1, size, *self.image(self.in_shapes[0]))
         dx = parts[:, :, 0].copy()

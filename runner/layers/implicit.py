@@ -10,20 +10,20 @@ from runner.layers.shared.base import Layer, LayerOptions, Shape, register
 
 
 def around(mean: float, deviation: float) -> Callable[[np.random.Generator, Shape], np.ndarray]:
-    """Drawn evenly from mean - deviation to mean + deviation, as darknet does it."""
+    """Initial values: uniform within `deviation` of the mean, as in darknet."""
     return lambda rng, shape: mean + rng.uniform(-deviation, deviation, shape)
 
 
 @register("implicit")
 class Implicit(Layer):
-    """Any input, which is not looked at -> (filters, atoms, 1)  (AlexeyAB's src/representation_layer.c)."""
+    """Any input, whose values are ignored -> (filters, atoms, 1)  (AlexeyAB's src/representation_layer.c)."""
 
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
         filters: int = opt(128, "channels of the constant", low=1)
-        atoms: int = opt(1, "its height, pixels", low=1)
-        mean: float = opt(0.0, "middle of the initial values")
-        std: float = opt(0.2, "how far they lie from it at most", low=0)
+        atoms: int = opt(1, "height of the constant, pixels", low=1)
+        mean: float = opt(0.0, "mean of the initial values")
+        std: float = opt(0.2, "their largest distance from the mean", low=0)
 
     def setup(self, shape: Shape) -> None:
         o = self.options
@@ -36,6 +36,6 @@ class Implicit(Layer):
         return np.repeat(self.params["weights"][None].astype(x.dtype, copy=False), len(x), axis=0), x.shape
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
-        """No gradient goes to the input: it was not looked at."""
+        """The input was ignored: its gradient is 0."""
         self.add_grad("weights", dy.sum(axis=0))
         return (np.zeros(saved, dy.dtype) if self.wants_dx else None,)

@@ -8,11 +8,11 @@ from runner.layers.shared.base import LayerOptions, register
 
 @register("implicit_add")
 class ImplicitAdd(Implicit):
-    """Any input, which is not looked at -> (filters, atoms, 1).  A section of the YOLOR forks; starts around 0."""
+    """Any input, whose values are ignored -> (filters, atoms, 1).  A section of the YOLOR forks; starts around 0."""
 
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
         filters: int = opt(128, "channels of the constant", low=1)
-        atoms: int = opt(1, "its height, pixels", low=1)
-        mean: float = opt(0.0, "middle of the initial values")
-        std: float = opt(0.02, "how far they lie from it at most", low=0)
+        atoms: int = opt(1, "height of the constant, pixels", low=1)
+        mean: float = opt(0.0, "mean of the initial values")
+        std: float = opt(0.02, "their largest distance from the mean", low=0)

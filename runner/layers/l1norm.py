@@ -1,4 +1,4 @@
-"""[l1norm]: every pixel's channels divided by the sum of their magnitudes (NumPyNet's layer, gradient mended)."""
+"""[l1norm]: divides the channels of every pixel by their L1 norm (NumPyNet's layer, with a corrected gradient)."""
 from typing import Any
 
 import numpy as np

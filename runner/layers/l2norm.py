@@ -1,4 +1,4 @@
-"""[l2norm]: every pixel's channels divided by their length."""
+"""[l2norm]: divides the channels of every pixel by their L2 norm."""
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from runner.layers.shared.base import Layer, Shape, register
 class L2norm(Layer):
     """(c, h, w) -> the same shape: y = x / sqrt(sum over channels of x^2)  (pjreddie's src/l2norm_layer.c).
 
-    darknet passes the gradient through unchanged, and so does compat mode.
+    darknet passes the gradient on unchanged, and so does compat mode.
     """
 
     def setup(self, shape: Shape) -> None:

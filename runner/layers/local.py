@@ -1,4 +1,4 @@
-"""[local]: a convolution with weights of its own at every place."""
+"""[local]: a locally connected layer: a convolution with separate weights at every position."""
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -21,16 +21,16 @@ class Local(Layer):
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
         filters: int = opt(1, "output channels", low=1)
-        size: int = opt(1, "side of the kernel, pixels", low=1)
-        stride: int = opt(1, "pixels from one window to the next", low=1)
-        pad: bool = opt(False, "1: one row and column of zeros on each side")
-        activation: str = opt("logistic", "what is applied to every output", choices=ops.ACTIVATIONS)
+        size: int = opt(1, "side of the filters, pixels", low=1)
+        stride: int = opt(1, "stride, pixels", low=1)
+        pad: bool = opt(False, "1: pad each side with one zero")
+        activation: str = opt("logistic", "activation function of every output", choices=ops.ACTIVATIONS)
 
     def setup(self, shape: Shape) -> None:
         c, h, w = self.image(shape)
         o = self.options
         if o.pad and o.size not in (2, 3):
-            # darknet takes the output's size from "same" padding and then pads by one pixel
+            # darknet computes the size of the output for "same" padding and then pads by one pixel
             raise ShapeError(f"pad=1 adds one pixel, which fits size=3 only. Got size={o.size}")
         oh, ow = ((side - 1) // o.stride + 1 if o.pad else (side - o.size) // o.stride + 1 for side in (h, w))
         if min(oh, ow) < 1:
@@ -43,7 +43,7 @@ class Local(Layer):
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
         """x (n, c, h, w) -> y (n, filters, oh, ow), saved."""
-        columns = self._columns(x.reshape(len(x), *self.image(self.in_shapes[0])))
+        columns = self._im2col(x.reshape(len(x), *self.image(self.in_shapes[0])))
         f, oh, ow = self.out_shape
         weights = self.params["weights"].reshape(oh * ow, f, -1)
         z = np.matmul(weights, columns).transpose(2, 1, 0).reshape(len(x), f, oh, ow) + self.params["biases"]
@@ -57,17 +57,17 @@ class Local(Layer):
         dz = ops.activate_backward(dy, kept, self.options.activation, self.env.compat.gradients)
         self.show("delta", dz)
         self.add_grad("biases", dz.sum(axis=0))
-        by_place = dz.reshape(len(dz), f, oh * ow).transpose(2, 1, 0)           # (places, f, n)
+        by_position = dz.reshape(len(dz), f, oh * ow).transpose(2, 1, 0)           # (positions, f, n)
         weights = self.params["weights"]
-        self.add_grad("weights", np.matmul(by_place, columns.swapaxes(1, 2)).reshape(weights.shape))
-        dcolumns = np.matmul(weights.reshape(oh * ow, f, -1).swapaxes(1, 2), by_place)
-        return (self._spread(dcolumns).reshape(len(dy), *self.in_shapes[0]),)
+        self.add_grad("weights", np.matmul(by_position, columns.swapaxes(1, 2)).reshape(weights.shape))
+        dcolumns = np.matmul(weights.reshape(oh * ow, f, -1).swapaxes(1, 2), by_position)
+        return (self._col2im(dcolumns).reshape(len(dy), *self.in_shapes[0]),)
 
     def flops(self) -> float:
         return 0.0      # darknet's table counts none here
 
-    def _columns(self, x: np.ndarray) -> np.ndarray:
-        """(places, c size size, n): what each place sees."""
+    def _im2col(self, x: np.ndarray) -> np.ndarray:
+        """im2col: x -> (positions, c size size, n)."""
         (c, h, w), (_, oh, ow), o = x.shape[1:], self.out_shape, self.options
         padded = np.zeros((len(x), c, h + o.size, w + o.size), x.dtype)
         padded[:, :, o.pad:o.pad + h, o.pad:o.pad + w] = x
@@ -75,8 +75,8 @@ class Local(Layer):
         windows = windows[:, :, :(oh - 1) * o.stride + 1:o.stride, :(ow - 1) * o.stride + 1:o.stride]
         return np.ascontiguousarray(windows.transpose(2, 3, 1, 4, 5, 0)).reshape(oh * ow, -1, len(x))
 
-    def _spread(self, columns: np.ndarray) -> np.ndarray:
-        """Add every place's gradient where it had looked: (places, c size size, n) -> (n, c, h, w)."""
+    def _col2im(self, columns: np.ndarray) -> np.ndarray:
+        """col2im: (positions, c size size, n) -> (n, c, h, w), added up."""
         (c, h, w), (_, oh, ow), o = self.image(self.in_shapes[0]), self.out_shape, self.options
         parts = columns.reshape(oh, ow, c, o.size, o.size, -1).transpose(5, 2, 3, 4, 0, 1)
         padded = np.zeros((parts.shape[0], c, h + o.size, w + o.size), columns.dtype)

@@ -22,18 +22,18 @@ def _size_less_one(o: Any) -> int:
 
 @register("local_avgpool", "local_avg")
 class LocalAvgpool(Layer):
-    """(c, h, w) -> (c, oh, ow), in the geometry of [maxpool]; pixels outside the image are not counted.
+    """(c, h, w) -> (c, oh, ow), with the windows of [maxpool]; pixels outside the image are not counted.
 
-    AlexeyAB's fork (src/maxpool_layer.c).  Its backward divides by size^2 everywhere; compat mode does too.
+    AlexeyAB's fork (src/maxpool_layer.c).  Its backward divides by size^2 everywhere, and so does compat mode.
     """
 
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
-        stride: int = opt(1, "pixels from one window to the next", low=1)
-        stride_x: int = opt(_stride, "stride across, where it differs", low=1)
-        stride_y: int = opt(_stride, "stride down, where it differs", low=1)
+        stride: int = opt(1, "stride, pixels", low=1)
+        stride_x: int = opt(_stride, "horizontal stride, where it differs", low=1)
+        stride_y: int = opt(_stride, "vertical stride, where it differs", low=1)
         size: int = opt(_stride, "side of the window, pixels", low=1)
-        padding: int = opt(_size_less_one, "rows and columns added in all, both sides together", low=0)
+        padding: int = opt(_size_less_one, "rows and columns added, on both sides together", low=0)
 
     def setup(self, shape: Shape) -> None:
         (c, h, w), o = self.image(shape), self.options
@@ -42,8 +42,8 @@ class LocalAvgpool(Layer):
         before = o.padding // 2
         for side, stride, out in zip((h, w), self.stride, sides, strict=True):
             if out < 1 or before >= o.size or (out - 1) * stride - before >= side:
-                raise ShapeError(f"size={o.size} stride={stride} padding={o.padding} leaves a window with no pixel "
-                                 f"of a {w} x {h} image in it")
+                raise ShapeError(f"size={o.size} stride={stride} padding={o.padding} leaves a window that covers no "
+                                 f"pixel of a {w} x {h} image")
         self.out_shape = (c, *sides)
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
@@ -55,7 +55,7 @@ class LocalAvgpool(Layer):
         return Kept(inputs=False, output=False)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
-        """dy -> dx: equal shares to the pixels of each window."""
+        """dy -> dx: shared equally among the pixels of each window."""
         o, exact = self.options, self.env.compat.gradients == "exact"
         dx = ops.local_avgpool2d_backward(dy, saved, o.size, self.stride, o.padding, divide_by_valid=exact)
         return (dx.reshape(len(dy), *self.in_shapes[0]),)

@@ -11,7 +11,7 @@ from runner.layers.shared.base import LayerOptions, Shape, register
 from runner.layers.shared.gates import Gates, gate
 from runner.layers.shared.recurrent import Recurrent
 
-GATES = "figo"      # the order of the gates inside the fused product
+GATES = "figo"      # order of the gates in the fused product
 STORED = {"alexeyab": ("wf", "wi", "wg", "wo", "uf", "ui", "ug", "uo"),
           "pjreddie": ("wi", "wf", "wo", "wg", "ui", "uf", "uo", "ug")}
 
@@ -23,13 +23,13 @@ class Lstm(Recurrent):
         f, i, o = logistic(U x_t + W h_{t-1}),  g = tanh(U x_t + W h_{t-1})     each with its own U, W and two biases
         c_t = f c_{t-1} + i g,  h_t = o tanh(c_t),  y_t = h_t
 
-    h and c go on from call to call, in training too; the gradient goes back to the first step of the batch.
+    h and c are carried from call to call, in training too; the gradient goes back to the first time step of the batch.
     """
 
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
         output: int = opt(1, "number of outputs, and size of the state", low=1)
-        batch_normalize: bool = opt(False, "1: normalise each of the eight products over the streams of a step")
+        batch_normalize: bool = opt(False, "1: normalize each of the eight products over the streams of a time step")
 
     def setup(self, shape: Shape) -> None:
         self.out_shape = (self.options.output,)
@@ -37,7 +37,7 @@ class Lstm(Recurrent):
             gate(self, "u" + letter, math.prod(shape))
         for letter in GATES:
             gate(self, "w" + letter, self.options.output)
-        self.together(["u" + letter for letter in GATES], ["w" + letter for letter in GATES])
+        self.pack(["u" + letter for letter in GATES], ["w" + letter for letter in GATES])
         self.stored = self.store(STORED[self.env.compat.gate_order])
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
@@ -58,12 +58,12 @@ class Lstm(Recurrent):
         return y, (flat, hs, kept_input, kept) if train else None
 
     def _gates(self) -> tuple[Gates, Gates]:
-        """The four products of the input as one, and those of the state."""
+        """The four products with the input as one, and those with the state as one."""
         on_input, on_state = (Gates(self.parts(kind + letter for letter in GATES)) for kind in "uw")
         return on_input, on_state
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
-        """dy (steps * streams, output) -> dx: back through all steps of the batch, not into the one before."""
+        """dy (steps * streams, output) -> dx: back through all time steps of the batch, not into the batch before."""
         self.require_grads()
         flat, hs, kept_input, kept = saved
         on_input, on_state = self._gates()

@@ -24,7 +24,7 @@ def _size_less_one(o: Any) -> int:
 
 @register("maxpool", "max")
 class Maxpool(Layer):
-    """(c, h, w) -> (c, oh, ow), oh = (h + padding - size) // stride_y + 1; padding // 2 of it stands before.
+    """(c, h, w) -> (c, oh, ow), oh = (h + padding - size) // stride_y + 1; padding // 2 is added before.
 
     Of equal values the first in the window wins, row by row (src/maxpool_layer.c).  maxpool_depth takes maxima over
     channels instead: (c, h, w) -> (out_channels, h, w), channel g over g, g + out_channels, ...
@@ -32,26 +32,27 @@ class Maxpool(Layer):
 
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
-        stride: int = opt(1, "pixels from one window to the next", low=1)
-        stride_x: int = opt(_stride, "stride across, where it differs", low=1)
-        stride_y: int = opt(_stride, "stride down, where it differs", low=1)
+        stride: int = opt(1, "stride, pixels", low=1)
+        stride_x: int = opt(_stride, "horizontal stride, where it differs", low=1)
+        stride_y: int = opt(_stride, "vertical stride, where it differs", low=1)
         size: int = opt(_stride, "side of the window, pixels", low=1)
-        padding: int = opt(_size_less_one, "rows and columns added in all, both sides together", low=0)
-        maxpool_depth: bool = opt(False, "1: the largest over channels of a pixel; out_channels says how many remain")
+        padding: int = opt(_size_less_one, "rows and columns added, on both sides together", low=0)
+        maxpool_depth: bool = opt(False, "1: the maximum over channels instead of pixels; out_channels are left")
         out_channels: int = opt(1, "with maxpool_depth: channels of the output", low=1)
-        antialiasing: int = opt(0, "1: pool at stride 1, then blur 3 x 3 at the stride; 2: blur 2 x 2", low=0, high=2)
+        antialiasing: int = opt(0, "1: pool at stride 1, then blur 3 x 3 at the given stride; 2: blur 2 x 2",
+                                low=0, high=2)
         maxpool_zero_nonmax: bool = ignored(False, "gradient kept only where a pixel is its own maximum",
                                             "an experiment of one fork's GPU code")
-        pad: bool = ignored(False, "a flag of old cfgs", "darknet does not read it; padding= is the option")
-        strideW: int = ignored(0, "stride across in one private fork", "darknet does not read it; stride_x= is it")
-        strideH: int = ignored(0, "stride down in one private fork", "darknet does not read it; stride_y= is it")
+        pad: bool = ignored(False, "a flag of old cfgs", "darknet does not read it; use padding=")
+        strideW: int = ignored(0, "horizontal stride in one private fork", "darknet does not read it; use stride_x=")
+        strideH: int = ignored(0, "vertical stride in one private fork", "darknet does not read it; use stride_y=")
 
     def setup(self, shape: Shape) -> None:
         c, h, w = self.image(shape)
         o = self.options
         if o.maxpool_depth:
             if o.out_channels > c:
-                raise ShapeError(f"out_channels={o.out_channels} is more than the {c} channels that come in")
+                raise ShapeError(f"out_channels={o.out_channels} is more than the {c} input channels")
             self.out_shape = (o.out_channels, h, w)
             return
         self.stride = (1, 1) if o.antialiasing else (o.stride_y, o.stride_x)
@@ -59,8 +60,8 @@ class Maxpool(Layer):
         for side, stride, out in zip((h, w), self.stride, sides, strict=True):
             before = o.padding // 2
             if out < 1 or before >= o.size or (out - 1) * stride - before >= side:
-                raise ShapeError(f"size={o.size} stride={stride} padding={o.padding} leaves a window with no pixel "
-                                 f"of a {w} x {h} image in it")
+                raise ShapeError(f"size={o.size} stride={stride} padding={o.padding} leaves a window that covers no "
+                                 f"pixel of a {w} x {h} image")
         self.sharp_shape = self.out_shape = (c, sides[0], sides[1])
         if o.antialiasing:
             self.out_shape = blur.blurred_shape(self.sharp_shape, o.antialiasing, (o.stride_y, o.stride_x))
@@ -91,7 +92,7 @@ class Maxpool(Layer):
         return Kept(False, False, index + (self.bytes_of(self.sharp_shape) if o.antialiasing else 0))
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
-        """dy -> dx: each value of dy goes to the pixel that won."""
+        """dy -> dx: each value of dy goes to the pixel that was the maximum."""
         (index, shape, sharp), o = saved, self.options
         if o.maxpool_depth:
             dx = ops.maxpool_depth_backward(dy, index, shape)

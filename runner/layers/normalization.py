@@ -1,4 +1,4 @@
-"""[normalization]: a bright pixel dims its neighbours in the other channels (Krizhevsky et al. 2012)."""
+"""[normalization]: local response normalization over neighbouring channels (Krizhevsky et al. 2012)."""
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +13,14 @@ from runner.layers.shared.base import Layer, LayerOptions, Shape, register
 class Normalization(Layer):
     """(c, h, w) -> the same shape: y = x (kappa + alpha * sum of squares of neighbouring channels)^-beta.
 
-    With darknet's slip in the sum, which published weights were trained with (src/normalization_layer.c).
+    With an off-by-one in the sum that darknet has and published weights were trained with (src/normalization_layer.c).
     """
 
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
         alpha: float = opt(0.0001, "weight of the sum of squares, not divided by size")
         beta: float = opt(0.75, "exponent")
-        kappa: float = opt(1.0, "what is added to the sum")
+        kappa: float = opt(1.0, "added to the sum")
         size: int = opt(5, "channels in the sum, half of them on either side", low=1)
 
     def setup(self, shape: Shape) -> None:
@@ -34,7 +34,7 @@ class Normalization(Layer):
         return y.reshape(x.shape), (image, norms)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
-        """dy -> dx.  In compat mode without what a channel does to its neighbours, as darknet leaves it out."""
+        """dy -> dx.  In compat mode without the influence on neighbouring channels, which darknet leaves out."""
         (x, norms), o = saved, self.options
         dx = ops.lrn_backward(dy.reshape(x.shape), x, norms, o.size, o.alpha, o.beta, self.env.compat.gradients)
         return (dx.reshape(dy.shape),)

@@ -21,8 +21,8 @@ from runner.layers.shared.heads import (
 )
 from runner.layers.shared.wordtree import Tree, read_tree
 
-GENTLE_START = 12800        # images during which every box is pulled to the shape of its anchor
-HIERARCHY = 0.5             # how probable a class of the tree has to be before its children are looked at
+WARM_UP = 12800        # images during which every box is trained towards its anchor
+HIERARCHY = 0.5             # a class of the tree must be more probable than this for its children to be considered
 UNUSED = "darknet reads it and never uses it"
 
 
@@ -30,37 +30,37 @@ UNUSED = "darknet reads it and never uses it"
 class Region(DetectionHead):
     """(num * (coords + 1 + classes), h, w) -> the same shape  (src/region_layer.c).
 
-    The channels of an anchor: x, y in the cell (logistic), w, h as they came, objectness (logistic), classes.
-    AlexeyAB's fork keeps x, y as they came, and has no logistic on classes without softmax; with compat="alexeyab"
-    the output is in its order too: cell by cell, the values of each anchor together.
+    The channels of an anchor: x, y in the cell (logistic), w, h unchanged, objectness (logistic), classes.  AlexeyAB's
+    fork leaves x, y unchanged and has no logistic on classes without softmax; with compat="alexeyab" the output has
+    its order too: cell by cell, the values of each anchor together.
     """
-    inexact = "darknet learns from differences; the softmax is not differentiated. Recorded numbers hold it"
+    inexact = "darknet's delta is the difference, without the slope of softmax; checked against recorded numbers"
 
     @dataclass(frozen=True, kw_only=True)
     class Options(DetectionOptions):
-        coords: int = opt(4, "values of a box; above 4 they are a mask", low=4)
-        classes: int = opt(20, "kinds of things", low=1)
+        coords: int = opt(4, "values of a box; those above 4 are a mask", low=4)
+        classes: int = opt(20, "number of classes", low=1)
         num: int = opt(1, "anchors", low=1)
         max: int = opt(200, "boxes an image can have in training", low=1)
         log: bool = ignored(False, "none", UNUSED)
         sqrt: bool = ignored(False, "none", UNUSED)
         absolute: bool = ignored(False, "none", UNUSED)
-        softmax: bool = opt(False, "1: the classes of a box become probabilities")
-        focal_loss: bool = opt(False, "1: easy examples of a class count less")
-        background: bool = opt(False, "1: objectness is the class 'nothing', and joins the softmax")
-        rescore: bool = opt(False, "1: objectness learns the overlap instead of 1")
-        thresh: float = opt(0.5, "IoU above which a box that is nobody's is not called background")
-        classfix: int = opt(0, "1: such boxes learn the class of the truth, 2: as far as they are objects; "
-                               "-1: objectness learns the overlap everywhere", low=-1, high=2)
-        coord_scale: float = opt(1.0, "factor on what boxes learn")
-        object_scale: float = opt(1.0, "factor on what objectness learns where something is")
-        noobject_scale: float = opt(1.0, "factor on what objectness learns where nothing is")
-        mask_scale: float = opt(1.0, "factor on what masks learn (coords above 4)")
-        class_scale: float = opt(1.0, "factor on what classes learn")
-        bias_match: bool = opt(False, "1: the anchor of most similar shape learns a truth, not the predicted box")
+        softmax: bool = opt(False, "1: softmax over the classes of a box")
+        focal_loss: bool = opt(False, "1: focal loss: easy examples of a class count less")
+        background: bool = opt(False, "1: objectness is the background class, and part of the softmax")
+        rescore: bool = opt(False, "1: the target of objectness is the IoU instead of 1")
+        thresh: float = opt(0.5, "IoU with a truth above which an unassigned box is not trained as background")
+        classfix: int = opt(0, "1: such boxes are trained on the class of the truth; 2: weighted by their objectness; "
+                               "-1: the target of objectness is the IoU everywhere", low=-1, high=2)
+        coord_scale: float = opt(1.0, "factor on the gradient of the boxes")
+        object_scale: float = opt(1.0, "factor on the gradient of objectness where there is an object")
+        noobject_scale: float = opt(1.0, "factor on the gradient of objectness where there is none")
+        mask_scale: float = opt(1.0, "factor on the gradient of the masks (coords above 4)")
+        class_scale: float = opt(1.0, "factor on the gradient of the classes")
+        bias_match: bool = opt(False, "1: assign a truth to the anchor of most similar shape, not to the box")
         tree: str = opt("", "file with the tree of classes: a softmax for each group of siblings")
-        map: str = opt("", "file of class numbers to use instead, one on each line")
-        anchors: tuple[float, ...] = opt((), "width,height of each anchor, cells; 0.5 where not given", low=0)
+        map: str = opt("", "file that maps classes to other class numbers, one per line")
+        anchors: tuple[float, ...] = opt((), "width,height of each anchor, cells; 0.5 where missing", low=0)
 
     def setup(self, shape: Shape) -> None:
         o = self.options
@@ -73,13 +73,13 @@ class Region(DetectionHead):
 
     @cached_property
     def tree(self) -> Tree | None:
-        """Read when it is first needed: the shapes of a cfg can be told without it."""
+        """Read on first use: the shapes of a cfg can be computed without it."""
         if not self.options.tree:
             return None
         tree = read_tree(self.options.tree, self.env.folder)
         if len(tree.names) != self.options.classes:
-            raise ShapeError(f"[region] classes={self.options.classes}, and the tree {self.options.tree} has "
-                             f"{len(tree.names)}")
+            raise ShapeError(f"[region] has classes={self.options.classes}, but the tree {self.options.tree} has "
+                             f"{len(tree.names)} classes")
         return tree
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
@@ -104,7 +104,7 @@ class Region(DetectionHead):
         return np.ascontiguousarray(y.transpose(0, 3, 4, 1, 2)).reshape(len(x), *self.out_shape), v
 
     def _logistic_parts(self) -> tuple[slice, ...]:
-        """x and y, the mask, objectness."""
+        """The entries of x and y, the mask and objectness."""
         o = self.options
         return slice(0, 2), slice(4, o.coords + (0 if o.background else 1))
 
@@ -140,15 +140,15 @@ class Region(DetectionHead):
         return Candidates(boxes, np.where(objectness > thresh, objectness, 0).astype(p.dtype), p)
 
     def _tree_probability(self, objectness: np.ndarray, classes: np.ndarray, thresh: float) -> np.ndarray:
-        """One class of the tree for each box: as far down as is sure enough; with map= all that it lists."""
+        """One class of the tree for each box, as deep as is probable enough; with map= all classes it lists."""
         assert self.tree is not None
         own = self.tree.absolute(classes)
         if self.class_map is not None:
             return objectness[:, None] * own[:, self.class_map]
-        sure = own > HIERARCHY
+        probable = own > HIERARCHY
         if self.fork == "alexeyab":
-            last = own.shape[1] - 1 - sure[:, ::-1].argmax(axis=1)
-            value = np.where(sure.any(axis=1) & (objectness > thresh), own[np.arange(len(own)), last], 0)
+            last = own.shape[1] - 1 - probable[:, ::-1].argmax(axis=1)
+            value = np.where(probable.any(axis=1) & (objectness > thresh), own[np.arange(len(own)), last], 0)
         else:
             last = np.array([self._deepest(each) for each in own], int).reshape(-1)
             value = np.where(objectness > thresh, objectness, 0)
@@ -157,9 +157,9 @@ class Region(DetectionHead):
         return p
 
     def _deepest(self, own: np.ndarray) -> int:
-        """Down from the root, always to the most probable child, while the product of the probabilities on the way is
-        above HIERARCHY.  own holds probabilities already multiplied down the tree, so a deep class needs more than it
-        says (src/tree.c:hierarchy_top_prediction, as src/region_layer.c calls it)."""
+        """Down from the root, always to the most probable child, while the product of the probabilities on the path is
+        above HIERARCHY.  own holds probabilities already multiplied down the tree, so a deep class needs more than
+        that (src/tree.c:hierarchy_top_prediction, as src/region_layer.c calls it)."""
         assert self.tree is not None
         parent, product = -1, 1.0
         while True:
@@ -175,14 +175,14 @@ class Region(DetectionHead):
     # --- training ------------------------------------------------------------------------------------
 
     def loss(self, saved: Any, truth: np.ndarray) -> tuple[float, np.ndarray]:
-        """truth (n, boxes, 5) -> the sum of the squared differences; minus what each value learns."""
+        """truth (n, boxes, 5) -> the sum of the squared deltas; minus the deltas."""
         delta = np.zeros_like(saved)
         for image, rows in enumerate(self.truth(truth, len(saved))):
-            kind = rows[:, self.options.coords].astype(int)
-            self._compare_image(saved[image], delta[image], rows[(kind >= 0) & (kind < self.options.classes)])
+            label = rows[:, self.options.coords].astype(int)
+            self._compare_image(saved[image], delta[image], rows[(label >= 0) & (label < self.options.classes)])
         cost = float((delta.astype(np.float64) ** 2).sum())
         dx = -delta
-        if self.fork != "alexeyab":     # whose differences hold the slope of the logistic already
+        if self.fork != "alexeyab":     # its deltas contain the slope of the logistic already
             self.show("delta", dx.copy())
             for part in self._logistic_parts():
                 dx[:, :, part] *= saved[:, :, part] * (1 - saved[:, :, part])
@@ -195,46 +195,46 @@ class Region(DetectionHead):
         """v, delta (anchors, entries, h, w); rows (k, 5)."""
         without_box = (rows[:, 0] > CLASS_ONLY) & (rows[:, 1] > CLASS_ONLY)
         if self.tree is not None and without_box.any():
-            self._teach_class_only(v, delta, int(rows[without_box.argmax(), self.options.coords]))
+            self._train_class_only(v, delta, int(rows[without_box.argmax(), self.options.coords]))
             return
         rows = rows[~without_box]
         pred = self.decode(v)
         self._background(v, delta, pred, rows)
-        if self.env.progress.seen < GENTLE_START:
+        if self.env.progress.seen < WARM_UP:
             delta[:, :2] = .01 * (.5 - v[:, :2]) * self._slope(v[:, :2])
             delta[:, 2:4] = .01 * (0 - v[:, 2:4])
         for row in rows:
-            self._teach(v, delta, pred, row)
+            self._train(v, delta, pred, row)
 
-    def _teach_class_only(self, v: np.ndarray, delta: np.ndarray, kind: int) -> None:
-        """A truth without a box: the box that is surest of the class learns it."""
+    def _train_class_only(self, v: np.ndarray, delta: np.ndarray, label: int) -> None:
+        """A truth without a box: the box with the highest probability of the class is trained on it."""
         assert self.tree is not None
-        o, path = self.options, self.tree.path(kind)
-        sure = v[:, o.coords] * v[:, [o.coords + 1 + node for node in path]].prod(axis=1)
-        at = tuple(int(k) for k in np.unravel_index(sure.argmax(), sure.shape))
+        o, path = self.options, self.tree.path(label)
+        p = v[:, o.coords] * v[:, [o.coords + 1 + node for node in path]].prod(axis=1)
+        at = tuple(int(k) for k in np.unravel_index(p.argmax(), p.shape))
         if self.fork != "alexeyab":
             delta[:, o.coords] = o.noobject_scale * (0 - v[:, o.coords])
             delta[at[0], o.coords, at[1], at[2]] = 0
-        self._teach_class(v, delta, kind, at, o.class_scale)
+        self._train_class(v, delta, label, at, o.class_scale)
 
     def _background(self, v: np.ndarray, delta: np.ndarray, pred: np.ndarray, rows: np.ndarray) -> None:
-        """Objectness goes to 0 everywhere but where a box lies well on a truth."""
+        """Trains objectness towards 0, except where a box overlaps a truth well."""
         o, p = self.options, v[:, self.options.coords]
         table = overlaps(pred, rows)
         best = table.max(axis=-1)
-        goal = best if o.classfix == -1 else 1 if o.background else 0
-        d = o.noobject_scale * (goal - p) * self._slope(p)
+        target = best if o.classfix == -1 else 1 if o.background else 0
+        d = o.noobject_scale * (target - p) * self._slope(p)
         if o.classfix != -1:
             d = np.where(best > o.thresh, 0, d)
         delta[:, o.coords] = d
         if o.classfix > 0:
             for n, j, i in zip(*np.nonzero(best > o.thresh), strict=True):
-                kind = int(rows[table[n, j, i].argmax(), o.coords])
+                label = int(rows[table[n, j, i].argmax(), o.coords])
                 scale = o.class_scale * (float(p[n, j, i]) if o.classfix == 2 else 1)
-                self._teach_class(v, delta, kind, (n, j, i), scale)
+                self._train_class(v, delta, label, (n, j, i), scale)
 
-    def _teach(self, v: np.ndarray, delta: np.ndarray, pred: np.ndarray, row: np.ndarray) -> None:
-        """One anchor of the truth's cell learns box, objectness and class."""
+    def _train(self, v: np.ndarray, delta: np.ndarray, pred: np.ndarray, row: np.ndarray) -> None:
+        """Trains one anchor of the truth's cell: box, objectness and class."""
         o, (h, w) = self.options, self.grid
         i, j = min(int(row[0] * w), w - 1), min(int(row[1] * h), h - 1)
         shapes = (self.anchors / (w, h)).astype(v.dtype) if o.bias_match else pred[:, j, i, 2:]
@@ -248,23 +248,23 @@ class Region(DetectionHead):
         if o.coords > 4:
             d[4:o.coords] = o.mask_scale * (row[4:o.coords] - mine[4:o.coords])
         p = mine[o.coords]
-        goal = 0 if o.background else overlap if o.rescore else 1
-        d[o.coords] = o.object_scale * (goal - p) * self._slope(p)
-        self._teach_class(v, delta, self.mapped(int(row[o.coords])), (n, j, i), o.class_scale)
+        target = 0 if o.background else overlap if o.rescore else 1
+        d[o.coords] = o.object_scale * (target - p) * self._slope(p)
+        self._train_class(v, delta, self.mapped(int(row[o.coords])), (n, j, i), o.class_scale)
 
-    def _teach_class(self, v: np.ndarray, delta: np.ndarray, kind: int, at: tuple[int, ...], scale: float) -> None:
-        """No derivative of softmax or logistic: the difference is right for cross-entropy."""
+    def _train_class(self, v: np.ndarray, delta: np.ndarray, label: int, at: tuple[int, ...], scale: float) -> None:
+        """The difference, without the derivative of softmax or logistic, is the gradient of the cross-entropy."""
         o, (n, j, i) = self.options, at
         p, d = v[n, o.coords + 1:, j, i], delta[n, o.coords + 1:, j, i]
         if self.tree is not None:
-            for node in self.tree.path(kind):
+            for node in self.tree.path(label):
                 siblings = self.tree.siblings(node)
                 d[siblings] = scale * (0 - p[siblings])
                 d[node] = scale * (1 - p[node])
             return
-        if self.fork != "alexeyab" and not o.softmax and d[0]:      # the box has learned another truth before
-            d[kind] = scale * (1 - p[kind])
+        if self.fork != "alexeyab" and not o.softmax and d[0]:      # the box is trained on another truth already
+            d[label] = scale * (1 - p[label])
             return
-        goal = np.zeros_like(p)
-        goal[kind] = 1
-        d[:] = scale * (goal - p) * (focal_factor(p[kind]) if o.focal_loss else 1)
+        target = np.zeros_like(p)
+        target[label] = 1
+        d[:] = scale * (target - p) * (focal_factor(p[label]) if o.focal_loss else 1)

@@ -1,4 +1,4 @@
-"""[reorg]: the pixels of a block become channels, in the scrambled order YOLOv2's weights were trained with."""
+"""[reorg]: moves blocks of pixels to channels, in the scrambled order YOLOv2's weights were trained with."""
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +15,8 @@ from runner.layers.shared.base import Kept, Layer, LayerOptions, Shape, register
 class Reorg(Layer):
     """(c, h, w) -> (c stride stride, h / stride, w / stride); reverse the other way  (src/blas.c:reorg_cpu).
 
-    Forward mixes pixels of different places: darknet walks the input with the output's index.  reverse=1 is the clean
-    depth-to-space.  flatten turns (c, h w) into (h w, c) instead; extra appends zeros to the values.
+    Forward mixes pixels of different positions: darknet indexes the input with the index of the output.  reverse=1 is
+    the true depth-to-space.  flatten transposes (c, h w) to (h w, c) instead; extra appends zeros to the values.
     """
 
     @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Reorg(Layer):
         stride: int = opt(1, "side of the block, pixels", low=1)
         reverse: bool = opt(False, "1: channels become blocks of pixels")
         flatten: bool = opt(False, "1: channels last instead (with reverse: channels first); pjreddie's fork")
-        extra: int = opt(0, "zeros appended to the values, which are then no image; pjreddie's fork", low=0)
+        extra: int = opt(0, "zeros appended to the values, which are then not an image; pjreddie's fork", low=0)
 
     def setup(self, shape: Shape) -> None:
         o, (c, h, w) = self.options, self.image(shape)
@@ -33,7 +33,7 @@ class Reorg(Layer):
             return
         s = o.stride
         if c % (s * s):
-            raise ShapeError(f"stride={s} needs channels in a multiple of {s * s}. Got {c}")
+            raise ShapeError(f"stride={s} needs a multiple of {s * s} channels. Got {c}")
         if not o.reverse and (h % s or w % s):
             raise ShapeError(f"stride={s} must divide width and height. Got {w} x {h}")
         self.out_shape = (c // (s * s), h * s, w * s) if o.reverse else (c * s * s, h // s, w // s)
@@ -45,25 +45,25 @@ class Reorg(Layer):
             return np.concatenate([x.reshape(n, -1), np.zeros((n, o.extra), x.dtype)], axis=1), None
         image = x.reshape(n, *self.image(self.in_shapes[0]))
         if o.flatten:
-            return self._turned(image, o.reverse).reshape(n, *self.out_shape), None
+            return self._transposed(image, o.reverse).reshape(n, *self.out_shape), None
         return (ops.depth_to_space(image, o.stride) if o.reverse else ops.reorg(image, o.stride)), None
 
     def keeps(self) -> Kept:
         return Kept(inputs=False, output=False)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
-        """dy -> dx: every value back to where it came from."""
+        """dy -> dx: every value goes back to its origin."""
         o, n, shape = self.options, len(dy), self.in_shapes[0]
         if o.extra:
             dx = dy.reshape(n, -1)[:, :math.prod(shape)].copy()
         elif o.flatten:
-            dx = self._turned(dy.reshape(n, *self.image(shape)), not o.reverse)
+            dx = self._transposed(dy.reshape(n, *self.image(shape)), not o.reverse)
         else:
             dx = ops.space_to_depth(dy, o.stride) if o.reverse else ops.reorg_inverse(dy, o.stride)
         return (dx.reshape(n, *shape),)
 
     @staticmethod
-    def _turned(x: np.ndarray, reverse: bool) -> np.ndarray:
+    def _transposed(x: np.ndarray, reverse: bool) -> np.ndarray:
         """(n, c, h w) -> (n, h w, c), or back."""
         n, c, h, w = x.shape
         flat = x.reshape(n, h * w, c) if reverse else x.reshape(n, c, h * w)

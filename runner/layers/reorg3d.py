@@ -1,4 +1,4 @@
-"""[reorg3d]: the pixels of a block become channels (space to depth), each pixel staying together."""
+"""[reorg3d]: moves blocks of pixels to channels (space to depth)."""
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from runner.layers.shared.base import Kept, Layer, LayerOptions, Shape, register
 class Reorg3d(Layer):
     """(c, h, w) -> (stride stride c, h / stride, w / stride), out channel (dy stride + dx) c + k.
 
-    AlexeyAB's fork (src/reorg_layer.c).  reverse=1 is *not* its inverse but that of the scrambled [reorg], as there.
+    AlexeyAB's fork (src/reorg_layer.c).  reverse=1 is *not* its inverse but that of the scrambled [reorg].
     """
 
     @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Reorg3d(Layer):
         (c, h, w), s = self.image(shape), self.options.stride
         if self.options.reverse:
             if c % s ** 4:
-                raise ShapeError(f"reverse=1 with stride={s} needs channels in a multiple of {s ** 4}. Got {c}")
+                raise ShapeError(f"reverse=1 with stride={s} needs a multiple of {s ** 4} channels. Got {c}")
             self.out_shape = (c // (s * s), h * s, w * s)
             return
         if h % s or w % s:
@@ -42,7 +42,7 @@ class Reorg3d(Layer):
         return Kept(inputs=False, output=False)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
-        """dy -> dx: every value back to where it came from."""
+        """dy -> dx: every value goes back to its origin."""
         s = self.options.stride
         dx = ops.reorg(dy, s) if self.options.reverse else ops.depth_to_space(dy, s)
         return (dx.reshape(len(dy), *self.in_shapes[0]),)

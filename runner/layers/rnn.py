@@ -22,18 +22,18 @@ class Rnn(Elman):
         output: int = opt(1, "number of outputs", low=1)
         hidden: int = opt(by_layer("output (1 with compat alexeyab)"),
                           "size of the state; pjreddie's darknet ignores it and uses output", low=1)
-        activation: str = opt("logistic", "what is applied to each of the three products", choices=ops.ACTIVATIONS)
-        batch_normalize: bool = opt(False, "1: normalise each of the three products over the streams of a step")
-        logistic: int = opt(0, "activation of the state's own product: 0 as activation, 1 logistic, 2 loggy",
+        activation: str = opt("logistic", "activation function of each of the three products", choices=ops.ACTIVATIONS)
+        batch_normalize: bool = opt(False, "1: normalize each of the three products over the streams of a time step")
+        logistic: int = opt(0, "activation of the product with the state: 0 as activation=, 1 logistic, 2 loggy",
                             low=0, high=2)
-        shortcut: bool = opt(False, "1: the last state is added to the new one")
+        shortcut: bool = opt(False, "1: add the previous state to the new one")
 
     def setup(self, shape: Shape) -> None:
         o = self.options
         hidden = self._state_size()
-        own = (o.activation, "logistic", "loggy")[o.logistic]
+        on_state = (o.activation, "logistic", "loggy")[o.logistic]
         for name, inputs, outputs, activation in (("input_layer", math.prod(shape), hidden, o.activation),
-                                                  ("self_layer", hidden, hidden, own),
+                                                  ("self_layer", hidden, hidden, on_state),
                                                   ("output_layer", hidden, o.output, o.activation)):
             self.adopt(name, Connected((inputs,), env=self.env, output=outputs, activation=activation,
                                        batch_normalize=o.batch_normalize))

@@ -1,4 +1,4 @@
-"""[route]: earlier outputs, one behind the other along the channels."""
+"""[route]: concatenates earlier outputs along the channels."""
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +15,14 @@ from runner.ops import parallel
 class Route(Layer):
     """(c1, h, w), (c2, h, w) ... -> ((c1 + c2 + ...) / groups, h, w)  (src/route_layer.c).
 
-    With groups, part `group_id` of each input is taken.  Inputs of different sizes can only be joined as plain values.
+    With groups, part `group_id` of each input is taken.  Inputs of different sizes are concatenated as flat values.
     """
 
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
-        layers: tuple[int, ...] = opt(doc="the outputs to join: an index, or negative to count back from here")
-        groups: int = opt(1, "parts each input is cut into along its channels", low=1)
-        group_id: int = opt(0, "which of the parts is taken, from 0", low=0)
+        layers: tuple[int, ...] = opt(doc="the outputs to concatenate: indices, or negative to count back from here")
+        groups: int = opt(1, "parts each input is split into along its channels", low=1)
+        group_id: int = opt(0, "which part is taken, from 0", low=0)
         stream: int = ignored(-1, "CUDA stream", "there are no GPU streams here")
         wait_stream: int = ignored(-1, "CUDA stream to wait for", "there are no GPU streams here")
 
@@ -64,11 +64,11 @@ class Route(Layer):
 
         def run(*arrays: np.ndarray) -> None:
             *xs, out = arrays
-            jobs, at, into = [], 0, out.reshape(rows, -1, *out.shape[2:])
+            copies, at, into = [], 0, out.reshape(rows, -1, *out.shape[2:])
             for x, part in zip(xs, parts, strict=True):
-                jobs.append((into[:, at:at + part.stop - part.start], self._shaped(x)[:, part]))
+                copies.append((into[:, at:at + part.stop - part.start], self._shaped(x)[:, part]))
                 at += part.stop - part.start
-            pieces = [(y[i], x[i]) for i in range(rows) for y, x in jobs]
+            pieces = [(y[i], x[i]) for i in range(rows) for y, x in copies]
             parallel.for_each(lambda i: np.copyto(*pieces[i]), len(pieces))
         return run
 

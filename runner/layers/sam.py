@@ -1,4 +1,4 @@
-"""[sam]: the previous output multiplies an earlier one, value by value (spatial attention, as in YOLOv4)."""
+"""[sam]: multiplies an earlier output by the previous one, value by value (spatial attention, as in YOLOv4)."""
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ class Sam(Layer):
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
         from_: int = opt(doc="the other layer: an index, or negative to count back from here", key="from")
-        activation: str = opt("linear", "what is applied to the product", choices=ops.ACTIVATIONS)
+        activation: str = opt("linear", "activation function of the product", choices=ops.ACTIVATIONS)
 
     @staticmethod
     def sources(options: Any) -> tuple[int, ...]:
@@ -25,7 +25,7 @@ class Sam(Layer):
 
     def setup(self, shape: Shape, other: Shape) -> None:
         if self.image(shape) != self.image(other):
-            raise ShapeError(f"multiplies equal shapes only. Got {shape_text(shape)} and {shape_text(other)}")
+            raise ShapeError(f"expects two inputs of one shape. Got {shape_text(shape)} and {shape_text(other)}")
         self.out_shape = shape
 
     def forward(self, *xs: np.ndarray, train: bool = False) -> tuple[np.ndarray, Any]:

@@ -1,4 +1,4 @@
-"""[scale_channels]: the previous output, one value a channel, multiplies an earlier map (squeeze and excite)."""
+"""[scale_channels]: multiplies the channels of an earlier output by the previous one (squeeze and excitation)."""
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,9 @@ class ScaleChannels(Layer):
 
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
-        from_: int = opt(doc="the map: an index, or negative to count back from here", key="from")
+        from_: int = opt(doc="the layer to scale: an index, or negative to count back from here", key="from")
         scale_wh: bool = opt(False, "1: one factor for each pixel instead of each channel")
-        activation: str = opt("linear", "what is applied to the product", choices=ops.ACTIVATIONS)
+        activation: str = opt("linear", "activation function of the product", choices=ops.ACTIVATIONS)
 
     @staticmethod
     def sources(options: Any) -> tuple[int, ...]:
@@ -31,7 +31,7 @@ class ScaleChannels(Layer):
         have, (c, h, w) = self.image(gate), self.image(other)
         want = (1, h, w) if self.options.scale_wh else (c, 1, 1)
         if have != want:
-            raise ShapeError(f"the layer before must give {shape_text(want)} to scale {shape_text((c, h, w))}. "
+            raise ShapeError(f"expects {shape_text(want)} from the layer before, to scale {shape_text((c, h, w))}. "
                              f"Got {shape_text(have)}")
         self.gate, self.out_shape = want, (c, h, w)
 

@@ -1,4 +1,4 @@
-"""[shift_channels]: adds one value a channel, from an earlier layer, to every pixel (YOLOR, Wang et al. 2021)."""
+"""[shift_channels]: adds a value from an earlier layer to every channel (YOLOR, Wang et al. 2021)."""
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ class ShiftChannels(Layer):
     def setup(self, shape: Shape, other: Shape) -> None:
         c, h, w = self.image(shape)
         if self.image(other) != (c, 1, 1):
-            raise ShapeError(f"from= must give {shape_text((c, 1, 1))}, a value for each channel. "
+            raise ShapeError(f"expects {shape_text((c, 1, 1))}, a value for each channel, from the layer of from=. "
                              f"Got {shape_text(other)}")
         self.vector: Shape = (c, 1, 1)
         self.out_shape = (c, h, w)

@@ -1,4 +1,4 @@
-"""[shortcut]: the previous output plus earlier ones (He et al. 2016), perhaps each with a learned weight."""
+"""[shortcut]: adds earlier outputs to the previous one (He et al. 2016), optionally with learned weights."""
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,22 +15,21 @@ class Shortcut(Layer):
     """x (c, h, w), others -> (c, h, w): act(W0 x + W1 other1 + ...)  (src/shortcut_layer.c).
 
     Channels may differ: the first ones that both have are added.  Sizes may differ only in pjreddie's form (one
-    `from`): the larger of the two is sampled with the ratio of the sides as its stride, and alpha and beta weigh
-    the two inputs.  With weights_type the W are learned, one for each input or one for each of its channels, and made
-    to sum to one by weights_normalization.
+    `from`): the larger of the two is sampled with the ratio of the sides as its stride, and alpha and beta weight the
+    two inputs.  With weights_type the W are learned, one for each input or each of its channels, and normalized to a
+    sum of one by weights_normalization.
     """
-
     in_place = True
 
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
         from_: tuple[int, ...] = opt(doc="the other layers: an index, or negative to count back from here", key="from")
-        activation: str = opt("linear", "what is applied to the sum", choices=ops.ACTIVATIONS)
-        alpha: float = opt(1.0, "factor of the previous output (pjreddie)")
-        beta: float = opt(1.0, "factor of the other one (pjreddie)")
-        weights_type: str = opt("none", "learned weights: one an input, or one a channel",
+        activation: str = opt("linear", "activation function of the sum", choices=ops.ACTIVATIONS)
+        alpha: float = opt(1.0, "factor on the previous output (pjreddie)")
+        beta: float = opt(1.0, "factor on the other one (pjreddie)")
+        weights_type: str = opt("none", "learned weights: one per input, or one per channel",
                                 choices=("none", "per_feature", "per_layer", "per_channel"))
-        weights_normalization: str = opt("none", "how they are made to sum to one",
+        weights_normalization: str = opt("none", "how they are normalized to a sum of one",
                                          choices=("none", "relu", "avg_relu", "softmax"))
 
     @staticmethod
@@ -44,10 +43,10 @@ class Shortcut(Layer):
             raise ShapeError("from= names no layer")
         for other in images[1:]:
             if other[1:] != (h, w) and (len(images) > 2 or o.weights_type != "none" or not _sampled(images[0], other)):
-                raise ShapeError(f"adds images of the same width and height (or, with one from=, of a whole ratio). "
-                                 f"Got {shape_text(images[0])} and {shape_text(other)}")
+                raise ShapeError(f"expects images of the same width and height (or, with one from=, of an integer "
+                                 f"ratio). Got {shape_text(images[0])} and {shape_text(other)}")
         if len(images) > 2 and (o.alpha, o.beta) != (1.0, 1.0):
-            raise ShapeError("alpha and beta weigh one from= layer only")
+            raise ShapeError("alpha and beta are for a single from= layer")
         self.images, self.out_shape = images, images[0]
         if o.weights_type != "none":
             columns = images[0][0] if o.weights_type == "per_channel" else 1
@@ -111,7 +110,7 @@ class Shortcut(Layer):
         return float(c * h * w * (len(self.in_shapes) - 1)) * (2 if "weights" in self.specs else 1)
 
     def _overlap(self, other: Shape) -> tuple[Any, Any]:
-        """Slices of this layer's values and of another's that meet."""
+        """The overlapping slices of this layer's values and of another's."""
         (c, h, w), (c2, h2, w2) = self.images[0], other
         stride, sample = max(1, w2 // w), max(1, w // w2)
         c, rows, columns = min(c, c2), min(h, h2), min(w, w2)
@@ -129,7 +128,7 @@ class Shortcut(Layer):
         return dx
 
     def _effective(self) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
-        """The weights as they are applied, (inputs, channels), and what their derivative needs."""
+        """The normalized weights, (inputs, channels), and what their derivative needs."""
         w, kind = self.params["weights"], self.options.weights_normalization
         if kind == "none":
             part, total = w, np.ones_like(w[:1])
@@ -159,7 +158,7 @@ class Shortcut(Layer):
         return tuple(dxs)
 
     def _through_normalization(self, d: np.ndarray, part: np.ndarray, total: np.ndarray) -> np.ndarray:
-        """Gradient by the effective weights -> by the weights themselves."""
+        """Gradient with respect to the normalized weights -> to the weights themselves."""
         kind = self.options.weights_normalization
         if kind == "none":
             return d
@@ -172,6 +171,6 @@ class Shortcut(Layer):
 
 
 def _sampled(mine: Shape, other: Shape) -> bool:
-    """Do the sides of two images stand in one whole ratio, both ways the same?"""
+    """Have width and height of two images the same integer ratio?"""
     (_, h, w), (_, h2, w2) = mine, other
     return w2 // w == h2 // h and w // w2 == h // h2

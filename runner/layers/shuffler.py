@@ -1,4 +1,4 @@
-"""[shuffler]: channels become pixels, sub-pixel convolution (Shi et al. 2016) in NumPyNet's order of channels."""
+"""[shuffler]: moves channels to blocks of pixels (pixel shuffle, Shi et al. 2016) in NumPyNet's channel order."""
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from runner.layers.shared.base import Kept, Layer, LayerOptions, Shape, register
 
 @register("shuffler")
 class Shuffler(Layer):
-    """(c, h, w) -> (c / scale^2, h scale, w scale); in channel (dy scale + dx) c' + k goes to out channel k.
+    """(c, h, w) -> (c / scale^2, h scale, w scale); input channel (dy scale + dx) c' + k goes to output channel k.
 
     A layer of NumPyNet; no darknet has it.
     """
@@ -24,7 +24,7 @@ class Shuffler(Layer):
     def setup(self, shape: Shape) -> None:
         (c, h, w), s = self.image(shape), self.options.scale
         if c % (s * s):
-            raise ShapeError(f"scale={s} needs channels in a multiple of {s * s}. Got {c}")
+            raise ShapeError(f"scale={s} needs a multiple of {s * s} channels. Got {c}")
         self.out_shape = (c // (s * s), h * s, w * s)
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
@@ -35,5 +35,5 @@ class Shuffler(Layer):
         return Kept(inputs=False, output=False)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
-        """dy -> dx: every value back to where it came from."""
+        """dy -> dx: every value goes back to its origin."""
         return (ops.space_to_depth(dy, self.options.scale).reshape(len(dy), *self.in_shapes[0]),)

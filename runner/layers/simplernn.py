@@ -1,4 +1,4 @@
-"""[simplernn]: NumPyNet's plain recurrent layer, the one many textbooks draw."""
+"""[simplernn]: NumPyNet's plain recurrent layer, the one of many textbooks."""
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -15,17 +15,17 @@ from runner.layers.shared.recurrent import Recurrent
 class SimpleRnn(Recurrent):
     """Any shape, flattened -> (outputs,):  h_t = act(W x_t + R h_{t-1} + b),  y_t = h_t.
 
-    Unlike in [rnn] the activation comes after the sum, and every call begins at h = 0: the layer sees whole sequences.
-    Rows are time major.  The .weights file, which darknet has no order for, holds biases, W, R.
+    Unlike in [rnn] the activation comes after the sum, and every call starts at h = 0: it takes whole sequences.  Rows
+    are time major.  The .weights file, for which darknet has no order, holds biases, W, R.
     """
 
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
         outputs: int = opt(1, "number of outputs, and size of the state", low=1)
         steps: int = opt(0, "length of the sequences; 0: time_steps of [net]", low=0)
-        activation: str = opt("tanh", "what is applied to the sum", choices=ops.ACTIVATIONS)
-        return_sequence: bool = opt(True, "0: only the last step of every sequence goes on, one row for each; "
-                                          "the truth is then one row for each too (NumPyNet's default)")
+        activation: str = opt("tanh", "activation function of the sum", choices=ops.ACTIVATIONS)
+        return_sequence: bool = opt(True, "0: output only the last time step of every sequence, one row each; "
+                                          "the truth then has one row each too (NumPyNet's default)")
 
     def setup(self, shape: Shape) -> None:
         inputs, outputs = math.prod(shape), self.options.outputs
@@ -36,7 +36,7 @@ class SimpleRnn(Recurrent):
         self.stored = ("biases", "weights", "recurrent_weights")
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
-        """x (steps * streams, ...) -> y (steps * streams, outputs), or (streams, outputs) of the last step; saved."""
+        """x (steps * streams, ...) -> y (steps * streams, outputs), or (streams, outputs) of the last one; saved."""
         steps, streams = self.split(len(x), train, self.options.steps)
         flat = x.reshape(len(x), -1)
         a = ops.add_bias(ops.dense(flat, self.params["weights"]), self.params["biases"])
@@ -51,7 +51,7 @@ class SimpleRnn(Recurrent):
         return y.copy(), (flat, hs, kept) if train else None
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
-        """dy, shaped as y -> dx, back through all steps."""
+        """dy, shaped as y -> dx, back through all time steps."""
         flat, hs, kept = saved
         steps, o = len(kept), self.options
         dh = np.zeros_like(hs[1:])

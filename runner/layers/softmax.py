@@ -14,15 +14,15 @@ from runner.layers.shared.wordtree import read_tree
 
 @register("softmax", "soft")
 class Softmax(Head):
-    """Any shape, flattened -> (k,), not negative, each group summing to 1  (src/softmax_layer.c)."""
+    """Any shape, flattened -> (k,), non-negative, each group summing to 1  (src/softmax_layer.c)."""
 
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
-        groups: int = opt(1, "parts of the input, each a softmax of its own", low=1)
+        groups: int = opt(1, "parts of the input, each with its own softmax", low=1)
         temperature: float = opt(1.0, "divides the input: above 1 flattens, below 1 sharpens", low=1e-6)
-        spatial: bool = opt(False, "1: over the channels of every pixel, which stays an image")
+        spatial: bool = opt(False, "1: over the channels of every pixel; the output is an image")
         tree: str = opt("", "file with the tree of classes: a softmax for each group of siblings (docs/options.md)")
-        noloss: bool = opt(False, "1: probabilities only, nothing is learned from them")
+        noloss: bool = opt(False, "1: no loss, only probabilities")
 
     def setup(self, shape: Shape) -> None:
         inputs = math.prod(shape)
@@ -33,10 +33,10 @@ class Softmax(Head):
         if self.options.tree:
             self.tree = read_tree(self.options.tree, self.env.folder)
             if len(self.tree.names) != inputs:
-                raise ShapeError(f"the tree has {len(self.tree.names)} classes and {inputs} values come in: set "
-                                 f"filters={len(self.tree.names)} (or output=) in the layer before")
+                raise ShapeError(f"expects {len(self.tree.names)} values, the classes of the tree: set "
+                                 f"filters={len(self.tree.names)} (or output=) in the layer before. Got {inputs}")
         if inputs % self.options.groups:
-            raise ShapeError(f"groups={self.options.groups} must divide the {inputs} values that come in")
+            raise ShapeError(f"groups={self.options.groups} must divide the {inputs} input values")
         self.out_shape = (inputs,)
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
@@ -58,11 +58,11 @@ class Softmax(Head):
         return Kept(inputs=False)
 
     def loss(self, saved: Any, truth: np.ndarray) -> tuple[float, np.ndarray]:
-        """truth (n, k).  The gradient is p - truth whatever the temperature, as in darknet."""
+        """truth (n, k).  The gradient is p - truth at any temperature, as in darknet."""
         if self.options.noloss:
             return 0.0, np.zeros((len(saved), *self.in_shapes[0]), saved.dtype)
         truth = truth.reshape(saved.shape)
-        dx = np.where(truth == ops.MASKED, 0, saved - truth)    # groups of a tree off the path teach nothing
+        dx = np.where(truth == ops.MASKED, 0, saved - truth)    # groups off the path of the tree have no gradient
         return ops.cross_entropy(saved, truth), dx.reshape(len(saved), *self.in_shapes[0])
 
     def objective(self, saved: Any, truth: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""[upsample]: every pixel becomes a block of equal ones; with a negative stride, blocks are summed into one."""
+"""[upsample]: repeats every pixel in a block; with a negative stride, sums blocks into pixels."""
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,7 @@ class Upsample(Layer):
         return Kept(inputs=False, output=False)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
-        """dy -> dx: the sum over each block, or its spread."""
+        """dy -> dx: summed over each block, or repeated in it."""
         stride, scale = self.options.stride, self.options.scale
         dx = (ops.upsample_backward(dy, stride, scale) if stride > 0
               else ops.downsample_backward(dy, -stride, scale, saved))

@@ -27,7 +27,8 @@ class FlatShape(tuple[int, ...]):
 
 
 class NotAnImage(ShapeError):
-    """A layer that needs an image reads a FlatShape."""
+    """A layer that expects an image got a FlatShape."""
+
 
 GPU_ONLY = "only AlexeyAB's GPU code reads it; learning_rate=0 or stopbackward keep a layer as it is"
 LAYERS: dict[str, type["Layer"]] = {}
@@ -314,8 +315,8 @@ class Layer(ABC):
     def image(self, shape: Shape) -> tuple[int, int, int]:
         """`shape` as (c, h, w); k values that did not come from an image are k channels of one pixel, as in darknet."""
         if isinstance(shape, FlatShape):
-            raise NotAnImage(f"needs an image (channels, height, width) as its input, and gets the {shape[0]} values "
-                             "of a [route] whose inputs differ in width and height")
+            raise NotAnImage(f"expects an image (channels, height, width) as input. Got the {shape[0]} values of a [route] "
+                             "whose inputs differ in width and height")
         if len(shape) == 1:
             return shape[0], 1, 1
         if len(shape) != 3 or min(shape) < 1:

@@ -1,4 +1,4 @@
-"""The gates of [lstm] and [gru]: layers that read the same rows, as one product."""
+"""The gates of [lstm] and [gru]: [connected] layers that read the same rows, computed as one product."""
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,10 +11,10 @@ from runner.layers.shared.recurrent import Recurrent, added, normed
 
 
 class Gates:
-    """Linear [connected] layers that read the same rows, as one product: z (n, gates, outputs).
+    """Linear [connected] layers that read the same rows, computed as one product: z (n, gates, outputs).
 
-    Made anew for every pass.  Without batch norm the products are bare: `biases` (gates, outputs) are still to be
-    added, by whoever adds up products.  What the weights learn is one product for all steps, at `learn`.
+    Built for each pass.  Without batch norm the products come without their biases: the caller adds `biases`
+    (gates, outputs).  `learn` computes the gradient of the weights in one product for all time steps.
     """
 
     def __init__(self, layers: Sequence[Layer]):
@@ -22,20 +22,20 @@ class Gates:
         self.outputs = layers[0].out_shape[0]
         self.fused = not any(map(normed, layers))
         if self.fused:
-            self.weights = joined([layer.params["weights"] for layer in layers])
-            self.biases = joined([layer.params["biases"] for layer in layers]).reshape(len(layers), self.outputs)
+            self.weights = concatenated([layer.params["weights"] for layer in layers])
+            self.biases = concatenated([layer.params["biases"] for layer in layers]).reshape(len(layers), self.outputs)
         else:
             self.biases = np.zeros((len(layers), self.outputs), layers[0].params["biases"].dtype)
 
     def forward(self, x: np.ndarray, train: bool) -> tuple[np.ndarray, Any]:
-        """x (n, inputs) of one step -> z (n, gates, outputs), saved."""
+        """x (n, inputs) of one time step -> z (n, gates, outputs), saved."""
         if self.fused:
             return ops.dense(x, self.weights).reshape(len(x), len(self.layers), self.outputs), None
         pairs = [layer.forward(x, train=train) for layer in self.layers]
         return np.stack([z for z, _ in pairs], axis=1), [saved for _, saved in pairs]
 
     def over_time(self, x: np.ndarray, steps: int, train: bool) -> tuple[np.ndarray, list[Any]]:
-        """x (steps * streams, inputs) -> z (steps * streams, gates, outputs), saved; at once where that is right."""
+        """x (steps * streams, inputs) -> z (steps * streams, gates, outputs), saved."""
         if self.fused or not train:
             z, saved = self.forward(x, train)
             return z, [saved]
@@ -43,7 +43,7 @@ class Gates:
         return np.concatenate([z for z, _ in pairs]), [saved for _, saved in pairs]
 
     def backward(self, dz: np.ndarray, saved: Any) -> np.ndarray:
-        """dz (n, gates, outputs) of what one forward saw -> dx (n, inputs)."""
+        """dz (n, gates, outputs) of one forward -> dx (n, inputs)."""
         if self.fused:
             return ops.dense_input_gradient(dz.reshape(len(dz), -1), self.weights)
         return added(layer.backward(np.ascontiguousarray(dz[:, k]), saved[k])[0] for k, layer in enumerate(self.layers))
@@ -57,8 +57,10 @@ class Gates:
         return dx if need_dx else None
 
     def learn(self, dz: np.ndarray, x: np.ndarray) -> None:
-        """Add to the gradients of the layers what comes from dz (n, gates, outputs) and x (n, inputs) of all steps;
-        layers with batch norm have done so on the way."""
+        """Add to the gradients of the layers, from dz (n, gates, outputs) and x (n, inputs) of all time steps.
+
+        Layers with batch norm have done so in `backward`.
+        """
         if not self.fused:
             return
         for k, layer in enumerate(self.layers):
@@ -67,8 +69,8 @@ class Gates:
             layer.grads["biases"] += part.sum(axis=0)
 
 
-def joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Arrays one behind the other along the first axis; not copied where `Recurrent.together` has laid them so."""
+def concatenated(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """The arrays concatenated along the first axis; not copied where `Recurrent.pack` has put them in one block."""
     block, at = arrays[0].base, 0
     if block is None or sum(map(len, arrays)) != len(block) or not block.flags.c_contiguous:
         return np.concatenate(arrays)

@@ -1,7 +1,4 @@
-"""What the detection heads share: the truth they are given, the boxes they answer with, and their options.
-
-[yolo], [Gaussian_yolo], [region] and [detection] each are a file of their own beside this one.
-"""
+"""What [yolo], [Gaussian_yolo], [region] and [detection] share: the truth they read, the boxes they return, options."""
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,8 +13,8 @@ from runner.config import opt
 from runner.errors import DataError, ShapeError
 from runner.layers.shared.base import Head, LayerOptions, Shape
 
-TRACKING = "it concerns tracking through videos"
-CLASS_ONLY = 100000         # a truth whose x and y are above this has a class and no box (a [region] with a tree)
+TRACKING = "it is for tracking in videos"
+CLASS_ONLY = 100000         # a truth with x and y above this has a class and no box ([region] with a tree)
 
 
 class Candidates(NamedTuple):
@@ -36,10 +33,10 @@ class Candidates(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionOptions(LayerOptions):
-    """What every detection head takes."""
-    jitter: float = opt(0.2, "augmentation: largest shift of an edge, part of the image", low=0)
-    resize: float = opt(1.0, "augmentation: largest zoom, a factor", above=0)
-    random: float = opt(0.0, "above 0: the input changes its size while training; in [detection] see there")
+    """Options of every detection head."""
+    jitter: float = opt(0.2, "augmentation: largest shift of an edge, as a share of the image", low=0)
+    resize: float = opt(1.0, "augmentation: largest zoom factor", above=0)
+    random: float = opt(0.0, "above 0: the size of the input changes in training; another meaning in [detection]")
 
 
 class DetectionHead(Head):
@@ -47,11 +44,11 @@ class DetectionHead(Head):
 
     @abstractmethod
     def boxes(self, output: np.ndarray, thresh: float) -> Candidates:
-        """The boxes of one image: `output` is one row of what forward gave, thresh the lowest probability wanted."""
+        """The boxes of one image: `output` is one row of what forward gave, thresh is the lowest probability."""
 
     @property
     def network_size(self) -> tuple[int, int]:
-        """Width and height of the network's input, pixels; alone, a layer takes its own input for it."""
+        """Width and height of the network's input, pixels; a layer on its own takes its own input for it."""
         shape = self.env.in_shape if len(self.env.in_shape) == 3 else self.in_shapes[0]
         return (shape[2], shape[1]) if len(shape) == 3 else (1, 1)
 
@@ -59,14 +56,14 @@ class DetectionHead(Head):
         """-> h, w of the grid.  ShapeError says how many filters the layer before needs."""
         c, h, w = self.image(shape)
         if c != anchors * (entries + classes):
-            raise ShapeError(f"{c} channels come in, and it needs {anchors * (entries + classes)}: set "
-                             f"filters={anchors * (entries + classes)} in the [convolutional] before it: "
-                             f"{anchors} anchor{'s' * (anchors != 1)} x ({classes} class{'es' * (classes != 1)} "
-                             f"+ {entries})")
+            needed = anchors * (entries + classes)
+            raise ShapeError(f"expects {needed} channels, {anchors} anchor{'s' * (anchors != 1)} x ({classes} "
+                             f"class{'es' * (classes != 1)} + {entries}): set filters={needed} in the [convolutional] "
+                             f"before it. Got {c}")
         return h, w
 
     def truth(self, truth: np.ndarray, images: int) -> Iterator[np.ndarray]:
-        """For each image its rows (x, y, w, h, class), as many as there are.
+        """For each image its rows (x, y, w, h, class), without the padding.
 
         truth  (images, boxes, 5 or more), or flat as darknet has it: `max` rows of 6 values (AlexeyAB) or of 5
         """
@@ -80,27 +77,27 @@ class DetectionHead(Head):
 
     def _row_length(self, values: int) -> int:
         coords = getattr(self.options, "coords", 4)
-        likely = (coords + 1,) if coords > 4 else (5, 6) if self.env.compat.truth_values == 5 else (6, 5)
+        lengths = (coords + 1,) if coords > 4 else (5, 6) if self.env.compat.truth_values == 5 else (6, 5)
         most = getattr(self.options, "max", 0)
-        for length in likely:
+        for length in lengths:
             if values == most * length:
                 return length
-        for length in likely:
+        for length in lengths:
             if values % length == 0:
                 return length
         raise DataError(f"[{self.names[0]}] truth must be rows of 5 or 6 values for each image. Got {values} values")
 
     def find_file(self, name: str) -> Path:
-        """A file a section names: beside the cfg, or relative to the working directory."""
+        """A file a section names, relative to the folder of the cfg or to the working directory."""
         for path in (Path(self.env.folder) / name, Path(name)):
             if path.is_file():
                 return path
-        raise DataError(f"[{self.names[0]}] names the file {name!r}; it is neither in the folder of the cfg "
+        raise DataError(f"[{self.names[0]}] names the file {name!r}, which is neither in the folder of the cfg "
                         f"({self.env.folder}) nor in the working directory")
 
     @cached_property
     def class_map(self) -> np.ndarray | None:
-        """The class numbers in the file of map=, one on each line; read when they are first needed."""
+        """The class numbers in the file of map=, one on each line; read on first use."""
         if not getattr(self.options, "map", ""):
             return None
         path = self.find_file(self.options.map)
@@ -113,18 +110,18 @@ class DetectionHead(Head):
                             f"{self.options.classes}). Got {numbers.min()} to {numbers.max()}")
         return numbers
 
-    def mapped(self, kind: int) -> int:
-        """The class that is learned for a truth of class `kind`."""
+    def mapped(self, label: int) -> int:
+        """The class to train for a truth of class `label`."""
         if self.class_map is None:
-            return kind
-        if kind >= len(self.class_map):
+            return label
+        if label >= len(self.class_map):
             raise DataError(f"[{self.names[0]}] {self.options.map} has {len(self.class_map)} lines, and a truth is of "
-                            f"class {kind}")
-        return int(self.class_map[kind])
+                            f"class {label}")
+        return int(self.class_map[label])
 
 
 def anchor_pairs(values: tuple[float, ...], count: int) -> np.ndarray:
-    """(count, 2) widths and heights; those the cfg does not give are .5, as in darknet."""
+    """(count, 2) widths and heights; those missing in the cfg are .5, as in darknet."""
     pairs = np.full(2 * count, .5)
     given = values[:2 * count]
     pairs[:len(given)] = given
@@ -137,15 +134,14 @@ def cells(h: int, w: int, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def overlaps(pred: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """IoU of pred (..., 4) with every truth row -> (..., rows); a last column of 0 stands for no truth at all."""
+    """IoU of pred (..., 4) with every truth row -> (..., rows); the last column is 0, for no truth at all."""
     table = np.zeros((*pred.shape[:-1], len(rows) + 1), pred.dtype)
     for t, row in enumerate(rows):      # one truth at a time: the whole table at once would not stay in the cache
         table[..., t] = ops.iou(pred, row[:4])
     return table
 
 
-
 def focal_factor(p: float) -> float:
     """Lin et al. 2017 (arXiv 1708.02002) with gamma 2 and alpha .5 as darknet derives it; p of the right class."""
-    sure = p + 1e-15
-    return 0.5 * -(1 - sure) * (2 * sure * np.log(sure) + sure - 1)
+    p = p + 1e-15
+    return 0.5 * -(1 - p) * (2 * p * np.log(p) + p - 1)

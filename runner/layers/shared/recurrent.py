@@ -1,8 +1,8 @@
-"""What the recurrent layers have in common: rows in time order, the state they carry, gates as one product.
+"""What the recurrent layers share: rows in time order, the state they carry, and Elman, the base of [rnn] and [crnn].
 
 A batch of sequences is time major, as in darknet: with [net] time_steps = S and b streams there are S b rows, and row
-t b + i is step t of stream i.  A layer is composed of [connected] or [convolutional] layers, one per arrow of the
-usual drawing; they hold the weights, and darknet's .weights files are made of theirs.
+t b + i is time step t of stream i.  A layer is composed of [connected] or [convolutional] layers, one for each arrow
+of the usual diagram; they hold the weights, and darknet's .weights files are made of theirs.
 """
 import functools
 from collections.abc import Iterable, Sequence
@@ -16,11 +16,11 @@ from runner.layers.shared.base import Layer
 
 
 class Recurrent(Layer):
-    """Base of the layers that walk through time."""
+    """Base of the layers whose state is carried through time."""
     batch_independent = False
 
     def split(self, rows: int, train: bool, own_steps: int = 0) -> tuple[int, int]:
-        """-> steps, streams.  Outside training, rows that are no whole number of sequences are one step of each.
+        """-> time steps, streams.  At inference, rows that are not whole sequences are one time step of each.
 
         own_steps  length of the layer's sequences, where it is not [net] time_steps
         """
@@ -28,24 +28,24 @@ class Recurrent(Layer):
         if rows % steps == 0:
             return steps, rows // steps
         if train:
-            raise ShapeError(f"a training batch holds whole sequences: a multiple of time_steps={steps} rows. "
+            raise ShapeError(f"a training batch must hold whole sequences: a multiple of time_steps={steps} rows. "
                              f"Got {rows}")
         return 1, rows
 
     def carried(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        """The state an earlier call left, or zeros where there is none for this number of streams."""
+        """The state that the previous call left, or zeros if that was for another number of streams."""
         state = self.state.get(name)
         return state if state is not None and state.shape == shape else np.zeros(shape, self.env.dtype)
 
     def parts(self, names: Iterable[str]) -> list[Layer]:
-        """Children by name, told what the network told this layer."""
+        """Children by name, passed the flags of this layer."""
         chosen = [self.children[name] for name in names]
         for child in chosen:
             child.frozen = self.frozen
         return chosen
 
-    def together(self, *groups: Sequence[str]) -> None:
-        """Lay the arrays of each group of children one behind the other, so that their product is one as they lie."""
+    def pack(self, *groups: Sequence[str]) -> None:
+        """Move the arrays of each group of children into one contiguous block, so that one product serves the group."""
         for names in groups if self.env.allocate else ():
             for key in ("weights", "biases"):
                 block, at = np.concatenate([self.children[name].params[key] for name in names]), 0
@@ -71,9 +71,9 @@ def normed(layer: Layer) -> bool:
 
 
 def over_time(layer: Layer, x: np.ndarray, steps: int, train: bool) -> tuple[np.ndarray, list[Any]]:
-    """Apply a layer to all rows of all steps -> y, saved.
+    """Apply a layer to all rows of all time steps -> y, saved.
 
-    At once, unless it takes batch statistics: those belong to the rows of one step.
+    In one call, unless it computes batch statistics, which are those of one time step.
     """
     if not (train and normed(layer)):
         y, saved = layer.forward(x, train=train)
@@ -83,19 +83,19 @@ def over_time(layer: Layer, x: np.ndarray, steps: int, train: bool) -> tuple[np.
 
 
 def over_time_backward(layer: Layer, dy: np.ndarray, saved: list[Any]) -> np.ndarray | None:
-    """-> dx of all rows, None where the layer does not want it; adds to the layer's gradients."""
+    """-> dx of all rows, None where it is not wanted; adds to the layer's gradients."""
     dxs = [layer.backward(part, kept)[0] for part, kept in zip(np.split(dy, len(saved)), saved, strict=True)]
     return np.concatenate(dxs) if layer.wants_dx else None      # type: ignore[arg-type]
 
 
 class Elman(Recurrent):
-    """The simple recurrence of [rnn] and [crnn], over three layers of one kind (src/rnn_layer.c, src/crnn_layer.c).
+    """The simple recurrence of [rnn] and [crnn], over three layers of one type (src/rnn_layer.c, src/crnn_layer.c).
 
         h_t = input_layer(x_t) + self_layer(h_{t-1})        (+ h_{t-1} with shortcut)
         y_t = output_layer(h_t)
 
     The activation is applied to each of the three before the sum.  darknet's CPU code starts every training batch at
-    h = 0, pjreddie's GPU code goes on from the last one, as inference does in both: here that is the exact way.
+    h = 0; pjreddie's GPU code continues from the previous batch, as inference does in both, and so does exact mode.
     """
     PARTS = ("input_layer", "self_layer", "output_layer")
 
@@ -121,14 +121,14 @@ class Elman(Recurrent):
         return y, (kept_in, kept_self, kept_out)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
-        """dy -> dx: back through all steps of the batch, not into the one before."""
+        """dy -> dx: back through all time steps of the batch, not into the batch before."""
         self.require_grads()
         kept_in, kept_self, kept_out = saved
         first, again, last = self.parts(self.PARTS)
         steps, first.wants_dx = len(kept_self), self.wants_dx
         dh = over_time_backward(last, dy, kept_out)
         dh = np.ascontiguousarray(dh).reshape(steps, -1, *first.out_shape)
-        later: list[tuple[np.ndarray, np.ndarray]] = []     # one product for all steps
+        later: list[tuple[np.ndarray, np.ndarray]] = []     # one product for all time steps
         for t in reversed(range(steps)):
             if isinstance(again, Connected):
                 ds = again.backward(dh[t], kept_self[t], later)[0]

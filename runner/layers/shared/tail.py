@@ -1,7 +1,7 @@
-"""What [convolutional], [connected] and their relatives do after the product: batch norm or a bias, then an activation.
+"""What [convolutional], [connected], [batchnorm] and others end with: batch norm or a bias, then an activation.
 
-Kept in one place because darknet's order of things matters (src/convolutional_layer.c, src/batchnorm_layer.c): with
-batch norm the bias is added after scaling, and the rolling statistics move only in training.
+In one place because darknet's order of operations matters (src/convolutional_layer.c, src/batchnorm_layer.c): with
+batch norm the bias is added after scaling, and the rolling statistics change only in training.
 """
 from typing import Any
 
@@ -17,12 +17,12 @@ def declare(layer: Layer, features: int, batch_normalize: bool) -> None:
     if batch_normalize:
         layer.param("scales", (features,), constant(1))
         layer.buffer("rolling_mean", (features,), constant(0))
-        # darknet starts the variance at 0, which makes an untrained network divide by almost nothing
+        # darknet starts the variance at 0, so that an untrained network divides by almost 0
         layer.buffer("rolling_variance", (features,), constant(1))
 
 
 def forward(layer: Layer, z: np.ndarray, activation: str, *, train: bool, momentum: float) -> tuple[np.ndarray, Any]:
-    """z (n, features, ...), used up -> y of the same shape, saved.
+    """z (n, features, ...), overwritten -> y of the same shape, saved.
 
     momentum is the share of this batch in the rolling statistics.
     """
@@ -48,23 +48,23 @@ def forward(layer: Layer, z: np.ndarray, activation: str, *, train: bool, moment
 
 
 def folded(layer: Layer, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """-> weights, biases: with these the product gives at inference what batch norm would make of it."""
+    """-> weights, biases with batch norm folded in: the product with them is the normalized one at inference."""
     biases = layer.params["biases"]
     if "scales" not in layer.params or not layer.env.allocate:
         return weights, biases
     compat, variance = layer.env.compat, layer.buffers["rolling_variance"].astype(np.float64)
     if compat.batchnorm_epsilon_outside:
-        deviation = np.sqrt(variance) + compat.batchnorm_epsilon
+        std = np.sqrt(variance) + compat.batchnorm_epsilon
     else:
-        deviation = np.sqrt(variance + compat.batchnorm_epsilon)
-    factor = layer.params["scales"] / deviation
+        std = np.sqrt(variance + compat.batchnorm_epsilon)
+    factor = layer.params["scales"] / std
     scaled = np.multiply(weights, factor.reshape(-1, *[1] * (weights.ndim - 1)), out=np.empty_like(weights),
-                         casting="same_kind")       # computed in float64, but not all of it held at once
+                         casting="same_kind")       # computed in float64 without a float64 copy of all weights
     return scaled, (biases - layer.buffers["rolling_mean"] * factor).astype(biases.dtype)
 
 
 def keeps(layer: Layer, values: int, activation: str) -> Kept:
-    """What a layer keeps that ends here, its raw product having `values` bytes a row."""
+    """What a layer that ends here keeps; its raw product has `values` bytes per row."""
     product = ops.ACTIVATIONS[activation].saves_input
     if "scales" not in layer.specs:
         return Kept(True, activation != "linear", values if product else 0)
@@ -93,7 +93,7 @@ def backward(layer: Layer, dy: np.ndarray, saved: Any, activation: str) -> np.nd
 
 
 def _fused(layer: Layer, activation: str) -> bool:
-    """Can batch norm and activation go in one?  Not with a fork's gradients, nor with channels that are mixed."""
+    """Are batch norm and activation computed in one pass?  Not with a fork's gradients, nor with mixed channels."""
     compat = layer.env.compat
     return compat.gradients == compat.batchnorm_rule == "exact" and not ops.ACTIVATIONS[activation].mixes_channels
 

@@ -1,7 +1,7 @@
-"""Trees of classes: `tree=` of [softmax] and [region]  (Redmon & Farhadi, YOLO9000, 2017; src/tree.c).
+"""Trees of classes, `tree=` of [softmax] and [region]  (Redmon & Farhadi, YOLO9000, 2017; src/tree.c).
 
-A file has a line for each class, `name parent`: the parent's line number from 0, or -1 for a root.  The children of
-one parent stand together, and each such run of siblings is one softmax group.
+A file has a line for each class, `name parent`: the parent's line number from 0, or -1 for a root.  Siblings are on
+consecutive lines, and each run of siblings is one softmax group.
 """
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,27 +21,27 @@ class Tree:
 
     @cached_property
     def leaves(self) -> np.ndarray:
-        """Which classes are nobody's parent."""
+        """Which classes have no children."""
         leaf = np.ones(len(self.names), bool)
         leaf[self.parents[self.parents >= 0]] = False
         return leaf
 
     def path(self, node: int) -> list[int]:
         """A class and its ancestors, from the class up to the root."""
-        steps = []
+        nodes = []
         while node >= 0:
-            steps.append(node)
+            nodes.append(node)
             node = int(self.parents[node])
-        return steps
+        return nodes
 
     def siblings(self, node: int) -> np.ndarray:
-        """The classes of its group, itself among them."""
+        """The classes of its group, including itself."""
         ends = np.cumsum(self.sizes)
         group = int(np.searchsorted(ends, node, side="right"))
         return np.arange(ends[group] - self.sizes[group], ends[group])
 
     def absolute(self, p: np.ndarray, only_leaves: bool = False) -> np.ndarray:
-        """p (n, classes), each given its parent -> probabilities of their own: multiplied down the tree."""
+        """p (n, classes), conditional on the parent -> unconditional probabilities, multiplied down the tree."""
         out = p.copy()
         for node, parent in enumerate(self.parents):
             if parent >= 0:
@@ -52,7 +52,7 @@ class Tree:
 
 
 def read_tree(name: str, folder: str | Path) -> Tree:
-    """The tree in a file, looked for beside the cfg and then in the current folder.  ShapeError says what is wrong."""
+    """The tree in a file, relative to the cfg's folder or the current one.  ShapeError says what is wrong."""
     path = next((p for p in (Path(folder) / name, Path(name)) if p.is_file()), None)
     if path is None:
         raise ShapeError(f"the tree file {name!r} is neither in {folder} nor in the current folder")
@@ -67,8 +67,8 @@ def read_tree(name: str, folder: str | Path) -> Tree:
         except ValueError:
             parent = -2
         if not -1 <= parent < len(names):
-            raise ShapeError(f"{path}:{number}: a line is 'name parent', the parent an earlier line's number from 0, "
-                             f"or -1. Got {line.strip()!r}")
+            raise ShapeError(f"{path}:{number}: expected 'name parent', parent being the number of an earlier "
+                             f"line, from 0, or -1. Got {line.strip()!r}")
         names.append(words[0])
         parents.append(parent)
     if not names:
