@@ -264,7 +264,7 @@ def test_summary_refuses_what_check_refuses(tmp_path: Path, capsys: pytest.Captu
 def test_a_network_is_not_resized_to_maps_that_do_not_meet(tmp_path: Path) -> None:
     (tmp_path / "a.cfg").write_text(NET + PYRAMID.format(deeper=""))
     net = runner.load(tmp_path / "a.cfg")
-    with pytest.raises(ShapeError, match=r"cannot take 62 x 64 x 3: layer 4 \[convolutional\]: needs an image"):
+    with pytest.raises(ShapeError, match=r"cannot take 62 x 64 x 3: layer 4 \[convolutional\]: expects an image"):
         net.resize(62, 64)
     assert net.in_shape == (3, 64, 64) and net.out_shape == (1,)
 

@@ -39,12 +39,12 @@ def problems(tmp_path: Path, text: str, **more) -> list[str]:
     ("[dropout]\nprobability=0\n[shortcut]\nfrom=-7", "a.cfg:8: [shortcut] layer 1 reads layer -6; it can read 0 to 0, "
                                                      "or -1 to -1 counted back"),
     ("[route]\nlayers=3", "a.cfg:6: [route] layer 0 reads layer 3; it is the first and can read only the input"),
-    ("[maxpool]\nsize=1\npadding=1", "a.cfg:5: [maxpool] layer 0: size=1 stride=1 padding=1 leaves a window with no "
-                                    "pixel of a 8 x 8 image in it"),
+    ("[maxpool]\nsize=1\npadding=1", "a.cfg:5: [maxpool] layer 0: size=1 stride=1 padding=1 leaves a window that "
+                                    "covers no pixel of a 8 x 8 image"),
     ("[convolutional]\nsize=9", "a.cfg:5: [convolutional] layer 0: size=9 does not fit into an image of 8 x 8 pixels "
                                 "with 0 zeros on each side"),
     ("[convolutional]\nfilters=4\ngroups=2", "a.cfg:5: [convolutional] layer 0: groups=2 must divide both the 3 "
-                                             "channels that come in and filters=4"),
+                                             "input channels and filters=4"),
     ("[net]", "a.cfg:5: [net] there can be only one [net], and it stands first"),
     ("", "a.cfg:1: [net] there is no layer after it"),
     ("[avgpool", "a.cfg:5: the section header '[avgpool' has no ']'"),

@@ -138,7 +138,7 @@ def test_following_the_gradient_finds_the_box(kind: Any) -> None:
 
 
 def test_wrong_channels_are_answered_with_the_right_number() -> None:
-    says = r"set filters=18 in the \[convolutional\] before it: 3 anchors x \(1 class \+ 5\)"
+    says = r"expects 18 channels, 3 anchors x \(1 class \+ 5\): set filters=18 in the \[convolutional\] before it"
     with pytest.raises(ShapeError, match=says):
         Yolo((255, 4, 4), classes=1, num=3)
     with pytest.raises(ShapeError, match="filters=30 "):
@@ -150,7 +150,7 @@ def test_wrong_channels_are_answered_with_the_right_number() -> None:
 
 
 def test_other_mistakes() -> None:
-    with pytest.raises(ShapeError, match="mask counts anchors from 0 to 2"):
+    with pytest.raises(ShapeError, match="mask must hold indices of anchors, 0 to 2"):
         Yolo((7, 4, 4), classes=2, num=3, mask=(3,))
     with pytest.raises(ShapeError, match="one number for each of the 2 classes"):
         Yolo((7, 4, 4), classes=2, counters_per_class=(1., 2., 3.))

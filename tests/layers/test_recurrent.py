@@ -142,8 +142,8 @@ def test_simplernn_can_give_the_last_step_only() -> None:
 
 @pytest.mark.parametrize("kind, options, words", [
     (Crnn, {"output": 2, "hidden": 2}, "use stride=1 and pad=1"),
-    (ConvLstm, {"output": 2, "pad": True, "stride": 2}, "must keep the image's size"),
-    (ConvLstm, {"output": 5, "pad": True, "bottleneck": True}, "as many channels as output=5. 2 come in"),
+    (ConvLstm, {"output": 2, "pad": True, "stride": 2}, "must keep the size of the image"),
+    (ConvLstm, {"output": 5, "pad": True, "bottleneck": True}, "as many input channels as output=5. Got 2"),
 ])
 def test_mistakes(kind: type[Layer], options: dict, words: str) -> None:
     with pytest.raises(ShapeError, match=words):

@@ -315,8 +315,8 @@ class Layer(ABC):
     def image(self, shape: Shape) -> tuple[int, int, int]:
         """`shape` as (c, h, w); k values that did not come from an image are k channels of one pixel, as in darknet."""
         if isinstance(shape, FlatShape):
-            raise NotAnImage(f"expects an image (channels, height, width) as input. Got the {shape[0]} values of a [route] "
-                             "whose inputs differ in width and height")
+            raise NotAnImage(f"expects an image (channels, height, width) as input. Got the {shape[0]} values of a "
+                             "[route] whose inputs differ in width and height")
         if len(shape) == 1:
             return shape[0], 1, 1
         if len(shape) != 3 or min(shape) < 1:
