@@ -4,7 +4,8 @@ The network owns the graph: which output feeds which layer, when an output is fr
 output that several layers read.  Layers know none of it, and the network knows nothing that is built on top of it:
 runner/model.py makes one from a .cfg and a .weights file.
 """
-from collections.abc import Container
+from collections.abc import Callable, Container
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,10 @@ from runner.errors import ShapeError
 from runner.layers.convolutional import Convolutional
 from runner.layers.shared.base import Env, Head, Layer, Shape, shape_text
 from runner.net_options import NetOptions
+
+# timer(layer, part) is entered around the work of a layer; part: "forward" or "backward", with the loss of a head
+LayerTimer = Callable[[int, str], AbstractContextManager[Any]]
+UNTIMED = nullcontext()
 
 
 @dataclass(frozen=True)
@@ -31,12 +36,12 @@ class Row:
 
 
 class Network:
-    """A stack of layers: `layers[i]` reads the outputs `links[i]`; -1 in links is the network's input.
+    """A graph of layers: `layers[i]` reads the outputs `links[i]`; -1 in links is the network's input.
 
     options   the [net] section
     progress  updates and images seen so far
     losses    layer -> loss, of the last backward
-    sections  of the cfg, settings applied; empty for a network put together by hand
+    sections  of the cfg, with settings applied; empty for a network that was built without one
     """
 
     def __init__(self, options: NetOptions, layers: list[Layer], links: list[tuple[int, ...]], env: Env):
@@ -46,7 +51,7 @@ class Network:
         self.losses: dict[int, float] = {}
         self.sections: list[Section] = []
         self.last = max((i for i, layer in enumerate(layers) if layer.names[0] != "cost"), default=len(layers) - 1)
-        self._last_reader = {link: i for i, reads in enumerate(links) for link in reads}
+        self._last_consumer = {link: i for i, reads in enumerate(links) for link in reads}
 
     @property
     def heads(self) -> list[int]:
@@ -67,12 +72,13 @@ class Network:
     # --- inference -----------------------------------------------------------------------------------
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """x (n, c, h, w) -> the output of the last layer that is no [cost], in inference mode."""
+        """x (n, c, h, w) -> the output of the last layer that is not a [cost], in inference mode."""
         return self.forward(x)[0]
 
     def sample(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """As predict, with [dropout] at work as in training, drawn from `rng`; batch norm and all else stay
-        in inference mode.  Many samples of one image tell how sure the network is (Gal and Ghahramani, ICML 2016)."""
+        """As predict, with [dropout] active as in training, drawn from `rng`; everything else, batch norm too, stays in
+        inference mode.  The spread of many samples of an image is the network's uncertainty (Gal and Ghahramani,
+        ICML 2016)."""
         before = self.env.rng
         self.env.rng, self.env.sampling = rng, True
         try:
@@ -85,16 +91,17 @@ class Network:
         return list(self._run(self.as_input(x), train, range(len(self.layers)))[2].values())
 
     def head_outputs(self, x: np.ndarray) -> dict[int, np.ndarray]:
-        """The outputs of the layers that are compared with the truth, by their index; all others are let go."""
+        """The outputs of the layers that are compared with the truth, by their index; all others are freed."""
         return self._run(self.as_input(x), False, self.heads)[2]
 
-    def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, list[Any]]:
-        """x (n, *in_shape) -> y, tape: what backward needs.  Outside training the tape is empty and each output is
-        let go after its last reader."""
-        return self._run(self.as_input(x), train)[:2]
+    def forward(self, x: np.ndarray, *, train: bool = False,
+                timer: LayerTimer | None = None) -> tuple[np.ndarray, list[Any]]:
+        """x (n, *in_shape) -> y, tape: what backward needs.  At inference the tape is empty, and each output is freed
+        after its last consumer.  timer: see LayerTimer."""
+        return self._run(self.as_input(x), train, timer=timer)[:2]
 
-    def _run(self, x: np.ndarray, train: bool,
-             keep: Container[int] = ()) -> tuple[np.ndarray, list[Any], dict[int, np.ndarray]]:
+    def _run(self, x: np.ndarray, train: bool, keep: Container[int] = (),
+             timer: LayerTimer | None = None) -> tuple[np.ndarray, list[Any], dict[int, np.ndarray]]:
         """-> the last output, the tape, and the outputs of the layers in `keep`."""
         if train:
             self._freeze()
@@ -102,7 +109,8 @@ class Network:
                 x = x.copy()        # a dropout that comes first would write into the caller's array
         outputs, tape, kept, y = {-1: x}, [], {}, x
         for index, (layer, links) in enumerate(zip(self.layers, self.links, strict=True)):
-            out, saved = layer.forward(*(outputs[i] for i in links), train=train)
+            with timer(index, "forward") if timer else UNTIMED:
+                out, saved = layer.forward(*(outputs[i] for i in links), train=train)
             outputs[index] = out
             if train:
                 tape.append(saved)
@@ -112,7 +120,7 @@ class Network:
                 # a later layer may work in place (dropout as darknet does it): keep what it was
                 kept[index] = out.copy() if train else out
             for link in set(links):
-                if self._last_reader[link] == index:
+                if self._last_consumer[link] == index:
                     del outputs[link]
         return y, tape, kept
 
@@ -127,10 +135,10 @@ class Network:
         return np.ascontiguousarray(x, self.env.dtype)
 
     def resize(self, width: int, height: int) -> None:
-        """Take images of that size from now on; every weight stays (darknet's resize_network).
+        """Change the size of the input; every weight stays (darknet's resize_network).
 
-        ShapeError, and nothing is changed, where a weight depends on the size (as those of [connected] do), or outputs
-        that are joined no longer fit.
+        ShapeError, with nothing changed, where weights depend on the size (as those of [connected] do), or outputs
+        that are combined no longer fit together.
         """
         before = self.require_images()
         after = before[0], height, width
@@ -156,7 +164,7 @@ class Network:
 
     @property
     def state(self) -> list[dict[str, np.ndarray]]:
-        """What the recurrent layers carry from call to call, one dictionary a layer; it can be put back later."""
+        """What the recurrent layers carry from call to call, one dictionary per layer; it can be assigned later."""
         return [dict(layer.state) for layer in self.layers]
 
     @state.setter
@@ -165,19 +173,19 @@ class Network:
             layer.state = dict(state)
 
     def reset_state(self, streams: np.ndarray | None = None) -> None:
-        """Let the next call be the first of a sequence; streams (n,) bool: only of some."""
+        """Make the next call the first of a sequence; streams (n,) bool: only for these."""
         for layer in self.layers:
             layer.reset_state(streams)
 
     # --- training ------------------------------------------------------------------------------------
 
     def backward(self, tape: list[Any], truth: np.ndarray | None = None, dy: np.ndarray | None = None, *,
-                 input_gradient: bool = False) -> tuple[float, np.ndarray | None]:
-        """-> loss, the gradient of the network's input (None unless asked for).  Uses the tape up.
+                 input_gradient: bool = False, timer: LayerTimer | None = None) -> tuple[float, np.ndarray | None]:
+        """-> loss, the gradient of the network's input (None unless asked for).  Consumes the tape.
 
         Every head starts from the truth; `dy` is a gradient of the last layer's output to start from as well.
         loss is the mean over the heads of their sums over the images, as darknet counts it; the gradients are those
-        of the sums.  They are added to `layer.grads`.
+        of the sums.  They are added to `layer.grads`.  timer: see LayerTimer.
         """
         if truth is not None:
             truth = np.asarray(truth, self.env.dtype)
@@ -190,7 +198,8 @@ class Network:
                 pending.pop(index, None)
                 tape.pop()
                 continue
-            dxs = self._back(index, layer, tape, truth, pending)
+            with timer(index, "backward") if timer else UNTIMED:
+                dxs = self._back(index, layer, tape, truth, pending)
             if layer.options.onlyforward or dxs is None:
                 continue
             self._add(pending, self.links[index], list(dxs), dy)
@@ -201,8 +210,8 @@ class Network:
     @staticmethod
     def _add(pending: dict[int, np.ndarray], links: tuple[int, ...], dxs: list[np.ndarray | None],
              given: np.ndarray | None) -> None:
-        """Add up the gradients of outputs that several layers read: into the sum there is, unless somebody else's
-        gradient lies in the same memory (a layer may hand on what it was given, to several inputs too)."""
+        """Sum the gradients of an output that several layers read: into the existing array, unless another gradient
+        shares its memory (a layer may return the dy it was given, for several inputs too)."""
         for k, link in enumerate(links):
             dx, dxs[k] = dxs[k], None
             if dx is None or link not in pending:
@@ -216,8 +225,8 @@ class Network:
 
     def _back(self, index: int, layer: Layer, tape: list[Any], truth: np.ndarray | None,
               pending: dict[int, np.ndarray]) -> tuple[np.ndarray | None, ...] | None:
-        """-> the gradients of a layer's inputs.  What it saved and was given is handed over, not held here: it can go
-        as soon as the layer has used it."""
+        """-> the gradients of a layer's inputs.  No reference to dy and to what the layer saved is held here: they are
+        freed as soon as the layer has used them."""
         dy = pending.pop(index, None)
         if dy is not None and dy.shape[1:] != layer.out_shape:
             dy = dy.reshape(len(dy), *layer.out_shape)
@@ -239,7 +248,7 @@ class Network:
         return layer.backward(pending.pop(index), tape.pop())
 
     def _freeze(self) -> None:
-        """Tell each layer whether it learns: stopbackward freezes a layer and all before it."""
+        """Set which layers do not learn: stopbackward freezes a layer and all before it."""
         stop = self._stop()
         for index, layer in enumerate(self.layers):
             layer.frozen = index <= stop or layer.options.onlyforward
@@ -252,7 +261,7 @@ class Network:
                     if layer.options.stopbackward and stops(layer.options.stopbackward)), default=-1)
 
     def _want(self, input_gradient: bool) -> int:
-        """Tell each layer whether anything below it uses the gradient of its input; -> where to stop."""
+        """Set for each layer whether an earlier one needs the gradient of its input -> where to stop."""
         stop = self._stop()
         learns = {-1: input_gradient}
         for index, (layer, links) in enumerate(zip(self.layers, self.links, strict=True)):
@@ -266,7 +275,7 @@ class Network:
             for grad in layer.grads.values():
                 grad[...] = 0
 
-    # --- what it is --------------------------------------------------------------------------------
+    # --- properties --------------------------------------------------------------------------------
 
     @property
     def param_count(self) -> int:
@@ -279,7 +288,7 @@ class Network:
         return [layer for layer in self.layers if layer.stored or not isinstance(layer, Convolutional)]
 
     def rows(self) -> list[Row]:
-        """The summary's table as data."""
+        """The lines of the summary."""
         rows = []
         for index, (layer, links) in enumerate(zip(self.layers, self.links, strict=True)):
             rows.append(Row(index, layer.names[0], links, " + ".join(map(shape_text, layer.in_shapes)),

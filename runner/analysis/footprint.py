@@ -13,7 +13,7 @@ import numpy as np
 
 from runner import ops
 from runner.errors import RunnerError
-from runner.inference.memory_plan import make_recipe
+from runner.inference.memory_plan import plan_execution
 from runner.layers.convolutional import Convolutional
 from runner.layers.shared.base import Layer
 from runner.machine import available_memory, bytes_text
@@ -59,14 +59,14 @@ def inference(net: Network) -> Footprint:
     weights = net.param_count * net.env.dtype.itemsize
     keep = sorted({net.last, *net.heads})
     with _stand_ins(net):
-        recipe = make_recipe(net, keep, net.env.time_steps, lambda index, rows: net.layers[index].prepare(rows),
-                             dry=True)
+        plan = plan_execution(net, keep, net.env.time_steps, lambda index, rows: net.layers[index].prepare(rows),
+                              dry=True)
     given = sum(_bytes(net, net.layers[index].out_shape) for index in keep)
-    spare = max((program.scratch for program in recipe.programs), default=0) * parallel.threads() * 4
+    spare = max((program.scratch for program in plan.programs), default=0) * parallel.threads() * 4
     # what the programs hold, and the weights of one layer while they are packed
-    held = sum(program.held for program in recipe.programs) + max(map(_values, net.layers)) * net.env.dtype.itemsize
-    return Footprint(1, weights, 0, 0, recipe.size + given, 2 * _bytes(net, net.in_shape),
-                     spare + held if recipe.programs else _folded(net) + _scratch(net, 1, training=False))
+    held = sum(program.held for program in plan.programs) + max(map(_values, net.layers)) * net.env.dtype.itemsize
+    return Footprint(1, weights, 0, 0, plan.size + given, 2 * _bytes(net, net.in_shape),
+                     spare + held if plan.programs else _folded(net) + _scratch(net, 1, training=False))
 
 
 @contextmanager

@@ -1,13 +1,13 @@
-"""Where the time goes: every layer of a network timed, and held against what the machine can do.
+"""Where the time goes: every layer of a network timed, and compared with what the machine can do (the roofline model).
 
-The layers are timed where they are called, in the network as it runs, not one by one: caches and memory are those of
-the real thing.  Two roofs are measured first: how fast matrices are multiplied, and how fast memory is copied.
+The layers are timed in the network as it runs, not one by one: with its caches and its memory.  Two limits of the
+machine are measured: how fast matrices are multiplied, and how fast memory is copied.
 """
 import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -16,31 +16,30 @@ import numpy as np
 
 from runner.errors import UsageError
 from runner.inference import Plan
-from runner.layers.shared.base import Head, Layer
+from runner.layers.shared.base import Layer
 from runner.layers.shared.heads import DetectionHead
 from runner.network import Network
 from runner.ops import parallel
-from runner.ops.inference_op import InferenceOp, Layout, Program, Shape, View
 from runner.optim.optimizers import make_optimizer
 
-LONG_ENOUGH = 2.0       # seconds of runs, where nobody says how many
+LONG_ENOUGH = 2.0       # seconds of runs, where their number is not given
 
 
 @dataclass(frozen=True)
 class Roof:
-    """What the machine does at best: operations a second in a product, bytes a second read and written in a copy."""
+    """The machine's limits: operations per second in a matrix product, bytes per second read and written in a copy."""
     flops: float
     bandwidth: float
 
 
 @dataclass(frozen=True)
 class LayerTime:
-    """One layer: median seconds, and what had to be done in them.
+    """One layer: median seconds, and the work done in them.
 
-    forward, backward  seconds; backward holds the loss of a head and is 0 at inference
-    flops              of its products, 2 a multiply-add; 0 where there are none
-    traffic            bytes of inputs, outputs and weights, each counted once (in training: their gradients too): at
-                       least so much is read or written
+    forward, backward  seconds; backward includes the loss of a head and is 0 at inference
+    flops              of its matrix products, 2 per multiply-add; 0 where there are none
+    traffic            bytes of inputs, outputs and weights, each counted once (in training: their gradients too): the
+                       least that must be read or written
     """
     index: int
     name: str
@@ -55,7 +54,7 @@ class LayerTime:
         return self.forward + self.backward
 
     def of_roof(self, roof: Roof) -> float:
-        """Time the machine would need at best, for the products or for the memory, over the time that was taken."""
+        """The time the machine needs at best, for the products or for the memory, divided by the time it took."""
         return max(self.flops / roof.flops, self.traffic / roof.bandwidth) / self.seconds if self.seconds else 0.0
 
     def bound_by_memory(self, roof: Roof) -> bool:
@@ -64,7 +63,7 @@ class LayerTime:
 
 @dataclass(frozen=True)
 class Profile:
-    """Medians over `runs` runs with `rows` rows of input; update and rest are what is spent outside the layers."""
+    """Medians over `runs` runs with `rows` rows of input; update and rest: seconds spent outside the layers."""
     layers: tuple[LayerTime, ...]
     total: float
     update: float
@@ -77,23 +76,22 @@ class Profile:
 def profile(net: Network, count: int = 1, *, train: bool = False, runs: int | None = None) -> Profile:
     """Time every layer: inference of `count` images (or sequences) at once, as prediction runs it, or a training step.
 
-    runs  how many are timed, after one that is not; None: as many as fit into two seconds, at least three
+    runs  how many are timed, after a warm-up run; None: as many as fit into two seconds, at least three
     The input is noise.  In training the learning rate is 0: the weights stay as they are.
     """
     rows = count * net.env.time_steps
-    watch = _Watch(len(net.layers), rows)
-    with watch.on(net, train):
-        step = _training_step(net, count, watch) if train else _inference(net, count)
+    watch = _Stopwatch(len(net.layers), rows)
+    step = (_training_step if train else _inference)(net, count, watch)
+    step()
+    roof = measure_roof()
+    seconds: list[float] = []
+    watch.reset()
+    while len(seconds) < (runs or 3) or (runs is None and sum(seconds) < LONG_ENOUGH):
+        began = time.perf_counter()
         step()
-        roof = measure_roof()
-        seconds: list[float] = []
-        watch.begin()
-        while len(seconds) < (runs or 3) or (runs is None and sum(seconds) < LONG_ENOUGH):
-            began = time.perf_counter()
-            step()
-            seconds.append(time.perf_counter() - began)
-            watch.close_run()
-    forward, backward, update = watch.medians()
+        seconds.append(time.perf_counter() - began)
+        watch.end_run()
+    forward, backward, [update] = watch.medians("forward"), watch.medians("backward"), watch.medians("update")
     total, layers = median(seconds), []
     for index, layer in enumerate(net.layers):
         flops, traffic = _work(layer, rows, train)
@@ -104,14 +102,14 @@ def profile(net: Network, count: int = 1, *, train: bool = False, runs: int | No
 
 
 def example(net: Network, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A batch of noise as `runner.train` takes it: x (rows, *in_shape), and a truth of the form the heads want."""
+    """A batch of noise as `runner.train` takes it: x (rows, *in_shape), and ground truth as the heads expect it."""
     rows = count * net.env.time_steps
     if len(net.in_shape) == 3:
         x = rng.random((rows, *net.in_shape), np.float32)
     else:
         x = np.eye(net.in_shape[0], dtype=np.float32)[rng.integers(0, net.in_shape[0], rows)]
     if not net.heads:
-        raise UsageError("no layer of the network is compared with a truth: it cannot be trained")
+        raise UsageError("the network has no layer with a loss: it cannot be trained")
     head = net.layers[net.heads[-1]]
     if isinstance(head, DetectionHead):
         boxes = rng.uniform(0.2, 0.6, (rows, 3, 5)).astype(np.float32)
@@ -123,7 +121,7 @@ def example(net: Network, count: int, rng: np.random.Generator) -> tuple[np.ndar
 
 
 def measure_roof() -> Roof:
-    """What all threads together reach: products of 1024 x 1024 matrices, copies of 64 MB; the best of a few tries."""
+    """What all threads together reach: products of 1024 x 1024 matrices, copies of 64 MB; the best of five."""
     workers, side, values = parallel.threads(), 1024, 8 << 20
     a, b = (np.random.default_rng(0).random((side, side), np.float32) for _ in range(2))
     products = [np.empty_like(a) for _ in range(workers)]
@@ -146,143 +144,64 @@ def _best(work: Callable[[int], None], workers: int) -> float:
     return best
 
 
-def _inference(net: Network, count: int) -> Callable[[], Any]:
+def _inference(net: Network, count: int, watch: "_Stopwatch") -> Callable[[], Any]:
     x = np.random.default_rng(0).random((count * net.env.time_steps, *net.in_shape), np.float32)
-    plan, wanted = Plan(net), sorted({net.last, *net.heads})      # a detector has several heads
+    plan, wanted = Plan(net, timer=watch.layer), sorted({net.last, *net.heads})      # a detector has several heads
     return lambda: plan.wanted(x, wanted)
 
 
-def _training_step(net: Network, count: int, watch: "_Watch") -> Callable[[], Any]:
+def _training_step(net: Network, count: int, watch: "_Stopwatch") -> Callable[[], Any]:
     x, truth = example(net, count, np.random.default_rng(0))
     optimizer = make_optimizer(net)
 
     def step() -> None:
-        _, tape = net.forward(x, train=True)
-        net.backward(tape, truth)
-        began = time.perf_counter()
-        optimizer.step(0.0, count)
-        watch.update = time.perf_counter() - began
+        _, tape = net.forward(x, train=True, timer=watch.layer)
+        net.backward(tape, truth, timer=watch.layer)
+        with watch.update():
+            optimizer.step(0.0, count)
     return step
 
 
-class _Watch:
-    """Stands between the network and its layers, and adds up the time spent in each, run by run."""
+class _Stopwatch:
+    """The time spent in each layer and in the weight update, run by run; `layer` is a LayerTimer."""
 
     def __init__(self, layers: int, rows: int):
-        # images of a batch may be computed side by side: then threads spend their time at once
-        self.abreast = max(1, min(parallel.threads(), rows))
-        self.now = [[0.0] * layers, [0.0] * layers]     # forward, backward
-        self.runs: list[list[list[float]]] = []
-        self.updates: list[float] = []
-        self.update = 0.0
+        # images of a batch may be computed in parallel: then several threads spend their time at once
+        self._in_parallel = max(1, min(parallel.threads(), rows))
+        self._zero = {"forward": [0.0] * layers, "backward": [0.0] * layers, "update": [0.0]}
         self._lock = threading.Lock()
-        self._inside = threading.local()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all runs, and what was measured since the last one."""
+        self._runs: list[dict[str, list[float]]] = []
+        self._now = {part: list(seconds) for part, seconds in self._zero.items()}
+
+    def end_run(self) -> None:
+        self._runs.append(self._now)
+        self._now = {part: list(seconds) for part, seconds in self._zero.items()}
+
+    def medians(self, part: str) -> list[float]:
+        """Seconds, the median over the runs: of each layer for "forward" and "backward", of one for "update"."""
+        return [median(times) for times in zip(*(run[part] for run in self._runs), strict=True)]
 
     @contextmanager
-    def on(self, net: Network, train: bool) -> Iterator[None]:
-        """While it lasts, the layers' own methods are those that are timed."""
+    def layer(self, index: int, part: str) -> Iterator[None]:
+        share = self._in_parallel if parallel.inside_worker() and not parallel.is_alone() else 1
+        began = time.perf_counter()
         try:
-            for index, layer in enumerate(net.layers):
-                if train:
-                    self._put(layer, "forward", index, 0)
-                    self._put(layer, "backward", index, 1)
-                    if isinstance(layer, Head):
-                        self._put(layer, "loss", index, 1)
-                else:       # the plan calls what this makes
-                    layer.__dict__["prepare"] = self._prepared(layer.prepare, index)
             yield
         finally:
-            for layer in net.layers:
-                for name in ("forward", "backward", "loss", "prepare"):
-                    layer.__dict__.pop(name, None)
+            spent = (time.perf_counter() - began) / share
+            with self._lock:
+                self._now[part][index] += spent
 
-    def begin(self) -> None:
-        """Forget what came before."""
-        self.runs, self.updates = [], []
-        self.now = [[0.0] * len(part) for part in self.now]
-
-    def close_run(self) -> None:
-        self.runs.append(self.now)
-        self.updates.append(self.update)
-        self.now = [[0.0] * len(part) for part in self.now]
-
-    def medians(self) -> tuple[list[float], list[float], float]:
-        """-> forward and backward of each layer, update."""
-        forward, backward = ([median(run[part][i] for run in self.runs) for i in range(len(self.now[part]))]
-                             for part in (0, 1))
-        return forward, backward, median(self.updates)
-
-    def _put(self, layer: Layer, name: str, index: int, part: int) -> None:
-        layer.__dict__[name] = self._timed(getattr(layer, name), index, part)
-
-    def _prepared(self, prepare: Callable[..., Any], index: int) -> Callable[..., Any]:
-        def prepared(rows: int) -> Any:
-            run = prepare(rows)
-            if isinstance(run, InferenceOp):
-                return _TimedOp(run, lambda function: self._timed(function, index, 0))
-            return self._timed(run, index, 0)
-        return prepared
-
-    def _timed(self, function: Callable[..., Any], index: int, part: int) -> Callable[..., Any]:
-        def timed(*args: Any, **named: Any) -> Any:
-            if getattr(self._inside, "layer", False):       # one timed method calls another: count it once
-                return function(*args, **named)
-            self._inside.layer = True
-            share = self.abreast if parallel.inside_worker() and not parallel.is_alone() else 1
-            began = time.perf_counter()
-            try:
-                return function(*args, **named)
-            finally:
-                spent = (time.perf_counter() - began) / share
-                self._inside.layer = False
-                with self._lock:
-                    self.now[part][index] += spent
-        return timed
-
-
-class _TimedOp(InferenceOp):
-    """An operator that becomes a program of its own, whose calls are timed."""
-    own_program = True
-
-    def __init__(self, op: InferenceOp, timed: Callable[..., Any]):
-        self._op, self._timed, self.border = op, timed, op.border
-
-    def __call__(self, *arrays: np.ndarray) -> np.ndarray:
-        y: np.ndarray = self._timed(self._op)(*arrays)
-        return y
-
-    def emit(self, program: Any, xs: list[View], y: View, scratch: int) -> None:
-        self._op.emit(program.inner, xs, y, scratch)
-
-    def convert(self, source: Layout, target: Layout) -> InferenceOp:
-        return self._op.convert(source, target)
-
-    def new_program(self, rows: int, dry: bool) -> Program:
-        return _TimedProgram(self._op.new_program(rows, dry), self._timed)
-
-    def layouts(self, shapes: list[Shape], border: int) -> tuple[list[Layout], Layout]:
-        return self._op.layouts(shapes, border)
-
-    def scratch(self, rows: int) -> int:
-        return self._op.scratch(rows)
-
-    def pack_weights(self) -> None:
-        self._op.pack_weights()
-
-
-class _TimedProgram(Program):
-    """A program whose calls are timed."""
-
-    def __init__(self, inner: Program, timed: Callable[..., Any]):
-        self.inner, self._timed = inner, timed
-
-    def bind(self, buffer: np.ndarray) -> Callable[[np.ndarray], None]:
-        run: Callable[[np.ndarray], None] = self._timed(self.inner.bind(buffer))
-        return run
+    def update(self) -> AbstractContextManager[None]:
+        return self.layer(0, "update")
 
 
 def _work(layer: Layer, rows: int, train: bool) -> tuple[float, float]:
-    """-> flops of the products, bytes that must be moved at least."""
+    """-> flops of the products, bytes that must be read or written at least."""
     weights = sum(spec.size for spec in layer.specs.values() if len(spec.shape) > 1)
     # darknet's table counts nothing for matrices: every weight is a multiply-add for each row
     flops = (layer.flops() or 2.0 * weights) * rows if weights else 0.0

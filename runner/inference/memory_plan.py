@@ -1,333 +1,260 @@
-"""What an inference plan is made of: the calls that compute the outputs, and a place in memory for every array.
+"""The memory planner: from a network to the calls that compute its outputs, and an offset in memory for every array.
 
-All outputs lie in one piece of memory, those that do not live at the same time in the same place.  A layer may say
-that its output is an input unchanged (`alias`), that it only concatenates its inputs (`concat_in_place`: they are then
-written into it at once), or that it may write over its first input (`in_place`).
+All arrays share one block of memory; arrays whose lifetimes do not overlap may have the same offset.  A layer may say
+that its output is an input or a part of it (`alias`), that it only concatenates its inputs (`concat_in_place`: they are
+then written into the output at once), or that it may write over its first input (`in_place`).
 
-Where operations are operators (ops/inference_op.py), images have the layouts these want; what needs plain arrays in
-between gets copies.  Operators that follow each other become one program, a single call.
+Where operations are operators (ops/inference_op.py), images have the layouts these want, and are converted for calls
+that need plain arrays.  Operators that follow each other are fused into one program, a single call.
 """
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, TypeGuard
 
 import numpy as np
 
+from runner.inference.execution import ALIGN, INPUT, Allocation, Call, ExecutionPlan, Run, TensorLocation
 from runner.layers.shared.base import Layer, Shape
 from runner.network import Network
-from runner.ops import inference_op, memory
-from runner.ops.inference_op import InferenceOp, Program
+from runner.ops.inference_op import PLAIN, InferenceOp, Layout, Program
 
-INPUT = -1      # the store that is the caller's array
-ALIGN = 64      # bytes
+Prepare = Callable[[int, int], Run]     # a layer's index, rows -> what Layer.prepare returns
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where images (rows, ...) lie: a store, and the bytes before the first in there; in which layout."""
-    store: int
-    offset: int
-    shape: Shape
-    dtype: np.dtype
-    layout: inference_op.Layout = inference_op.PLAIN
+def plan_execution(net: Network, outputs: Iterable[int], rows: int, prepare: Prepare, *, fuse: bool = True,
+                   dry: bool = False) -> ExecutionPlan:
+    """The calls that compute the outputs of some layers, and the memory for every array.
 
-    def on(self, buffer: Any, start: int = 0) -> np.ndarray:
-        """The plain array, in a buffer where the store begins at `start`."""
-        return np.ndarray(self.shape, self.dtype, buffer, start + self.offset)
+    fuse  one program for operators that follow each other; False: a call for each layer, so that it can be timed
+    dry   only to know the memory it takes: the plan is not going to run
+    """
+    return MemoryPlanner(net, tuple(outputs), rows, prepare, fuse, dry).plan()
 
 
-@dataclass
-class Store:
-    """Bytes that live from step `first` to step `last`, perhaps as a part of another store."""
-    size: int
-    first: int
-    last: int
-    image: int                  # bytes from one image to the next
-    owner: int | None = None    # the store it is a part of
-    at: int = 0                 # offset in the owner, or in the whole memory
+class MemoryPlanner:
+    """Builds an ExecutionPlan, layer by layer."""
 
-
-@dataclass
-class Recipe:
-    """Steps for `rows` rows: what to call, and where everything lies."""
-    rows: int
-    calls: list[tuple[Any, list[Place]]]        # run and its arrays, the last one for the output
-    stores: list[Store]
-    places: dict[int, Place]                                # of the outputs that are asked for
-    size: int = 0                                           # bytes of memory
-    direct: dict[int, int] = field(default_factory=dict)    # output asked for -> the call that can write it at once
-    idle: list["Instance"] = field(default_factory=list)    # memory that waits for the next image
-
-    @property
-    def programs(self) -> list[Program]:
-        return [run for run, _ in self.calls if isinstance(run, Program)]
-
-    def start(self, place: Place) -> int:
-        """Where the store of a place begins in the memory."""
-        store, at = self.stores[place.store], 0
-        while store.owner is not None:
-            at, store = at + store.at, self.stores[store.owner]
-        return at + store.at
-
-    def root(self, place: Place) -> Store:
-        """The store that a place's store is a part of, in the end."""
-        store = self.stores[place.store]
-        while store.owner is not None:
-            store = self.stores[store.owner]
-        return store
-
-    def view(self, place: Place) -> inference_op.View:
-        """A place as operators see it."""
-        wide, shape = place.dtype.itemsize, place.shape[1:]
-        shape = shape if len(shape) == 3 else (math.prod(shape), 1, 1)
-        if place.store == INPUT:
-            return inference_op.View(place.offset // wide, math.prod(shape), shape, place.layout, self.rows,
-                                     external_input=True)
-        image = math.prod(shape) if place.layout == inference_op.PLAIN else self.root(place).image // wide
-        return inference_op.View((self.start(place) + place.offset) // wide, image, shape, place.layout,
-                                 place.shape[0])
-
-
-class Instance:
-    """A recipe with its memory: one call at a time goes through it."""
-
-    def __init__(self, recipe: Recipe):
-        self.direct = recipe.direct
-        self.memory = memory.empty(max(-(-recipe.size // ALIGN), 1) * ALIGN, np.uint8)
-        self.calls: list[tuple[Callable[..., Any], list[Any]]] = []
-        self.from_input: list[tuple[list[Any], int, Place]] = []
-        for run, places in recipe.calls:
-            arrays: list[Any] = []
-            for place in places:
-                if place.store == INPUT:
-                    self.from_input.append((arrays, len(arrays), place))
-                    arrays.append(None)
-                else:
-                    arrays.append(place.on(self.memory, recipe.start(place)))
-            self.calls.append((run.bind(self.memory) if isinstance(run, Program) else run, arrays))
-        self.kept = [(index, None if place.store == INPUT else place.on(self.memory, recipe.start(place)), place)
-                     for index, place in recipe.places.items() if index not in recipe.direct]
-
-    def run(self, x: np.ndarray, outs: dict[int, np.ndarray]) -> None:
-        """x (rows, *in_shape), C-contiguous; every output asked for is written into outs."""
-        calls = self.calls
-        for arrays, slot, place in self.from_input:
-            arrays[slot] = x if place.shape == x.shape and not place.offset else place.on(x)
-        for index, position in self.direct.items():
-            calls[position][1][-1] = outs[index]
-        for run, arrays in calls:
-            run(*arrays)
-        for index, array, place in self.kept:
-            np.copyto(outs[index], place.on(x) if array is None else array)
-        for arrays, slot, _ in self.from_input:     # the caller's arrays are not ours to keep
-            arrays[slot] = None
-        for position in self.direct.values():
-            calls[position][1][-1] = None
-
-
-def make_recipe(net: Network, keep: Iterable[int], rows: int, prepare: Callable[[int, int], Callable[..., Any]],
-                dry: bool = False) -> Recipe:
-    """The steps to the outputs in `keep`, and a place for every array; dry: it is not going to run."""
-    return _Maker(net, tuple(keep), rows, prepare, dry).make()
-
-
-class _Maker:
-    """A recipe under way."""
-
-    def __init__(self, net: Network, keep: tuple[int, ...], rows: int,
-                 prepare: Callable[[int, int], Callable[..., Any]], dry: bool):
-        self.net, self.keep, self.rows, self.dry = net, keep, rows, dry
-        self.needed = _needed(net, keep)
-        self.runs: dict[int, Any] = {index: prepare(index, rows) for index in self.needed}
-        self.readers = {index: max((i for i in self.needed if index in net.links[i]), default=-1)
-                        for index in (INPUT, *self.needed)}
-        self.readers |= dict.fromkeys(keep, len(net.layers))
+    def __init__(self, net: Network, outputs: tuple[int, ...], rows: int, prepare: Prepare, fuse: bool, dry: bool):
+        self.net, self.outputs, self.rows, self.fuse, self.dry = net, outputs, rows, fuse, dry
+        self.needed = _needed(net, outputs)
+        self.runs: dict[int, Run] = {index: prepare(index, rows) for index in self.needed}
+        self.last_consumer = {index: max((i for i in self.needed if index in net.links[i]), default=-1)
+                              for index in (INPUT, *self.needed)}
+        self.last_consumer |= dict.fromkeys(outputs, len(net.layers))
         operators = [run for run in self.runs.values() if self._is_operator(run)]
         self.operator = operators[0] if operators else None
-        # one border for all blocked images, so that any of them can be joined
+        # one border for all blocked images, so that any of them can be concatenated
         self.border = max((run.border for run in operators), default=0)
-        self.stores: list[Store] = []
-        self.calls: list[tuple[Any, list[Place]]] = []
-        self.rooms: dict[int, Place] = {}       # call -> memory it needs while it runs
-        self.places = {INPUT: Place(INPUT, 0, (rows, *net.in_shape), net.env.dtype)}
-        self.copies: dict[tuple[Place, inference_op.Layout], Place] = {}
+        self.allocations: list[Allocation] = []
+        self.calls: list[Call] = []
+        self.scratch: dict[int, TensorLocation] = {}        # call -> memory it needs while it runs
+        self.locations = {INPUT: TensorLocation(INPUT, 0, (rows, *net.in_shape), net.env.dtype)}
+        self.converted: dict[tuple[TensorLocation, Layout], TensorLocation] = {}
 
-    def make(self) -> Recipe:
+    def plan(self) -> ExecutionPlan:
         for index in self.needed:
-            place = self.places[index] = self._place(index)
-            if place.store != INPUT:
-                store = self.stores[place.store]
-                store.last = max(store.last, self.readers[index])
+            location = self.locations[index] = self._add_layer(index)
+            if location.allocation != INPUT:
+                allocation = self.allocations[location.allocation]
+                allocation.last_use = max(allocation.last_use, self.last_consumer[index])
         end = len(self.net.layers)
-        recipe = Recipe(self.rows, self.calls, self.stores,
-                        {index: self._in(self.places[index], inference_op.PLAIN, end) for index in self.keep})
-        recipe.size = _lay_out(self.stores)
-        direct = _direct(recipe)
-        moved = self._weave(recipe)
-        recipe.direct = {index: moved[position] for index, position in direct.items() if position in moved}
-        return recipe
+        plan = ExecutionPlan(self.rows, self.calls, self.allocations,
+                             {index: self._convert(self.locations[index], PLAIN, end) for index in self.outputs})
+        plan.size = assign_offsets(self.allocations)
+        direct = _direct_outputs(plan)
+        moved = self._fuse_programs(plan)
+        plan.direct = {index: moved[position] for index, position in direct.items() if position in moved}
+        return plan
 
-    def _place(self, index: int) -> Place:
-        """The place of a layer's output; adds the calls that fill it."""
+    def _add_layer(self, index: int) -> TensorLocation:
+        """Append the calls that compute a layer -> the location of its output."""
         layer, run = self.net.layers[index], self.runs[index]
-        xs = [self.places[link] for link in self.net.links[index]]
-        joined = self._blocked_view(layer, xs) or self._blocked_join(layer, xs, index)
-        if joined is not None:
-            return joined
-        takes, gives = [inference_op.PLAIN] * len(xs), inference_op.PLAIN
+        xs = [self.locations[link] for link in self.net.links[index]]
+        without_call = self._blocked_alias(layer, xs) or self._blocked_concat(layer, xs, index)
+        if without_call is not None:
+            return without_call
         if self._is_operator(run):
             takes, gives = run.layouts([x.shape[1:] for x in xs], self.border)
-        if any(layout != inference_op.PLAIN and len(x.shape) < 4 for x, layout in zip(xs, takes, strict=True)):
-            takes, gives = [inference_op.PLAIN] * len(xs), inference_op.PLAIN
-            run = run.__call__      # what comes is no image: as on any plain array
-        if not self._is_operator(run):
-            xs = [self._in(x, inference_op.PLAIN, index) for x in xs]
-            place = _view(layer, xs)
-            if place is not None:
-                return place
-            if layer.concat_in_place(self.rows):
-                place = self._new(layer.out_shape, inference_op.PLAIN, index)
-                self._join(xs, place, index)
-                return place
-            place = (self._over(layer, index, xs, inference_op.PLAIN)
-                     or self._new(layer.out_shape, inference_op.PLAIN, index))
-            self.calls.append((run, [*xs, place]))
-            return place
-        xs = [self._in(x, layout, index, inside=True) for x, layout in zip(xs, takes, strict=True)]
-        place = self._over(layer, index, xs, gives) or self._new(layer.out_shape, gives, index)
-        if room := run.scratch(self.rows):
-            self.rooms[len(self.calls)] = self._new((room,), inference_op.PLAIN, index, rows=1)
-        self.calls.append((run, [*xs, place]))
-        return place
+            if all(layout == PLAIN or len(x.shape) == 4 for x, layout in zip(xs, takes, strict=True)):
+                return self._add_operator(run, index, xs, takes, gives)
+            run = run.__call__      # an input is not an image: as on any plain array
+        return self._add_plain(run, index, xs)
 
-    def _convert(self, source: inference_op.Layout, target: inference_op.Layout) -> InferenceOp:
-        assert self.operator is not None        # only operators have layouts that are not plain
-        return self.operator.convert(source, target)
+    def _add_plain(self, run: Run, index: int, xs: list[TensorLocation]) -> TensorLocation:
+        layer = self.net.layers[index]
+        xs = [self._convert(x, PLAIN, index) for x in xs]
+        alias = _alias(layer, xs)
+        if alias is not None:
+            return alias
+        if layer.concat_in_place(self.rows):
+            return self._concat(xs, self._allocate(layer.out_shape, PLAIN, index))
+        y = self._in_place(layer, index, xs, PLAIN) or self._allocate(layer.out_shape, PLAIN, index)
+        self.calls.append(Call(run, [*xs, y], index))
+        return y
+
+    def _add_operator(self, op: InferenceOp, index: int, xs: list[TensorLocation], takes: list[Layout],
+                      gives: Layout) -> TensorLocation:
+        layer = self.net.layers[index]
+        xs = [self._convert(x, layout, index, inside=True) for x, layout in zip(xs, takes, strict=True)]
+        y = self._in_place(layer, index, xs, gives) or self._allocate(layer.out_shape, gives, index)
+        if size := op.scratch(self.rows):
+            self.scratch[len(self.calls)] = self._allocate((size,), PLAIN, index, rows=1)
+        self.calls.append(Call(op, [*xs, y], index))
+        return y
 
     def _is_operator(self, run: Any) -> TypeGuard[InferenceOp]:
         return isinstance(run, InferenceOp) and self.net.env.dtype == np.float32
 
-    def _weave(self, recipe: Recipe) -> dict[int, int]:
-        """Make one program of operators that follow each other; -> the new positions of the other calls."""
-        calls: list[tuple[Any, list[Place]]] = []
+    def _fuse_programs(self, plan: ExecutionPlan) -> dict[int, int]:
+        """Make one program of operators that follow each other -> the new positions of the other calls."""
+        calls: list[Call] = []
         moved: dict[int, int] = {}
         program: Program | None = None
-        for position, (run, places) in enumerate(self.calls):
-            if not self._is_operator(run):
+        for position, (op, locations, layer) in enumerate(self.calls):
+            if not self._is_operator(op):
                 moved[position] = len(calls)
-                calls.append((run, places))
+                calls.append(Call(op, locations, layer))
                 program = None
                 continue
-            if program is None or run.own_program:
-                program = run.new_program(self.rows, self.dry)
-                calls.append((program, [self.places[INPUT]]))      # a step may read the images themselves
-            room = self.rooms.get(position)
-            *xs, y = (recipe.view(place) for place in places)
-            run.emit(program, xs, y, 0 if room is None else recipe.view(room).offset)
-            program = None if run.own_program else program
-        recipe.calls = calls
+            separate = layer is not None and not self.fuse
+            if program is None or separate:
+                program = op.new_program(self.rows, self.dry)
+                # an instruction may read the images the plan is called with
+                calls.append(Call(program, [self.locations[INPUT]], layer if separate else None))
+            scratch = self.scratch.get(position)
+            *xs, y = (plan.view(location) for location in locations)
+            op.emit(program, xs, y, 0 if scratch is None else plan.view(scratch).offset)
+            program = None if separate else program
+        plan.calls = calls
         return moved
 
-    def _new(self, shape: Shape, layout: inference_op.Layout, index: int, rows: int | None = None) -> Place:
-        """A store of its own for images of this shape."""
-        rows, image = self.rows if rows is None else rows, self._bytes(shape, layout)
-        self.stores.append(Store(rows * image, index, index, image))
-        return Place(len(self.stores) - 1, 0, (rows, *shape), self.net.env.dtype, layout)
+    def _allocate(self, shape: Shape, layout: Layout, index: int, rows: int | None = None) -> TensorLocation:
+        """A new allocation, for images of this shape."""
+        rows, stride = self.rows if rows is None else rows, self._bytes(shape, layout)
+        self.allocations.append(Allocation(rows * stride, index, index, stride))
+        return TensorLocation(len(self.allocations) - 1, 0, (rows, *shape), self.net.env.dtype, layout)
 
-    def _bytes(self, shape: Shape, layout: inference_op.Layout) -> int:
+    def _bytes(self, shape: Shape, layout: Layout) -> int:
         """Of an image."""
-        return (math.prod(shape) if layout == inference_op.PLAIN else layout.size(shape)) * self.net.env.dtype.itemsize
+        return (math.prod(shape) if layout == PLAIN else layout.size(shape)) * self.net.env.dtype.itemsize
 
-    def _in(self, place: Place, layout: inference_op.Layout, index: int, inside: bool = False) -> Place:
-        """The images of a place in a layout: themselves, or a copy.  inside: in the plan's memory."""
-        if place.layout == layout and not (inside and place.store == INPUT):
-            return place
-        if place.layout != inference_op.PLAIN and layout != inference_op.PLAIN:
-            return self._in(self._in(place, inference_op.PLAIN, index), layout, index)
-        copy = self.copies.get((place, layout))
+    def _convert(self, x: TensorLocation, layout: Layout, index: int, inside: bool = False) -> TensorLocation:
+        """x in a layout: itself, or a copy of it.  inside: in the plan's memory."""
+        if x.layout == layout and not (inside and x.allocation == INPUT):
+            return x
+        if x.layout != PLAIN and layout != PLAIN:
+            return self._convert(self._convert(x, PLAIN, index), layout, index)
+        copy = self.converted.get((x, layout))
         if copy is None:
-            copy = self.copies[place, layout] = self._new(place.shape[1:], layout, index)
-            self.calls.append((self._convert(place.layout, layout), [place, copy]))
-        self.stores[copy.store].last = max(self.stores[copy.store].last, index)
+            copy = self.converted[x, layout] = self._allocate(x.shape[1:], layout, index)
+            self.calls.append(Call(self._converter(x.layout, layout), [x, copy]))
+        allocation = self.allocations[copy.allocation]
+        allocation.last_use = max(allocation.last_use, index)
         return copy
 
-    def _blocked_view(self, layer: Layer, xs: list[Place]) -> Place | None:
-        """Of a blocked image, all of it or whole blocks of its channels."""
-        if len(xs) != 1 or xs[0].layout == inference_op.PLAIN:
+    def _converter(self, source: Layout, target: Layout) -> InferenceOp:
+        assert self.operator is not None        # only operators have layouts that are not plain
+        return self.operator.convert(source, target)
+
+    def _blocked_alias(self, layer: Layer, xs: list[TensorLocation]) -> TensorLocation | None:
+        """The output that is a blocked image, or whole blocks of its channels."""
+        if len(xs) != 1 or xs[0].layout == PLAIN:
             return None
         x = xs[0]
-        trial = np.empty((1, *x.shape[1:]), x.dtype)     # never written to
-        view = layer.alias(trial)
-        if view is None or not view.flags.c_contiguous or len(layer.out_shape) != 3:
+        trial = np.empty((1, *x.shape[1:]), x.dtype)        # never written to, so it takes no memory
+        alias = layer.alias(trial)
+        if alias is None or not alias.flags.c_contiguous or len(layer.out_shape) != 3:
             return None
-        first, rest = divmod((view.ctypes.data - trial.ctypes.data) // x.dtype.itemsize, math.prod(x.shape[2:]))
-        if layer.out_shape[1:] != x.shape[2:] or rest or first % x.layout.block:
+        channel, rest = divmod((alias.ctypes.data - trial.ctypes.data) // x.dtype.itemsize, math.prod(x.shape[2:]))
+        if layer.out_shape[1:] != x.shape[2:] or rest or channel % x.layout.block:
             return None
-        before = first // x.layout.block * x.layout.plane(*x.shape[2:]) * x.dtype.itemsize
+        before = channel // x.layout.block * x.layout.plane(*x.shape[2:]) * x.dtype.itemsize
         return replace(x, offset=x.offset + before, shape=(x.shape[0], *layer.out_shape))
 
-    def _blocked_join(self, layer: Layer, xs: list[Place], index: int) -> Place | None:
-        """Blocked images one behind the other, where blocks end with the images."""
-        layout = xs[0].layout if xs else inference_op.PLAIN
-        if layout == inference_op.PLAIN or not layer.concat_in_place(1) or any(x.layout != layout for x in xs):
+    def _blocked_concat(self, layer: Layer, xs: list[TensorLocation], index: int) -> TensorLocation | None:
+        """The output that is a concatenation of blocked images, all but the last of them in whole blocks."""
+        layout = xs[0].layout if xs else PLAIN
+        if layout == PLAIN or not layer.concat_in_place(1) or any(x.layout != layout for x in xs):
             return None
         if any(x.shape[1] % layout.block for x in xs[:-1]):
             return None
-        place = self._new(layer.out_shape, layout, index)
-        self._join(xs, place, index)
-        return place
+        return self._concat(xs, self._allocate(layer.out_shape, layout, index))
 
-    def _join(self, xs: list[Place], out: Place, index: int) -> None:
-        """Let the inputs lie in the output where that is possible; the others are copied."""
-        at = 0
+    def _concat(self, xs: list[TensorLocation], y: TensorLocation) -> TensorLocation:
+        """Make the inputs parts of the output where that is possible, and copy the others -> y."""
+        offset = 0
         for x in xs:
             size = self._bytes(x.shape[1:], x.layout)
-            store = None if x.store == INPUT else self.stores[x.store]
-            if store is not None and store.owner is None and store.image == size and x.store != out.store:
-                store.owner, store.at = out.store, at
+            allocation = None if x.allocation == INPUT else self.allocations[x.allocation]
+            if (allocation is not None and allocation.parent is None and allocation.image_stride == size
+                    and x.allocation != y.allocation):
+                allocation.parent, allocation.offset = y.allocation, offset
             else:
-                piece = Place(out.store, at, x.shape, x.dtype, x.layout)
-                copy = _copy if x.layout == inference_op.PLAIN else self._convert(x.layout, x.layout)
-                self.calls.append((copy, [x, piece]))
-            at += size
+                part = TensorLocation(y.allocation, offset, x.shape, x.dtype, x.layout)
+                copy = _copy if x.layout == PLAIN else self._converter(x.layout, x.layout)
+                self.calls.append(Call(copy, [x, part]))
+            offset += size
+        return y
 
-    def _over(self, layer: Layer, index: int, xs: list[Place], layout: inference_op.Layout) -> Place | None:
-        """The place of the first input, where the layer may write over it and nobody reads it any more."""
+    def _in_place(self, layer: Layer, index: int, xs: list[TensorLocation], layout: Layout) -> TensorLocation | None:
+        """The location of the first input, where the layer may write over it: it has no later consumer."""
         x = xs[0]
-        if not layer.in_place or x.store == INPUT or math.prod(x.shape[1:]) != math.prod(layer.out_shape):
+        if not layer.in_place or x.allocation == INPUT or math.prod(x.shape[1:]) != math.prod(layer.out_shape):
             return None
-        if x.layout != layout or self.stores[x.store].owner is not None or any(
-                store.owner == x.store for store in self.stores):
-            return None     # it is a part of a joined output, or one itself: others may look at the same values
-        if any(self.readers[i] > index for i, place in self.places.items() if place.store == x.store):
+        if x.layout != layout or self.allocations[x.allocation].parent is not None or any(
+                allocation.parent == x.allocation for allocation in self.allocations):
+            return None     # a concatenation, or a part of one: other layers may read the same values
+        if any(self.last_consumer[i] > index for i, other in self.locations.items()
+               if other.allocation == x.allocation):
             return None
-        if x in self.copies.values() or any(other.store == x.store for other in xs[1:]):
+        if x in self.converted.values() or any(other.allocation == x.allocation for other in xs[1:]):
             return None
-        for old in [key for key in self.copies if key[0].store == x.store]:
-            del self.copies[old]        # of values that are gone now
-        return Place(x.store, x.offset, (x.shape[0], *layer.out_shape), x.dtype, layout)
+        for key in [key for key in self.converted if key[0].allocation == x.allocation]:
+            del self.converted[key]     # copies of the values that are overwritten
+        return TensorLocation(x.allocation, x.offset, (x.shape[0], *layer.out_shape), x.dtype, layout)
 
 
-def _needed(net: Network, keep: Iterable[int]) -> list[int]:
+def assign_offsets(allocations: list[Allocation]) -> int:
+    """Give every allocation its offset, large ones first, where no other is in use at the same time -> bytes in all."""
+    for allocation in allocations:
+        root = allocation
+        while root.parent is not None:
+            root = allocations[root.parent]
+        root.first_use = min(root.first_use, allocation.first_use)
+        root.last_use = max(root.last_use, allocation.last_use)
+    placed: list[Allocation] = []
+    for one in sorted((a for a in allocations if a.parent is None), key=lambda a: (-a.size, a.first_use)):
+        offset = 0
+        overlapping = (p for p in placed if p.first_use <= one.last_use and one.first_use <= p.last_use)
+        for other in sorted(overlapping, key=lambda p: p.offset):
+            if other.offset - offset >= one.size:
+                break
+            offset = max(offset, -(-(other.offset + other.size) // ALIGN) * ALIGN)
+        one.offset = offset
+        placed.append(one)
+    return max((allocation.offset + allocation.size for allocation in placed), default=0)
+
+
+def _needed(net: Network, outputs: Iterable[int]) -> list[int]:
     """The layers the outputs depend on, and those that carry a state, in order."""
-    wanted = set(keep) | {i for i, layer in enumerate(net.layers) if not layer.batch_independent}
+    needed = set(outputs) | {i for i, layer in enumerate(net.layers) if not layer.batch_independent}
     for index in reversed(range(len(net.layers))):
-        if index in wanted:
-            wanted |= {link for link in net.links[index] if link != INPUT}
-    return sorted(wanted)
+        if index in needed:
+            needed |= {link for link in net.links[index] if link != INPUT}
+    return sorted(needed)
 
 
-def _view(layer: Layer, xs: list[Place]) -> Place | None:
-    """The place of an output that is a plain input, or a contiguous part of one."""
-    trial = [np.empty(x.shape, x.dtype) for x in xs]     # never written to, so never given memory
-    view = layer.alias(*trial)
-    if view is None or not view.flags.c_contiguous:
+def _alias(layer: Layer, xs: list[TensorLocation]) -> TensorLocation | None:
+    """The location of an output that is a plain input, or a contiguous part of one."""
+    trials = [np.empty(x.shape, x.dtype) for x in xs]       # never written to, so they take no memory
+    alias = layer.alias(*trials)
+    if alias is None or not alias.flags.c_contiguous:
         return None
-    for x, array in zip(xs, trial, strict=True):
-        start = view.ctypes.data - array.ctypes.data
-        if 0 <= start < array.nbytes:
-            return Place(x.store, x.offset + start, (len(array), *layer.out_shape), x.dtype)
+    for x, trial in zip(xs, trials, strict=True):
+        start = alias.ctypes.data - trial.ctypes.data
+        if 0 <= start < trial.nbytes:
+            return TensorLocation(x.allocation, x.offset + start, (len(trial), *layer.out_shape), x.dtype)
     return None
 
 
@@ -335,38 +262,20 @@ def _copy(x: np.ndarray, out: np.ndarray) -> None:
     np.copyto(out, x)
 
 
-def _lay_out(stores: list[Store]) -> int:
-    """Give every store its place, large ones first, where no other lives at the same time; -> bytes in all."""
-    for store in stores:
-        root = store
-        while root.owner is not None:
-            root = stores[root.owner]
-        root.first, root.last = min(root.first, store.first), max(root.last, store.last)
-    placed: list[Store] = []
-    for store in sorted((s for s in stores if s.owner is None), key=lambda s: (-s.size, s.first)):
-        at = 0
-        for other in sorted((p for p in placed if p.first <= store.last and store.first <= p.last), key=lambda p: p.at):
-            if other.at - at >= store.size:
-                break
-            at = max(at, -(-(other.at + other.size) // ALIGN) * ALIGN)
-        store.at = at
-        placed.append(store)
-    return max((store.at + store.size for store in placed), default=0)
-
-
-def _direct(recipe: Recipe) -> dict[int, int]:
-    """Outputs asked for that nobody else reads: the call that makes one may write it where the caller wants it."""
-    touched: dict[int, list[int]] = {}
-    for position, (_, places) in enumerate(recipe.calls):
-        for place in places:
-            touched.setdefault(place.store, []).append(position)
-    shared = {store.owner for store in recipe.stores if store.owner is not None}
+def _direct_outputs(plan: ExecutionPlan) -> dict[int, int]:
+    """Outputs asked for that only one call uses: it may write them into the caller's array -> that call, by layer."""
+    users: dict[int, list[int]] = {}
+    for position, call in enumerate(plan.calls):
+        for location in call.locations:
+            users.setdefault(location.allocation, []).append(position)
+    parents = {allocation.parent for allocation in plan.allocations if allocation.parent is not None}
     direct: dict[int, int] = {}
-    for index, place in recipe.places.items():
-        if place.store == INPUT or place.store in shared or recipe.stores[place.store].owner is not None:
+    for index, location in plan.outputs.items():
+        at = location.allocation
+        if at == INPUT or at in parents or plan.allocations[at].parent is not None:
             continue
-        users = touched.get(place.store, [])
-        alone = sum(other.store == place.store for other in recipe.places.values()) == 1
-        if len(users) == 1 and alone and recipe.calls[users[0]][1][-1] == place:
-            direct[index] = users[0]
+        calls = users.get(at, [])
+        only = sum(other.allocation == at for other in plan.outputs.values()) == 1
+        if len(calls) == 1 and only and plan.calls[calls[0]].locations[-1] == location:
+            direct[index] = calls[0]
     return direct

@@ -1,16 +1,16 @@
-"""A network made ready for inference: `net.optimized()`.
+"""A network prepared for inference: `net.optimized()`, or Plan(net).
 
-What does not depend on the images is worked out once.  Each layer says what it does with weights that stay (`prepare`:
-batch norm goes into the weights, bias and activation into the last pass), what it does not do at all (`alias`: a
-dropout, a part of another output) and what it only puts together (`concat_in_place`: its sources write into it);
-memory_plan.py makes calls of that, and lays out the memory.
+Whatever does not depend on the images is computed once.  Each layer says how it computes its output with fixed weights
+(`prepare`: batch norm is folded into the weights, bias and activation into the last pass), whether the output is an
+input or a part of it (`alias`: dropout, a group of channels), and whether it only concatenates (`concat_in_place`: its
+sources write into it).  memory_plan.py turns that into calls and assigns the memory.
 
-Several images go through the calls of a program together, as many as fit into ROOM.  Without programs a recipe is made
-for one image, and images share the threads, one each.  Either way an image gets the same bits in any batch.  Only
-where rows of a batch depend on each other (recurrent layers) the whole batch is one.
+With programs (ops/inference_op.py), several images go through a call together, as many as fit into MEMORY_BUDGET.
+Without, an execution plan is for one image, and each thread computes an image at a time.  Either way an image gets the
+same bits in any batch.  Only where the rows of a batch depend on each other (recurrent layers) are they all one call.
 
-Plans hold the weights as they were.  After a change of weights make a new one: of an old one's layers some may use
-the old and some the new.  The state of recurrent layers is that of the network.
+A plan holds the weights as they were when it was made.  After they change, make a new one: in the old plan some layers
+would use the old weights and some the new.  The state of recurrent layers is the network's.
 """
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -19,14 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from runner.inference.memory_plan import Instance, Recipe, make_recipe
-from runner.network import Network
+from runner.inference.execution import ExecutionContext, ExecutionPlan
+from runner.inference.memory_plan import plan_execution
+from runner.network import LayerTimer, Network
 from runner.ops import memory, parallel
 from runner.ops.inference_op import InferenceOp
 
-LIGHT = 1 << 23     # operations a call must be worth, or handing it to another thread costs more than it saves
-ROOM = 1 << 25      # bytes of memory the images of one call take together
-SMALL = 1 << 20     # bytes that may wait for a call that perhaps never comes
+PARALLEL_FLOPS = 1 << 23    # operations of a call below which handing work to another thread costs more than it saves
+MEMORY_BUDGET = 1 << 25     # bytes of memory that the images of one call take together
+IDLE_BUDGET = 1 << 20       # bytes of an idle context that is kept while other outputs or batches are computed
 
 MAX_BATCH = 32              # images computed together
 OUTPUT_BUDGET = 128 << 20   # bytes the largest output of a batch may take
@@ -39,21 +40,24 @@ def batch_size(net: Network) -> int:
 
 
 class Plan:
-    """Takes the place of a network where nothing is learned: the same methods, the same numbers but for rounding."""
+    """The inference methods of a network, faster; the same numbers but for rounding.
 
-    def __init__(self, net: Network):
-        self.net = net
+    timer  called around the work of each layer, which is then a call of its own; None: nothing is timed
+    """
+
+    def __init__(self, net: Network, *, timer: LayerTimer | None = None):
+        self.net, self.timer = net, timer
         self.options, self.layers, self.links, self.env = net.options, net.layers, net.links, net.env
         self.in_shape, self.out_shape, self.last, self.heads = net.in_shape, net.out_shape, net.last, net.heads
         self.progress = net.progress
-        self._apart = all(layer.batch_independent for layer in net.layers)
+        self._batch_independent = all(layer.batch_independent for layer in net.layers)
         self._flops = sum(max(layer.flops(), 2 * sum(spec.size for spec in layer.specs.values()))
                           for layer in net.layers)
-        self._recipes: dict[tuple[tuple[int, ...], int], Recipe] = {}
+        self._execution_plans: dict[tuple[tuple[int, ...], int], ExecutionPlan] = {}
         self._prepared: dict[tuple[int, int], Callable[..., Any]] = {}
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """x (n, c, h, w) -> the output of the last layer that is no [cost]."""
+        """x (n, c, h, w) -> the output of the last layer that is not a [cost]."""
         return self._run(x, (self.last,))[self.last]
 
     def outputs(self, x: np.ndarray) -> list[np.ndarray]:
@@ -68,6 +72,15 @@ class Plan:
         """The outputs of some layers, by their index."""
         return self._run(x, tuple(layers))
 
+    def execution_plan(self, layers: Iterable[int], rows: int) -> ExecutionPlan:
+        """The calls and the memory that compute the outputs of some layers, for this number of rows."""
+        key = tuple(layers), rows
+        plan = self._execution_plans.get(key)
+        if plan is None:
+            plan = self._execution_plans[key] = plan_execution(self.net, key[0], rows, self._prepare,
+                                                               fuse=self.timer is None)
+        return plan
+
     @property
     def state(self) -> list[dict[str, np.ndarray]]:
         """What the recurrent layers carry from call to call: that of the network."""
@@ -78,43 +91,43 @@ class Plan:
         self.net.state = states
 
     def reset_state(self, streams: np.ndarray | None = None) -> None:
-        """Let the next call be the first of a sequence; streams (n,) bool: only of some."""
+        """Make the next call the first of a sequence; streams (n,) bool: only for these."""
         self.net.reset_state(streams)
 
-    def _run(self, x: np.ndarray, keep: tuple[int, ...]) -> dict[int, np.ndarray]:
+    def _run(self, x: np.ndarray, layers: tuple[int, ...]) -> dict[int, np.ndarray]:
         x = self.net.as_input(x)
         n = len(x)
-        outs = {index: memory.empty((n, *self.layers[index].out_shape), self.env.dtype) for index in keep}
-        if not self._apart:
-            with self._instance(keep, n) as instance:
-                instance.run(x, outs)
-        elif n and self._recipe(keep, 1).programs:
-            self._together(x, keep, outs)
-        elif n and self._flops < LIGHT:
-            with self._instance(keep, 1) as instance, parallel.alone():
+        outs = {index: memory.empty((n, *self.layers[index].out_shape), self.env.dtype) for index in layers}
+        if not self._batch_independent:
+            with self._context(layers, n) as context:
+                context.run(x, outs)
+        elif n and self.execution_plan(layers, 1).programs:
+            self._run_batches(x, layers, outs)
+        elif n and self._flops < PARALLEL_FLOPS:
+            with self._context(layers, 1) as context, parallel.alone():
                 for i in range(n):
-                    instance.run(x[i:i + 1], {index: y[i:i + 1] for index, y in outs.items()})
+                    context.run(x[i:i + 1], {index: y[i:i + 1] for index, y in outs.items()})
         elif n:
-            self._share(x, keep, outs)
+            self._run_images_in_parallel(x, layers, outs)
         return outs
 
-    def _together(self, x: np.ndarray, keep: tuple[int, ...], outs: dict[int, np.ndarray]) -> None:
-        """As many images at a time as have room, about as many each time."""
-        n, most = len(x), max(1, ROOM // max(1, self._recipe(keep, 1).size))
+    def _run_batches(self, x: np.ndarray, layers: tuple[int, ...], outs: dict[int, np.ndarray]) -> None:
+        """As many images at a time as fit into MEMORY_BUDGET, in batches of about the same size."""
+        n, most = len(x), max(1, MEMORY_BUDGET // max(1, self.execution_plan(layers, 1).size))
         each = -(-n // -(-n // most))
         for first in range(0, n, each):
-            part = slice(first, min(first + each, n))
-            rows = part.stop - first
-            with (self._instance(keep, rows) as instance,
-                  parallel.alone() if rows * self._flops < LIGHT else nullcontext()):
-                instance.run(x[part], {index: y[part] for index, y in outs.items()})
+            batch = slice(first, min(first + each, n))
+            rows = batch.stop - first
+            with (self._context(layers, rows) as context,
+                  parallel.alone() if rows * self._flops < PARALLEL_FLOPS else nullcontext()):
+                context.run(x[batch], {index: y[batch] for index, y in outs.items()})
 
-    def _share(self, x: np.ndarray, keep: tuple[int, ...], outs: dict[int, np.ndarray]) -> None:
-        """Each thread takes an image at a time; the last ones, if they would leave threads idle, take all threads."""
+    def _run_images_in_parallel(self, x: np.ndarray, layers: tuple[int, ...], outs: dict[int, np.ndarray]) -> None:
+        """Each thread computes an image at a time; the last ones, if they would leave threads idle, use all threads."""
         def image(i: int) -> None:
-            with self._instance(keep, 1) as instance:
-                instance.run(x[i:i + 1], {index: y[i:i + 1] for index, y in outs.items()})
-        self._recipe(keep, 1)       # made once, before the threads ask for it
+            with self._context(layers, 1) as context:
+                context.run(x[i:i + 1], {index: y[i:i + 1] for index, y in outs.items()})
+        self.execution_plan(layers, 1)      # made here, not by several threads at once
         left = len(x) % parallel.threads()
         together = len(x) - left if 2 * left <= parallel.threads() else len(x)
         parallel.for_each(image, together)
@@ -122,24 +135,18 @@ class Plan:
             image(i)
 
     @contextmanager
-    def _instance(self, keep: tuple[int, ...], rows: int) -> Iterator[Instance]:
-        """Memory nobody else uses meanwhile."""
-        recipe = self._recipe(keep, rows)
-        for other in list(self._recipes.values()):
-            if other is not recipe and other.size > SMALL:
+    def _context(self, layers: tuple[int, ...], rows: int) -> Iterator[ExecutionContext]:
+        """A context that no other thread uses meanwhile."""
+        plan = self.execution_plan(layers, rows)
+        for other in list(self._execution_plans.values()):
+            if other is not plan and other.size > IDLE_BUDGET:
                 other.idle.clear()      # memory for another number of images, or other outputs
         try:
-            instance = recipe.idle.pop()
+            context = plan.idle.pop()
         except IndexError:
-            instance = Instance(recipe)
-        yield instance
-        recipe.idle.append(instance)
-
-    def _recipe(self, keep: tuple[int, ...], rows: int) -> Recipe:
-        recipe = self._recipes.get((keep, rows))
-        if recipe is None:
-            recipe = self._recipes[keep, rows] = make_recipe(self.net, keep, rows, self._prepare)
-        return recipe
+            context = ExecutionContext(plan, self.timer)
+        yield context
+        plan.idle.append(context)
 
     def _prepare(self, index: int, rows: int) -> Callable[..., Any]:
         layer = self.layers[index]

@@ -67,6 +67,10 @@ class Program(ABC):
     held: int           # bytes of arrays, weights above all, that it keeps
 
     @abstractmethod
+    def __len__(self) -> int:
+        """Its instructions."""
+
+    @abstractmethod
     def bind(self, buffer: np.ndarray) -> Callable[[np.ndarray], None]:
         """-> run(x): computes everything for the images x (rows, c, h, w) in this memory (uint8)."""
 
@@ -74,7 +78,6 @@ class Program(ABC):
 class InferenceOp(ABC):
     """An operation that can be a part of a program.  Its weights do not change."""
     border = 0              # zeros it reads around its inputs
-    own_program = False     # must it be a program of its own, as a profiler wants it?
 
     @abstractmethod
     def __call__(self, *arrays: np.ndarray) -> np.ndarray:

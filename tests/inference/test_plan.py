@@ -1,20 +1,22 @@
-"""The inference plan gives what forward gives, and keeps its memory to itself."""
+"""The inference plan computes what forward computes, and does not share its memory with the caller."""
 import threading
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import runner
-from runner import ops
-from runner.errors import MissingExtra
+from runner.inference import Plan
 from runner.model import Model
+from runner.network import LayerTimer
 from runner.ops import memory, parallel
 
 HEAD = "[net]\nwidth=12\nheight=10\nchannels=4\n"
 
 
-def make(tmp_path: Path, text: str, **more) -> Model:
+def make(tmp_path: Path, text: str, **more: Any) -> Model:
     (tmp_path / "a.cfg").write_text(text)
     net, rng = runner.load(tmp_path / "a.cfg", **more), np.random.default_rng(1)
     for layer in net.layers:
@@ -25,7 +27,7 @@ def make(tmp_path: Path, text: str, **more) -> Model:
 
 
 def assert_same(net: Model, x: np.ndarray) -> None:
-    """Each output asked for alone, some together, and all at once."""
+    """Each output on its own, some together, and all of them."""
     plan, want = net.optimized(), net.outputs(x)
     several = range(0, len(want), 2)
     answers = [*({i: plan.wanted(x, [i])[i]} for i in range(len(want))), plan.wanted(x, several),
@@ -93,7 +95,7 @@ activation=linear
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 5])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_every_kind_of_step(tmp_path: Path, batch: int, dtype: str) -> None:
+def test_every_kind_of_call(tmp_path: Path, batch: int, dtype: str) -> None:
     net = make(tmp_path, EVERYTHING, dtype=dtype)
     x = np.random.default_rng(0).normal(size=(batch, 4, 10, 12)).astype(dtype)
     before = x.copy()
@@ -102,7 +104,7 @@ def test_every_kind_of_step(tmp_path: Path, batch: int, dtype: str) -> None:
 
 
 def random_graph(rng: np.random.Generator) -> str:
-    """Sections that read each other crosswise; every output has 4 channels of 12 x 10, or 8 that are halved at once."""
+    """Sections that read any earlier ones; every output has 4 channels of 12 x 10, or 8 that are halved at once."""
     text = HEAD
     for index in range(int(rng.integers(3, 14))):
         def earlier(index: int = index) -> int:
@@ -123,7 +125,7 @@ def random_graph(rng: np.random.Generator) -> str:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_random_graphs(tmp_path: Path, seed: int) -> None:
-    """Sections count further than the loop does, so that `earlier` names any of them, joined ones too."""
+    """There are more sections than iterations of the loop, so `earlier` names any of them, concatenated ones too."""
     rng = np.random.default_rng(seed)
     text = random_graph(rng)
     while True:
@@ -144,34 +146,34 @@ def test_a_plan_of_recurrent_layers_carries_the_networks_state(tmp_path: Path) -
     assert not np.allclose(first, second)
     net.reset_state()
     np.testing.assert_allclose(plan.predict(x), first, rtol=1e-5)
-    kept = plan.state
+    state = plan.state
     np.testing.assert_allclose(plan.predict(x), second, rtol=1e-5)
-    plan.state = kept
+    plan.state = state
     np.testing.assert_allclose(net.predict(x), second, rtol=1e-5)
     plan.reset_state()
     np.testing.assert_allclose(net.predict(x), first, rtol=1e-5)
 
 
-@pytest.mark.parametrize("light", [False, True], ids=["shared", "light"])
+@pytest.mark.parametrize("light", [False, True], ids=["in parallel", "light"])
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_an_image_gets_the_same_bits_at_any_batch_size_and_with_any_threads(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, light: bool) -> None:
-    """Whether images are worth being shared among threads or not."""
-    monkeypatch.setattr("runner.inference.plan.LIGHT", 1 << 40 if light else 0)
+    """Whether the work is worth distributing over threads or not."""
+    monkeypatch.setattr("runner.inference.plan.PARALLEL_FLOPS", 1 << 40 if light else 0)
     net, before = make(tmp_path, EVERYTHING), parallel.threads()
     x = np.random.default_rng(0).normal(size=(11, 4, 10, 12)).astype("f4")
-    alone = [net.optimized().predict(x[i:i + 1])[0] for i in range(len(x))]
+    single = [net.optimized().predict(x[i:i + 1])[0] for i in range(len(x))]
     parallel.set_threads(threads)
     try:
         plan = net.optimized()
         for batch in (1, 2, 3, 7, 11):
-            assert np.array_equal(plan.predict(x[:batch]), alone[:batch])
+            assert np.array_equal(plan.predict(x[:batch]), single[:batch])
     finally:
         parallel.set_threads(before)
     assert plan.predict(x[:0]).shape == (0, 4)
 
 
-def test_what_a_plan_returned_is_the_callers(tmp_path: Path) -> None:
+def test_what_a_plan_returned_is_never_written_over(tmp_path: Path) -> None:
     net = make(tmp_path, EVERYTHING)
     plan, rng = net.optimized(), np.random.default_rng(0)
     inputs = [rng.normal(size=(2, 4, 10, 12)).astype("f4") for _ in range(4)]
@@ -181,7 +183,7 @@ def test_what_a_plan_returned_is_the_callers(tmp_path: Path) -> None:
             np.testing.assert_allclose(got, want, rtol=2e-4, atol=2e-5)
 
 
-def test_two_threads_infer_at_once(tmp_path: Path) -> None:
+def test_threads_share_a_plan(tmp_path: Path) -> None:
     net = make(tmp_path, EVERYTHING)
     plan, rng = net.optimized(), np.random.default_rng(0)
     inputs = [rng.normal(size=(1, 4, 10, 12)).astype("f4") for _ in range(4)]
@@ -202,8 +204,8 @@ def test_two_threads_infer_at_once(tmp_path: Path) -> None:
 LONG = "[net]\nwidth=128\nheight=128\nchannels=16\n" + "[convolutional]\nfilters=16\nactivation=leaky\n" * 10
 
 
-def test_memory_is_used_again_and_given_back(tmp_path: Path) -> None:
-    """Ten layers of a megabyte each need the place of two."""
+def test_memory_is_reused_and_released(tmp_path: Path) -> None:
+    """Ten layers of a megabyte each need the memory of two."""
     net = make(tmp_path, LONG)
     before = memory.usage()[1]
     plan = net.optimized()
@@ -213,30 +215,43 @@ def test_memory_is_used_again_and_given_back(tmp_path: Path) -> None:
     assert memory.usage()[1] == before
 
 
-@pytest.mark.parametrize("backend", ["numpy", "fast"])
-def test_joined_outputs_are_written_in_place(tmp_path: Path, backend: str) -> None:
-    """A route of two convolutions is no step, nor is a dropout.  A program has one more at either end, where images
-    are brought into another layout."""
-    conv = "[convolutional]\nfilters=16\nactivation=leaky\n"
-    before = ops.backend()
-    try:
-        ops.use(backend)
-        net = make(tmp_path, HEAD + conv + conv + "[route]\nlayers=0,1\n[dropout]\n" + conv)
-        plan = net.optimized()
-        plan.predict(np.zeros((1, 4, 10, 12), "f4"))
-    except MissingExtra as missing:
-        pytest.skip(str(missing))
-    finally:
-        ops.use(before)
-    [recipe] = plan._recipes.values()
-    if backend == "numpy":
-        assert len(recipe.calls) == 3
-    else:
-        assert len(recipe.calls) == 1 and len(recipe.programs[0]._steps) == 5
+CONCATENATED = (HEAD + "[convolutional]\nfilters=16\nactivation=leaky\n" * 2 + "[route]\nlayers=0,1\n[dropout]\n"
+                "[convolutional]\nfilters=16\nactivation=leaky\n")
 
 
-def test_what_nobody_asked_for_is_not_computed(tmp_path: Path) -> None:
-    net = make(tmp_path, EVERYTHING)
-    plan = net.optimized()
+def test_concatenated_outputs_are_written_in_place(tmp_path: Path, backend: str) -> None:
+    """A route of two convolutions is not a call, nor is a dropout.  A program is one call; it has another instruction
+    at either end, where images are converted between layouts."""
+    net = make(tmp_path, CONCATENATED)
+    execution = Plan(net).execution_plan([net.last], rows=1)
+    assert len(execution.calls) == (3 if backend == "numpy" else 1)
+    assert [len(program) for program in execution.programs] == ([] if backend == "numpy" else [5])
+
+
+def timed(layers: list[int]) -> LayerTimer:
+    """A timer that appends the layers that are computed to a list."""
+    def timer(layer: int, part: str) -> nullcontext[None]:
+        assert part == "forward"
+        layers.append(layer)
+        return nullcontext()
+    return timer
+
+
+@pytest.mark.usefixtures("backend")
+def test_a_timer_sees_every_layer_that_is_computed(tmp_path: Path) -> None:
+    """Once each and in order; timed layers are not fused, and compute the same."""
+    net, layers = make(tmp_path, CONCATENATED), list[int]()
+    x = np.random.default_rng(0).normal(size=(1, 4, 10, 12)).astype("f4")
+    assert np.array_equal(Plan(net, timer=timed(layers)).predict(x), Plan(net).predict(x))
+    assert layers == [0, 1, 4]
+
+
+@pytest.mark.usefixtures("backend")
+def test_only_what_is_asked_for_is_computed(tmp_path: Path) -> None:
+    net, layers = make(tmp_path, EVERYTHING), list[int]()
+    plan = Plan(net, timer=timed(layers))
     plan.wanted(np.zeros((1, 4, 10, 12), "f4"), [0])
-    assert [len(recipe.calls) for recipe in plan._recipes.values()] == [1]
+    assert layers == [0]
+    layers.clear()
+    plan.wanted(np.zeros((1, 4, 10, 12), "f4"), [3])
+    assert layers == [0, 3], "1 is a dropout, 2 a part of it"

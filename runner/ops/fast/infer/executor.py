@@ -39,6 +39,9 @@ class Program(inference_op.Program):
         self.scratch = max(self.scratch, spare)
         self._steps.append({"kind": kind, "parts": parts, **numbers})
 
+    def __len__(self) -> int:
+        return len(self._steps)
+
     def taps(self, offsets: list[int]) -> int:
         """Where a list of offsets stands."""
         key = tuple(offsets)
