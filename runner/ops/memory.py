@@ -119,6 +119,11 @@ class Pool:
             self._take_back()
             return sum(region.reached for region in self._regions), sum(loan.stop - loan.start for loan in self._loans)
 
+    def reserved(self) -> int:
+        """Bytes of all regions, what was never lent included: the system gives no pages for that."""
+        with self._lock:
+            return sum(region.size for region in self._regions)
+
     def release(self) -> None:
         """Give the regions back in which nothing lies."""
         with self._lock:
@@ -143,7 +148,7 @@ class Pool:
 
 
 _pool = Pool()
-empty, usage, release = _pool.empty, _pool.usage, _pool.release
+empty, usage, reserved, release = _pool.empty, _pool.usage, _pool.reserved, _pool.release
 
 
 def zeros(shape: Shape, dtype: Any = np.float32) -> np.ndarray:

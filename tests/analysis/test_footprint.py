@@ -1,4 +1,4 @@
-"""Memory foreseen from shapes alone, against what is really kept and taken."""
+"""Memory estimated from shapes only, against what is really kept and used."""
 import subprocess
 import sys
 from pathlib import Path
@@ -25,17 +25,17 @@ def arrays_in(saved: Any) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)
-def test_a_layer_says_what_it_keeps(sample: Sample) -> None:
+def test_a_layer_keeps_no_more_than_it_says(sample: Sample) -> None:
     layer, xs = build(sample), inputs(sample)
     if layer.children:
-        pytest.skip("recurrent layers keep every step of their parts; they are small beside their texts")
+        pytest.skip("the estimate of a composite layer leaves out what its children keep")
     y, saved = layer.forward(*xs, train=True)
     kept, more = layer.keeps(), 0
     for array in {id(array): array for array in arrays_in(saved)}.values():
         if any(np.shares_memory(array, x) for x in xs):
-            assert kept.inputs, "it keeps an input"
+            assert kept.inputs, "it keeps an input and does not say so"
         elif np.shares_memory(array, y):
-            assert kept.output, "it keeps its output"
+            assert kept.output, "it keeps its output and does not say so"
         elif not any(np.shares_memory(array, p) for p in (*layer.params.values(), *layer.buffers.values())):
             more += array.nbytes
     statistics = 8 * 4 * sum(spec.size for spec in layer.specs.values())
@@ -43,7 +43,7 @@ def test_a_layer_says_what_it_keeps(sample: Sample) -> None:
 
 
 def test_a_convolution_keeps_no_more_than_it_must() -> None:
-    """What decides how large a batch can be: with batch norm the raw product, else the output alone."""
+    """This decides how large a batch can be: with batch norm the raw product is kept, else only the output."""
     def kept(text: str) -> Any:
         return build(Sample("convolutional", f"filters=4 size=3 pad=1 {text}")).keeps()
     assert kept("batch_normalize=1 activation=leaky") == (True, False, 4 * 4 * 7 * 6)
@@ -87,7 +87,7 @@ activation=leaky
 """
 
 
-def test_what_cannot_fit_is_refused_with_what_would(tmp_path: Path) -> None:
+def test_a_batch_that_does_not_fit_is_refused_with_one_that_does(tmp_path: Path) -> None:
     (tmp_path / "a.cfg").write_text(CFG)
     net = runner.load(tmp_path / "a.cfg", allocate=False)
     need = footprint.training(net).total
@@ -101,11 +101,11 @@ def test_what_cannot_fit_is_refused_with_what_would(tmp_path: Path) -> None:
     for count, fits in ((subdivisions, True), (subdivisions // 2, False)):
         other = runner.load(tmp_path / "a.cfg", settings=[f"net.subdivisions={count}"], allocate=False)
         assert (footprint.training(other).total <= need // 2) is fits
-    with pytest.raises(RunnerError, match=r"One image alone takes .* make width and height smaller"):
+    with pytest.raises(RunnerError, match=r"A single image takes .*: reduce width and height"):
         footprint.check_fits(net, 1 << 20)
 
 
-def test_train_refuses_before_it_takes_the_memory(tmp_path: Path) -> None:
+def test_train_refuses_before_it_allocates(tmp_path: Path) -> None:
     (tmp_path / "a.cfg").write_text(CFG.replace("batch=64", "batch=1000000"))
     done = subprocess.run([sys.executable, "run.py", "train", str(tmp_path / "a.cfg"), "--data", "data/digits",
                            "--set", "net.subdivisions=1"], cwd=ROOT, capture_output=True, text=True, timeout=60)
@@ -113,7 +113,7 @@ def test_train_refuses_before_it_takes_the_memory(tmp_path: Path) -> None:
     assert "training on 1000000 images at a time" in done.stderr and "would fit" in done.stderr
 
 
-# What NumPy asks for is counted, not the pages the system maps: those depend on its allocator and on the machine
+# What NumPy allocates is counted, not the pages the system maps: those depend on its allocator and on the machine
 MEASURE = """
 import gc
 import sys
@@ -124,7 +124,7 @@ from runner.analysis import footprint
 from runner.ops import memory, parallel
 from runner.optim.optimizers import make_optimizer
 
-parallel.set_threads(1)     # how much of their scratch several threads need at one time is chance
+parallel.set_threads(1)     # with several threads it is random how much scratch memory is in use at a time
 
 def infer(net):
     Plan(net).predict(np.zeros((1, *net.in_shape), "f4"))
@@ -146,36 +146,35 @@ tracemalloc.start()
 net = runner.load(sys.argv[2], settings=sys.argv[3:])
 need = need(net)
 run(net)
-held, _ = memory.usage()
-unused = sum(region.size for region in memory._pool._regions) - held     # never lent, so never written to
+unused = memory.reserved() - memory.usage()[0]      # never lent, so never written to
 print((need.total - need.inputs) / (tracemalloc.get_traced_memory()[1] - unused))
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cfg, batch", [("cifar", 64), ("tiny", 8), ("resnet18", 8)])
-def test_the_prediction_is_near_the_measured_peak(cfg: str, batch: int) -> None:
+def test_the_estimate_of_training_is_near_the_measured_peak(cfg: str, batch: int) -> None:
     assert 0.85 < measure("train", f"cfg/{cfg}.cfg", f"net.batch={batch}", "net.subdivisions=1") < 1.2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cfg", ["cifar", "tiny", "resnet18"])
-def test_the_prediction_for_inference_too(cfg: str) -> None:
+def test_the_estimate_of_inference_is_near_the_measured_peak(cfg: str) -> None:
     assert 0.85 < measure("infer", f"cfg/{cfg}.cfg") < 1.2
 
 
 def measure(*arguments: str) -> float:
-    """What was foretold over what was taken."""
+    """Estimated divided by measured peak memory."""
     done = subprocess.run([sys.executable, "-c", MEASURE, *arguments], cwd=ROOT, capture_output=True, text=True,
                           timeout=300, check=True)
     return float(done.stdout)
 
 
-def test_the_kernels_are_chosen_before_memory_is_foretold() -> None:
-    """`summary` makes no arrays, yet tells what `predict` will take with the kernels it will use."""
+def test_the_backend_is_chosen_before_memory_is_estimated() -> None:
+    """`summary` allocates nothing, yet estimates what `predict` needs with the backend it will use."""
     code = ("import runner; from runner.analysis.footprint import inference\n"
             "print(*(inference(runner.load('cfg/cifar.cfg', allocate=how)).total for how in (False, True)))")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300,
                           check=True)
-    alone, allocated = done.stdout.split()
-    assert alone == allocated
+    shapes_only, allocated = done.stdout.split()
+    assert shapes_only == allocated
