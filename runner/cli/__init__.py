@@ -1,7 +1,7 @@
 """The command line: python run.py VERB.  The only place that parses arguments, prints and exits.
 
 Each verb is a file here with a docstring (its help), `arguments(parser)` and `run(args) -> exit status`.  Exit
-status: 0 done, 1 the answer is no (check found mistakes), 2 it cannot be done.
+status: 0 success, 1 a negative result (`check` found errors), 2 an error.
 """
 import argparse
 import difflib
@@ -13,25 +13,25 @@ from collections.abc import Sequence
 from runner import __version__
 from runner.errors import RunnerError
 
-# verb -> one line; the file of the same name is imported only when its verb is wanted
+# verb -> its line of help; the module of the same name is imported only if the verb is used
 VERBS = {
     "train": "train the network of a cfg on images, or on a text",
-    "report": "make the report of a training run again",
-    "compare": "lay training runs side by side",
+    "report": "write the report of a training run again",
+    "compare": "compare training runs",
     "rates": "find a learning rate: train while it rises, and see where the loss falls fastest",
-    "test": "measure a trained network: accuracy, per class, confusion",
-    "predict": "say what is on images",
-    "detect": "find things on images with a trained detector",
-    "anchors": "find anchors that suit a detection data set",
-    "generate": "let a trained character model write",
-    "check": "find every mistake in cfg files",
+    "test": "evaluate a trained network: accuracy, metrics per class, confusion matrix",
+    "predict": "classify images",
+    "detect": "detect objects in images and videos",
+    "anchors": "find anchors for a detection dataset",
+    "generate": "generate text with a trained character model",
+    "check": "find every error in cfg files",
     "summary": "show a network layer by layer: shapes, parameters, BFLOPs, memory",
-    "profile": "time every layer of a network, and say how near it is to what the machine can do",
-    "explain": "list the sections of a cfg, or what one of them takes",
-    "download": "bring a public data set: MNIST, CIFAR-10 and others",
-    "data": "describe a data set: counts, sizes, balance, unreadable and repeated images",
-    "picture": "draw what one layer does to a photo",
-    "augment": "draw a sheet of the images a network sees while it learns",
+    "profile": "time every layer of a network, and compare it with the peak performance of the machine",
+    "explain": "list the sections of a cfg, or the options of one",
+    "download": "download a public dataset: MNIST, CIFAR-10 and others",
+    "data": "describe a dataset: counts, sizes, class balance, unreadable and duplicate images",
+    "picture": "draw the effect of one layer on a photo",
+    "augment": "draw a sheet of augmented training images",
 }
 EXAMPLES = """examples:
   python run.py train cfg/net.cfg
@@ -43,13 +43,13 @@ EXAMPLES = """examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command -> exit status.  A user's mistake is one line on stderr; only our own keep a traceback."""
+    """Run one command -> exit status.  A RunnerError is printed to stderr; any other exception is a bug."""
     argv = list(sys.argv[1:] if argv is None else argv)
     verb = next((word for word in argv if not word.startswith("-")), None)
     if verb is not None and verb not in VERBS:
         near = difflib.get_close_matches(verb, VERBS, 1)
         hint = f" (did you mean {near[0]!r}?)" if near else f" (known: {', '.join(VERBS)})"
-        print(f"run.py: there is no verb {verb!r}{hint}", file=sys.stderr)
+        print(f"run.py: unknown verb {verb!r}{hint}", file=sys.stderr)
         return 2
     parser = _parser(verb)
     try:
@@ -62,22 +62,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.words = argv
     try:
         status = args.run(args) or 0
-        sys.stdout.flush()      # here, so that a reader who has left is noticed here
+        sys.stdout.flush()      # so that a closed pipe is noticed here
         return status
-    except BrokenPipeError:     # whoever read our output has seen enough
+    except BrokenPipeError:     # the reader of our output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except RunnerError as error:
-        return _cannot(str(error))
+        return _fail(str(error))
     except OSError as error:
-        return _cannot(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
     except KeyboardInterrupt:
         print("run.py: interrupted", file=sys.stderr)
         return 130
 
 
-def _cannot(why: str) -> int:
-    for line in why.splitlines() or ["it cannot be done"]:
+def _fail(message: str) -> int:
+    for line in message.splitlines() or ["unknown error"]:
         print(f"run.py: {line}", file=sys.stderr)
     return 2
 

@@ -1,13 +1,11 @@
-"""Draw a sheet of what a network sees while it learns: the images of its first batches, changed as [net] says, and
-their labels.
+"""Draw a sheet of augmented training images with their labels: the first batches, augmented as [net] says.
 
-Each row shows the first images of one batch; half of the batches are mixed where mixup=, cutmix= or mosaic= ask for it.
-A detector's images have their boxes, and half of them are mixed.
-With --of it is one image again and again.
+Each row shows the first images of one batch.  With mixup=, cutmix= or mosaic=, half of the batches are mixed; of a
+detector, whose boxes are drawn, half of the images.  With --of, every image is an augmentation of the same one.
 
   python run.py augment cfg/net.cfg --save sheet.png
   python run.py augment cfg/net.cfg --save sheet.png --set net.angle=30 --set net.cutmix=1
-  python run.py augment cfg/net.cfg --save sheet.png --of 17          the image of that number (from 0), or a path
+  python run.py augment cfg/net.cfg --save sheet.png --of 17          one image, by number (from 0) or path
 """
 import argparse
 import itertools
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 
 SHOWN = ("min_crop", "max_crop", "angle", "aspect", "flip", "hue", "saturation", "exposure", "blur", "mixup", "cutmix",
          "mosaic", "label_smooth_eps")
-# of a detector: options of [net], and of its last head
+# of a detector, in [net] and in its last head
 SHOWN_BOXES = ("letter_box", "flip", "hue", "saturation", "exposure", "blur", "gaussian_noise", "mixup", "mosaic",
                "mosaic_bound")
 SHOWN_HEAD = ("jitter", "resize", "random")
@@ -33,13 +31,14 @@ SHOWN_HEAD = ("jitter", "resize", "random")
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cfg", help="the network")
     parser.add_argument("--save", metavar="FILE", required=True,
-                        help="where the sheet goes; its ending names the format")
+                        help="output file; its extension selects the format")
     common.data_options(parser)
-    parser.add_argument("--of", metavar="IMAGE", help="only this one: its number in the training images, or its path")
-    parser.add_argument("--rows", type=common.positive, metavar="N", help="batches (default 6; with boxes 4)")
-    parser.add_argument("--columns", type=common.positive, metavar="N", help="images of each (default 8; with boxes 4)")
+    parser.add_argument("--of", metavar="IMAGE", help="use only this training image, by number or path")
+    parser.add_argument("--rows", type=common.positive, metavar="N", help="number of batches (default 6; with boxes 4)")
+    parser.add_argument("--columns", type=common.positive, metavar="N",
+                        help="images per batch (default 8; with boxes 4)")
     parser.add_argument("--size", type=common.positive, metavar="PIXELS",
-                        help="of a picture on the sheet (default 112; with boxes 256)")
+                        help="of an image on the sheet (default 112; with boxes 256)")
     common.network_options(parser)
 
 
@@ -48,31 +47,31 @@ def run(args: argparse.Namespace) -> int:
     from runner.errors import DataError
     from runner.images.contact_sheet import contact_sheet
     from runner.training import open_task
-    if args.of:         # mixed with itself it would look like nothing
+    if args.of:         # an image mixed with itself shows nothing
         args.settings = [*args.settings, "net.mixup=0", "net.cutmix=0", "net.mosaic=0"]
-    common.picture_file(args.save)
+    common.require_image_name(args.save)
     net = common.load_network(args, allocate=False)
-    task = open_task(net, common.asked(args))
+    task = open_task(net, common.task_options(args))
     if not task.has_training_data:
         raise DataError(f"{task.source} has no training {task.unit}")
-    down, across, size = (4, 4, 256) if detection_heads(net.layers) else (6, 8, 112)
-    rows = [("before", [_only(task, args.of)])] if args.of else []
+    row_count, column_count, size = (4, 4, 256) if detection_heads(net.layers) else (6, 8, 112)
+    rows = [("before", [_use_only(task, args.of)])] if args.of else []
     with task.batches() as batches:
-        for number, (x, truth) in enumerate(itertools.islice(batches, args.rows or down), 1):
-            tiles = [_tile(image, row, task.classes) for image, row in zip(x, truth, strict=True)]
-            rows.append((f"batch {number}", tiles[:args.columns or across]))
-    page = contact_sheet([f"{args.cfg} sees {task.source}", *_settings(net)], rows, args.size or size)
-    common.save_picture(page, args.save)
-    console.say(f"{args.save}: {sum(len(tiles) for _, tiles in rows)} images, {page.width} x {page.height} pixels")
+        for number, (x, truth) in enumerate(itertools.islice(batches, args.rows or row_count), 1):
+            images = [_thumbnail(image, row, task.classes) for image, row in zip(x, truth, strict=True)]
+            rows.append((f"batch {number}", images[:args.columns or column_count]))
+    page = contact_sheet([f"{args.cfg}, trained on {task.source}", *_settings(net)], rows, args.size or size)
+    common.save_image(page, args.save)
+    console.say(f"{args.save}: {sum(len(images) for _, images in rows)} images, {page.width} x {page.height} pixels")
     return 0
 
 
 def _settings(net: "Network") -> list[str]:
-    """What the augmentation is told, for the heading."""
+    """The options of the augmentation, for the heading."""
     from runner.detection import detection_heads
     o, heads = net.options, detection_heads(net.layers)
-    told = [(name, getattr(o, name)) for name in (SHOWN_BOXES if heads else SHOWN)]
-    lines = [f"{o.width} x {o.height} x {o.channels}  " + "  ".join(f"{name}={_plain(v)}" for name, v in told)]
+    options = [(name, getattr(o, name)) for name in (SHOWN_BOXES if heads else SHOWN)]
+    lines = [f"{o.width} x {o.height} x {o.channels}  " + "  ".join(f"{name}={_plain(v)}" for name, v in options)]
     if heads:
         head = net.layers[heads[-1]]
         lines.append(f"[{head.names[0]}]  " + "  ".join(f"{name}={_plain(getattr(head.options, name))}"
@@ -84,18 +83,18 @@ def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(int(value))
 
 
-def _only(task: "Task", which: str) -> "Thumbnail":
-    """Let the task train on one image alone -> how it looks in its file."""
+def _use_only(task: "Task", which: str) -> "Thumbnail":
+    """Restrict the task's training data to one image -> that image without augmentation."""
     import dataclasses
 
     from runner.errors import DataError, UsageError
     data: Any = getattr(task, "data", None)
     if data is None:
-        raise UsageError("--of is for images")
+        raise UsageError("--of needs a network that is trained on images")
     paths = [item[0] for item in data.train]
     if not (which.isdecimal() and int(which) < len(paths)) and which not in paths:
-        raise DataError(f"--of: {task.source} has {len(paths)} training images, 0 to {len(paths) - 1}, and none of "
-                        f"them is {which!r}")
+        raise DataError(f"--of: {task.source} has {len(paths)} training images, 0 to {len(paths) - 1}; {which!r} is "
+                        "not one of them")
     index = int(which) if which.isdecimal() else paths.index(which)
     task.data = dataclasses.replace(data, train=data.train.take([index]))    # type: ignore[attr-defined]
     channels = task.net.in_shape[0]
@@ -103,8 +102,8 @@ def _only(task: "Task", which: str) -> "Thumbnail":
     return to_pil(to_float(data.train.read(index, channels))), paths[index].rpartition("/")[2]
 
 
-def _tile(image: "np.ndarray", truth: "np.ndarray", names: list[str]) -> "Thumbnail":
-    """An image with its label below, or with its boxes."""
+def _thumbnail(image: "np.ndarray", truth: "np.ndarray", names: list[str]) -> "Thumbnail":
+    """An image with its label as caption, or with its boxes."""
     from runner.images import pixel_corners, to_pil
     from runner.images.draw import draw_boxes
     if truth.ndim == 1:
@@ -117,7 +116,7 @@ def _tile(image: "np.ndarray", truth: "np.ndarray", names: list[str]) -> "Thumbn
 
 
 def label_text(truth: "np.ndarray", names: list[str]) -> str:
-    """(classes,) -> "7", or a line for each part of a mixed image, without what smoothing gives to all classes."""
+    """(classes,) -> "7", or a line per class of a mixed image.  What label smoothing adds to all is left out."""
     best = [int(i) for i in (-truth).argsort(kind="stable") if truth[i] > truth.min() + 1e-3] or [int(truth.argmax())]
     if len(best) == 1 and truth[best[0]] > 0.999:
         return names[best[0]]

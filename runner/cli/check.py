@@ -1,10 +1,10 @@
-"""Find every mistake in cfg files, all at once, each as `file:line: [section] rule. Got value (did you mean ...)`.
+"""Find every error in cfg files, all at once, each as `file:line: [section] rule. Got value (did you mean ...)`.
 
-Nothing is allocated, so large networks are checked in an instant.  Exit status 1 if any file has a mistake, 2 if one
-is not there.
+Nothing is allocated, so large networks are checked at once.  Exit status 1 if any file has an error, 2 if one does not
+exist.
 
   python run.py check cfg/*.cfg
-  python run.py check --strict my.cfg                       unknown options are mistakes too
+  python run.py check --strict my.cfg                       unknown options are errors too
   python run.py check my.cfg --weights my.weights           does the file fit the network?
 """
 import argparse
@@ -16,34 +16,34 @@ from runner.cli import common, console
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cfg", nargs="+", help="the files to check")
-    parser.add_argument("--strict", action="store_true", help="an option nobody knows is a mistake")
+    parser.add_argument("--strict", action="store_true", help="treat unknown options as errors")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.OPTION=VALUE", dest="settings",
-                        help="check the cfg with this change")
+                        help="override a cfg option before checking")
     parser.add_argument("--weights", metavar="FILE", help="check that this file fits (one cfg only)")
-    parser.add_argument("--quiet", action="store_true", help="say nothing of files that are in order")
+    parser.add_argument("--quiet", action="store_true", help="print nothing about files without errors")
     common.json_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from runner.errors import UsageError
     if args.weights and len(args.cfg) > 1:
-        raise UsageError(f"--weights belongs to one cfg. Got {len(args.cfg)}")
+        raise UsageError(f"--weights needs exactly one cfg. Got {len(args.cfg)}")
     if args.weights and not os.path.exists(args.weights):
-        raise UsageError(f"{args.weights}: there is no such weights file")
+        raise UsageError(f"{args.weights}: no such weights file")
     missing = [cfg for cfg in args.cfg if not os.path.exists(cfg)]
     for cfg in missing:
-        console.remark(f"run.py: {cfg}: there is no such file")
-    findings = [_look(cfg, args) for cfg in args.cfg if cfg not in missing]
+        console.remark(f"run.py: {cfg}: no such file")
+    findings = [_check(cfg, args) for cfg in args.cfg if cfg not in missing]
     if args.json:
         console.write_json(args.json, findings)
     if args.json != "-":
         for finding in findings:
-            _tell(finding, args.quiet)
+            _print_finding(finding, args.quiet)
     return 2 if missing else int(any(finding["errors"] for finding in findings))
 
 
-def _look(cfg: str, args: argparse.Namespace) -> dict[str, Any]:
-    """What is found in one file."""
+def _check(cfg: str, args: argparse.Namespace) -> dict[str, Any]:
+    """The errors and warnings of one file, as for --json."""
     import runner
     from runner.errors import WeightsError
     from runner.network_checks import untrainable
@@ -60,14 +60,14 @@ def _look(cfg: str, args: argparse.Namespace) -> dict[str, Any]:
             "errors": errors, "warnings": list(report.warnings)}
 
 
-def _tell(finding: dict[str, Any], quiet: bool) -> None:
+def _print_finding(finding: dict[str, Any], quiet: bool) -> None:
     for sentence in finding["warnings"]:
         console.say(f"{console.paint('warning:', 'yellow')} {sentence}")
     for sentence in finding["errors"]:
-        console.say(sentence)       # file:line first, where editors look for it
+        console.say(sentence)       # file:line first, so that editors can jump to it
     count = len(finding["errors"])
     if count:
-        console.say(f"{finding['file']}: {console.paint(f'{count} mistake' + 's' * (count > 1), 'red')}")
+        console.say(f"{finding['file']}: {console.paint(f'{count} error' + 's' * (count > 1), 'red')}")
     elif not quiet:
         console.say(f"{finding['file']}: {console.paint('ok', 'green')} ({finding['layers']} layers, "
                     f"{finding['parameters']:,} parameters)")

@@ -1,4 +1,4 @@
-"""Words on the terminal: results to stdout, progress and remarks to stderr, colour only where it is wanted."""
+"""Terminal output: results to stdout, progress and remarks to stderr, colour only on a terminal."""
 import json
 import os
 import sys
@@ -9,7 +9,7 @@ STYLES = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "dim": "2"}
 
 
 def paint(text: str, style: str, stream: Any = None) -> str:
-    """`text` in a style when the stream is a terminal and NO_COLOR is not set (https://no-color.org)."""
+    """`text` in a style if the stream is a terminal and NO_COLOR is not set (https://no-color.org)."""
     stream = stream or sys.stdout
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
         return text
@@ -17,22 +17,23 @@ def paint(text: str, style: str, stream: Any = None) -> str:
 
 
 def say(text: str = "") -> None:
-    """A result: to stdout."""
+    """Print a result to stdout."""
     print(text)
 
 
 def remark(text: str) -> None:
-    """Something to know on the way: to stderr."""
+    """Print a remark to stderr."""
     print(text, file=sys.stderr)
 
 
 def warn(sentences: Iterable[str]) -> None:
+    """Print warnings to stderr."""
     for sentence in sentences:
         remark(f"{paint('warning', 'yellow', sys.stderr)}: {sentence}")
 
 
 def write_json(target: str, value: Any) -> None:
-    """Results for a program: to a file, or to stdout for '-'."""
+    """Write results as JSON to a file, or to stdout for '-'."""
     text = json.dumps(value, indent=1, ensure_ascii=False)
     if target == "-":
         say(text)
@@ -43,7 +44,7 @@ def write_json(target: str, value: Any) -> None:
 
 
 def table(rows: Sequence[Sequence[str]], left: Iterable[int] = (0,)) -> str:
-    """Rows under a heading, in columns; numbers to the right, the columns in `left` to the left."""
+    """Rows as aligned columns; the first row is the header.  Columns in `left` are aligned left, the others right."""
     left, widths = set(left), [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) if i in left else cell.rjust(width)
                        for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip() for row in rows]
@@ -51,4 +52,5 @@ def table(rows: Sequence[Sequence[str]], left: Iterable[int] = (0,)) -> str:
 
 
 def duration(seconds: float) -> str:
+    """Seconds as text: "3 min 20 s"."""
     return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60):02d} s"

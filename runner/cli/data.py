@@ -1,12 +1,12 @@
-"""Describe a data set: how many images and of which class, sizes, kinds, what cannot be read, and pictures that are
-there twice (by their pixels, whatever the files are called), above all those for training and for testing.
+"""Describe a dataset: number of images per class, sizes, colour modes, unreadable images, and duplicates (images with
+the same pixels, whatever their file names), in particular between the training and the test split.
 
-Data with boxes is described by its boxes, and by the mistakes in its labels.  The exit status is 1 when something
-should be mended: unreadable images, mistakes in labels, the same picture in both parts or with two classes.
+Data with boxes is described by its boxes, and by the errors in its labels.  The exit status is 1 if something should be
+fixed: unreadable images, errors in labels, an image in both splits or with two classes.
 
   python run.py data data/digits
   python run.py data birds/ --save sheet.png              and draw some images of each class
-  python run.py data birds.yaml --json -                  everything, for a program
+  python run.py data birds.yaml --json -                  all of it as JSON
   python run.py data cfg/net.cfg                          the data of that network
 """
 import argparse
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from runner.datasets import Dataset, DetectionDataset, DetectionSplit, Split
     from runner.datasets.survey import Duplicate, SplitSurvey
 
-ROWS = 50           # classes on the sheet
-SHOWN = 5           # of each kind of trouble
-PART_WORDS = {"train": "to train", "test": "to test"}
+MAX_SHEET_CLASSES = 50      # with more, only the first are drawn
+MAX_LISTED = 5      # examples of each problem
+PURPOSE = {"train": "to train", "test": "to test"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA", help="what --data of train takes, or a cfg")
     parser.add_argument("--save", metavar="FILE", help="draw some images of each class")
     parser.add_argument("--columns", type=common.positive, default=10, metavar="N",
-                        help="with --save: images of each class (default 10)")
+                        help="with --save: images per class (default 10)")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     common.json_option(parser)
 
@@ -41,31 +41,31 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from runner.datasets.survey import duplicates, survey
     if args.save:
-        common.picture_file(args.save)
+        common.require_image_name(args.save)
     data = open_any(args.data)
-    parts: dict[str, tuple[Any, SplitSurvey]] = {}
+    splits: dict[str, tuple[Any, SplitSurvey]] = {}
     for name in ("train", "test"):
         split = getattr(data, name)
         if split is not None:
             with _bar(len(split), name, args.quiet) as bar:
-                parts[name] = split, survey(split, _moves(bar))
-    repeated = duplicates(parts)
+                splits[name] = split, survey(split, _progress(bar))
+    repeated = duplicates(splits)
     problems = getattr(data, "problems", [])
-    wrong = bool(problems) or any(found.bad for _, found in parts.values()) or any(
+    needs_fixing = bool(problems) or any(found.bad for _, found in splits.values()) or any(
         duplicate.leaks or duplicate.label_conflict for duplicate in repeated)
     if args.save:
-        common.save_picture(_sheet(data, parts, args.columns), args.save)
+        common.save_image(_sheet(data, splits, args.columns), args.save)
     if args.json:
-        console.write_json(args.json, _as_json(data, parts, repeated, problems))
+        console.write_json(args.json, _as_json(data, splits, repeated, problems))
     if args.json != "-":
-        _report(data, parts, repeated)
+        _report(data, splits, repeated)
         if args.save:
             console.say(f"\n{args.save}: some images of each class")
-    return 1 if wrong else 0
+    return 1 if needs_fixing else 0
 
 
 def open_any(path: str) -> "Dataset | DetectionDataset":
-    """What lies there: boxes if there are any, else classes."""
+    """The dataset at a path: a detection dataset if it has boxes, else a classification dataset."""
     import runner
     from runner.config import Report
     from runner.datasets import find_data, open_dataset, open_detection_dataset
@@ -87,10 +87,11 @@ def open_any(path: str) -> "Dataset | DetectionDataset":
         except DataError as no_classes:
             if Path(path).suffix.lower() not in (".data", ".yaml", ".yml") or str(no_classes) == str(no_boxes):
                 raise
-            raise DataError(f"{no_classes}\n(as data with boxes: {no_boxes})") from None
+            raise DataError(f"{no_classes}\n(as a detection dataset: {no_boxes})") from None
 
 
-def _moves(bar: Any) -> "Callable[[int], None]":
+def _progress(bar: Any) -> "Callable[[int], None]":
+    """Set a progress bar to the number of images done so far."""
     return lambda done: bar.update(done - bar.n)
 
 
@@ -100,56 +101,58 @@ def _bar(total: int, name: str, quiet: bool) -> Any:
                 disable=quiet or not sys.stderr.isatty())
 
 
-# --- for people ----------------------------------------------------------------------------------------------
+# --- as text -------------------------------------------------------------------------------------------------
 
-def _report(data: "Dataset | DetectionDataset", parts: dict[str, tuple[Any, "SplitSurvey"]],
+def _report(data: "Dataset | DetectionDataset", splits: dict[str, tuple[Any, "SplitSurvey"]],
             repeated: list["Duplicate"]) -> None:
-    boxes = any(found.boxes is not None for _, found in parts.values())
-    console.say(f"{data.source}: " + ", ".join(f"{found.images:,} images {PART_WORDS[name]}"
-                                               for name, (_, found) in parts.items()) + f", {len(data.names)} classes")
-    what = "boxes" if boxes else "images"
-    rows = [("class", *(f"{name} {what}" for name in parts), *(f"share of {name}" for name in parts))]
-    totals = [max(1, int(found.counts.sum())) for _, found in parts.values()]
+    boxes = any(found.boxes is not None for _, found in splits.values())
+    console.say(f"{data.source}: " + ", ".join(f"{found.images:,} images {PURPOSE[name]}"
+                                               for name, (_, found) in splits.items()) + f", {len(data.names)} classes")
+    counted = "boxes" if boxes else "images"
+    rows = [("class", *(f"{name} {counted}" for name in splits), *(f"share of {name}" for name in splits))]
+    totals = [max(1, int(found.counts.sum())) for _, found in splits.values()]
     for index, name in enumerate(data.names):
-        counts = [int(found.counts[index]) for _, found in parts.values()]
+        counts = [int(found.counts[index]) for _, found in splits.values()]
         rows.append((name, *(f"{count:,}" for count in counts),
                      *(f"{100 * count / total:.1f} %" for count, total in zip(counts, totals, strict=True))))
     console.say()
     console.say(console.table(rows))
-    for name, (_, found) in parts.items():
+    for name, (_, found) in splits.items():
         console.say()
-        for line in _part_lines(name, found, data.names):
+        for line in _split_lines(name, found, data.names):
             console.say(line)
-    _trouble(data, parts, repeated)
+    _print_problems(data, splits, repeated)
 
 
-def _part_lines(name: str, found: "SplitSurvey", names: list[str]) -> list[str]:
+def _split_lines(name: str, found: "SplitSurvey", names: list[str]) -> list[str]:
     import numpy as np
-    lines = [f"{name}: {_most(found.sizes)}; {_kinds(found)}; {bytes_text(found.decoded)} decoded"]
-    there = found.counts[found.counts > 0]
-    if len(there) > 1 and there.max() == there.min():
-        lines.append(f"  each class has {there[0]:,}")
-    elif len(there) > 1:
+    lines = [f"{name}: {_size_text(found.sizes)}; {_colour_modes(found)}; {bytes_text(found.decoded)} decoded"]
+    counts = found.counts[found.counts > 0]
+    if len(counts) > 1 and counts.max() == counts.min():
+        lines.append(f"  each class has {counts[0]:,}")
+    elif len(counts) > 1:
         large, small = int(found.counts.argmax()), int(np.where(found.counts > 0, found.counts, 1 << 60).argmin())
         lines.append(f"  largest class {names[large]} ({found.counts[large]:,}), smallest {names[small]} "
-                     f"({found.counts[small]:,}): {found.counts[large] / found.counts[small]:.1f} times")
+                     f"({found.counts[small]:,}): ratio {found.counts[large] / found.counts[small]:.1f}")
     missing = [names[i] for i in np.flatnonzero(found.counts == 0)]
     if missing:
-        lines.append(f"  nothing of {len(missing)} classes: {', '.join(missing[:SHOWN])}"
-                     + (" ..." if len(missing) > SHOWN else ""))
+        counted = "images" if found.boxes is None else "boxes"
+        lines.append(f"  classes without {counted} ({len(missing)}): {', '.join(missing[:MAX_LISTED])}"
+                     + (" ..." if len(missing) > MAX_LISTED else ""))
     if found.boxes is not None and len(found.boxes):
-        areas = found.boxes.prod(axis=1) ** .5
-        low, middle, high = (100 * float(np.quantile(areas, q)) for q in (.05, .5, .95))
-        lines.append(f"  {len(found.boxes):,} boxes, {len(found.boxes) / max(1, found.images):.1f} an image; side of "
-                     f"a box as part of the image: {middle:.0f} % (from {low:.0f} to {high:.0f} %)")
-        lines.append(f"  {found.empty:,} images have none" if found.empty else "  every image has at least one")
+        sides = found.boxes.prod(axis=1) ** .5
+        low, median, high = (100 * float(np.quantile(sides, q)) for q in (.05, .5, .95))
+        lines.append(f"  {len(found.boxes):,} boxes, {len(found.boxes) / max(1, found.images):.1f} per image; "
+                     f"side (square root of the area) relative to the image: median {median:.0f} %, 5th to 95th "
+                     f"percentile {low:.0f} to {high:.0f} %")
+        lines.append(f"  {_images(found.empty)} without boxes" if found.empty else "  every image has at least one box")
     return lines
 
 
-def _most(sizes: Any) -> str:
-    """The sizes that occur, if they are few; else the range and the most common."""
+def _size_text(sizes: Any) -> str:
+    """The image sizes if there are few, else their range and the most common one."""
     if not sizes:
-        return "no image can be read"
+        return "no readable images"
     common_sizes = sizes.most_common()
     if len(sizes) == 1:
         return "all {} x {} pixels".format(*common_sizes[0][0])
@@ -161,61 +164,65 @@ def _most(sizes: Any) -> str:
             f"high, most often {w} x {h} ({n:,})")
 
 
-def _kinds(found: "SplitSurvey") -> str:
+def _colour_modes(found: "SplitSurvey") -> str:
     if len(found.kinds) == 1:
         return f"all {next(iter(found.kinds))}"
     return ", ".join(f"{n:,} {kind}" for kind, n in found.kinds.most_common())
 
 
-def _trouble(data: "Dataset | DetectionDataset", parts: dict[str, tuple[Any, "SplitSurvey"]],
+def _print_problems(data: "Dataset | DetectionDataset", splits: dict[str, tuple[Any, "SplitSurvey"]],
              repeated: list["Duplicate"]) -> None:
-    """What should be mended, and what is at least worth knowing."""
+    """What should be fixed, and other duplicates and warnings."""
     console.say()
-    bad = [sentence for _, found in parts.values() for sentence in found.bad]
-    _list(f"{len(bad):,} images cannot be read", bad)
-    across = [duplicate for duplicate in repeated if duplicate.leaks]
-    quarrels = [duplicate for duplicate in repeated if duplicate.label_conflict]
-    rest = [duplicate for duplicate in repeated if not duplicate.leaks and not duplicate.label_conflict]
-    _list(f"{len(across):,} pictures are both for training and for testing: what is measured with them says little",
-          [_place(duplicate, parts) for duplicate in across])
-    _list(f"{len(quarrels):,} pictures have more than one class",
-          [_place(duplicate, parts, data.names) for duplicate in quarrels])
-    _list(f"{len(rest):,} pictures are there more than once", [_place(duplicate, parts) for duplicate in rest])
+    bad = [sentence for _, found in splits.values() for sentence in found.bad]
+    _list(f"{_images(len(bad))} cannot be read", bad)
+    leaks = [duplicate for duplicate in repeated if duplicate.leaks]
+    conflicts = [duplicate for duplicate in repeated if duplicate.label_conflict]
+    others = [duplicate for duplicate in repeated if not duplicate.leaks and not duplicate.label_conflict]
+    _list(f"data leak: {_images(len(leaks))} in both the training and the test split",
+          [_place(duplicate, splits) for duplicate in leaks])
+    _list(f"{_images(len(conflicts))} with more than one class",
+          [_place(duplicate, splits, data.names) for duplicate in conflicts])
+    _list(f"{_images(len(others))} with duplicates", [_place(duplicate, splits) for duplicate in others])
     for warning in data.warnings:
         console.say(warning)
     if not bad and not repeated and not data.warnings:
-        console.say("every image can be read, and none is there twice")
+        console.say("all images can be read, and there are no duplicates")
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image{'s' * (count != 1)}"
 
 
 def _list(heading: str, lines: list[str]) -> None:
     if not lines:
         return
     console.say(heading)
-    for line in lines[:SHOWN]:
+    for line in lines[:MAX_LISTED]:
         console.say(f"  {line}")
-    if len(lines) > SHOWN:
-        console.say(f"  and {len(lines) - SHOWN:,} more")
+    if len(lines) > MAX_LISTED:
+        console.say(f"  and {len(lines) - MAX_LISTED:,} more")
 
 
-def _place(duplicate: "Duplicate", parts: dict[str, tuple[Any, "SplitSurvey"]], names: list[str] | None = None) -> str:
-    shown = [parts[part][0][number][0] + (f" ({names[kind]})" if names and kind >= 0 else "")
-             for part, number, kind in duplicate.places]
+def _place(duplicate: "Duplicate", splits: dict[str, tuple[Any, "SplitSurvey"]], names: list[str] | None = None) -> str:
+    shown = [splits[name][0][number][0] + (f" ({names[kind]})" if names and kind >= 0 else "")
+             for name, number, kind in duplicate.places]
     return " = ".join(shown[:4]) + (f" and {len(shown) - 4} more" if len(shown) > 4 else "")
 
 
-# --- for programs, and the sheet -----------------------------------------------------------------------------
+# --- as JSON, and as a sheet ---------------------------------------------------------------------------------
 
-def _as_json(data: "Dataset | DetectionDataset", parts: dict[str, tuple[Any, "SplitSurvey"]],
+def _as_json(data: "Dataset | DetectionDataset", splits: dict[str, tuple[Any, "SplitSurvey"]],
              repeated: list["Duplicate"], problems: list[Any]) -> dict[str, Any]:
     out: dict[str, Any] = {"source": data.source, "classes": data.names, "warnings": data.warnings}
-    for name, (_, found) in parts.items():
+    for name, (_, found) in splits.items():
         out[name] = {"images": found.images, "counts": found.counts.tolist(),
                      "sizes": [{"width": w, "height": h, "images": n} for (w, h), n in found.sizes.most_common()],
                      "kinds": dict(found.kinds.most_common()), "decoded_bytes": found.decoded, "unreadable": found.bad}
         if found.boxes is not None:
             out[name] |= {"boxes": len(found.boxes), "without_boxes": found.empty}
     out["repeated"] = [{"across_parts": duplicate.leaks, "several_classes": duplicate.label_conflict,
-                        "images": [parts[part][0][number][0] for part, number, _ in duplicate.places]}
+                        "images": [splits[name][0][number][0] for name, number, _ in duplicate.places]}
                        for duplicate in repeated]
     if problems:
         out["label_problems"] = [{"kind": p.kind, "where": p.where, "text": p.text, "left_out": p.lost}
@@ -223,33 +230,33 @@ def _as_json(data: "Dataset | DetectionDataset", parts: dict[str, tuple[Any, "Sp
     return out
 
 
-def _sheet(data: "Dataset | DetectionDataset", parts: dict[str, tuple[Any, "SplitSurvey"]], columns: int) -> Any:
-    """Some images of each class in a row, spread over the whole of it; with boxes, some pictures."""
+def _sheet(data: "Dataset | DetectionDataset", splits: dict[str, tuple[Any, "SplitSurvey"]], columns: int) -> Any:
+    """A row of images of each class, evenly spaced in the split; of data with boxes, some images."""
     import numpy as np
 
     from runner.datasets import Split
     from runner.images.contact_sheet import contact_sheet
-    name, (split, _) = next(iter(parts.items()))
-    heading = f"{data.source}, images {PART_WORDS[name]}"
+    name, (split, _) = next(iter(splits.items()))
+    heading = f"{data.source}, images {PURPOSE[name]}"
 
     def row(members: Any, count: int) -> list[Any]:
         chosen = members[np.linspace(0, len(members) - 1, min(count, len(members))).astype(int)]
-        return [tile for number in chosen if (tile := _tile(data, split, int(number)))]
+        return [image for number in chosen if (image := _thumbnail(data, split, int(number)))]
 
     if not isinstance(split, Split):
         columns = min(columns, 5)
-        tiles = row(np.arange(len(split)), 5 * columns)
-        return contact_sheet([heading], [("", tiles[i:i + columns]) for i in range(0, len(tiles), columns)], 224)
+        images = row(np.arange(len(split)), 5 * columns)
+        return contact_sheet([heading], [("", images[i:i + columns]) for i in range(0, len(images), columns)], 224)
     labels, rows = split.labels(), []
-    for index in np.unique(labels)[:ROWS]:
+    for index in np.unique(labels)[:MAX_SHEET_CLASSES]:
         members = np.flatnonzero(labels == index)
         rows.append((f"{data.names[index]}: {len(members):,} images", row(members, columns)))
     more = len(np.unique(labels)) - len(rows)
-    return contact_sheet([heading + (f", the first {ROWS} of {ROWS + more} classes" if more else "")], rows)
+    return contact_sheet([heading + (f", the first {len(rows)} of {len(rows) + more} classes" if more else "")], rows)
 
 
-def _tile(data: "Dataset | DetectionDataset", split: "Split | DetectionSplit", number: int) -> Any:
-    """A picture with its name, and its boxes; None when it cannot be read."""
+def _thumbnail(data: "Dataset | DetectionDataset", split: "Split | DetectionSplit", number: int) -> Any:
+    """An image with its name, and its boxes; None if it cannot be read."""
     from runner.datasets import Split
     from runner.errors import DataError
     from runner.images import pixel_corners, resize_max, to_float, to_pil

@@ -1,8 +1,8 @@
-"""Bring a public data set: the one verb that goes to the network.
+"""Download a public dataset: the only verb that accesses the internet.
 
-Broken connections are taken up again, and so is a download that was stopped: say the same command.  Checksums are those
-the authors publish.  The folder is there when everything in it is; nothing but these files is fetched, and nothing is
-sent but the request for them.
+Broken connections are resumed; to resume an interrupted download, repeat the command.  Files are verified with the
+checksums their authors publish.  The folder appears when it is complete.  Only these files are requested, and nothing
+else is sent.
 
   python run.py download --list
   python run.py download mnist                               to data/mnist
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", help="which; --list tells all")
-    parser.add_argument("--list", action="store_true", help="what there is")
+    parser.add_argument("name", nargs="?", help="name of the dataset, see --list")
+    parser.add_argument("--list", action="store_true", help="list the datasets")
     parser.add_argument("--to", metavar="FOLDER", help="default: data/NAME")
     parser.add_argument("--from", metavar="ADDRESS", dest="source",
-                        help="another place with the same files: their names are appended to it")
+                        help="URL of a mirror, to which the file names are appended")
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
@@ -38,21 +38,21 @@ def run(args: argparse.Namespace) -> int:
             (name, f"{one.size / 1e6:.0f}", one.about) for name, one in PUBLIC_DATASETS.items())], left=(0, 2)))
         return 0
     if not args.name:
-        raise UsageError(f"say which data set: {', '.join(PUBLIC_DATASETS)}")
+        raise UsageError(f"name a dataset: {', '.join(PUBLIC_DATASETS)}")
     if args.name not in PUBLIC_DATASETS:
-        raise UsageError(f"there is no data set {args.name!r} to download{did_you_mean(args.name, PUBLIC_DATASETS)}")
+        raise UsageError(f"unknown dataset {args.name!r}{did_you_mean(args.name, PUBLIC_DATASETS)}")
     folder = Path(args.to or Path("data") / args.name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        console.say(f"{folder} is there already; delete it, or name another place by --to")
+        console.say(f"{folder} already exists; delete it, or choose another folder with --to")
         return 0
-    bring(PUBLIC_DATASETS[args.name], folder, args.source, args.quiet)
+    fetch_dataset(PUBLIC_DATASETS[args.name], folder, args.source, args.quiet)
     console.say(f"{folder}: {PUBLIC_DATASETS[args.name].about}")
     console.say(f"next:    python run.py data {folder}")
     return 0
 
 
-def bring(data: "PublicDataset", folder: Path, source: str | None, quiet: bool) -> None:
-    """Fetch, check and unpack beside `folder`; it takes its name when all is done."""
+def fetch_dataset(data: "PublicDataset", folder: Path, source: str | None, quiet: bool) -> None:
+    """Download, verify and unpack into a temporary folder, then rename it to `folder`."""
     from tqdm import tqdm
 
     from runner.datasets.download import fetch, unpack
@@ -70,7 +70,7 @@ def bring(data: "PublicDataset", folder: Path, source: str | None, quiet: bool) 
 
             fetch((base + name for base in bases), work / name, md5, progress)
         if not md5:
-            console.remark(f"{name}: nobody publishes a checksum; its length is right, and the archive has its own")
+            console.remark(f"{name}: no published checksum; verified by its length and the archive's own checksums")
     ready.mkdir(parents=True)
     for name in data.files:
         if name.endswith((".tar.gz", ".zip")):
@@ -81,6 +81,6 @@ def bring(data: "PublicDataset", folder: Path, source: str | None, quiet: bool) 
         with atomic_write(ready / name, "w") as file:
             file.write(text)
     if folder.exists():
-        folder.rmdir()      # empty, or it would not have come to this
+        folder.rmdir()      # empty, see run
     ready.rename(folder)
     shutil.rmtree(work, ignore_errors=True)

@@ -1,6 +1,6 @@
-"""List the sections a cfg may have, or what one of them takes, from their declarations.
+"""List the sections of a cfg, or the options of one.
 
-  python run.py explain                          every section, a line each
+  python run.py explain                          all sections, one per line
   python run.py explain dropout                  its options: default, range, meaning
   python run.py explain convolutional.pad        one option
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", nargs="?", metavar="SECTION[.OPTION]", help="left out: list the sections")
+    parser.add_argument("what", nargs="?", metavar="SECTION[.OPTION]", help="default: list all sections")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,24 +46,24 @@ def _sections() -> str:
     for kind in sorted(set(LAYERS.values()), key=lambda kind: kind.names[0]):
         heading = _module(kind).splitlines()[0].partition(": ")[2].rstrip(".")
         rows.append((kind.names[0], ", ".join(kind.names[1:]), heading))
-    return console.table(rows, left=(0, 1, 2)) + "\n\npython run.py explain SECTION tells what it takes"
+    return console.table(rows, left=(0, 1, 2)) + "\n\npython run.py explain SECTION lists its options"
 
 
 def _find(section: str) -> tuple[str, "type[Options]"]:
-    """What is said of a section, and its options."""
+    """The description of a section, and its options."""
     from runner.errors import UsageError, did_you_mean
     from runner.layers import LAYERS
     from runner.net_options import NetOptions
     if section in ("net", "network"):
         return _titled(("net", "network"), "", inspect.getdoc(NetOptions) or ""), NetOptions
     if section not in LAYERS:
-        raise UsageError(f"there is no section [{section}]{did_you_mean(section, ['net', *LAYERS])}")
+        raise UsageError(f"unknown section [{section}]{did_you_mean(section, ['net', *LAYERS])}")
     kind = LAYERS[section]
     return _titled(kind.names, _module(kind), inspect.getdoc(kind) or ""), kind.Options
 
 
 def _titled(names: tuple[str, ...], module: str, text: str) -> str:
-    """The section's names, then what its file says at the top, then what its class says."""
+    """The names of a section, the docstring of its module, and that of its class."""
     head = console.paint(f"[{names[0]}]", "bold")
     also = f" (also {', '.join(f'[{name}]' for name in names[1:])})" if names[1:] else ""
     module = module.removeprefix(f"[{names[0]}]: ")
@@ -71,19 +71,19 @@ def _titled(names: tuple[str, ...], module: str, text: str) -> str:
 
 
 def _groups(options: "type[Options]") -> list[tuple[str, list[str]]]:
-    """Its own options first, then those of every section, then what has no effect."""
+    """Titles and options: a section's own, those of every layer, and those without effect."""
     from runner.layers import LayerOptions
     common = set(LayerOptions.declared()) if issubclass(options, LayerOptions) else set()
     declared = options.declared()
     ignored = [name for name, f in declared.items() if f.metadata["reason"]]
     own = [name for name in declared if name not in common and name not in ignored]
     shared = [name for name in declared if name in common and name not in ignored]
-    groups = (("options", own), ("options of every layer", shared), ("read and without effect here", ignored))
+    groups = (("options", own), ("options of every layer", shared), ("accepted, without effect here", ignored))
     return [(title, names) for title, names in groups if names]
 
 
 def _entry(name: str, f: Field) -> str:
-    """One option: what it may be, its default, what it means, and what is said when it is left out."""
+    """One option: its type and range, default and meaning, and why it has no effect if so."""
     from runner.config.options import default_text, describe
     default = default_text(f).strip("*")
     takes = f"{describe(f)}; {default if default == 'required' else 'default ' + default}"

@@ -1,4 +1,4 @@
-"""Let a trained character model write: it reads the seed text and goes on, character by character.
+"""Generate text with a trained character model: it reads the seed text and continues it, character by character.
 
   python run.py generate cfg/chars.cfg
   python run.py generate cfg/chars.cfg --seed-text "MENENIUS:" --temperature .7 --length 500
@@ -15,10 +15,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cfg", help="the network")
     common.weights_option(parser)
     parser.add_argument("--seed-text", default="\n\n", metavar="TEXT",
-                        help="what it reads first (default: two newlines)")
+                        help="the text to continue (default: two newlines)")
     parser.add_argument("--temperature", type=float, default=0.7, metavar="T",
-                        help="below 1 the likely becomes likelier, above 1 the text wilder (default 0.7)")
-    parser.add_argument("--length", type=int, default=500, metavar="N", help="characters to write (default 500)")
+                        help="softmax temperature: below 1 favours probable characters, above 1 makes the text more "
+                             "random (default 0.7)")
+    parser.add_argument("--length", type=int, default=500, metavar="N",
+                        help="number of characters to generate (default 500)")
     common.json_option(parser)
     common.network_options(parser)
 
@@ -30,20 +32,21 @@ def run(args: argparse.Namespace) -> int:
     from runner.inference.generate import generate, is_character_model
     if args.length < 0:
         raise UsageError(f"--length must be at least 0. Got {args.length}")
-    args.settings = [*args.settings, "net.time_steps=1"]        # it reads one character at a time
+    args.settings = [*args.settings, "net.time_steps=1"]        # one character at a time
     net, _ = common.load_trained(args)
     if not is_character_model(net):
         raise UsageError(f"{args.cfg}: not a character model: it needs inputs= in [net], a recurrent layer, and "
                          "a softmax with as many outputs as inputs")
-    seed = args.seed_text.encode()
-    written = generate(net, seed, args.length, temperature=args.temperature, rng=np.random.default_rng(args.seed))
+    seed_text = args.seed_text.encode()
+    characters = generate(net, seed_text, args.length, temperature=args.temperature,
+                          rng=np.random.default_rng(args.seed))
     if args.json:
         console.write_json(args.json, {"seed_text": args.seed_text, "temperature": args.temperature,
-                                       "text": bytes(written).decode(errors="replace")})
+                                       "text": bytes(characters).decode(errors="replace")})
         return 0
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     sys.stdout.write(args.seed_text)
-    for character in written:
+    for character in characters:
         sys.stdout.write(decoder.decode(bytes([character])))
         sys.stdout.flush()
     console.say(decoder.decode(b"", final=True))

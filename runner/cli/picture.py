@@ -1,7 +1,8 @@
-"""Draw what one layer does to a photo: input, output, and how a random gradient comes back through it.
+"""Draw the effect of one layer on a photo: its input and output, and a random gradient before and after its backward
+pass.
 
-The layer stands alone, with fresh weights, in training mode.  The sheet shows whole pictures above and an enlarged
-part of channel 0 below; of [dropout] it shows the mask too.
+The layer has random weights and is in training mode.  The sheet shows the whole arrays above and an enlarged crop of
+channel 0 below; for [dropout] also the mask.
 
   python run.py picture dropout --set probability=.1 docs/images/photo.jpg --save dropout.png
   python run.py picture maxpool --set size=4 --set stride=4 docs/images/photo.jpg --save maxpool.png
@@ -19,15 +20,15 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("layer", metavar="LAYER", help="a section's name; `explain` lists them")
-    parser.add_argument("photo", metavar="PHOTO", help="any image")
+    parser.add_argument("layer", metavar="LAYER", help="name of a section, as listed by `explain`")
+    parser.add_argument("photo", metavar="PHOTO", help="an image file")
     parser.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", dest="settings",
                         help="an option of the layer, as in its section; may be repeated")
     parser.add_argument("--save", metavar="FILE", required=True,
-                        help="where the sheet goes; its ending names the format")
+                        help="output file; its extension selects the format")
     parser.add_argument("--size", type=common.positive, default=256, metavar="PIXELS",
-                        help="the photo is shrunk to this width (default 256)")
-    parser.add_argument("--grey", action="store_true", help="one channel instead of three")
+                        help="maximum width of the photo; wider ones are reduced (default 256)")
+    parser.add_argument("--grey", action="store_true", help="use one channel instead of three")
     parser.add_argument("--seed", type=common.natural, default=0, help="of mask, weights and gradient (default 0)")
 
 
@@ -36,12 +37,12 @@ def run(args: argparse.Namespace) -> int:
 
     from runner.images import read_image, resize
     from runner.images.array_sheet import Panel, array_sheet
-    common.picture_file(args.save)
+    common.require_image_name(args.save)
     photo = read_image(args.photo, 1 if args.grey else 3)
     if photo.shape[2] > args.size:
         photo = resize(photo, args.size, max(1, photo.shape[1] * args.size // photo.shape[2]))
     rng = np.random.default_rng(args.seed)
-    layer, sources = alone(args.layer, args.settings, photo.shape, rng)
+    layer, sources = build_layer(args.layer, args.settings, photo.shape, rng)
     x = photo[None]
     y, saved = layer.forward(*(x.copy() for _ in range(sources)), train=True)
     dy = patches(y.shape, rng)
@@ -49,19 +50,19 @@ def run(args: argparse.Namespace) -> int:
     panels = [Panel("input", x[0]), Panel("output", _image(y))]
     if layer.names[0] == "dropout":
         panels.append(Panel("mask", _image(np.ones_like(y) if saved is None else saved)))
-    panels += [Panel("gradient that comes in: random", _image(dy)),
-               Panel("gradient that goes out", _image(np.zeros_like(x) if dx is None else dx.reshape(x.shape)))]
+    panels += [Panel("gradient of the output: random", _image(dy)),
+               Panel("gradient of the input", _image(np.zeros_like(x) if dx is None else dx.reshape(x.shape)))]
     heading = " ".join((f"[{layer.names[0]}]", *args.settings))
     page = array_sheet(heading, panels, args.size)
-    common.save_picture(page, args.save)
+    common.save_image(page, args.save)
     console.say(f"{args.save}: {', '.join(panel.title for panel in panels)}, {page.width} x {page.height} pixels")
     return 0
 
 
-def alone(name: str, settings: Sequence[str], shape: tuple[int, ...], rng: Any) -> tuple["Layer", int]:
-    """The layer of a section called `name` on an image (c, h, w), and how many inputs it reads.
+def build_layer(name: str, settings: Sequence[str], shape: tuple[int, ...], rng: Any) -> tuple["Layer", int]:
+    """-> the layer of section `name` for an image (c, h, w), and its number of inputs, each of this shape.
 
-    A layer that reads several outputs gets the photo for each.  CfgError tells every mistake in the settings.
+    CfgError lists every error in the settings.
     """
     from runner.config import Line, Report, Section
     from runner.errors import CfgError, ShapeError
@@ -88,12 +89,12 @@ def alone(name: str, settings: Sequence[str], shape: tuple[int, ...], rng: Any) 
 
 
 def _plain(sentence: str) -> str:
-    """There is no file to point to: `picture:0:` says nothing."""
+    """Without the position `picture:0:`, which belongs to no file."""
     return sentence.removeprefix("picture:0: ")
 
 
 def patches(shape: tuple[int, ...], rng: Any) -> "np.ndarray":
-    """A random gradient, 0.2 to 1, in soft patches rather than noise: holes in it can be seen."""
+    """A smooth random gradient, 0.2 to 1, in which zeros stand out as they would not in noise."""
     import numpy as np
 
     from runner.images import resize
@@ -105,5 +106,5 @@ def patches(shape: tuple[int, ...], rng: Any) -> "np.ndarray":
 
 
 def _image(values: "np.ndarray") -> "np.ndarray":
-    """Without the batch: (c, h, w), or (k,) where it is no image."""
+    """The first of a batch: (c, h, w), or (k,) if it is not an image."""
     return values[0] if values.ndim == 4 else values[0].ravel()

@@ -1,8 +1,8 @@
-"""Say what is on images: any mix of images, folders, globs and list files (.txt), or - for a list on stdin.
+"""Classify images: any mix of images, folders, globs and list files (.txt), or - for a list on stdin.
 
   python run.py predict cfg/net.cfg data/digits/test/7
   python run.py predict cfg/net.cfg a.png 'photos/*.jpg' --top 3 --json result.json
-  python run.py predict cfg/net.cfg a.png --samples 20      20 times with [dropout] at work: mean and spread
+  python run.py predict cfg/net.cfg a.png --samples 20      Monte-Carlo dropout: mean and deviation
 """
 import argparse
 import math
@@ -20,14 +20,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", help="images, folders, globs, list files, -")
     common.weights_option(parser)
     parser.add_argument("--top", type=common.positive, default=0, metavar="K",
-                        help="classes to name for each image (default: 3 in the table, 5 in --json)")
+                        help="number of classes per image (default: 3 in the table, 5 in --json)")
     parser.add_argument("--samples", type=common.positive, default=0, metavar="N",
-                        help="compute each image N times with [dropout] switching values off as in training, and tell "
-                             "mean and standard deviation: how sure is the network? (repeatable by --seed)")
+                        help="Monte-Carlo dropout: run each image N times with [dropout] active as in training, and "
+                             "report mean and standard deviation as a measure of uncertainty (see --seed)")
     parser.add_argument("--names", metavar="FILE",
-                        help="names of the classes, a line each (default: those of training)")
-    parser.add_argument("--on-bad", choices=("skip", "error"), default="skip",
-                        help="an image that cannot be read is named and skipped, or ends the run (default skip)")
+                        help="class names, one per line (default: those of the training run)")
+    common.on_bad_option(parser)
     common.json_option(parser)
     common.network_options(parser)
 
@@ -77,16 +76,16 @@ def _value(value: float, spread: float | None) -> str:
 
 
 def class_names(args: argparse.Namespace, folder: "RunFolder", outputs: int) -> list[str]:
-    """From --names, else from the run.yaml beside the weights or of the cfg; none are known: numbers will do."""
+    """From --names, else from run.yaml in the folder of the weights or of the run; empty if unknown."""
     if args.names:
         from runner.datasets.lists import read_lines
         names = [line for _, line in read_lines(args.names) if line]
         if len(names) < outputs:
-            raise DataError(f"{args.names}: the network has {outputs} outputs, and here are {len(names)} names")
+            raise DataError(f"{args.names}: the network has {outputs} outputs, but the file has {len(names)} names")
         return names
     names = list(folder.names(args.weights))
     if names and len(names) != outputs:
-        console.warn([f"{folder.path}/run.yaml names {len(names)} classes, and the network has {outputs} outputs: "
-                      "they are called by their numbers. --names brings others"])
+        console.warn([f"{folder.path}/run.yaml lists {len(names)} classes, but the network has {outputs} outputs: "
+                      "class numbers are shown instead of names. Use --names"])
         return []
     return names

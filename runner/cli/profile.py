@@ -1,16 +1,17 @@
-"""Time every layer of a network, and say how near it comes to what this machine can do.
+"""Time every layer of a network, and compare it with the peak performance of this machine (roofline model).
 
-Inference is timed as `predict` runs it, with --train a whole training step: forward, loss, backward, update.  The
-weights and the images are random: they do not change the time.
+Inference is timed as `predict` runs it; with --train a training step is timed: forward, loss, backward, update.
+Weights and images are random, which does not affect the time.
 
-GFLOP/s counts the products, 2 for each multiply-add; GB/s counts every input, output and weight once, the least that
-has to be moved.  Two roofs are measured at the start, large products and copies of memory; "of roof" is the time the
-machine would need at best, for products or memory, over the time taken.  A layer far below 100 % leaves something to
-be won.  It can pass 100 %: Winograd's way multiplies less than is counted, and small images stay in the cache.
+GFLOP/s counts 2 operations per multiply-add; GB/s counts every input, output and weight once, the minimum memory
+traffic.  Two roofs are measured first, with a large matrix product and a large copy; "of roof" is the time the layer
+would need at peak compute or bandwidth, divided by its actual time.  A layer far below 100 % can be made faster.  More
+than 100 % is possible: Winograd convolution needs fewer multiplications than are counted, and small images stay in the
+cache.
 
   python run.py profile cfg/yolov3-tiny.cfg
   python run.py profile cfg/net.cfg --train --batch 64
-  python run.py profile cfg/darknet19.cfg --kernels numpy --threads 1 --json profile.json
+  python run.py profile cfg/darknet19.cfg --backend numpy --threads 1 --json profile.json
 """
 import argparse
 from typing import TYPE_CHECKING, Any
@@ -23,12 +24,11 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cfg", help="the network")
-    parser.add_argument("--train", action="store_true", help="a training step instead of inference")
+    parser.add_argument("--train", action="store_true", help="time a training step instead of inference")
     parser.add_argument("--batch", type=common.positive, metavar="N",
-                        help="images at a time, or sequences (default 1; with --train what [net] takes at once, batch "
-                             "/ subdivisions)")
+                        help="images or sequences at a time (default 1; with --train [net] batch / subdivisions)")
     parser.add_argument("--runs", type=common.positive, metavar="N",
-                        help="how many are timed; medians are shown (default: two seconds of them, at least 3)")
+                        help="number of runs; their median is shown (default: two seconds of them, at least 3)")
     common.network_options(parser)
     common.json_option(parser)
 
@@ -46,14 +46,14 @@ def run(args: argparse.Namespace) -> int:
         return 0
     what = "a training step on" if args.train else "inference of"
     things = ("image" if net.env.time_steps == 1 else f"sequence of {net.env.time_steps}") + "s" * (count > 1)
-    console.say(f"{args.cfg}: {what} {count} {things}, median of {found.runs} runs; kernels: {ops.backend()}, "
+    console.say(f"{args.cfg}: {what} {count} {things}, median of {found.runs} runs; backend: {ops.backend()}, "
                 f"threads: {parallel.threads()}")
-    console.say(f"roofs measured: {found.roof.flops / 1e9:.0f} GFLOP/s in products, {found.roof.bandwidth / 1e9:.1f} "
-                "GB/s in copies\n")
+    console.say(f"roofs measured: {found.roof.flops / 1e9:.0f} GFLOP/s compute, {found.roof.bandwidth / 1e9:.1f} "
+                "GB/s bandwidth\n")
     console.say(_table(found, args.train))
-    console.say(f"\ntotal {_ms(found.total)} ms, {count / found.total:.1f} {things.partition(' ')[0].rstrip('s')}s a "
+    console.say(f"\ntotal {_ms(found.total)} ms, {count / found.total:.1f} {things.partition(' ')[0].rstrip('s')}s per "
                 f"second; {sum(layer.flops for layer in found.layers) / found.total / 1e9:.0f} GFLOP/s")
-    console.say(_kinds(found))
+    console.say(_shares(found))
     return 0
 
 
@@ -62,7 +62,7 @@ def _table(found: "Profile", train: bool) -> str:
                "of roof")
     lines = [heading, *(_line(layer, found, train) for layer in found.layers)]
     blank = [""] * (2 if train else 0)
-    rest = [("update", found.update)] * train + [("around the layers", found.rest)]
+    rest = [("update", found.update)] * train + [("outside the layers", found.rest)]
     lines += [("", name, "", *blank, _ms(seconds), _share(seconds, found.total), "", "", "") for name, seconds in rest]
     return console.table(lines, left=(1,))
 
@@ -70,7 +70,7 @@ def _table(found: "Profile", train: bool) -> str:
 def _line(layer: "LayerTime", found: "Profile", train: bool) -> tuple[str, ...]:
     from runner.layers.shared.base import shape_text
     parts = (_ms(layer.forward), _ms(layer.backward)) if train else ()
-    if not layer.seconds:       # the plan has nothing to do there
+    if not layer.seconds:       # an alias in the plan, which needs no time
         return (str(layer.index), layer.name, shape_text(layer.out_shape), *parts, "", "", "", "", "")
     roof: Roof = found.roof
     by_memory = layer.bound_by_memory(roof)
@@ -79,21 +79,21 @@ def _line(layer: "LayerTime", found: "Profile", train: bool) -> tuple[str, ...]:
             f"{layer.traffic / layer.seconds / 1e9:.1f}" if by_memory else "", f"{100 * layer.of_roof(roof):.0f} %")
 
 
-def _kinds(found: "Profile") -> str:
+def _shares(found: "Profile") -> str:
     """Shares by section name, the largest first."""
     sums: dict[str, float] = {}
     for layer in found.layers:
         sums[layer.name] = sums.get(layer.name, 0.0) + layer.seconds
     if found.update:
         sums["update"] = found.update
-    sums["around the layers"] = found.rest
+    sums["outside the layers"] = found.rest
     order = sorted(sums, key=lambda name: -sums[name])
     return ", ".join(f"{name} {_share(sums[name], found.total)}" for name in order if sums[name] / found.total >= .005)
 
 
-def _facts(args: argparse.Namespace, found: "Profile", count: int, kernels: str, threads: int) -> dict[str, Any]:
+def _facts(args: argparse.Namespace, found: "Profile", count: int, backend: str, threads: int) -> dict[str, Any]:
     return {"cfg": args.cfg, "train": args.train, "batch": count, "rows": found.rows, "runs": found.runs,
-            "kernels": kernels, "threads": threads, "roof_flops": found.roof.flops,
+            "kernels": backend, "threads": threads, "roof_flops": found.roof.flops,
             "roof_bandwidth": found.roof.bandwidth, "total_seconds": found.total, "update_seconds": found.update,
             "rest_seconds": found.rest,
             "layers": [layer.__dict__ | {"seconds": layer.seconds, "of_roof": layer.of_roof(found.roof)}

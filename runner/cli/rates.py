@@ -1,5 +1,5 @@
-"""Find a learning rate: train from fresh weights for a few updates while the rate rises, and see where the loss falls
-fastest.  Nothing is kept.
+"""Learning-rate finder: train for a few updates while the learning rate rises, and see where the loss falls fastest.
+Nothing is saved.
 
   python run.py rates cfg/net.cfg
   python run.py rates cfg/net.cfg --from 1e-5 --to 10 --updates 200 --save rates.png
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from runner.training.rates import RatePoint
 
-LINES = 20          # of the table
+LINES = 20          # of the table, at most
 BAR = 40            # characters of the longest bar
 
 
@@ -23,9 +23,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     common.data_options(parser)
     parser.add_argument("--from", type=_rate, default=1e-5, dest="low", metavar="RATE", help="lowest (default 1e-5)")
     parser.add_argument("--to", type=_rate, default=10.0, dest="high", metavar="RATE", help="highest (default 10)")
-    parser.add_argument("--updates", type=common.positive, default=100, metavar="N", help="in all (default 100)")
+    parser.add_argument("--updates", type=common.positive, default=100, metavar="N",
+                        help="number of updates (default 100)")
     parser.add_argument("--weights", metavar="FILE", help="start from these weights instead of random ones")
-    parser.add_argument("--save", metavar="FILE", help="draw the curve: .png, .svg or .pdf (needs matplotlib)")
+    parser.add_argument("--save", metavar="FILE", help="draw a chart: .png, .svg or .pdf (needs matplotlib)")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     common.json_option(parser)
     common.network_options(parser)
@@ -56,56 +57,57 @@ def run(args: argparse.Namespace) -> int:
         from runner import weights
         weights.load(net, args.weights)
         net.progress.seen = net.progress.iteration = 0
-    tried = list(tqdm(sweep(open_task(net, common.asked(args)), args.low, args.high, args.updates), total=args.updates,
-                      file=sys.stderr, leave=False, disable=args.quiet or not sys.stderr.isatty()))
-    best = suggest(tried)
+    task = open_task(net, common.task_options(args))
+    points = list(tqdm(sweep(task, args.low, args.high, args.updates), total=args.updates, file=sys.stderr, leave=False,
+                       disable=args.quiet or not sys.stderr.isatty()))
+    best = suggest(points)
     if args.save:
-        _draw(args.save, tried, best)
+        _draw(args.save, points, best)
     if args.json:
-        console.write_json(args.json, {"suggested": best, "tried": [vars(each) for each in tried]})
+        console.write_json(args.json, {"suggested": best, "tried": [vars(point) for point in points]})
     if args.json != "-":
-        _say(args, tried, best)
+        _print_table(args, points, best)
     return 0 if best else 1
 
 
-def _say(args: argparse.Namespace, tried: "Sequence[RatePoint]", best: float | None) -> None:
-    """A table with bars, and what follows from it."""
+def _print_table(args: argparse.Namespace, points: "Sequence[RatePoint]", best: float | None) -> None:
+    """A table with bars, and the suggested learning rate."""
     rows = [("rate", "loss", "")]
-    shown = tried[::max(len(tried) // LINES, 1)]
-    top = max((each.smooth for each in shown if each.smooth < 1e6), default=1.0)
-    for each in shown:
-        bar = "#" * min(BAR, round(BAR * each.smooth / top)) if each.smooth < 1e6 else "off the page"
-        rows.append((f"{each.rate:.2g}", f"{each.smooth:.4g}", bar))
+    shown = points[::max(len(points) // LINES, 1)]
+    top = max((point.smooth for point in shown if point.smooth < 1e6), default=1.0)
+    for point in shown:
+        bar = "#" * min(BAR, round(BAR * point.smooth / top)) if point.smooth < 1e6 else "off the scale"
+        rows.append((f"{point.rate:.2g}", f"{point.smooth:.4g}", bar))
     console.say(console.table(rows, left=(2,)))
     if best is None:
         console.say("\nthe loss never falls clearly: try other --from and --to, or more --updates")
         return
-    if len(tried) < args.updates:
-        console.say(f"\nbeyond {tried[-1].rate:.2g} the loss explodes")
+    if len(points) < args.updates:
+        console.say(f"\nbeyond {points[-1].rate:.2g} the loss explodes")
     console.say(f"\nthe loss falls fastest at {best:.2g}:")
     console.say(f"python run.py train {args.cfg} --set net.learning_rate={best:.2g}")
 
 
-def _draw(path: str, tried: "Sequence[RatePoint]", best: float | None) -> None:
+def _draw(path: str, points: "Sequence[RatePoint]", best: float | None) -> None:
     from pathlib import Path
 
     from runner.errors import UsageError
     from runner.files import atomic_write
     from runner.training.report.charts import draw
     from runner.training.report_items import LineChart
-    kind = Path(path).suffix.lstrip(".").lower()
-    if kind not in ("png", "svg", "pdf"):
-        raise UsageError(f"--save: the curve is drawn as .png, .svg or .pdf. Got {path!r}")
-    rates = [each.rate for each in tried]
-    figure = draw(LineChart("rates", "learning rate", "loss", {"every update": (rates, [each.loss for each in tried]),
-                                                            "smoothed": (rates, [each.smooth for each in tried])}),
+    file_format = Path(path).suffix.lstrip(".").lower()
+    if file_format not in ("png", "svg", "pdf"):
+        raise UsageError(f"--save needs a file name ending in .png, .svg or .pdf. Got {path!r}")
+    rates, losses = [point.rate for point in points], [point.loss for point in points]
+    smooth = [point.smooth for point in points]
+    figure = draw(LineChart("rates", "learning rate", "loss", {"every update": (rates, losses),
+                                                               "smoothed": (rates, smooth)}),
                   height=4, ink="#333333")
     axes = figure.axes[0]
     axes.set_xscale("log")
-    smooth = [each.smooth for each in tried]
     axes.set_ylim(0, 1.5 * max(smooth[:max(len(smooth) // 2, 1)]))
     if best:
         axes.axvline(best, color="#888888", linestyle=":", label=f"falls fastest: {best:.2g}")
         axes.legend(frameon=False)
     with atomic_write(path) as file:
-        figure.savefig(file, format=kind, dpi=150)
+        figure.savefig(file, format=file_format, dpi=150)

@@ -11,7 +11,7 @@ from runner.cli import common, console
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", help="the folder of the run, or its name below weights/")
     parser.add_argument("--no-measure", action="store_true", help="do not evaluate the network on the test data")
-    parser.add_argument("--threads", type=common.positive, metavar="N", help="cores to use (default: all)")
+    parser.add_argument("--threads", type=common.positive, metavar="N", help="number of threads (default: all cores)")
 
 
 def run(args: argparse.Namespace) -> int:

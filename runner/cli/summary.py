@@ -1,8 +1,8 @@
-"""Show a network layer by layer: what goes in and out, parameters, BFLOPs and memory.
+"""Show a network layer by layer: shapes, parameters, BFLOPs and memory.
 
-BFLOPs are counted as darknet prints them (2 per multiply-add, per image).  In the table, memory is that of the layer's
-output for one image.  Below it stands what the network will take as a whole, without Python and its packages (some
-100 MB).  Nothing is allocated.
+BFLOPs are counted as darknet prints them (2 per multiply-add, per image).  The memory in the table is that of the
+layer's output for one image.  Below the table, the memory of the whole network is estimated, without Python and its
+packages (some 100 MB).  Nothing is allocated.
 
   python run.py summary cfg/net.cfg
   python run.py summary cfg/net.cfg --set net.width=64 --set net.height=64
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cfg", help="the network")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.OPTION=VALUE", dest="settings",
-                        help="show the network with this change")
-    parser.add_argument("--strict", action="store_true", help="an option nobody knows is an error")
+                        help="override a cfg option")
+    parser.add_argument("--strict", action="store_true", help="treat unknown options as errors")
     common.json_option(parser)
 
 
@@ -39,16 +39,16 @@ def run(args: argparse.Namespace) -> int:
         return 0
     console.say(_table(rows))
     console.say(f"\n{sums['parameters']:,} parameters ({bytes_text(4 * sums['parameters'])}), "
-                f"{_bflops(sums['bflops'])} BFLOPs an image")
-    console.say(f"memory, about: {bytes_text(sums['inference_bytes'])} for one image at inference; "
-                f"{bytes_text(sums['training_bytes'])} to train on {sums['training_images']} at a time")
+                f"{_bflops(sums['bflops'])} BFLOPs per image")
+    console.say(f"estimated memory: {bytes_text(sums['inference_bytes'])} for one image at inference; "
+                f"{bytes_text(sums['training_bytes'])} to train on {sums['training_images']} images at a time")
     parts = (f"{name} {bytes_text(count)}" for name, count in sums["training_memory"].items() if count)
-    console.say(f"              {', '.join(parts)}")
+    console.say(f"                  {', '.join(parts)}")
     return 0
 
 
 def totals(net: "Network") -> dict[str, Any]:
-    """Sums over the layers; the memory of one image at inference, and of a training step with its parts."""
+    """Sums over the layers, and the estimated memory of inference on one image and of training."""
     from runner.analysis import footprint
     rows, need = net.rows(), footprint.training(net)
     names = ("weights", "gradients", "optimizer", "activations", "inputs", "scratch")
@@ -66,7 +66,7 @@ def _table(rows: Sequence["Row"]) -> str:
                       f"{row.params:,}" if row.params else "", _bflops(row.bflops) if row.bflops else "",
                       bytes_text(4 * row.out_values)))
     if not any(line[2] for line in lines[1:]):
-        return console.table([line[:2] + line[3:] for line in lines], left=(1,))     # nobody skips: nothing to tell
+        return console.table([line[:2] + line[3:] for line in lines], left=(1,))     # a plain sequence
     return console.table(lines, left=(1, 2))
 
 

@@ -1,14 +1,14 @@
 """Train the network of a cfg on images, or a character model on a text.
 
-The data is found in this order: --data, [net] data=, data/<cfg name>.yaml or .data, data/<cfg name>/.  The run is
-kept in weights/<cfg name>/: best.weights (by the score on the test part), last.weights, log.csv, run.yaml and what
---resume needs; docs/training.md tells all of it.  Ctrl-C finishes the update and saves; a second one stops at once.
+The data is looked for in this order: --data, [net] data=, data/<cfg name>.yaml or .data, data/<cfg name>/.  The run
+is written to weights/<cfg name>/: best.weights (by the score on the test split), last.weights, log.csv, run.yaml and
+the checkpoint for --resume; see docs/training.md.  Ctrl-C finishes the update and saves; a second one stops at once.
 
   python run.py train cfg/net.cfg
-  python run.py train cfg/net.cfg --resume                                    go on after a stop or a crash
-  python run.py train cfg/net.cfg --name slow --set net.learning_rate=0.01    another run beside it
-  python run.py train cfg/chars.cfg --data novel.txt                          learn to write like it
-  python run.py train my.cfg --weights published.weights --cutoff 20          keep its first 20 layers, learn the rest
+  python run.py train cfg/net.cfg --resume                                    continue after a stop or a crash
+  python run.py train cfg/net.cfg --name slow --set net.learning_rate=0.01    another run
+  python run.py train cfg/chars.cfg --data novel.txt                          a character model
+  python run.py train my.cfg --weights published.weights --cutoff 20          load only the first 20 layers
 """
 import argparse
 import contextlib
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from runner.training import Control, Run, RunFolder
     from runner.training.monitor import Monitor
 
-# options that belong to one call, not to the run: --resume does not take them over
-OF_THE_CALL = ("cfg", "name", "resume", "weights", "cutoff", "clear", "partial", "freeze", "quiet", "json", "log_json",
+# options of a single call, which --resume does not restore
+NOT_RESTORED = ("cfg", "name", "resume", "weights", "cutoff", "clear", "partial", "freeze", "quiet", "json", "log_json",
                "no_report", "tensorboard", "threads", "time_limit", "strict", "run", "settings", "words")
 
 
@@ -34,51 +34,50 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cfg", help="the network")
     common.data_options(parser)
     parser.add_argument("--balance", action=common.Setting, key="net.balance", nargs="?", const="1", metavar="B",
-                        help="show all classes equally often, however many images they have (B between 0 and 1: in "
-                             "part). Short for --set net.balance=")
+                        help="sample all classes equally often, regardless of their number of images (B between 0 and "
+                             "1: partly). Short for --set net.balance=")
     run = parser.add_argument_group("the run")
-    run.add_argument("--name", metavar="NAME", help="keep the run in weights/NAME (default: the cfg's name)")
+    run.add_argument("--name", metavar="NAME", help="write the run to weights/NAME (default: the cfg's name)")
     run.add_argument("--resume", action="store_true",
-                     help="go on with the run that is there, with its options, to the same bits as if it had never "
-                          "been interrupted")
+                     help="continue an interrupted run with its options; the result is bit-identical to that of an "
+                          "uninterrupted run")
     run.add_argument("--save-every", type=_save_every, metavar="N|TIME",
-                     help="updates, or time (10m, 30s), between two saved states: what a crash costs (default 5m)")
+                     help="updates, or time (10m, 30s), between two checkpoints (default 5m)")
     run.add_argument("--backup-every", action=common.Setting, key="net.backup_every", metavar="N",
-                     help="updates between two numbered copies of the weights. Short for --set net.backup_every=")
+                     help="updates between numbered copies of the weights. Short for --set net.backup_every=")
     run.add_argument("--keep", type=common.positive, default=0, metavar="K",
-                     help="keep the newest K of the numbered copies (default: all)")
-    start = parser.add_argument_group("where it starts")
+                     help="keep the K newest numbered copies (default: all)")
+    start = parser.add_argument_group("initial weights")
     start.add_argument("--weights", metavar="FILE", help="start from these weights instead of random ones")
     start.add_argument("--cutoff", type=common.positive, metavar="N",
-                       help="take only the layers before N from --weights")
+                       help="load only the first N layers of --weights")
     start.add_argument("--partial", nargs="?", const="", metavar="CFG",
-                       help="--weights belong to another cfg (default: the one of its run): take the layers that are "
-                            "alike, and leave the others fresh")
-    start.add_argument("--clear", action="store_true", help="with --weights: count updates from 0 again")
+                       help="--weights belong to another cfg (default: the one of their run): load the layers that "
+                            "match, and initialize the others")
+    start.add_argument("--clear", action="store_true", help="with --weights: restart counting updates from 0")
     start.add_argument("--freeze", type=common.positive, metavar="N",
-                       help="the first N layers do not learn. Short for --set N-1.stopbackward=1")
-    control = parser.add_argument_group("control")
+                       help="do not update the first N layers. Short for --set N-1.stopbackward=1")
+    control = parser.add_argument_group("evaluation and early stopping")
     control.add_argument("--validate-every", type=common.positive, metavar="N",
-                         help="updates between two looks at the test part (default: a tenth of max_batches)")
+                         help="updates between two evaluations on the test split (default: a tenth of max_batches)")
     control.add_argument("--patience", type=common.positive, default=0, metavar="N",
-                         help="end after N such looks without a better score")
+                         help="early stopping: end after N evaluations without a better score")
     control.add_argument("--time-limit", type=common.minutes, default=0.0, metavar="TIME",
-                         help="save and end after this time: 90 (minutes), 1h30m; --resume goes on")
-    shown = parser.add_argument_group("what is told")
-    shown.add_argument("--quiet", action="store_true", help="no progress: only warnings, errors and the results")
+                         help="save and end after this time: 90 (minutes), 1h30m; --resume continues")
+    shown = parser.add_argument_group("output")
+    shown.add_argument("--quiet", action="store_true", help="no progress, only warnings, errors and results")
     shown.add_argument("--log-json", metavar="FILE",
-                       help="a line of JSON for everything that happens, for a program to read; - is stdout, which "
-                            "then holds nothing else")
+                       help="write each event as a line of JSON; - is stdout, which then contains nothing else")
     shown.add_argument("--tensorboard", action="store_true",
-                       help="event files in the run's folder, for tensorboard --logdir weights (needs tensorboardX)")
-    shown.add_argument("--no-report", action="store_true", help="do not write report.html at the end")
+                       help="write event files for tensorboard --logdir weights (needs tensorboardX)")
+    shown.add_argument("--no-report", action="store_true", help="do not write report.html")
     common.json_option(shown)
     common.network_options(parser)
 
 
 def _save_every(text: str) -> str:
     if not (text.isdecimal() and int(text)):
-        common.period(text)     # tells what is wrong
+        common.period(text)     # raises the error
     return text
 
 
@@ -89,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     from runner.training import Run, RunFolder, open_task
     folder = RunFolder(args.cfg, args.name)
     if args.resume:
-        _take_over(args, folder)
+        _restore_options(args, folder)
     if args.freeze:
         args.settings = [*args.settings, f"{args.freeze - 1}.stopbackward=1"]
     net = common.load_network(args)
@@ -99,10 +98,10 @@ def run(args: argparse.Namespace) -> int:
     check_fits(net)
     start = args.weights
     if args.weights:
-        _start_from(args, net)
+        _load_weights(args, net)
     elif args.clear or args.cutoff or args.partial is not None:
-        raise UsageError("--cutoff, --partial and --clear say how to use the file that --weights names; there is none")
-    task = open_task(net, common.asked(args))
+        raise UsageError("--cutoff, --partial and --clear need --weights")
+    task = open_task(net, common.task_options(args))
     if not task.has_training_data:
         raise DataError(f"{task.source} has no training {task.unit}")
     run = Run(task, folder, _control(args), start_weights=start, facts=_facts(args))
@@ -111,50 +110,52 @@ def run(args: argparse.Namespace) -> int:
     else:
         moved = run.begin()
         if moved and not args.quiet:
-            console.remark(f"the run that was in {folder.path} is in {moved} now")
+            console.remark(f"the previous run in {folder.path} has been moved to {moved}")
     if not args.quiet:
         console.remark(f"{args.cfg}: {len(net.layers)} layers, {net.param_count:,} parameters; {task.source}: "
                        f"{task.data_summary()}")
         if net.progress.iteration:
-            console.remark(f"going on after update {net.progress.iteration} of {args.weights or folder.path}")
+            console.remark(f"continuing {args.weights or folder.path} after update {net.progress.iteration}")
     with _Interrupt(run), contextlib.ExitStack() as files:
-        watchers = _watchers(args, run, files)
+        monitors = _monitors(args, run, files)
         try:
-            _learn(args, run, watchers)
+            _train(args, run, monitors)
         except Diverged as error:
-            kept = f". {folder.last} is from before that" if folder.last.exists() else ""
-            raise RunnerError(f"{error}. The learning rate is too high, or the data holds nonsense. Try --set "
+            saved = f". {folder.last} holds the weights from before that" if folder.last.exists() else ""
+            raise RunnerError(f"{error}. The learning rate may be too high, or the data invalid. Try --set "
                               f"net.learning_rate={net.options.learning_rate / 10:g}, a longer burn_in, or "
-                              f"max_grad_norm{kept}") from None
+                              f"max_grad_norm{saved}") from None
         run.finish()
-        for watcher in watchers:
-            watcher.end(run)
-    _report(args, run)
-    _finish(args, run)
+        for monitor in monitors:
+            monitor.end(run)
+    _write_report(args, run)
+    _print_results(args, run)
     return 0
 
 
-# --- before it starts ------------------------------------------------------------------------------------------
+# --- before training -------------------------------------------------------------------------------------------
 
-def _take_over(args: argparse.Namespace, folder: "RunFolder") -> None:
-    """--resume: the options of the run, unless this call says otherwise."""
+def _restore_options(args: argparse.Namespace, folder: "RunFolder") -> None:
+    """--resume: restore the options of the run that are not set in this call."""
     from runner.errors import UsageError
     if args.weights or args.clear or args.cutoff or args.partial is not None:
-        raise UsageError("--resume goes on with the weights of the run itself: leave --weights, --cutoff, --partial "
-                         "and --clear out")
+        raise UsageError("--resume continues with the weights of the run itself: omit --weights, --cutoff, --partial "
+                         "and --clear")
     facts = folder.facts()
     if not facts or not (folder.state.exists() or folder.state_before.exists()):
         raise UsageError(f"{folder.path}: there is no run to resume. Omit --resume to start one")
     defaults = argparse.ArgumentParser()
     arguments(defaults)
     for option, value in (facts.get("options") or {}).items():
+        option = {"kernels": "backend"}.get(option, option)     # the former name, in the run.yaml of older runs
         if hasattr(args, option) and getattr(args, option) == defaults.get_default(option):
             setattr(args, option, value)
     before = [setting for setting in facts.get("settings") or [] if setting not in args.settings]
     args.settings = [*before, *args.settings]
 
 
-def _start_from(args: argparse.Namespace, net: "Network") -> None:
+def _load_weights(args: argparse.Namespace, net: "Network") -> None:
+    """--weights, with --cutoff, --partial and --clear."""
     from runner import weights
     from runner.errors import UsageError
     if args.partial is not None:
@@ -165,26 +166,26 @@ def _start_from(args: argparse.Namespace, net: "Network") -> None:
         net.progress.seen = net.progress.iteration = 0
     limit = net.options.max_batches
     if limit and net.progress.iteration >= limit:
-        raise UsageError(f"{args.weights}: these weights have seen all {limit} updates of max_batches. Add --clear to "
-                         f"count from 0 again, or --set net.max_batches={2 * limit} to go on")
+        raise UsageError(f"{args.weights}: these weights are trained for all {limit} updates of max_batches. Add "
+                         f"--clear to restart from 0, or --set net.max_batches={2 * limit} to train longer")
 
 
 def _transfer(args: argparse.Namespace, net: "Network") -> None:
-    """--partial: the layers that are alike in both cfgs are taken, the others named."""
+    """--partial: load the layers that match between both cfgs, and report the others."""
     import runner
     from runner import weights
     from runner.errors import UsageError
     from runner.training import RunFolder
     path = args.partial or RunFolder.cfg_beside(args.weights)
     if path is None:
-        raise UsageError(f"a .weights file does not tell its layers, and no run's cfg lies beside {args.weights}: say "
-                         "which cfg it belongs to, --partial CFG")
-    taken = weights.transfer(net, runner.load(path, args.weights, compat=args.compat))
-    fresh = [f"{i} [{layer.names[0]}]" for i, layer in enumerate(net.layers) if layer.stored and i not in taken]
-    if not taken:
-        raise UsageError(f"{args.weights}: no layer of {path} is like one of {args.cfg}")
+        raise UsageError(f"a .weights file does not describe its layers, and there is no cfg of a run in the folder of "
+                         f"{args.weights}: name the cfg it belongs to, --partial CFG")
+    loaded = weights.transfer(net, runner.load(path, args.weights, compat=args.compat))
+    others = [f"{i} [{layer.names[0]}]" for i, layer in enumerate(net.layers) if layer.stored and i not in loaded]
+    if not loaded:
+        raise UsageError(f"{args.weights}: no layer of {path} matches one of {args.cfg}")
     if not args.quiet:
-        console.remark(f"{args.weights}: {len(taken)} layers taken over; fresh: {', '.join(fresh) or 'none'}")
+        console.remark(f"{args.weights}: {len(loaded)} layers loaded; initialized: {', '.join(others) or 'none'}")
 
 
 def _control(args: argparse.Namespace) -> "Control":
@@ -198,32 +199,32 @@ def _control(args: argparse.Namespace) -> "Control":
 
 
 def _facts(args: argparse.Namespace) -> dict[str, Any]:
-    """What run.yaml tells of the call: the command, and the options --resume takes over."""
+    """What run.yaml records of the call: the command, and the options that --resume restores."""
     defaults = argparse.ArgumentParser()
     arguments(defaults)
     options = {key: value for key, value in vars(args).items()
-               if key not in OF_THE_CALL and value is not None and value != defaults.get_default(key)}
+               if key not in NOT_RESTORED and value is not None and value != defaults.get_default(key)}
     return {"command": shlex.join(["python", "run.py", *args.words]), "options": options,
             "compat": args.compat or "exact", "settings": list(args.settings)}
 
 
-# --- while it learns ------------------------------------------------------------------------------------------
+# --- training -------------------------------------------------------------------------------------------------
 
-def _watchers(args: argparse.Namespace, run: "Run", files: contextlib.ExitStack) -> "list[Monitor]":
-    """What --log-json and --tensorboard ask for; `files` closes what is opened."""
-    found: list[Monitor] = []
+def _monitors(args: argparse.Namespace, run: "Run", files: contextlib.ExitStack) -> "list[Monitor]":
+    """The monitors of --log-json and --tensorboard; `files` closes what they open."""
+    monitors: list[Monitor] = []
     if args.log_json:
         from runner.training.monitor import JsonLines
-        found.append(JsonLines(sys.stdout if args.log_json == "-" else
-                               files.enter_context(open(args.log_json, "a", encoding="utf-8")), run))
+        monitors.append(JsonLines(sys.stdout if args.log_json == "-" else
+                                  files.enter_context(open(args.log_json, "a", encoding="utf-8")), run))
     if args.tensorboard:
         from runner.training.monitor import TensorBoard
-        found.append(TensorBoard(run.folder.events, run))
-    return found
+        monitors.append(TensorBoard(run.folder.events, run))
+    return monitors
 
 
-def _learn(args: argparse.Namespace, run: "Run", watchers: "list[Monitor]") -> None:
-    """Train until the run ends; show how it goes."""
+def _train(args: argparse.Namespace, run: "Run", monitors: "list[Monitor]") -> None:
+    """Train until the run ends, with a progress bar."""
     from tqdm import tqdm
     net, task = run.net, run.task
     total = net.options.max_batches
@@ -233,8 +234,8 @@ def _learn(args: argparse.Namespace, run: "Run", watchers: "list[Monitor]") -> N
               bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]") as bar:
         for update in run.updates():
             step = update.step
-            for watcher in watchers:
-                watcher.update(update)
+            for monitor in monitors:
+                monitor.update(update)
             if update.metrics:
                 bar.set_description_str("")
                 if not args.quiet:
@@ -246,11 +247,11 @@ def _learn(args: argparse.Namespace, run: "Run", watchers: "list[Monitor]") -> N
             bar.set_postfix_str(f"{seen / seconds:,.0f} {task.unit}/s, {task.loss_name} {update.smooth:.4f}, "
                                 f"rate {step.rate:.3g}, waiting {100 * waited / seconds:.0f} %", refresh=False)
             if run.control.evaluation_due(step.number, total):
-                bar.set_description_str("testing")
+                bar.set_description_str("evaluating")
 
 
 class _Interrupt:
-    """Ctrl-C (or a polite kill) once: finish the update, save, stop.  Twice: stop at once."""
+    """Ctrl-C (or SIGTERM) once: finish the update, save, stop.  Twice: stop at once."""
 
     def __init__(self, run: "Run") -> None:
         self.run, self.stopping = run, False
@@ -259,8 +260,8 @@ class _Interrupt:
     def __enter__(self) -> "_Interrupt":
         try:
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._ask)
-        except ValueError:      # not the main thread: nobody presses Ctrl-C here
+                self._before[number] = signal.signal(number, self._handle)
+        except ValueError:      # not the main thread, which alone receives signals
             pass
         return self
 
@@ -268,7 +269,7 @@ class _Interrupt:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.stopping:
             raise KeyboardInterrupt
         self.stopping = True
@@ -276,15 +277,14 @@ class _Interrupt:
         console.remark("\nstopping after this update (Ctrl-C again: at once) ...")
 
 
-# --- afterwards ------------------------------------------------------------------------------------------------
+# --- after training ---------------------------------------------------------------------------------------------
 
-def _stdout_taken(args: argparse.Namespace) -> bool:
-    """Does a program read stdout?"""
+def _json_on_stdout(args: argparse.Namespace) -> bool:
     return "-" in (args.json, args.log_json)
 
 
-def _report(args: argparse.Namespace, run: "Run") -> None:
-    """report.html; after an interruption only what the folder tells, so that nobody has to wait."""
+def _write_report(args: argparse.Namespace, run: "Run") -> None:
+    """Write report.html; after an interruption without an evaluation, to end quickly."""
     if args.no_report:
         return
     from runner.training.report import write_report
@@ -292,36 +292,36 @@ def _report(args: argparse.Namespace, run: "Run") -> None:
     console.warn([problem] if problem else [])
 
 
-def _finish(args: argparse.Namespace, run: "Run") -> None:
-    """Say how it went, where the weights are, and what to type next."""
+def _print_results(args: argparse.Namespace, run: "Run") -> None:
+    """The result, the files, and what to type next."""
     net, task, folder, best = run.net, run.task, run.folder, run.best
     stopped = run.ended in ("interrupted", "time")
     number, latest = net.progress.iteration, None if stopped else run.latest
-    kept = [str(path) for path in (folder.best, folder.last) if path.exists()]
+    saved = [str(path) for path in (folder.best, folder.last) if path.exists()]
     if args.json:
         console.write_json(args.json, {
             "updates": number, task.unit: net.progress.seen, "seconds": round(run.elapsed(), 3), "ended": run.ended,
             "stopped": stopped, "score_name": task.score_name, "score": latest.score if latest else None,
-            "metrics": latest.as_json() if latest else None, "best": best, "weights": kept})
-    if _stdout_taken(args):
+            "metrics": latest.as_json() if latest else None, "best": best, "weights": saved})
+    if _json_on_stdout(args):
         return
     total = f" of {net.options.max_batches}" if net.options.max_batches else ""
-    took = console.duration(run.elapsed())
+    time = console.duration(run.elapsed())
     if stopped:
-        why = "the time is up" if run.ended == "time" else "stopped"
-        console.say(f"{why} after update {number}{total}, {took}")
+        reason = "time limit reached" if run.ended == "time" else "stopped"
+        console.say(f"{reason} after update {number}{total}, {time}")
     elif run.ended == "patience":
-        console.say(f"{number} updates{total}, {took}: no better score in the last {run.stale} measurements")
+        console.say(f"{number} updates{total}, {time}: no better score in the last {run.stale} evaluations")
     else:
-        console.say(f"{number} updates, {net.progress.seen:,} {task.unit}, {took}")
+        console.say(f"{number} updates, {net.progress.seen:,} {task.unit}, {time}")
     if best:
         last = f"{task.score_text(latest.score)}, " if latest else ""
         console.say(f"{task.score_name}: {last}best {task.score_text(best['score'])} (after update {best['update']})")
-    console.say(f"weights: {', '.join(kept)}")
+    console.say(f"weights: {', '.join(saved)}")
     if not args.no_report:
         console.say(f"report:  {folder.report}")
     name = f" --name {args.name}" if args.name else ""
     if stopped:
-        console.say(f"go on:   python run.py train {args.cfg}{name} --resume")
+        console.say(f"resume:  python run.py train {args.cfg}{name} --resume")
     for i, command in enumerate(task.next_commands()):
         console.say(f"{'' if i else 'next:':8} {command}")

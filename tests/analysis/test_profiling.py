@@ -120,7 +120,7 @@ def test_the_verb(cfg, capsys, tmp_path):
     assert main(["profile", str(cfg), "--runs", "2", "--threads", "1"]) == 0
     out = capsys.readouterr().out
     assert "inference of 1 image, median of 2 runs" in out and "threads: 1" in out and "roofs measured" in out
-    assert "convolutional" in out and "around the layers" in out and "\ntotal " in out and "forward" not in out
+    assert "convolutional" in out and "outside the layers" in out and "\ntotal " in out and "forward" not in out
 
     target = tmp_path / "a.json"
     assert main(["profile", str(cfg), "--runs", "2", "--train", "--batch", "3", "--json", str(target)]) == 0

@@ -25,7 +25,8 @@ def test_the_sheet_shows_the_batches_of_training(place, capsys, monkeypatch):
                         Image.new("RGB", (5, 5)))
     assert main(["augment", "cfg/toy.cfg", "--save", "a.png", "--rows", "3", "--columns", "2", "--seed", "4"]) == 0
     (heading, rows), = seen
-    assert heading[0] == "cfg/toy.cfg sees data/toy" and "6 x 6 x 1  min_crop=6  max_crop=6  angle=0" in heading[1]
+    assert heading[0] == "cfg/toy.cfg, trained on data/toy"
+    assert "6 x 6 x 1  min_crop=6  max_crop=6  angle=0" in heading[1]
     import runner
     from runner.training import TaskOptions, open_task
     task = open_task(runner.load("cfg/toy.cfg"), TaskOptions("cfg/toy.cfg", seed=4))
@@ -47,11 +48,12 @@ def test_one_image_again_and_again(place, capsys):
     assert np.asarray(Image.open("a.png")).std() > 0
     for which in ("12", "nowhere.png"):
         assert main(["augment", "cfg/toy.cfg", "--save", "a.png", "--of", which]) == 2
-        assert f"data/toy has 12 training images, 0 to 11, and none of them is '{which}'" in capsys.readouterr().err
+        assert f"data/toy has 12 training images, 0 to 11; '{which}' is not one of them" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words, answer", [
-    (["--save", "a.txt"], "--save needs a name that ends in .png"), (["--save", "no/a.png"], "no/a.png: No such file"),
+    (["--save", "a.txt"], "--save needs a file name ending in .png"),
+    (["--save", "no/a.png"], "no/a.png: No such file"),
     (["--save", "a.png", "--data", "nowhere"], "there is no 'nowhere'"),
     (["--save", "a.png", "--set", "net.mixup=7"], "mixup must be an integer, at least 0, at most 4. Got '7'")])
 def test_mistakes(place, capsys, words, answer):
@@ -70,7 +72,7 @@ def test_labels_as_text():
 
 def test_boxes_are_drawn_where_the_truth_has_them():
     truth = np.array([[.5, .5, .5, .5, 1], [0, 0, 0, 0, 0]], np.float32)
-    picture, caption = verb._tile(np.zeros((3, 80, 80), np.float32), truth, ["cat", "dog"])
+    picture, caption = verb._thumbnail(np.zeros((3, 80, 80), np.float32), truth, ["cat", "dog"])
     assert caption == "1 box"
     pixels = np.asarray(picture)
     assert pixels[40, 20].any() and pixels[60, 40].any() and not pixels[50, 50].any() and not pixels[70].any()

@@ -50,14 +50,14 @@ def test_version(capsys):
 
 def test_an_unknown_verb(capsys):
     assert main(["trian", "cfg/net.cfg"]) == 2
-    assert capsys.readouterr() == ("", "run.py: there is no verb 'trian' (did you mean 'train'?)\n")
+    assert capsys.readouterr() == ("", "run.py: unknown verb 'trian' (did you mean 'train'?)\n")
 
 
 @pytest.mark.parametrize(("words", "answer"), [
     (["train"], "the following arguments are required: cfg"),
-    (["train", "x.cfg", "--seed", "-1"], "argument --seed: must be a whole number, at least 0. Got '-1'"),
-    (["train", "x.cfg", "--threads", "0"], "argument --threads: must be a whole number, at least 1. Got '0'"),
-    (["predict", "x.cfg", "a.png", "--top", "few"], "argument --top: must be a whole number, at least 1. Got 'few'"),
+    (["train", "x.cfg", "--seed", "-1"], "argument --seed: must be an integer, at least 0. Got '-1'"),
+    (["train", "x.cfg", "--threads", "0"], "argument --threads: must be an integer, at least 1. Got '0'"),
+    (["predict", "x.cfg", "a.png", "--top", "few"], "argument --top: must be an integer, at least 1. Got 'few'"),
     (["train", "x.cfg", "--compat", "pj"], "argument --compat: invalid choice: 'pj'"),
 ])
 def test_arguments_that_cannot_be(words, answer, capsys):
@@ -116,7 +116,7 @@ HEAD = "[net]\nwidth=8\nheight=8\nchannels=3\n"
 def test_check_answers_a_mistake_in_one_line(text, answer, place, capsys):
     Path("my.cfg").write_text(HEAD + text)
     assert main(["check", "my.cfg"]) == 1
-    assert capsys.readouterr().out.splitlines() == [answer, "my.cfg: 1 mistake"]
+    assert capsys.readouterr().out.splitlines() == [answer, "my.cfg: 1 error"]
 
 
 def test_check_knows_the_activation_that_was_meant(place, capsys):
@@ -133,7 +133,7 @@ def test_check_tells_all_mistakes_of_all_files_at_once(place, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "cfg/toy.cfg: ok (3 layers, 248 parameters)"
     assert [line.split(" [")[0] for line in lines[1:4]] == ["my.cfg:6:", "my.cfg:7:", "my.cfg:9:"]
-    assert lines[4:] == ["my.cfg: 3 mistakes"]
+    assert lines[4:] == ["my.cfg: 3 errors"]
 
 
 def test_check_warns_strictly_or_not(place, capsys):
@@ -150,7 +150,7 @@ def test_check_of_what_is_not_there_and_for_programs(place, capsys):
     Path("my.cfg").write_text(HEAD + "[conv]\nfilers=4\n")
     assert main(["check", "none.cfg", "cfg/toy.cfg"]) == 2
     assert capsys.readouterr() == ("cfg/toy.cfg: ok (3 layers, 248 parameters)\n",
-                                   "run.py: none.cfg: there is no such file\n")
+                                   "run.py: none.cfg: no such file\n")
     assert main(["check", "cfg/toy.cfg", "my.cfg", "--json", "-"]) == 1
     good, bad = json.loads(capsys.readouterr().out)
     assert (good["file"], good["layers"], good["parameters"], good["errors"]) == ("cfg/toy.cfg", 3, 248, [])
@@ -172,7 +172,7 @@ def test_summary(place, capsys):
     assert main(["summary", "cfg/toy.cfg", "--set", "0.filters=4"]) == 0
     out = capsys.readouterr().out
     assert out.splitlines()[1].split() == "0 convolutional 6 x 6 x 1 6 x 6 x 4 40 0.000003 0.6 KB".split()
-    assert "330 parameters (1.3 KB)" in out and "to train on 4 at a time" in out
+    assert "330 parameters (1.3 KB)" in out and "to train on 4 images at a time" in out
 
 
 def test_summary_counts_what_is_alive_at_once(place, capsys, monkeypatch):
@@ -210,6 +210,6 @@ def test_explain_one_option_and_what_was_meant(capsys):
     assert main(["explain", "conv.pad"]) == 0
     assert capsys.readouterr().out.splitlines()[0] == "  pad  (0 or 1; default 0)"
     assert main(["explain", "dropuot"]) == 2
-    assert capsys.readouterr().err == "run.py: there is no section [dropuot] (did you mean 'dropout'?)\n"
+    assert capsys.readouterr().err == "run.py: unknown section [dropuot] (did you mean 'dropout'?)\n"
     assert main(["explain", "net.lerning_rate"]) == 2
     assert capsys.readouterr().err == "run.py: [net] has no option 'lerning_rate' (did you mean 'learning_rate'?)\n"

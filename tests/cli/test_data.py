@@ -42,9 +42,9 @@ def test_what_people_read(birds, capsys):
     assert lines[3].split() == ["crow", "6", "2", "75.0", "%", "100.0", "%"]
     assert lines[4].split() == ["owl", "2", "0", "25.0", "%", "0.0", "%"]
     assert "train: 5 of 5 x 4, 3 of 6 x 4 pixels; 6 colour, 2 grey; 0.4 KB decoded" in lines
-    assert "  largest class crow (6), smallest owl (2): 3.0 times" in lines
-    assert "  nothing of 1 classes: owl" in lines
-    assert lines[-1] == "every image can be read, and none is there twice"
+    assert "  largest class crow (6), smallest owl (2): ratio 3.0" in lines
+    assert "  classes without images (1): owl" in lines
+    assert lines[-1] == "all images can be read, and there are no duplicates"
 
 
 def test_everything_for_a_program(birds, capsys):
@@ -71,7 +71,7 @@ def test_the_same_picture_in_both_parts(birds, capsys):
     found = described(status=1)
     assert found["repeated"] == [{"across_parts": True, "several_classes": False,
                                   "images": ["birds/train/crow/3.png", "birds/test/crow/again.bmp"]}]
-    assert ("1 pictures are both for training and for testing: what is measured with them says little\n"
+    assert ("data leak: 1 image in both the training and the test split\n"
             "  birds/train/crow/3.png = birds/test/crow/again.bmp") in capsys.readouterr().out
 
 
@@ -80,12 +80,12 @@ def test_the_same_picture_with_two_classes_or_simply_twice(birds, capsys):
     save("birds/train/owl/twice.png", pixels)
     found = described(status=0)
     assert [(twin["across_parts"], twin["several_classes"]) for twin in found["repeated"]] == [(False, False)]
-    assert "1 pictures are there more than once" in capsys.readouterr().out
+    assert "1 image with duplicates" in capsys.readouterr().out
     save("birds/train/crow/an owl.png", np.repeat(pixels[:, :, None], 3, 2))      # grey, written in colours
     found = described(status=1)
     assert found["repeated"][0]["several_classes"] and len(found["repeated"][0]["images"]) == 3
     out = capsys.readouterr().out
-    assert "1 pictures have more than one class" in out and "birds/train/crow/an owl.png (crow)" in out
+    assert "1 image with more than one class" in out and "birds/train/crow/an owl.png (crow)" in out
 
 
 def test_a_turned_or_changed_picture_is_another(birds):
@@ -137,8 +137,8 @@ def test_boxes(birds, capsys):
     Path("set/set.names").write_text("cat\ndog\n")
     assert main(["data", "set/set.data", "--save", "s.png", "--json", "o.json"]) == 0
     out = capsys.readouterr().out
-    assert "cat              2          50.0 %" in out and "  4 boxes, 1.3 an image; side of a box" in out
-    assert "  1 images have none" in out
+    assert "cat              2          50.0 %" in out and "  4 boxes, 1.3 per image; side " in out
+    assert "  1 image without boxes" in out
     found = json.loads(Path("o.json").read_text())
     assert found["train"]["boxes"] == 4 and found["train"]["without_boxes"] == 1
     Path("set/labels/1.txt").write_text("7 .5 .5 .4 .4\n0 .5 .5 .4 .4\n")
@@ -149,7 +149,7 @@ def test_boxes(birds, capsys):
 
 @pytest.mark.parametrize("words, answer", [
     (["nowhere"], "nowhere: there is no such data folder or file"),
-    (["birds", "--save", "a.txt"], "--save needs a name"),
+    (["birds", "--save", "a.txt"], "--save needs a file name"),
     (["notes.txt"], "Got a file ending in '.txt'"), (["empty"], "This one holds no folder at all")])
 def test_mistakes(birds, capsys, words, answer):
     Path("notes.txt").write_text("hello")

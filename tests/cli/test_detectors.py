@@ -46,8 +46,8 @@ def test_train_then_test_then_detect(here: Path, capsys: pytest.CaptureFixture) 
     assert done["best"]["score"] == best["score"] and facts["classes"] == ["bright", "dark"]
 
     assert main(["test", CFG, "--json", "test.json"]) == 0
-    told, found = capsys.readouterr().out, json.loads(Path("test.json").read_text())
-    assert found["map"] == pytest.approx(best["score"]) and f"mAP@0.50 {100 * found['map']:.2f} %" in told
+    printed, found = capsys.readouterr().out, json.loads(Path("test.json").read_text())
+    assert found["map"] == pytest.approx(best["score"]) and f"mAP@0.50 {100 * found['map']:.2f} %" in printed
     assert found["images"] == 11 and found["per_class"]["dark"]["boxes"] + found["per_class"]["bright"]["boxes"] == 21
     counts = found["counts"]
     assert counts["true_positives"] + counts["false_negatives"] == 21
@@ -101,13 +101,13 @@ def test_rules_are_for_detectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     toy.make(tmp_path)
     assert main(["train", "cfg/toy.cfg", "--quiet"]) == 0
-    from runner.cli.test import box_rules
+    from runner.cli.test import detection_criteria
     net = runner.load("cfg/toy.cfg")
 
     class Args:
         cfg, thresh, iou, points, nms, letterbox = "cfg/toy.cfg", None, .6, None, None, None
-    with pytest.raises(UsageError, match=r"--iou is for detectors, and cfg/toy\.cfg finds no boxes"):
-        box_rules(Args, net)        # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"--iou is for detectors, but cfg/toy\.cfg is not one"):
+        detection_criteria(Args, net)        # type: ignore[arg-type]
     assert main(["test", "cfg/toy.cfg", "--stretch"]) == 2
 
 
@@ -130,7 +130,7 @@ def test_filters_before_a_head(edited, capsys: pytest.CaptureFixture) -> None:
 def test_anchors_of_a_cfg(here: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["anchors", CFG, "--save", "out/cloud.png"]) == 0
     said = capsys.readouterr().out
-    assert "45 boxes on 24 images, at 32 x 32 pixels" in said and "num=1\n" in said
+    assert "45 boxes in 24 images, at 32 x 32 pixels" in said and "num=1\n" in said
     assert "layer 5 [yolo], 4 x 4 cells:   mask=0   and filters=7 in the [convolutional] before it" in said
     assert Path("out/cloud.png").stat().st_size
     labels = [line.split() for path in Path("data/squares/labels/train").iterdir()
@@ -153,7 +153,7 @@ def test_anchors_without_a_cfg(here: Path, capsys: pytest.CaptureFixture) -> Non
 
 def test_anchors_say_what_they_need(here: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["anchors"]) == 2
-    assert "name a cfg, or a data set by --data" in capsys.readouterr().err
+    assert "needs a cfg, or a dataset with --data" in capsys.readouterr().err
     assert main(["anchors", "--data", "data/squares", "--clusters", "40"]) == 2
     assert "40 clusters need boxes of at least as many sizes" in capsys.readouterr().err
 
@@ -172,7 +172,7 @@ def test_a_network_without_anchors(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     toy.make(tmp_path)
     assert main(["anchors", "cfg/toy.cfg"]) == 2
-    assert "it has no anchors" in capsys.readouterr().err
+    assert "no layer has anchors" in capsys.readouterr().err
 
 
 HEADS = {

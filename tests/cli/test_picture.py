@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from runner.cli import main
-from runner.cli.picture import alone, patches
+from runner.cli.picture import build_layer, patches
 from runner.images.array_sheet import Panel, array_sheet, to_levels
 
 
@@ -43,7 +43,7 @@ def test_every_shape_gets_its_picture(shape):
 def test_dropout_has_the_same_holes_everywhere(photo, capsys):
     """Side by side and enlarged: what is black in the mask is black in the output and in the gradient."""
     assert main(["picture", "dropout", "--set", "probability=.2", photo, "--save", "out.png", "--size", "240"]) == 0
-    assert capsys.readouterr().out.startswith("out.png: input, output, mask, gradient that comes in: random, gradient ")
+    assert capsys.readouterr().out.startswith("out.png: input, output, mask, gradient of the output: ")
     page = pixels("out.png")
     columns = [page[-12 - 100:-12, 12 + i * 252:12 + i * 252 + 240] for i in range(5)]
     black = [(column == 0).all(axis=2) for column in columns]
@@ -77,7 +77,8 @@ def test_any_layer_can_be_drawn(words, photo):
     ("dropout --set probability", "--set probability: expected OPTION=VALUE, for instance probability=.1"),
     ("route", "[route] needs the option 'layers' (integers separated by commas)"),
     ("conv --set size=99", "[conv] size=99 does not fit into an image of 90 x 60 pixels with 0 zeros on each side"),
-    ("avgpool --save out.txt", "--save needs a name that ends in .png, .jpg, .webp, .bmp, .gif or .tif. Got 'out.txt'"),
+    ("avgpool --save out.txt",
+     "--save needs a file name ending in .png, .jpg, .webp, .bmp, .gif or .tif. Got 'out.txt'"),
     ("avgpool --save no/where.png", "no/where.png: No such file or directory"),
 ])
 def test_what_cannot_be_drawn(words, answer, photo, capsys):
@@ -91,6 +92,6 @@ def test_the_random_gradient_has_no_holes_of_its_own():
     assert .2 <= gradient.min() < gradient.max() <= 1
 
 
-def test_a_layer_alone_reads_as_many_inputs_as_it_says():
-    layer, sources = alone("route", ["layers=-1,-3"], (3, 4, 5), np.random.default_rng(0))
+def test_a_layer_gets_as_many_inputs_as_it_reads():
+    layer, sources = build_layer("route", ["layers=-1,-3"], (3, 4, 5), np.random.default_rng(0))
     assert sources == 2 and layer.out_shape == (6, 4, 5)

@@ -98,7 +98,7 @@ def test_ctrl_c_saves_and_one_can_go_on_as_if_nothing_had_been(place, capsys, mo
     out, err = capsys.readouterr()
     assert "stopping after this update" in err
     assert out.splitlines()[0].startswith("stopped after update 12 of 30, ")
-    assert "go on:   python run.py train cfg/toy.cfg --resume" in out.splitlines()
+    assert "resume:  python run.py train cfg/toy.cfg --resume" in out.splitlines()
     assert LAST.exists() and not BEST.exists()
     main("predict", "cfg/toy.cfg", "data/toy/test/dark/0.png")       # takes last.weights
     monkeypatch.undo()
@@ -133,8 +133,8 @@ def test_weights_that_have_seen_it_all(place, capsys):
     trained()
     main("train", "cfg/toy.cfg", "--weights", str(LAST), expect=2)
     assert capsys.readouterr().err == (
-        f"run.py: {LAST}: these weights have seen all 30 updates of max_batches. Add --clear to count from 0 again, "
-        "or --set net.max_batches=60 to go on\n")
+        f"run.py: {LAST}: these weights are trained for all 30 updates of max_batches. Add --clear to restart from 0, "
+        "or --set net.max_batches=60 to train longer\n")
     trained("--weights", str(LAST), "--clear")
     assert yaml.safe_load(Path("weights/toy/run.yaml").read_text())["updates"] == 30
     main("train", "cfg/toy.cfg", "--clear", expect=2)
@@ -156,7 +156,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(place, capsys):
     main("train", "cfg/toy.cfg", "--quiet", "--set", "net.learning_rate=1e30", expect=2)
     err = capsys.readouterr().err
     assert "update 2 is NaN or infinite, first seen in layer 1 [connected]: its output overflows. The" in err
-    assert f"{LAST} is from before that" in err and "--set net.learning_rate=1e+29" in err
+    assert f"{LAST} holds the weights from before that" in err and "--set net.learning_rate=1e+29" in err
 
 
 @pytest.mark.parametrize(("old", "new", "answer"), [
@@ -189,7 +189,7 @@ def test_data_comes_from_where_it_is_said(place, capsys):
 
 def test_a_folder_that_cannot_be_made_is_said_first(place, capsys, monkeypatch):
     Path("weights").write_text("a file where the folder should be")
-    monkeypatch.setattr(verb, "_learn", lambda *a: pytest.fail("learned first"))
+    monkeypatch.setattr(verb, "_train", lambda *a: pytest.fail("learned first"))
     main("train", "cfg/toy.cfg", "--quiet", expect=2)
     assert capsys.readouterr().err.startswith("run.py: weights/toy: ")
 
@@ -270,19 +270,18 @@ def test_names_of_classes(place, capsys):
     assert answer() == "1"
     Path("names.txt").write_text("hell\n")
     main(*dark, "--names", "names.txt", expect=2)
-    assert "the network has 2 outputs, and here are 1 names" in capsys.readouterr().err
+    assert "the network has 2 outputs, but the file has 1 names" in capsys.readouterr().err
 
 
 def test_weights_trained_with_other_settings(place, capsys):
     trained("--set", "0.filters=5")
     capsys.readouterr()
     main("test", "cfg/toy.cfg", expect=2)
-    assert capsys.readouterr().err.endswith("They were trained with --set 0.filters=5: say the same here\n")
+    assert capsys.readouterr().err.endswith("They were trained with --set 0.filters=5: use the same here\n")
     main("test", "cfg/toy.cfg", "--set", "0.filters=5")
     assert capsys.readouterr().err == ""
     main("test", "cfg/toy.cfg", "--set", "0.filters=5", "--compat", "pjreddie")
-    assert capsys.readouterr().err == (f"warning: {BEST} was trained without --compat: its numbers are meant for "
-                                       "that\n")
+    assert capsys.readouterr().err == (f"warning: {BEST} was trained without --compat: use the same here\n")
 
 
 # --- kinds of data -------------------------------------------------------------------------------------------

@@ -129,7 +129,7 @@ def test_patience(capsys):
     train("--validate-every", "2", "--patience", "3", "--set", "net.learning_rate=0", "--set", "net.max_batches=200")
     assert facts()["status"] == "patience" and facts()["updates"] == 8      # the best after 2, then 4, 6, 8
     out = capsys.readouterr().out
-    assert out.startswith("8 updates of 200, ") and "no better score in the last 3 measurements" in out
+    assert out.startswith("8 updates of 200, ") and "no better score in the last 3 evaluations" in out
     train("--resume")
     assert facts()["updates"] == 8
     train("--resume", "--patience", "4")
@@ -142,7 +142,7 @@ def test_a_time_limit_saves_and_can_be_gone_on_from(capsys, monkeypatch):
         patch.setattr(run_module.time, "perf_counter", lambda: clock.__setitem__(0, clock[0] + 5) or clock[0])
         train("--time-limit", "2")
     out = capsys.readouterr().out
-    assert out.startswith("the time is up after update ") and "--resume" in out
+    assert out.startswith("time limit reached after update ") and "--resume" in out
     assert facts()["status"] == "time" and 0 < facts()["updates"] < 30
 
 
@@ -154,7 +154,7 @@ def test_times(text, seconds):
 @pytest.mark.parametrize("text", ["0", "", "h", "10x", "-5", "1.5h", "5 m"])
 def test_times_that_are_none(text, capsys):
     train(f"--time-limit={text}", expect=2)
-    assert "must be a time such as 1h30m, 10m or 45s" in capsys.readouterr().err
+    assert "must be a duration such as 1h30m, 10m or 45s" in capsys.readouterr().err
 
 
 # --- numbers that are none ---------------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ def test_the_last_good_weights_are_kept(monkeypatch, capsys):
     train(expect=2)
     err = capsys.readouterr().err
     assert "the loss of update 7 is NaN or infinite, first seen in the input" in err
-    assert "last.weights is from before" in err
+    assert "last.weights holds the weights from before" in err
     monkeypatch.setattr(run_module, "train", real)
     kept = (HERE / "last.weights").read_bytes()
     assert facts()["status"] == "diverged" and facts()["updates"] == 6
@@ -245,7 +245,7 @@ def test_old_copies_go():
 def test_a_run_is_moved_aside_by_the_next_and_the_longer_one_is_kept(capsys):
     for updates in (30, 5, 7, 40):
         assert cli.main(["train", "cfg/toy.cfg", "--set", f"net.max_batches={updates}"]) == 0
-    assert "the run that was in weights/toy is in weights/toy/before now" in capsys.readouterr().err
+    assert "the previous run in weights/toy has been moved to weights/toy/before" in capsys.readouterr().err
     assert facts()["updates"] == 40 and facts("toy/before")["updates"] == 30
     train("--resume", "--name", "toy/before", "--set", "net.max_batches=33")
     assert facts("toy/before")["updates"] == 33
@@ -273,13 +273,13 @@ def test_partial_weights_go_where_they_fit(capsys):
     capsys.readouterr()
     words = ["train", "cfg/new.cfg", "--weights", str(HERE / "last.weights"), "--partial"]
     assert cli.main(words) == 0
-    assert f"{HERE}/last.weights: 1 layers taken over; fresh: 2 [connected], 3 [connected]" in capsys.readouterr().err
+    assert f"{HERE}/last.weights: 1 layers loaded; initialized: 2 [connected], 3 [connected]" in capsys.readouterr().err
     net, fresh = runner.load("cfg/new.cfg", "weights/new/last.weights"), runner.load("cfg/new.cfg")
     np.testing.assert_array_equal(net.layers[0].params["weights"], old[0])
     np.testing.assert_array_equal(net.layers[3].params["weights"], fresh.layers[3].params["weights"])
     Path("lone.weights").write_bytes((HERE / "last.weights").read_bytes())
     lone = ["train", "cfg/new.cfg", "--weights", "lone.weights", "--partial"]
     assert cli.main(lone) == 2
-    assert ("a .weights file does not tell its layers, and no run's cfg lies beside lone.weights"
+    assert ("a .weights file does not describe its layers, and there is no cfg of a run in the folder of lone.weights"
             in capsys.readouterr().err)
     assert cli.main([*lone, "cfg/toy.cfg"]) == 0

@@ -233,7 +233,7 @@ def test_options_of_the_run_are_taken_over(whole, monkeypatch):
         cli.main([*WORDS, "--seed", "3", "--set", "net.decay=.01", "--name", "other", "--patience", "99"])
     monkeypatch.setattr(run_module, "train", original)
     seen = []
-    monkeypatch.setattr(verb, "_finish", lambda args, run: seen.append((args, run)))
+    monkeypatch.setattr(verb, "_print_results", lambda args, run: seen.append((args, run)))
     resume("--name", "other")
     (args, run), = seen
     assert (args.seed, args.settings, args.validate_every, args.patience) == (3, ["net.decay=.01"], 8, 99)
@@ -245,7 +245,7 @@ def test_killed_at_random_moments(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     toy.make(tmp_path)
     Path("cfg/toy.cfg").write_text(CFG.replace("max_batches=30", "max_batches=1500").replace("backup_every=15", ""))
-    assert kill_and_resume.main(["cfg/toy.cfg", "--kills", "4", "--longest", "1.5", "--data", "data/toy", "--kernels",
+    assert kill_and_resume.main(["cfg/toy.cfg", "--kills", "4", "--longest", "1.5", "--data", "data/toy", "--backend",
                                  "numpy", "--validate-every", "40", "--save-every", "11"]) == 0
     assert capsys.readouterr().out.endswith("bit-identical\n")
 

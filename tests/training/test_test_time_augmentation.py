@@ -123,7 +123,7 @@ def test_the_verb(place, capsys):
     assert main(["test", "cfg/toy.cfg", "--sizes", "6,12"]) == 2
     assert "--sizes 12: the network cannot take" in capsys.readouterr().err
     assert main(["test", "cfg/toy.cfg", "--top-k", "0"]) == 2
-    assert "must be a whole number, at least 1. Got '0'" in capsys.readouterr().err
+    assert "must be an integer, at least 1. Got '0'" in capsys.readouterr().err
 
 
 # --- samples -------------------------------------------------------------------------------------------------
