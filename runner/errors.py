@@ -70,6 +70,46 @@ def closest(word: str, known: Iterable[str], cutoff: float = 0.7) -> str | None:
     return lower[near[0]] if near else None
 
 
+def misspelled(word: str, known: Iterable[str]) -> str | None:
+    """The known word that `word` must be a misspelling of; None where there is none, or more than one.
+
+    One letter more, less, other, or swapped with its neighbour; two in words of eight letters and more; never a digit.
+    Or its first four letters and more.  Short words that are alike mean different things: selu, silu, elu.
+    """
+    text = word.lower()
+    names = [name for name in known if _digits(name) == _digits(text) and len(text) > 3]
+    slips = {name: _slips(text, name.lower()) for name in names}
+    near = [name for name in names if slips[name] == min(slips.values()) <= (2 if len(text) > 7 else 1)]
+    near = near or [name for name in names if name.lower().startswith(text)]
+    return near[0] if len(near) == 1 else None
+
+
+def _slips(word: str, name: str) -> int:
+    """The distance of two words; of add_this and mul_this, which differ in a short part, too many."""
+    parts = list(zip(word.split("_"), name.split("_"), strict=False))
+    if word.count("_") == name.count("_") > 0 and any(a != b and len(a) < 4 for a, b in parts):
+        return 9
+    return _distance(word, name)
+
+
+def _digits(word: str) -> str:
+    return "".join(filter(str.isdigit, word))
+
+
+def _distance(a: str, b: str) -> int:
+    """Letters to insert, leave out, change, or swap with a neighbour (optimal string alignment)."""
+    rows = [list(range(len(b) + 1))]
+    for i, letter in enumerate(a, 1):
+        row = [i]
+        for j, other in enumerate(b, 1):
+            cost = min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (letter != other))
+            if i > 1 and j > 1 and (letter, a[i - 2]) == (b[j - 2], other):
+                cost = min(cost, rows[-2][j - 2] + 1)
+            row.append(cost)
+        rows.append(row)
+    return rows[-1][-1]
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """" (did you mean 'x'?)", or the list of known words if none is similar."""
     known = list(known)

@@ -14,14 +14,15 @@ from typing import Any, Self, get_args, get_origin
 
 from runner.config.diagnostics import Report
 from runner.config.grammar import Section, number
-from runner.errors import UsageError, closest, did_you_mean
+from runner.errors import UsageError, closest, did_you_mean, misspelled
 
 GAP = re.compile(r"[\d.]\s+[-+.\d]")     # a blank between two numbers
 
 
 def opt(default: Any = MISSING, doc: str = "", *, key: str | None = None, choices: Iterable[str] | None = None,
         low: float | None = None, high: float | None = None, above: float | None = None,
-        says: str | None = None) -> Any:
+        says: str | None = None, aliases: Mapping[str, str] | None = None,
+        foreign: Mapping[str, str] | None = None) -> Any:
     """Declare one option.
 
     default  a value; a function of the options above it whose docstring says it in words (`def _stride(o): "stride"`);
@@ -29,12 +30,15 @@ def opt(default: Any = MISSING, doc: str = "", *, key: str | None = None, choice
     doc      one line, with its unit
     key      its name in the .cfg, where Python forbids that name (`from`)
     choices  the words it may be
+    aliases  further words -> the choice each one is
+    foreign  words that are none of the choices -> what the error says of them
     low, high  the range, both included
     above    a bound that is not included; only for factors whose default changes nothing
     says     a warning where the option is left out (because the forks' defaults differ)
     """
     return field(default=None, metadata=dict(default=default, doc=doc, key=key, choices=choices, low=low,
-                                             high=high, above=above, says=says, reason=None))
+                                             high=high, above=above, says=says, reason=None, aliases=aliases or {},
+                                             foreign=foreign or {}))
 
 
 def by_layer(words: str) -> Callable[[Any], None]:
@@ -48,7 +52,7 @@ def by_layer(words: str) -> Callable[[Any], None]:
 def ignored(default: Any, doc: str, reason: str, *, key: str | None = None) -> Any:
     """Declare an option of darknet that is accepted and has no effect here; `reason` says why."""
     return field(default=None, metadata=dict(default=default, doc=doc, key=key, choices=None, low=None,
-                                             high=None, above=None, says=None, reason=reason))
+                                             high=None, above=None, says=None, reason=reason, aliases={}, foreign={}))
 
 
 def key_of(f: Field) -> str:
@@ -151,6 +155,8 @@ class Options:
         for name, value in values.items():
             if name not in known:
                 raise UsageError(f"{owner} has no option {name!r}{did_you_mean(name, known)}")
+            if isinstance(value, str):
+                values[name] = value = known[name].metadata["aliases"].get(value, value)
             kind = known[name].type
             right: Any = (int, float) if kind is float else tuple if get_origin(kind) is tuple else kind
             if not isinstance(value, right) or not _fits(value, known[name].metadata):
@@ -189,7 +195,7 @@ def _read(section: Section, key: str, f: Field, report: Report) -> Any:
         report.warn(f"{section.where(key)} {key} takes one number: the first of {text!r} is used, as in darknet")
         text = first
     try:
-        value = _convert(f.type, text)
+        value = _convert(f.type, meta["aliases"].get(text.lower(), text))
         if _fits(value, meta):
             if f.type is bool and text not in ("0", "1"):
                 report.warn(f"{section.where(key)} {key} is 0 or 1; {text} counts as 1, as in darknet")
@@ -198,8 +204,8 @@ def _read(section: Section, key: str, f: Field, report: Report) -> Any:
     except ValueError:
         hint = ""
     if meta["choices"]:
-        near = closest(text, meta["choices"], 0.5)
-        hint = f" (did you mean {near!r}?)" if near else ""
+        near, known = misspelled(text, meta["choices"]), meta["foreign"].get(text.lower())
+        hint = f" ({known})" if known else f" (did you mean {near!r}?)" if near else ""
     elif GAP.search(text):
         hint = " (a comma is missing)" if get_origin(f.type) is tuple else " (a blank inside a number)"
     report.error(f"{section.where(key)} {key} must be {describe(f)}. Got {text!r}{hint}")

@@ -12,6 +12,7 @@ from runner.layers.cost import Cost
 from runner.layers.crnn import Crnn
 from runner.layers.crop import Crop
 from runner.layers.deconvolutional import Deconvolutional
+from runner.layers.depthwise_convolutional import DepthwiseConvolutional
 from runner.layers.detection import Detection
 from runner.layers.dropout import Dropout
 from runner.layers.empty import Empty
@@ -48,10 +49,10 @@ from runner.layers.yolo import Yolo
 
 __all__ = [
     "LAYERS", "Activation", "AlternateChannels", "Avgpool", "Batchnorm", "Connected", "Contrastive",
-    "ControlChannels", "ConvLstm", "Convolutional", "Cost", "Crnn", "Crop", "Deconvolutional", "Detection",
-    "Dropout", "Empty", "Env", "GaussianYolo", "Gru", "Head", "History", "Implicit", "ImplicitAdd",
-    "ImplicitMul", "Iseg", "L1norm", "L2norm", "Layer", "LayerOptions", "Local", "LocalAvgpool", "Logistic",
-    "Lstm", "Maxpool", "Normalization", "Progress", "Region", "Reorg", "Reorg3d", "Rnn", "Route", "Sam",
-    "ScaleChannels", "ShiftChannels", "Shortcut", "Shuffler", "SimpleRnn", "Softmax", "Upsample", "Yolo",
-    "find", "register",
+    "ControlChannels", "ConvLstm", "Convolutional", "Cost", "Crnn", "Crop", "Deconvolutional",
+    "DepthwiseConvolutional", "Detection", "Dropout", "Empty", "Env", "GaussianYolo", "Gru", "Head", "History",
+    "Implicit", "ImplicitAdd", "ImplicitMul", "Iseg", "L1norm", "L2norm", "Layer", "LayerOptions", "Local",
+    "LocalAvgpool", "Logistic", "Lstm", "Maxpool", "Normalization", "Progress", "Region", "Reorg", "Reorg3d", "Rnn",
+    "Route", "Sam", "ScaleChannels", "ShiftChannels", "Shortcut", "Shuffler", "SimpleRnn", "Softmax", "Upsample",
+    "Yolo", "find", "register",
 ]

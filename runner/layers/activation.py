@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from runner import ops
-from runner.config import opt
+from runner.layers.shared.activation_option import activation_option
 from runner.layers.shared.base import Kept, Layer, LayerOptions, register
 
 
@@ -16,7 +16,7 @@ class Activation(Layer):
 
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
-        activation: str = opt("linear", "the function", choices=ops.ACTIVATIONS)
+        activation: str = activation_option("linear", "the function")
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
         """x (n, ...) -> y of the same shape, saved."""

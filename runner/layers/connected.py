@@ -8,6 +8,7 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.layers.shared import tail
+from runner.layers.shared.activation_option import activation_option
 from runner.layers.shared.base import Kept, Layer, LayerOptions, Shape, register, uniform
 
 
@@ -18,7 +19,7 @@ class Connected(Layer):
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
         output: int = opt(1, "number of outputs", low=1)
-        activation: str = opt("logistic", "activation function of every output", choices=ops.ACTIVATIONS)
+        activation: str = activation_option("logistic", "activation function of every output")
         batch_normalize: bool = opt(False, "1: normalize every output over the batch, then scale and shift it")
 
     def setup(self, shape: Shape) -> None:

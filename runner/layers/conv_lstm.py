@@ -9,6 +9,7 @@ from runner.config import by_layer, ignored, opt
 from runner.errors import ShapeError
 from runner.layers.convolutional import Convolutional
 from runner.layers.crnn import convolution_options, keeps_size
+from runner.layers.shared.activation_option import activation_option
 from runner.layers.shared.base import LayerOptions, Shape, register
 from runner.layers.shared.recurrent import Recurrent, added, over_time, over_time_backward
 
@@ -35,13 +36,13 @@ class ConvLstm(Recurrent):
         pad: bool = opt(False, "1: pad each side with size // 2 zeros")
         padding: int = opt(0, "zeros on each side, pixels, where pad is 0", low=0)
         groups: int = opt(1, "parts the channels are split into, each convolved separately", low=1)
-        activation: str = opt("linear", "activation function of every convolution", choices=ops.ACTIVATIONS)
+        activation: str = activation_option("linear", "activation function of every convolution")
         batch_normalize: bool = opt(False, "1: normalize every convolution over the streams of a time step")
         peephole: bool = opt(False, "1: the gates f, i, o read the cell state too")
         bottleneck: bool = opt(False, "1: one convolution mixes h and x for all gates; needs `output` input channels")
         shortcut: bool = opt(False, "1, with bottleneck: half of its output is added to the first half of h")
-        lstm_activation: str = opt("tanh", "activation of g and of the cell; darknet's CPU code always uses tanh",
-                                   choices=ops.ACTIVATIONS)
+        lstm_activation: str = activation_option("tanh", "activation of g and of the cell; darknet's CPU code always "
+                                                         "uses tanh")
         state_constrain: float = opt(by_layer("32 * time_steps of [net]"),
                                      "the cell state is clipped to this and its negative; 0: not clipped", low=0)
         time_normalizer: float = opt(1.0, "with bottleneck: factor on the gradient through h")

@@ -9,6 +9,7 @@ from runner import ops
 from runner.config import ignored, opt
 from runner.errors import ShapeError
 from runner.layers.shared import blur, tail
+from runner.layers.shared.activation_option import activation_option
 from runner.layers.shared.base import Kept, Layer, LayerOptions, Shape, normal, register
 
 NOT_SHARED = -10**9     # darknet's value for "none"
@@ -40,7 +41,7 @@ class Convolutional(Layer):
         padding: int = opt(0, "zeros on each side, pixels, where pad is 0", low=0)
         dilation: int = opt(1, "dilation of the filters, pixels", low=1)
         groups: int = opt(1, "parts the channels are split into, each convolved separately", low=1)
-        activation: str = opt("logistic", "activation function of every output", choices=ops.ACTIVATIONS)
+        activation: str = activation_option("logistic", "activation function of every output")
         batch_normalize: bool = opt(False, "1: normalize every channel over the batch, then scale and shift it")
         antialiasing: int = opt(0, "1: convolve at stride 1, then blur 3 x 3 at the given stride; 2: blur 2 x 2",
                                 low=0, high=2)

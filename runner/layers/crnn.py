@@ -2,10 +2,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from runner import ops
 from runner.config import ignored, opt
 from runner.errors import ShapeError
 from runner.layers.convolutional import Convolutional
+from runner.layers.shared.activation_option import activation_option
 from runner.layers.shared.base import Layer, LayerOptions, Shape, register, shape_text
 from runner.layers.shared.recurrent import Elman
 
@@ -44,8 +44,7 @@ class Crnn(Elman):
         pad: bool = opt(_pad, "1: pad each side with size // 2 zeros")
         padding: int = opt(0, "zeros on each side, pixels, where pad is 0", low=0)
         groups: int = opt(1, "parts the channels are split into, each convolved separately", low=1)
-        activation: str = opt("logistic", "activation function of each of the three convolutions",
-                              choices=ops.ACTIVATIONS)
+        activation: str = activation_option("logistic", "activation function of each of the three convolutions")
         batch_normalize: bool = opt(False, "1: normalize each convolution over the streams of a time step")
         shortcut: bool = opt(False, "1: add the previous state to the new one")
         xnor: bool = ignored(False, "binary weights and inputs", "these convolutions are computed in full precision")

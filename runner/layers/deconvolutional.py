@@ -9,6 +9,7 @@ from runner import ops
 from runner.config import opt
 from runner.errors import ShapeError
 from runner.layers.shared import tail
+from runner.layers.shared.activation_option import activation_option
 from runner.layers.shared.base import Layer, LayerOptions, Shape, normal, register
 
 
@@ -26,7 +27,7 @@ class Deconvolutional(Layer):
         stride: int = opt(1, "stride, output pixels", low=1)
         pad: bool = opt(False, "1: cut size // 2 pixels off each side (padding= is then ignored)")
         padding: int = opt(0, "pixels cut off each side, where pad is 0", low=0)
-        activation: str = opt("logistic", "activation function of every output", choices=ops.ACTIVATIONS)
+        activation: str = activation_option("logistic", "activation function of every output")
         batch_normalize: bool = opt(False, "1: normalize every channel over the batch, then scale and shift it")
 
     def setup(self, shape: Shape) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.errors import ShapeError
+from runner.layers.shared.activation_option import activation_option
 from runner.layers.shared.base import Layer, LayerOptions, Shape, constant, normal, register
 
 
@@ -24,7 +25,7 @@ class Local(Layer):
         size: int = opt(1, "side of the filters, pixels", low=1)
         stride: int = opt(1, "stride, pixels", low=1)
         pad: bool = opt(False, "1: pad each side with one zero")
-        activation: str = opt("logistic", "activation function of every output", choices=ops.ACTIVATIONS)
+        activation: str = activation_option("logistic", "activation function of every output")
 
     def setup(self, shape: Shape) -> None:
         c, h, w = self.image(shape)

@@ -2,9 +2,9 @@
 import math
 from dataclasses import dataclass
 
-from runner import ops
 from runner.config import by_layer, opt
 from runner.layers.connected import Connected
+from runner.layers.shared.activation_option import activation_option
 from runner.layers.shared.base import LayerOptions, Shape, register
 from runner.layers.shared.recurrent import Elman
 
@@ -22,7 +22,7 @@ class Rnn(Elman):
         output: int = opt(1, "number of outputs", low=1)
         hidden: int = opt(by_layer("output (1 with compat alexeyab)"),
                           "size of the state; pjreddie's darknet ignores it and uses output", low=1)
-        activation: str = opt("logistic", "activation function of each of the three products", choices=ops.ACTIVATIONS)
+        activation: str = activation_option("logistic", "activation function of each of the three products")
         batch_normalize: bool = opt(False, "1: normalize each of the three products over the streams of a time step")
         logistic: int = opt(0, "activation of the product with the state: 0 as activation=, 1 logistic, 2 loggy",
                             low=0, high=2)

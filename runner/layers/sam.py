@@ -7,6 +7,7 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.errors import ShapeError
+from runner.layers.shared.activation_option import activation_option
 from runner.layers.shared.base import Layer, LayerOptions, Shape, register, shape_text
 
 
@@ -17,7 +18,7 @@ class Sam(Layer):
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
         from_: int = opt(doc="the other layer: an index, or negative to count back from here", key="from")
-        activation: str = opt("linear", "activation function of the product", choices=ops.ACTIVATIONS)
+        activation: str = activation_option("linear", "activation function of the product")
 
     @staticmethod
     def sources(options: Any) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.errors import ShapeError
+from runner.layers.shared.activation_option import activation_option
 from runner.layers.shared.base import Layer, LayerOptions, Shape, register, shape_text
 
 
@@ -21,7 +22,7 @@ class ScaleChannels(Layer):
     class Options(LayerOptions):
         from_: int = opt(doc="the layer to scale: an index, or negative to count back from here", key="from")
         scale_wh: bool = opt(False, "1: one factor for each pixel instead of each channel")
-        activation: str = opt("linear", "activation function of the product", choices=ops.ACTIVATIONS)
+        activation: str = activation_option("linear", "activation function of the product")
 
     @staticmethod
     def sources(options: Any) -> tuple[int, ...]:

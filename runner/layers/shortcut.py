@@ -7,6 +7,7 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.errors import ShapeError
+from runner.layers.shared.activation_option import activation_option
 from runner.layers.shared.base import Kept, Layer, LayerOptions, Shape, constant, register, shape_text
 
 
@@ -24,7 +25,7 @@ class Shortcut(Layer):
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
         from_: tuple[int, ...] = opt(doc="the other layers: an index, or negative to count back from here", key="from")
-        activation: str = opt("linear", "activation function of the sum", choices=ops.ACTIVATIONS)
+        activation: str = activation_option("linear", "activation function of the sum")
         alpha: float = opt(1.0, "factor on the previous output (pjreddie)")
         beta: float = opt(1.0, "factor on the other one (pjreddie)")
         weights_type: str = opt("none", "learned weights: one per input, or one per channel",

@@ -7,6 +7,7 @@ import numpy as np
 
 from runner import ops
 from runner.config import opt
+from runner.layers.shared.activation_option import activation_option
 from runner.layers.shared.base import LayerOptions, Shape, constant, register, uniform
 from runner.layers.shared.recurrent import Recurrent
 
@@ -23,7 +24,7 @@ class SimpleRnn(Recurrent):
     class Options(LayerOptions):
         outputs: int = opt(1, "number of outputs, and size of the state", low=1)
         steps: int = opt(0, "length of the sequences; 0: time_steps of [net]", low=0)
-        activation: str = opt("tanh", "activation function of the sum", choices=ops.ACTIVATIONS)
+        activation: str = activation_option("tanh", "activation function of the sum")
         return_sequence: bool = opt(True, "0: output only the last time step of every sequence, one row each; "
                                           "the truth then has one row each too (NumPyNet's default)")
 

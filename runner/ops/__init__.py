@@ -12,7 +12,15 @@ import importlib.util
 import inspect
 
 from runner.errors import MissingExtra, UsageError
-from runner.ops.activation import ACTIVATIONS, activate, activate_backward, logistic, signs
+from runner.ops.activation import (
+    ACTIVATION_ALIASES,
+    ACTIVATIONS,
+    FOREIGN_ACTIVATIONS,
+    activate,
+    activate_backward,
+    logistic,
+    signs,
+)
 from runner.ops.box import BOX_GRADIENTS, box_gradient, box_rmse, ciou, diou, diounms, giou, iou
 from runner.ops.conv import conv2d, conv2d_backward, conv2d_transpose, conv2d_transpose_backward, conv2d_workspace
 from runner.ops.dense import dense, dense_input_gradient, dense_weight_gradient
@@ -81,8 +89,8 @@ REFERENCE = {name: f for name, f in globals().items() if inspect.isfunction(f)}
 
 BACKENDS = ("auto", "numpy", "fast")
 
-__all__ = ["ACTIVATIONS", "BACKENDS", "BOX_GRADIENTS", "LOSSES", "MASKED", "REFERENCE", *REFERENCE, "backend",
-           "choose_default_backend", "kernels", "use"]
+__all__ = ["ACTIVATIONS", "ACTIVATION_ALIASES", "BACKENDS", "BOX_GRADIENTS", "FOREIGN_ACTIVATIONS", "LOSSES",
+           "MASKED", "REFERENCE", *REFERENCE, "backend", "choose_default_backend", "kernels", "use"]
 
 _in_use = ""        # the backend; "" until one is chosen
 

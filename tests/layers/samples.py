@@ -51,6 +51,8 @@ SAMPLES = [
     Sample("convolutional", "filters=4 size=2 stride_x=2 antialiasing=2 activation=tanh"),
     Sample("convolutional", "filters=4 size=3 pad=1 binary=1 activation=leaky"),
     Sample("convolutional", "filters=4 size=3 pad=1 xnor=1 groups=3 batch_normalize=1 activation=linear"),
+    Sample("depthwise_convolutional", "size=3 stride=2 pad=1 activation=leaky batch_normalize=1"),
+    Sample("depthwise_convolutional", "size=2 padding=1 activation=linear flipped=0 dot=0"),
     Sample("connected", "output=4 activation=linear"),
     Sample("connected", "output=3 activation=leaky batch_normalize=1", ((5,),)),
     Sample("connected", f"output=1 {COMMON}", ((5,),)),

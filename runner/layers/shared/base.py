@@ -17,7 +17,8 @@ import numpy as np
 
 from runner.compat import EXACT, Compat
 from runner.config import Options, Report, Section, ignored, opt
-from runner.errors import ShapeError, closest
+from runner.errors import ShapeError, misspelled
+from runner.layers.shared.foreign import FOREIGN
 
 Shape = tuple[int, ...]
 
@@ -49,8 +50,8 @@ def register(*names: str) -> Callable[[type["Layer"]], type["Layer"]]:
 def find(section: Section, report: Report) -> type["Layer"] | None:
     """The layer class of a section; None, and an error in `report`, when no layer has that name."""
     if section.name not in LAYERS and section.name not in ("net", "network"):   # the grammar reports a second [net]
-        near = closest(section.name, LAYERS)
-        hint = f"did you mean {near!r}?" if near else "`python run.py explain` lists the sections"
+        near, known = misspelled(section.name, LAYERS), FOREIGN.get(section.name.lower())
+        hint = known or (f"did you mean {near!r}?" if near else "`python run.py explain` lists the sections")
         report.error(f"{section.where()} unknown section ({hint})")
     return LAYERS.get(section.name)
 
