@@ -10,7 +10,7 @@ the other pages, a block between the lines
     <!-- end -->
 
 is generated: `options NAME` is the table of a section, `sections` the list of sections, `compat` the table of
-runner/compat.py.
+runner/compat.py, `formats TASK` the table of dataset formats.
 """
 import inspect
 import re
@@ -19,6 +19,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -26,6 +27,8 @@ sys.path.insert(0, str(ROOT))
 from runner.compat import COMPAT, Compat  # noqa: E402
 from runner.config import Options  # noqa: E402
 from runner.config.options import default_text, describe  # noqa: E402
+from runner.datasets import FORMATS  # noqa: E402
+from runner.datasets.format import Task  # noqa: E402
 from runner.layers import LAYERS  # noqa: E402
 from runner.layers.shared.base import Layer, LayerOptions  # noqa: E402
 from runner.net_options import NetOptions  # noqa: E402
@@ -137,6 +140,11 @@ def sections() -> str:
                          break_long_words=False, break_on_hyphens=False)
 
 
+def formats_table(task: str) -> str:
+    """The dataset formats of a task."""
+    return markdown(("format", "files"), [(fmt.name, fmt.example) for fmt in FORMATS if fmt.task == task])
+
+
 def fill(text: str, file: str) -> str:
     """`text` with its generated blocks updated."""
     def block(found: re.Match[str]) -> str:
@@ -147,6 +155,8 @@ def fill(text: str, file: str) -> str:
             body = sections()
         elif what == "compat":
             body = compat_table()
+        elif what == "formats" and name in get_args(Task):
+            body = formats_table(name)
         else:
             raise SystemExit(f"{file}: nothing is generated for {what} {name}")
         return f"<!-- generated: {' '.join(filter(None, (what, name)))} -->\n{body}\n<!-- end -->"

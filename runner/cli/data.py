@@ -12,7 +12,6 @@ fixed: unreadable images, errors in labels, an image in both splits or with two 
 import argparse
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.cli import common, console
@@ -65,29 +64,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def open_any(path: str) -> "Dataset | DetectionDataset":
-    """The dataset at a path: a detection dataset if it has boxes, else a classification dataset."""
+    """The dataset at a path, or that of a cfg: with boxes if it has them, else with classes."""
     import runner
     from runner.config import Report
-    from runner.datasets import find_data, open_dataset, open_detection_dataset
-    from runner.datasets.containers.arrays import open_arrays
-    from runner.errors import DataError
+    from runner.datasets import find_data, open_any_dataset
     if path.endswith(".cfg"):
         net = runner.load(path, allocate=False, report=Report())
         path = str(find_data(path, None, net.options.data or None))
-    if not os.path.exists(path):
-        raise DataError(f"{path}: there is no such data folder or file")
-    found = open_arrays(path)
-    if found is not None:
-        return found
-    try:
-        return open_detection_dataset(path)
-    except DataError as no_boxes:
-        try:
-            return open_dataset(path)
-        except DataError as no_classes:
-            if Path(path).suffix.lower() not in (".data", ".yaml", ".yml") or str(no_classes) == str(no_boxes):
-                raise
-            raise DataError(f"{no_classes}\n(as a detection dataset: {no_boxes})") from None
+    return open_any_dataset(path)
 
 
 def _progress(bar: Any) -> "Callable[[int], None]":

@@ -1,27 +1,28 @@
-"""Data sets: which images there are (find and its helpers), and batches of them (loader)."""
-from runner.datasets.classification.batches import batches
-from runner.datasets.classification.dataset import Dataset, Split, hold_out
-from runner.datasets.containers.arrays import read_named
-from runner.datasets.detection.batches import DetectionLoader, detection_batches
-from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit, LabelledImage
-from runner.datasets.detection.open import open_detection_dataset
-from runner.datasets.formats import expand_images, find_data, open_dataset
-from runner.datasets.pipeline.loader import Loader
+"""Datasets: opening them, and batches of them.
 
-__all__ = [
-           "Dataset",
-           "DetectionDataset",
-           "DetectionLoader",
-           "DetectionSplit",
-           "LabelledImage",
-           "Loader",
-           "Split",
-           "batches",
-           "detection_batches",
-           "expand_images",
-           "find_data",
-           "hold_out",
-           "open_dataset",
-           "open_detection_dataset",
-           "read_named",
-]
+formats.py          the table of formats; open_dataset, open_detection_dataset, open_any_dataset
+classification/     class names and images with one class each; detection/: images with boxes
+containers/         files that hold many images
+pipeline/           sampler, decode cache, loader: what both tasks' batches are made with
+find_data.py        the dataset of a cfg; expand.py: arguments of the command line as images
+text.py             a text, for character models
+survey.py           what a dataset contains, by looking at every image; download.py, public_datasets.py: getting one
+"""
+from runner.datasets.classification import Dataset, Split, batches
+from runner.datasets.containers.stored_images import read_named
+from runner.datasets.detection import (
+    DetectionDataset,
+    DetectionLoader,
+    DetectionSplit,
+    LabelledImage,
+    detection_batches,
+)
+from runner.datasets.expand import expand_images
+from runner.datasets.find_data import find_data
+from runner.datasets.formats import FORMATS, open_any_dataset, open_dataset, open_detection_dataset
+from runner.datasets.hold_out import hold_out
+from runner.datasets.pipeline import Loader
+
+__all__ = ["FORMATS", "Dataset", "DetectionDataset", "DetectionLoader", "DetectionSplit", "LabelledImage", "Loader",
+           "Split", "batches", "detection_batches", "expand_images", "find_data", "hold_out", "open_any_dataset",
+           "open_dataset", "open_detection_dataset", "read_named"]

@@ -1,145 +1,110 @@
-"""Where data is: opening a data set by its path, finding the one of a cfg, expanding arguments to images."""
-import glob
+"""The table of dataset formats, and opening a dataset by its path.
+
+    data = open_dataset("data/digits")                          a classification dataset, whatever its format
+    data = open_detection_dataset("data/cells.yaml")            one with boxes
+
+Opening has two steps.  The path is recognised by the first format of the table that matches it; then that format opens
+it, and an error there is the answer.  Error messages and the tables in docs/ are derived from FORMATS: to add a format,
+write a module with a Format and add its line here.  The tests then require an example of it
+(tests/datasets/examples.py).
+"""
 import os
-import sys
-from collections.abc import Iterable
 from pathlib import Path
 
-from runner.datasets.classification.darknet_data import open_data_file
-from runner.datasets.classification.dataset import Dataset, hold_out
-from runner.datasets.classification.folders import ARCHIVES, images_in, open_folder
-from runner.datasets.containers.arrays import (
-    FORMATS,
-    is_array_file,
-    is_stored,
-    names_in,
-    open_arrays,
-    read_part,
-    split_of,
-)
-from runner.datasets.description import open_description
-from runner.datasets.lists import locate, read_lines
-from runner.datasets.public_datasets import PUBLIC_DATASETS
+from runner.datasets.classification import class_folders
+from runner.datasets.classification import darknet_data as classification_darknet
+from runner.datasets.classification import yaml_description as classification_yaml
+from runner.datasets.classification.containers import container_format
+from runner.datasets.classification.dataset import Dataset
+from runner.datasets.containers import cifar, idx, npz
+from runner.datasets.detection import coco, voc, yolo
+from runner.datasets.detection import darknet_data as detection_darknet
+from runner.datasets.detection import yaml_description as detection_yaml
+from runner.datasets.detection.dataset import DetectionDataset
+from runner.datasets.detection.report import refuse_problems
+from runner.datasets.folders import ARCHIVES
+from runner.datasets.format import Format, Task
+from runner.datasets.hold_out import hold_out
 from runner.errors import DataError
-from runner.images.decode import SUFFIXES
 
-DESCRIPTIONS = (".yaml", ".yml", ".data", ".npz")
-LISTS = (".txt", ".list")
+FORMATS: tuple[Format, ...] = (
+    # of formats that match the same path the first one is used
+    detection_yaml.FORMAT,
+    detection_darknet.FORMAT,
+    voc.FORMAT,
+    coco.FORMAT,
+    voc.BESIDE_IMAGES,
+    yolo.FORMAT,
+    classification_yaml.FORMAT,
+    classification_darknet.FORMAT,
+    container_format(idx.CONTAINER),
+    container_format(cifar.CONTAINER),
+    container_format(npz.CONTAINER),
+    class_folders.FORMAT,
+)
 
 
 def open_dataset(path: str | os.PathLike, split_share: float = 0.) -> Dataset:
-    """What a path is, by what lies there: a folder with a folder per class (below train/ and test/ or not), a folder of
-    idx files or CIFAR batches, one such file, a .npz, a .data file, or a YAML description.
+    """The classification dataset at `path`, in any of the formats above.
 
-    split_share: that share of the training images becomes the test images (see hold_out).  Raises DataError, with file
+    split_share: this share of the training images becomes the test images (see hold_out).  Raises DataError, with file
     and line where there is one, for anything that cannot be used.
     """
-    data = _open(Path(path))
+    data = recognise(path, "classification").open(Path(path))
+    assert isinstance(data, Dataset)
     return hold_out(data, split_share) if split_share else data
 
 
-def _open(place: Path) -> Dataset:
-    if not place.exists():
-        raise DataError(f"{place}: there is no such data folder or file")
-    data = open_arrays(place)
-    if data is not None:
-        return data
-    if place.is_dir():
-        return open_folder(place)
-    suffix = place.suffix.lower()
-    if suffix in (".yaml", ".yml"):
-        return open_description(place)
-    if suffix == ".data":
-        return open_data_file(place)
-    if is_array_file(place):
-        part = read_part(place)
-        names = part.names or [str(i) for i in range(int(part.labels.max(initial=0)) + 1)]
-        return Dataset(names, split_of([part], len(names)), None, str(place),
-                       [f"{place}: one file: everything is for training, nothing to test with"])
-    if place.name.lower().endswith(ARCHIVES):
-        raise DataError(f"{place}: this is an archive: unpack it, and name the folder that comes out of it")
-    raise DataError(f"{place}: a data set is a folder of class folders, a .data or a .yaml file, {FORMATS}. Got a file "
-                    f"ending in {place.suffix or 'nothing'!r}")
+def open_detection_dataset(path: str | os.PathLike, *, on_bad: str = "skip",
+                           split_share: float = 0.) -> DetectionDataset:
+    """The detection dataset at `path`, in any of the formats above; its warnings list the problems in its labels.
 
-
-def find_data(cfg_path: str | os.PathLike, data: str | None = None, net_data: str | None = None) -> Path:
-    """The data set of a network: --data, else [net] data=, else data/<cfg name> as .yaml, .data, .npz or a
-    folder.
-
-    [net] data= is relative to the current folder, the cfg's folder or the one above it; data/ is looked for
-    in the current folder, then beside the cfg's folder.  Raises DataError listing the places looked at.
+    on_bad       "skip": bad labels are left out; "error": they are a DataError that lists them
+    split_share  this share of the training images becomes the test images; 0: as in the dataset
+    Raises DataError, with file and line, for anything that cannot be used.
     """
-    cfg = Path(cfg_path)
-    above = cfg.resolve().parent.parent
-    if data:
-        if not Path(data).exists():
-            raise DataError(f"--data: there is no {data!r}")
-        return Path(data)
-    if net_data:
-        found = locate(net_data, [cfg.parent, above])
-        if found is None:
-            raise DataError(f"{cfg}: [net] data={net_data} does not exist. Looked in the current folder, "
-                            f"{cfg.parent} and {above}" + _download(net_data))
-        return Path(found)
-    bases = [Path("data")]
-    if (above / "data").resolve() != bases[0].resolve():
-        bases.append(above / "data")
-    places = [base / (cfg.stem + suffix) for base in bases for suffix in (*DESCRIPTIONS, "")]
-    for place in places:
-        if place.is_dir() if place.name == cfg.stem else place.is_file():
-            return place
-    raise DataError(f"{cfg}: no data to be found. Name it by --data, or by data= in [net], or put it at one "
-                    f"of {', '.join(str(place) for place in places)}" + _download(cfg.stem))
+    data = recognise(path, "detection").open(Path(path))
+    assert isinstance(data, DetectionDataset)
+    if on_bad == "error":
+        refuse_problems(data)
+    return hold_out(data, split_share) if split_share else data
 
 
-def _download(path: str) -> str:
-    """How to get a public data set that is not there."""
-    name = Path(path).name
-    return f". `python run.py download {name}` brings it to data/{name}" if name in PUBLIC_DATASETS else ""
+def open_any_dataset(path: str | os.PathLike) -> Dataset | DetectionDataset:
+    """The dataset at `path`: with boxes if it has labels for detection, else with classes.  DataError where it is
+    neither, with the reasons of both."""
+    place = _existing(path)
+    found = {fmt.task: fmt for fmt in reversed(FORMATS) if fmt.matches(place)}      # the first of each task
+    errors: list[str] = []
+    for fmt in sorted(found.values(), key=FORMATS.index):
+        try:
+            return fmt.open(place)
+        except DataError as error:
+            if str(error) not in errors:
+                errors.append(str(error))
+    if len(errors) > 1:
+        raise DataError(f"{errors[1]}\n(as a detection dataset: {errors[0]})")
+    raise DataError(errors[0] if errors else _unknown(place, "classification"))
 
 
-def expand_images(arguments: Iterable[str | os.PathLike]) -> list[str]:
-    """Images, folders (all below), globs, list files (.txt, .list) and - (stdin), as one list of paths.  A file of many
-    images (idx, CIFAR, npz) gives the names of all, `file#number`; such a name stands for one.
-
-    The order is that of the arguments; folders and globs are sorted.  DataError for what does not exist.
-    """
-    found: list[str] = []
-    for given in arguments:
-        argument = os.fspath(given)
-        if argument == "-":
-            found += _listed(enumerate((line.strip() for line in sys.stdin), 1), "standard input", Path("."))
-        elif os.path.isdir(argument):
-            inside = images_in(argument)
-            if not inside:
-                raise DataError(f"{argument}: there are no images in this folder")
-            found += inside
-        elif os.path.exists(argument):
-            if is_array_file(argument):
-                found += names_in(argument)
-            elif argument.lower().endswith(LISTS):
-                found += _listed(read_lines(argument), argument, Path(argument).parent)
-            else:
-                found.append(argument)
-        elif is_stored(argument):
-            found.append(argument)
-        elif any(sign in argument for sign in "*?["):
-            matches = sorted(name for name in glob.glob(argument, recursive=True) if os.path.isfile(name))
-            if not matches:
-                raise DataError(f"{argument}: no file matches")
-            found += [name for name in matches if os.path.splitext(name)[1].lower() in SUFFIXES] or matches
-        else:
-            raise DataError(f"{argument}: there is no such file or folder")
-    return found
+def recognise(path: str | os.PathLike, task: Task) -> Format:
+    """The format of what is at `path`.  DataError where there is nothing, or nothing in a known format of the task."""
+    place = _existing(path)
+    for fmt in FORMATS:
+        if fmt.task == task and fmt.matches(place):
+            return fmt
+    raise DataError(_unknown(place, task))
 
 
-def _listed(lines: Iterable[tuple[int, str]], name: str, folder: Path) -> list[str]:
-    found = []
-    for number, line in lines:
-        if line:
-            where = locate(line, [folder])
-            if where is None:
-                raise DataError(f"{name}:{number}: there is no {line!r}, neither in the current folder nor "
-                                f"in {folder}")
-            found.append(where)
-    return found
+def _existing(path: str | os.PathLike) -> Path:
+    if not os.path.exists(path):
+        raise DataError(f"{path}: there is no such data folder or file")
+    return Path(path)
+
+
+def _unknown(path: Path, task: Task) -> str:
+    if path.name.lower().endswith(ARCHIVES):
+        return f"{path}: this is an archive: unpack it, and use the folder that comes out of it"
+    got = "a folder in none of these formats" if path.is_dir() else f"a file ending in {path.suffix or 'nothing'!r}"
+    known = ", ".join(fmt.name for fmt in FORMATS if fmt.task == task)
+    return f"{path}: the formats of a {task} dataset are: {known}. Got {got}"

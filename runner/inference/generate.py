@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from runner.datasets.containers.text import check_symbols, one_hot
+from runner.datasets.text import check_symbols, one_hot
 from runner.errors import DataError, UsageError
 from runner.inference.plan import Plan
 from runner.layers.shared.recurrent import Recurrent

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.datasets.containers.text import check_symbols, one_hot
+from runner.datasets.text import check_symbols, one_hot
 from runner.errors import DataError
 from runner.inference import Plan
 from runner.inference.generate import FIRST

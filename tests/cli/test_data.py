@@ -150,7 +150,7 @@ def test_boxes(birds, capsys):
 @pytest.mark.parametrize("words, answer", [
     (["nowhere"], "nowhere: there is no such data folder or file"),
     (["birds", "--save", "a.txt"], "--save needs a file name"),
-    (["notes.txt"], "Got a file ending in '.txt'"), (["empty"], "This one holds no folder at all")])
+    (["notes.txt"], "Got a file ending in '.txt'"), (["empty"], "This one contains no folder at all")])
 def test_mistakes(birds, capsys, words, answer):
     Path("notes.txt").write_text("hello")
     Path("empty").mkdir()

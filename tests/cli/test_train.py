@@ -177,7 +177,7 @@ def test_outputs_that_do_not_match_the_classes(old, new, answer, place, capsys):
 def test_data_comes_from_where_it_is_said(place, capsys):
     Path("data/toy").rename("photos")
     main("train", "cfg/toy.cfg", expect=2)
-    assert "cfg/toy.cfg: no data to be found. Name it by --data" in capsys.readouterr().err
+    assert "cfg/toy.cfg: no data found. Use --data" in capsys.readouterr().err
     trained("--data", "photos")
     edit("[net]", "[net]\ndata=photos")
     trained()

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from runner.datasets import expand_images, find_data, open_dataset
-from runner.datasets.classification.darknet_data import read_data_file
-from runner.datasets.classification.dataset import natural_key
+from runner.datasets.data_file import read_data_file
+from runner.datasets.folders import natural_key
 from runner.datasets.lists import read_lines, read_list
 from runner.errors import DataError
 from tests.paths import ROOT
@@ -67,7 +67,7 @@ def test_folder_mistakes(tmp_path):
     with pytest.raises(DataError, match="no images in the class folders cat"):
         open_dataset(tmp_path)
     tree(tmp_path / "b", "train/cat/1.png", "test/cta/1.png")
-    with pytest.raises(DataError, match=r"'cta' is none of the 1 classes .did you mean 'cat'"):
+    with pytest.raises(DataError, match=r"'cta' is not one of the 1 classes .did you mean 'cat'"):
         open_dataset(tmp_path / "b")
     with pytest.raises(DataError, match="no such data folder"):
         open_dataset(tmp_path / "c")
@@ -212,7 +212,7 @@ def test_find_data_order(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="data=nowhere does not exist"):
         find_data(cfg, net_data="nowhere")
     for hint in (lambda: find_data(cfg, net_data="data/mnist"), lambda: find_data("cfg/mnist.cfg")):
-        with pytest.raises(DataError, match=r"`python run\.py download mnist` brings it to data/mnist"):
+        with pytest.raises(DataError, match=r"`python run\.py download mnist` downloads it to data/mnist"):
             hint()
 
 

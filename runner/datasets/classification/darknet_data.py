@@ -1,31 +1,20 @@
 """Darknet's .data files for classifiers: key=value lines that name list files, labels and names.
 
     classes = 10
-    train   = train.list        one image path per line; or a file of many images, as MNIST's idx
+    train   = train.list        one image path per line; or a file of many images, such as MNIST's idx
     valid   = test.list
-    labels  = labels.txt        a class per line: the text that marks it in an image's path
-    names   = names.txt         (optional) a class per line: what to call it
+    labels  = labels.txt        a class per line: the text that identifies it in the path of an image
+    names   = names.txt         (optional) a class per line: its name for display
 """
-import os
 from pathlib import Path
 
-from runner.datasets.classification.dataset import Dataset, Split
-from runner.datasets.containers.arrays import is_array_file, read_part, split_of
-from runner.datasets.lists import locate, read_lines, read_list
+from runner.datasets.classification.containers import split_of_arrays
+from runner.datasets.classification.dataset import NO_TEST_IMAGES, Dataset, Split
+from runner.datasets.containers.stored_images import is_container, read_container
+from runner.datasets.data_file import class_count, named_file, read_data_file
+from runner.datasets.format import Format, has_suffix
+from runner.datasets.lists import read_lines, read_list
 from runner.errors import DataError
-
-
-def read_data_file(path: str | os.PathLike) -> dict[str, tuple[str, int]]:
-    """key -> (value, line number).  `#` and `;` start comment lines, the first of repeated keys holds."""
-    options: dict[str, tuple[str, int]] = {}
-    for number, line in read_lines(path):
-        if line[0] in "#;":
-            continue
-        key, equals, value = line.partition("=")
-        if not equals:
-            raise DataError(f"{path}:{number}: a line of a .data file is key = value. Got {line!r}")
-        options.setdefault(key.strip(), (value.strip(), number))
-    return options
 
 
 def label_of(path: str, labels: list[str]) -> tuple[int, int] | None:
@@ -34,78 +23,59 @@ def label_of(path: str, labels: list[str]) -> tuple[int, int] | None:
     return None if first is None else (first, sum(label in path for label in labels[first:]))
 
 
-def labelled(list_file: str, labels: list[str], folders: list[Path], warnings: list[str]) -> Split:
-    """The images of a list with the class found in each path as it is written.
+def split_of_list(list_file: str, labels: list[str], folders: list[Path], warnings: list[str]) -> Split:
+    """The images of a list, each with the class found in its path as written.
 
-    A path with no label is a DataError; where several match the first holds, and a warning tells how often.
+    A path without a label is a DataError; where several match, the first counts, and a warning says how often.
     """
-    items, doubtful = [], []
+    items, ambiguous = [], []
     for number, written, path in read_list(list_file, folders):
         match = label_of(written.replace("\\", "/"), labels)
         if match is None:
-            raise DataError(f"{list_file}:{number}: none of the {len(labels)} labels occurs in the path "
-                            f"{written!r}")
+            raise DataError(f"{list_file}:{number}: none of the {len(labels)} labels occurs in the path {written!r}")
         items.append((path, match[0]))
         if match[1] > 1:
-            doubtful.append((number, written, match[0]))
-    if doubtful:
-        number, written, first = doubtful[0]
-        warnings.append(f"{list_file}:{number}: {len(doubtful)} of {len(items)} paths contain several "
-                        f"labels and get the first that matches, for instance {written!r} becomes "
-                        f"{labels[first]!r}")
+            ambiguous.append((number, written, match[0]))
+    if ambiguous:
+        number, written, first = ambiguous[0]
+        warnings.append(f"{list_file}:{number}: {len(ambiguous)} of {len(items)} paths contain several labels and get "
+                        f"the first that matches, for instance {written!r} becomes {labels[first]!r}")
     return Split(items, len(labels))
 
 
-def named_file(path: str | os.PathLike, options: dict[str, tuple[str, int]], key: str) -> str | None:
-    """The file a key of a .data file names, beside it or in the current folder; None without the key."""
-    if key not in options:
-        return None
-    (name, number), folder = options[key], Path(path).parent
-    found = locate(name, [folder])
-    if found is None:
-        raise DataError(f"{path}:{number}: {key} names {name!r}, which is neither in the current folder nor in "
-                        f"{folder}")
-    return found
+def open_data_file(path: Path) -> Dataset:
+    """A Dataset from a .data file.  Paths in lists are relative to the current folder or to the .data file.
 
-
-def open_data_file(path: str | os.PathLike) -> Dataset:
-    """A Dataset from a .data file.  Lists may lie relative to the current folder or to the .data file.
-
-    Raises DataError naming file and line.
+    Raises DataError with file and line.
     """
-    options, folder = read_data_file(path), Path(path).parent
-    warnings: list[str] = []
-
+    options, warnings = read_data_file(path), list[str]()
     labels_file = named_file(path, options, "labels") or named_file(path, options, "names")
     if labels_file is None:
         raise DataError(f"{path}: a classifier's .data file needs labels=, a file with one class per line")
     labels = [line for _, line in read_lines(labels_file)]
     names_file = named_file(path, options, "names") or labels_file
     names = [line for _, line in read_lines(names_file)]
-    classes = _classes(path, options, len(labels), labels_file)
+    classes = class_count(path, options) or len(labels)
+    if classes > len(labels):       # more labels than classes are allowed, as in darknet's imagenet files
+        raise DataError(f"{path}:{options['classes'][1]}: classes={classes}, but {labels_file} has {len(labels)} "
+                        "labels")
     if len(names) < classes:
         raise DataError(f"{names_file}: {classes} names are needed, one per line. Got {len(names)}")
     labels, names = labels[:classes], names[:classes]
-    parts: list[Split | None] = []
+    splits: list[Split | None] = []
     for key in ("train", "valid"):
-        list_file = named_file(path, options, key)
-        if list_file and is_array_file(list_file):
-            parts.append(split_of([read_part(list_file)], classes))
+        file = named_file(path, options, key)
+        if file and is_container(file):
+            splits.append(split_of_arrays([read_container(file)], classes))
         else:
-            parts.append(labelled(list_file, labels, [folder], warnings) if list_file else None)
-    if parts == [None, None]:
+            splits.append(split_of_list(file, labels, [path.parent], warnings) if file else None)
+    if splits == [None, None]:
         raise DataError(f"{path}: neither train= nor valid= is given, so there are no images")
-    if parts[1] is None:
-        warnings.append(f"{path}: valid= is not given: nothing to test with")
-    return Dataset(names, parts[0], parts[1], str(path), warnings)
+    if splits[1] is None:
+        warnings.append(f"{path}: valid= is not given: {NO_TEST_IMAGES}")
+    return Dataset(names, splits[0], splits[1], str(path), warnings)
 
 
-def _classes(path: str | os.PathLike, options: dict[str, tuple[str, int]], labels: int,
-             labels_file: str) -> int:
-    """classes=, checked; more labels than classes are allowed, as in darknet's imagenet files."""
-    value, number = options.get("classes", (str(labels), 0))
-    if not value.isdecimal() or int(value) < 1:
-        raise DataError(f"{path}:{number}: classes must be a whole number of at least 1. Got {value!r}")
-    if int(value) > labels:
-        raise DataError(f"{path}:{number}: classes={value}, but {labels_file} has {labels} labels")
-    return int(value)
+FORMAT = Format("darknet", "classification",
+                "a `.data` file: `classes=`, `train=`, `valid=`, `labels=`, `names=`",
+                has_suffix(".data"), open_data_file, suffixes=(".data",))

@@ -1,21 +1,21 @@
-"""What a classification data set is: class names, and for each part its images with their classes."""
-import re
+"""A classification dataset: class names, and for each split its images with their classes."""
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from runner.errors import DataError
 from runner.images.decode import Size, read_pixels, to_channels
+
+NO_TEST_IMAGES = "nothing to test with"     # in the warning of a dataset without test images
 
 
 @dataclass(frozen=True)
 class Split:
-    """One part of a data set.
+    """The training or the test images of a dataset.
 
-    items   (path, class number) of each image.  Images that lie in one file have names instead, `file#number`
-    pixels  of the images that are in memory already: (n, c, h, w) uint8, or float32 in 0..1; else they are read
-            when needed
+    items    (path, class number) of each image.  Images of a container have names instead of paths, `file#number`
+    classes  how many there are
+    pixels   (n, c, h, w) uint8, or float32 in 0..1, of images that are in memory already; None: read when needed
     """
 
     items: list[tuple[str, int]]
@@ -32,7 +32,7 @@ class Split:
         return iter(self.items)
 
     def read(self, index: int, channels: int, least: Size | None = None) -> np.ndarray:
-        """The image as it is, (channels, height, width), uint8, uint16 or float32; DataError when it cannot be read.
+        """An image, (channels, height, width), uint8, uint16 or float32; DataError when it cannot be read.
 
         least: see read_pixels.
         """
@@ -53,42 +53,21 @@ class Split:
         return Split([self.items[i] for i in indices], self.classes,
                      None if self.pixels is None else self.pixels[np.asarray(indices, np.intp)])
 
+    def sample(self, share: float, rng: np.random.Generator) -> np.ndarray:
+        """Indices of a random share of the images of each class."""
+        labels, chosen = self.labels(), []
+        for index in range(self.classes):
+            members = np.flatnonzero(labels == index)
+            chosen.append(rng.permutation(members)[:round(len(members) * share)])
+        return np.concatenate(chosen)
+
 
 @dataclass(frozen=True)
 class Dataset:
-    """Class names, images to train on and to test with (either may be missing), and what is worth saying."""
+    """Class names, images to train on and to test with (either may be missing), and warnings for the user."""
 
     names: list[str]
     train: Split | None
     test: Split | None
     source: str = ""
     warnings: list[str] = field(default_factory=list)
-
-
-def hold_out(data: Dataset, share: float) -> Dataset:
-    """A share of the training images, of each class alike, becomes the test images.
-
-    Which ones depends on the data alone, not on a run's seed: runs with different seeds are measured by the same
-    images, and `test` finds them again.  DataError where there are test images already, or too few to share.
-    """
-    if data.test is not None or data.train is None:
-        raise DataError(f"{data.source}: split_share={share:g} takes test images from those for training, and here are "
-                        + ("test images already" if data.train else "none for training"))
-    rng, labels = np.random.default_rng(0), data.train.labels()
-    chosen = []
-    for index in range(len(data.names)):
-        there = np.flatnonzero(labels == index)
-        chosen.append(rng.permutation(there)[:round(len(there) * share)])
-    test = np.sort(np.concatenate(chosen))
-    train = np.setdiff1d(np.arange(len(labels)), test)
-    if not len(test) or not len(train):
-        raise DataError(f"{data.source}: split_share={share:g} of {len(labels)} images, class by class, leaves "
-                        + ("none to test with" if not len(test) else "none to train on"))
-    return Dataset(data.names, data.train.take(train), data.train.take(test), data.source,
-                   [warning for warning in data.warnings if "nothing to test with" not in warning])
-
-
-def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
-    """Sorting key that puts 10 after 9 and keeps everything else alphabetical."""
-    parts = [part for part in re.split(r"(\d+)", name) if part]
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part.casefold()) for part in parts], name

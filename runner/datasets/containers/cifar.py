@@ -1,40 +1,47 @@
-"""CIFAR-10 and CIFAR-100, as they are published: binary batches, and the pickled ones for Python.
+"""CIFAR-10 and CIFAR-100 as published: binary batches, and pickled ones for Python.
 
 Binary: records of the label (CIFAR-100: coarse, then fine) and 3 x 32 x 32 bytes, red, green, blue.
-Python: a pickled dictionary with `data` (n, 3072), and `labels` or `fine_labels`.  Pickles can run any code when they
-are loaded; these are read by an unpickler that knows nothing but numbers, text, lists, dictionaries and plain arrays.
+Python: a pickled dictionary with `data` (n, 3072), and `labels` or `fine_labels`.  Loading a pickle can run arbitrary
+code; these are read by a restricted unpickler, which accepts only numbers, strings, lists, dictionaries and plain
+arrays.
 Source: https://www.cs.toronto.edu/~kriz/cifar.html.
 """
 import io
 import os
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from runner.datasets.containers.container import Container, Contents, PixelsAndLabels
+from runner.datasets.lists import read_lines
 from runner.errors import DataError
 
 SIDE, VALUES = 32, 3 * 32 * 32
+BATCH = re.compile(r"(data_batch_\d+|test_batch|train|test)(\.bin)?$")
+NAME_FILES = ("batches.meta.txt", "fine_label_names.txt")
+META_FILES = ("batches.meta", "meta")
 
 
-def read_binary(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
-    """-> pixels (n, 3, 32, 32) uint8 and labels (n,), of the fine classes where there are two.
+def read_binary(path: str | os.PathLike) -> PixelsAndLabels:
+    """-> pixels (n, 3, 32, 32) uint8 and labels (n,), the fine ones where there are two.
 
-    Whether a record begins with one label or two is told by the file's size.
+    The size of the file determines whether a record begins with one label or two.
     """
     content = np.fromfile(path, np.uint8)
     before = [count for count in (1, 2) if len(content) and len(content) % (VALUES + count) == 0]
     if not before:
         raise DataError(f"{path}: a CIFAR batch has records of 3,073 bytes (CIFAR-100: 3,074). {len(content):,} bytes "
-                        "are no multiple of either: the file is cut short or something else")
+                        "are not a multiple of either: the file is truncated or not a CIFAR batch")
     if len(before) == 2:
         before = [2] if Path(path).stem in ("train", "test") else [1]
     records = content.reshape(-1, VALUES + before[0])
     return records[:, before[0]:].reshape(-1, 3, SIDE, SIDE), records[:, before[0] - 1].astype(np.intp)
 
 
-def read_python(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
+def read_python(path: str | os.PathLike) -> PixelsAndLabels:
     """-> pixels (n, 3, 32, 32) uint8 and labels (n,) of a pickled batch."""
     content = unpickle(path)
     data, labels = content.get("data"), content.get("fine_labels", content.get("labels"))
@@ -50,7 +57,7 @@ def read_python(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
 
 
 def unpickle(path: str | os.PathLike) -> dict[str, Any]:
-    """The dictionary of a pickled batch or of batches.meta, its keys as text.  Nothing in the file is executed."""
+    """The dictionary of a pickled batch or of batches.meta, with str keys.  Nothing in the file is executed."""
     try:
         content = _Unpickler(io.BytesIO(Path(path).read_bytes()), encoding="bytes").load()
         if isinstance(content, dict):
@@ -58,8 +65,8 @@ def unpickle(path: str | os.PathLike) -> dict[str, Any]:
                     for key, value in content.items()}
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
-    except Exception as error:      # the file may hold anything at all
-        raise DataError(f"{path}: this is no pickled CIFAR batch ({type(error).__name__}: {error})") from None
+    except Exception as error:      # the file may hold anything
+        raise DataError(f"{path}: not a pickled CIFAR batch ({type(error).__name__}: {error})") from None
     raise DataError(f"{path}: a pickled CIFAR batch is a dictionary. Got {type(content).__name__}")
 
 
@@ -67,25 +74,32 @@ def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def names_in(content: dict[str, Any]) -> list[str]:
-    """The class names of a meta file."""
-    return [_text(name) for name in content.get("fine_label_names") or content.get("label_names") or []]
+def class_names(folder: Path) -> list[str]:
+    """The names of the classes from the text file or the pickle published with the batches; [] where there is none."""
+    for name in NAME_FILES:
+        if (folder / name).is_file():
+            return [line for _, line in read_lines(folder / name)]
+    for name in META_FILES:
+        if (folder / name).is_file():
+            content = unpickle(folder / name)
+            return [_text(one) for one in content.get("fine_label_names") or content.get("label_names") or []]
+    return []
 
 
 class _Unpickler(pickle.Unpickler):
-    """Loads plain values, and arrays as stand-ins that only remember what the file says of them."""
+    """Loads plain values; an array becomes an _Array, which only keeps what the file says about it."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
             return _Array
         if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")):
-            return _Array if name == "ndarray" else _Kind
+            return _Array if name == "ndarray" else _DType
         if (module, name) == ("_codecs", "encode"):
             return _encode
-        raise DataError(f"the pickle asks for {module}.{name}, which a CIFAR batch has no use for: it is not loaded")
+        raise DataError(f"the pickle asks for {module}.{name}, which a CIFAR batch does not need: it is not loaded")
 
     def persistent_load(self, pid: Any) -> Any:
-        raise DataError("the pickle refers to something outside itself: it is not loaded")
+        raise DataError("the pickle refers to external data: it is not loaded")
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
@@ -94,8 +108,8 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
-class _Kind:
-    """In the place of numpy.dtype: its name."""
+class _DType:
+    """Stands for numpy.dtype; holds its name."""
 
     def __init__(self, name: Any = "", *_: Any):
         self.name = _text(name)
@@ -106,7 +120,7 @@ class _Kind:
 
 
 class _Array:
-    """In the place of numpy.ndarray: shape, type and bytes, made an array by `array` after a check."""
+    """Stands for numpy.ndarray: holds shape, type and bytes, which `array` checks and makes an array of."""
 
     def __init__(self, *_: Any):
         self.state: Any = None
@@ -116,10 +130,19 @@ class _Array:
 
     def array(self) -> np.ndarray:
         try:
-            _, shape, kind, fortran, content = self.state
-            if kind.name not in ("u1", "|u1", "uint8", "i8", "i4", ">i8", ">i4"):
-                raise ValueError(f"values of type {kind.name}")
-            values = np.frombuffer(content, kind.name)
+            _, shape, dtype, fortran, content = self.state
+            if dtype.name not in ("u1", "|u1", "uint8", "i8", "i4", ">i8", ">i4"):
+                raise ValueError(f"values of type {dtype.name}")
+            values = np.frombuffer(content, dtype.name)
             return values.reshape(shape, order="F" if fortran else "C")
         except (TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"an array of the pickle makes no sense ({error})") from None
+            raise DataError(f"an array of the pickle is invalid ({error})") from None
+
+
+CONTAINER = Container(
+    "CIFAR",
+    "a folder with `data_batch_1.bin` ... `test_batch.bin` (CIFAR-10), or `train.bin`, `test.bin` (CIFAR-100); or the "
+    "same without `.bin` (the Python version)",
+    matches=lambda path: bool(BATCH.match(path.name)) and path.stat().st_size > VALUES,
+    read=lambda path: Contents(read_binary(path) if path.suffix == ".bin" else read_python(path)),
+    class_names=class_names)

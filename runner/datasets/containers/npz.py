@@ -1,9 +1,9 @@
-"""NumPy's .npz archives: x with y, or a pair for each part, and names of the classes if they like.
+"""NumPy's .npz archives: x and y, or a pair for each split, and optionally the names of the classes.
 
     np.savez("birds.npz", x_train=x, y_train=y, x_test=x2, y_test=y2, names=["crow", "owl"])
 
-x is (n, h, w), (n, h, w, c) or (n, c, h, w) with 1 or 3 channels, uint8 or floats in 0..1; y the class of each image as
-a number, (n,) or (n, 1), or as rows with a single 1.
+x is (n, h, w), (n, h, w, c) or (n, c, h, w) with 1 or 3 channels, uint8 or floats in 0..1; y is the class of each image
+as a number, (n,) or (n, 1), or one-hot.
 """
 import os
 import zipfile
@@ -11,34 +11,35 @@ from typing import Any
 
 import numpy as np
 
+from runner.datasets.containers.container import Container, Contents, PixelsAndLabels
 from runner.errors import DataError
 
-# the pairs of names in use, x and y, for the part they are
+# the names in use for x and y of each split
 TRAIN = (("x_train", "y_train"), ("train_images", "train_labels"), ("x", "y"), ("images", "labels"), ("data", "labels"))
 TEST = (("x_test", "y_test"), ("test_images", "test_labels"), ("x_val", "y_val"), ("val_images", "val_labels"))
 NAMES = ("names", "class_names", "classes")
-Pair = tuple[np.ndarray, np.ndarray]
 
 
-def read_npz(path: str | os.PathLike) -> tuple[Pair | None, Pair | None, list[str]]:
-    """-> training part, test part, names (none: empty); a part is pixels (n, c, h, w) and labels (n,)."""
+def read_npz(path: str | os.PathLike) -> Contents:
+    """The training and test images of an archive, and the names of the classes."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             found = {key.lower(): key for key in archive.files}
-            parts = [_part(path, archive, found, choices) for choices in (TRAIN, TEST)]
+            train, test = (_split(path, archive, found, choices) for choices in (TRAIN, TEST))
             key = next((found[name] for name in NAMES if name in found), None)
             names = [] if key is None else [str(name) for name in archive[key].ravel().tolist()]
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise DataError(f"{path}: this is no .npz archive of plain arrays ({error})") from None
-    if not any(parts):
+        raise DataError(f"{path}: not an .npz archive of plain arrays ({error})") from None
+    if not train and not test:
         raise DataError(f"{path}: an archive of images has x and y, or x_train, y_train, x_test, y_test. This one has "
                         f"{', '.join(found.values()) or 'nothing'}")
-    return parts[0], parts[1], names
+    return Contents(train, test, names)
 
 
-def _part(path: Any, archive: Any, found: dict[str, str], choices: tuple[tuple[str, str], ...]) -> Pair | None:
+def _split(path: Any, archive: Any, found: dict[str, str],
+           choices: tuple[tuple[str, str], ...]) -> PixelsAndLabels | None:
     for x, y in choices:
         if x in found and y in found:
             pixels = pixels_of(archive[found[x]], f"{path}: {found[x]}")
@@ -61,10 +62,10 @@ def pixels_of(x: np.ndarray, where: str) -> np.ndarray:
     if x.dtype == np.uint8:
         return np.ascontiguousarray(x)
     if not np.issubdtype(x.dtype, np.floating) and x.dtype != np.bool_:
-        raise DataError(f"{where} must be of type uint8, or floats in 0..1. Got {x.dtype}")
+        raise DataError(f"{where} must be uint8, or floats in 0..1. Got {x.dtype}")
     x = np.ascontiguousarray(x, np.float32)
     if not (x.min() >= 0 and x.max() <= 1):
-        raise DataError(f"{where}: pixels that are floats must lie in 0..1. Got {x.min():g} to {x.max():g}")
+        raise DataError(f"{where}: floating-point pixels must be in 0..1. Got {x.min():g} to {x.max():g}")
     return x
 
 
@@ -75,6 +76,11 @@ def labels_of(y: np.ndarray, where: str) -> np.ndarray:
     if y.ndim == 2 and ((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all():
         y = y.argmax(axis=1)
     if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer) or (y < 0).any():
-        raise DataError(f"{where} must be class numbers from 0, (n,), or rows with a single 1. Got an array of shape "
+        raise DataError(f"{where} must be class numbers from 0, (n,), or one-hot rows. Got an array of shape "
                         f"{y.shape}, {y.dtype}" + (f", down to {y.min()}" if y.size and y.dtype.kind in "if" else ""))
     return y.astype(np.intp)
+
+
+CONTAINER = Container(
+    "NumPy", "an `.npz` file with `x_train`, `y_train`, `x_test`, `y_test` (or `x`, `y`), and optionally `names`",
+    matches=lambda path: path.suffix.lower() == ".npz", read=read_npz, in_folders=False, suffixes=(".npz",))

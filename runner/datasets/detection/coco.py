@@ -1,7 +1,7 @@
-"""COCO's JSON: images, annotations and categories of one part of a data set in one file (https://cocodataset.org).
+"""COCO's JSON: images, annotations and categories of one split in one file (https://cocodataset.org).
 
 Category ids need not be contiguous: class numbers follow the ids in ascending order, as in darknet's coco.names.
-`bbox` is left, top, width, height in pixels.  `iscrowd` boxes are kept apart: neither learned nor counted.
+`bbox` is left, top, width, height in pixels.  `iscrowd` boxes are kept separately: neither learned nor counted.
 """
 import json
 import os
@@ -10,8 +10,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from runner.datasets.detection.dataset import DetectionSplit, LabelledImage, LabelReport, check_box, rows_of
+from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit, LabelledImage
+from runner.datasets.detection.report import LabelReport, PlacedRow, check_box, unique_rows
+from runner.datasets.detection.yolo import class_names_in
+from runner.datasets.format import Format
 from runner.datasets.image_size import size_of
+from runner.datasets.lists import read_utf8
 from runner.errors import DataError
 
 WRONG = "annotations that cannot be used, left out"
@@ -23,31 +27,31 @@ def class_names(path: str | os.PathLike) -> list[str]:
 
 
 def annotation_files(folder: Path) -> dict[str, Path]:
-    """The files of a folder of COCO's kind: "train" and "test" as far as there are such; {}: it is none."""
+    """The COCO files of a folder: "train" and "test", as far as there are such; {} where there are none."""
     files = [*sorted(folder.glob("*.json")), *sorted(folder.glob("annotations/*.json")),
              *sorted(folder.glob("*/_annotations.coco.json"))]
     named = {file: (file.parent.name if file.name.startswith("_") else file.stem).lower() for file in files
              if _looks_right(file)}
     found = {}
-    for part, words in (("train", ("train",)), ("test", ("val", "test"))):
+    for split, words in (("train", ("train",)), ("test", ("val", "test"))):
         file = next((file for word in words for file in named if word in named[file]), None)
         if file:
-            found[part] = file
+            found[split] = file
     return found or ({"train": next(iter(named))} if len(named) == 1 else {})
 
 
-def pictures(path: str | os.PathLike, names: list[str], report: LabelReport,
-             folders: Iterable[Path] = ()) -> DetectionSplit:
-    """The images of a COCO file with their boxes; a category belongs to the class of its name.
+def split_of_file(path: str | os.PathLike, names: list[str], report: LabelReport,
+                  folders: Iterable[Path] = ()) -> DetectionSplit:
+    """The images of a COCO file with their boxes; a category is the class with its name.
 
-    file_name is looked for beside the file, in images/ there or one above, in a folder called like the part
-    (train2017 for instances_train2017.json), and in `folders`.
+    file_name is looked for in the folder of the file, in its images/, in a folder called like the split (train2017 for
+    instances_train2017.json), each also one folder above, and in `folders`.
     """
     content, number = _read(os.fspath(path)), {name: k for k, name in enumerate(names)}
     classes: dict[Any, int] = {}
     for category in _categories(path, content):
         if category["name"] not in number:
-            raise DataError(f"{path}: the category {category['name']!r} is none of the {len(names)} classes "
+            raise DataError(f"{path}: the category {category['name']!r} is not one of the {len(names)} classes "
                             f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''}")
         classes[category["id"]] = number[category["name"]]
     images: dict[Any, tuple[str, tuple[int, int]]] = {}
@@ -55,37 +59,37 @@ def pictures(path: str | os.PathLike, names: list[str], report: LabelReport,
     bases = [base for base in _bases(Path(path), folders) if base.is_dir()]
     for index, image in enumerate(content["images"]):
         where = f"{path}: image {image.get('id', index) if isinstance(image, dict) else index}"
-        report.pictures += 1
+        report.images += 1
         found = _locate(image, bases)
         if not found:
             missing.add(image.get("id") if isinstance(image, dict) else None)
-            report.add("pictures that do not exist, left out", where,
+            report.add("images that do not exist, left out", where,
                        f"there is no {image.get('file_name') if isinstance(image, dict) else image!r}")
         elif image.get("id") in images:
-            report.add("pictures given twice, kept once", where, f"the id of {images[image['id']][0]}", lost=False)
+            report.add("images given twice, kept once", where, f"the id of {images[image['id']][0]}", lost=False)
         else:
             size = image.get("width"), image.get("height")
             images[image.get("id")] = found, size if all(isinstance(s, int) and s > 0 for s in size) else size_of(found)
     if content["images"] and not images:
-        raise DataError(f"{path}: not one of its {len(content['images'])} images exists. Looked for "
+        raise DataError(f"{path}: none of its {len(content['images'])} images exists. Looked for "
                         f"{content['images'][0].get('file_name')!r} in {', '.join(map(str, bases))}")
     annotations = [one for one in content["annotations"]
                    if not isinstance(one, dict) or one.get("image_id") not in missing]
     boxes, crowd = _boxes(path, annotations, images, classes, report)
     _read_cached.cache_clear()
-    return DetectionSplit([LabelledImage(found, rows_of(boxes.get(key, ()), report),
-                                         rows_of(crowd.get(key, ()), report), str(path))
+    return DetectionSplit([LabelledImage(found, unique_rows(boxes.get(key, ()), report),
+                                         unique_rows(crowd.get(key, ()), report), str(path))
                            for key, (found, _) in images.items()], len(names))
 
 
-Boxes = dict[Any, list[tuple[tuple[float, ...], str]]]
+BoxesById = dict[Any, list[PlacedRow]]     # of image ids
 
 
 def _boxes(path: str | os.PathLike, annotations: list, images: dict[Any, tuple[str, tuple[int, int]]],
-           classes: dict[Any, int], report: LabelReport) -> tuple[Boxes, Boxes]:
+           classes: dict[Any, int], report: LabelReport) -> tuple[BoxesById, BoxesById]:
     """-> boxes and crowds by image id."""
-    boxes: Boxes = {}
-    crowd: Boxes = {}
+    boxes: BoxesById = {}
+    crowd: BoxesById = {}
     for index, one in enumerate(annotations):
         where = f"{path}: annotation {one.get('id', index) if isinstance(one, dict) else index}"
         box = one.get("bbox") if isinstance(one, dict) else None
@@ -98,9 +102,9 @@ def _boxes(path: str | os.PathLike, annotations: list, images: dict[Any, tuple[s
             report.add(WRONG, where, f"image_id must be an id of `images`, of one that exists. "
                                      f"Got {one.get('image_id')!r}")
         else:
-            wide, tall = images[one["image_id"]][1]
+            width, height = images[one["image_id"]][1]
             left, top, w, h = box
-            row = check_box(((left + w / 2) / wide, (top + h / 2) / tall, w / wide, h / tall),
+            row = check_box(((left + w / 2) / width, (top + h / 2) / height, w / width, h / height),
                             classes[one["category_id"]], where, report)
             if row is not None:
                 (crowd if one.get("iscrowd") else boxes).setdefault(one["image_id"], []).append((row, where))
@@ -110,21 +114,19 @@ def _boxes(path: str | os.PathLike, annotations: list, images: dict[Any, tuple[s
 @lru_cache(maxsize=1)
 def _read_cached(path: str, changed: float) -> dict[str, Any]:
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: this is not a text file in UTF-8") from None
+        content = json.loads(read_utf8(path))
     except json.JSONDecodeError as error:
         raise DataError(f"{path}:{error.lineno}: this is not JSON ({error.msg})") from None
     missing = [key for key in ("images", "annotations", "categories")
                if not (isinstance(content, dict) and isinstance(content.get(key), list))]
     if missing:
-        raise DataError(f"{path}: a COCO file has the lists images, annotations and categories. Here is no "
-                        f"{' and no '.join(missing)}")
+        raise DataError(f"{path}: a COCO file has the lists images, annotations and categories. Missing here: "
+                        f"{', '.join(missing)}")
     return content
 
 
 def _read(path: str) -> dict[str, Any]:
-    """The content of a file.  The latest is kept until its pictures are read: the names are asked for before."""
+    """The content of a file.  The latest is cached until its images are read, since the names are read before."""
     try:
         return _read_cached(path, os.path.getmtime(path))
     except FileNotFoundError:
@@ -132,7 +134,7 @@ def _read(path: str) -> dict[str, Any]:
 
 
 def _looks_right(path: Path) -> bool:
-    """Whether a file seems to hold boxes, by its name and its beginning: it may be very large."""
+    """Whether a file seems to hold boxes, by its name and its first bytes: it may be very large."""
     if any(word in path.stem.lower() for word in ("captions", "keypoints", "stuff", "panoptic", "image_info")):
         return False
     with open(path, encoding="utf-8-sig", errors="replace") as file:
@@ -150,17 +152,17 @@ def _categories(path: str | os.PathLike, content: dict[str, Any]) -> list[dict[s
                         f"{found[:3]!r}")
     for key in ("id", "name"):
         values = [one[key] for one in found]
-        twice = next((value for value in values if values.count(value) > 1), None)
-        if twice is not None:
-            raise DataError(f"{path}: two categories have the {key} {twice!r}")
+        repeated = next((value for value in values if values.count(value) > 1), None)
+        if repeated is not None:
+            raise DataError(f"{path}: two categories have the {key} {repeated!r}")
     return sorted(found, key=lambda one: one["id"])
 
 
 def _bases(path: Path, folders: Iterable[Path]) -> list[Path]:
-    """Folders in which the images may lie."""
-    part = path.stem.rpartition("_")[2]
+    """Folders in which the images may be."""
+    split = path.stem.rpartition("_")[2]
     near = [path.parent, path.parent.parent]
-    return [*folders, *(base / name for base in near for name in (".", "images", part, f"images/{part}"))]
+    return [*folders, *(base / name for base in near for name in (".", "images", split, f"images/{split}"))]
 
 
 def _locate(image: Any, bases: list[Path]) -> str:
@@ -168,3 +170,25 @@ def _locate(image: Any, bases: list[Path]) -> str:
     if not isinstance(name, str) or not name:
         return ""
     return next((os.path.normpath(base / name) for base in bases if (base / name).is_file()), "")
+
+
+def _matches(path: Path) -> bool:
+    return bool(annotation_files(path)) if path.is_dir() else path.suffix.lower() == ".json"
+
+
+def open_coco(path: Path) -> DetectionDataset:
+    """A COCO file, whose images are all for training, or a folder with one for each split."""
+    report = LabelReport()
+    if not path.is_dir():
+        names = class_names(path)
+        return report.dataset(names, split_of_file(path, names, report), None, path)
+    files = annotation_files(path)
+    names = class_names_in(path) or class_names(next(iter(files.values())))
+    train, test = (split_of_file(files[split], names, report, [path]) if split in files else None
+                   for split in ("train", "test"))
+    return report.dataset(names, train, test, path)
+
+
+FORMAT = Format("COCO", "detection",
+                "a `.json` file with `images`, `annotations`, `categories`; or a folder with such files in "
+                "`annotations/`, or in `train/` and `valid/`", _matches, open_coco)

@@ -1,31 +1,39 @@
-"""Pascal VOC: an XML file for each picture, with `object`s that have a `name` and a `bndbox` in pixels.
+"""Pascal VOC: an XML file for each image, with `object`s that have a `name` and a `bndbox` in pixels.
 
     Annotations/*.xml, JPEGImages/, ImageSets/Main/{train,val,trainval,test}.txt     the folders of the challenge
-    a.jpg beside a.xml, in train/ and val/ or in one folder                         as labelling tools leave them
+    a.jpg and a.xml in one folder, in train/ and val/ or all together               as written by labelling tools
 
-Boxes become parts of the picture as darknet's voc_label.py makes them: centre (min + max) / 2 - 1, size max - min.
-`difficult` objects are kept apart: neither learned nor counted.
+Boxes are converted as in darknet's voc_label.py: centre (min + max) / 2 - 1, size max - min, divided by the size of the
+image.  `difficult` objects are kept separately: neither learned nor counted.
 """
 import os
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
-from runner.datasets.classification.dataset import natural_key
-from runner.datasets.classification.folders import images_in
-from runner.datasets.detection.dataset import DetectionSplit, LabelledImage, LabelReport, check_box, no_boxes, rows_of
+from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit, LabelledImage, no_boxes
+from runner.datasets.detection.report import LabelReport, PlacedRow, Row, check_box, unique_rows
+from runner.datasets.detection.yolo import class_names_in, split_folders
+from runner.datasets.folders import images_in, natural_key
+from runner.datasets.format import Format
 from runner.datasets.image_size import size_of
 from runner.datasets.lists import read_lines
 from runner.errors import DataError, closest
 from runner.images.decode import SUFFIXES
 
-Parts = tuple[list[str], DetectionSplit | None, DetectionSplit | None]
-Source = tuple[str, str, str]       # where it is named, the picture, its XML file
+PROBED = 100        # images that are looked at to find out whether XML files are beside them
 
 
-def open_voc(folder: Path, names: list[str], report: LabelReport) -> Parts:
-    """Annotations/, JPEGImages/ (or images/) and ImageSets/Main.  Without lists everything is for training."""
+class Entry(NamedTuple):
+    """An image to be read: where it is named, its path, the path of its XML file."""
+    where: str
+    image: str
+    xml: str
+
+
+def open_voc(folder: Path) -> DetectionDataset:
+    """Annotations/, JPEGImages/ (or images/) and ImageSets/Main.  Without lists all images are for training."""
     images = next((folder / name for name in ("JPEGImages", "images", "Images") if (folder / name).is_dir()), folder)
     known = {Path(path).stem: path for path in images_in(images)}
     sets = folder / "ImageSets" / "Main"
@@ -38,38 +46,46 @@ def open_voc(folder: Path, names: list[str], report: LabelReport) -> Parts:
         stems = sorted((path.stem for path in (folder / "Annotations").glob("*.xml")), key=natural_key)
         chosen = {"train": [(str(folder / "Annotations"), stem) for stem in stems]}
     else:
-        chosen = {part: [(f"{file}:{number}", line.split()[0]) for number, line in read_lines(file)]
-                  for part, file in (("train", train_list), ("test", test_list)) if file}
+        chosen = {split: [(f"{file}:{number}", line.split()[0]) for number, line in read_lines(file)]
+                  for split, file in (("train", train_list), ("test", test_list)) if file}
 
-    def sources(part: str) -> list[Source]:
-        found = []
-        for where, stem in chosen[part]:
-            xml = str(folder / "Annotations" / f"{stem}.xml")
-            found.append((where, known.get(stem) or str(images / f"{stem}.jpg"), xml))
-        return found
-    return _open([sources(part) if part in chosen else None for part in ("train", "test")], names, report)
+    def entries(split: str) -> list[Entry]:
+        return [Entry(where, known.get(stem) or str(images / f"{stem}.jpg"),
+                      str(folder / "Annotations" / f"{stem}.xml")) for where, stem in chosen[split]]
+    return _open(folder, [entries(split) if split in chosen else None for split in ("train", "test")])
 
 
-def open_beside(parts: Iterable[Path | None], names: list[str], report: LabelReport) -> Parts:
-    """Pictures with an XML file beside each; parts are the folders to train on and to test with."""
-    return _open([[(str(part), path, os.path.splitext(path)[0] + ".xml") for path in images_in(part)] if part else None
-                  for part in parts], names, report)
+def open_beside_images(folder: Path) -> DetectionDataset:
+    """Images with an XML file of the same name in their folder."""
+    return _open(folder, [[Entry(str(part), path, _xml_beside(path)) for path in images_in(part)] if part else None
+                          for part in split_folders(folder)])
 
 
-def _open(parts: list[list[Source] | None], names: list[str], report: LabelReport) -> Parts:
-    """Read every XML file once; without given names, those that occur, sorted."""
-    roots: dict[str, Element | None] = {}
-    for part in parts:
-        for _, _, xml in part or ():
+def _xml_beside(image: str) -> str:
+    return os.path.splitext(image)[0] + ".xml"
+
+
+def _has_xml_beside_images(path: Path) -> bool:
+    if not path.is_dir():
+        return False
+    images = [image for part in split_folders(path) if part for image in images_in(part)]
+    return any(os.path.isfile(_xml_beside(image)) for image in images[:PROBED])
+
+
+def _open(folder: Path, splits: list[list[Entry] | None]) -> DetectionDataset:
+    """Read every XML file once; the classes are those of a names file in the folder, else all that occur, sorted."""
+    report, roots = LabelReport(), dict[str, Element | None]()
+    for split in splits:
+        for _, _, xml in split or ():
             if os.path.isfile(xml) and xml not in roots:
                 roots[xml] = _parse(xml, report)
-    names = names or sorted({_text(thing, "name") for root in roots.values() if root is not None
-                             for thing in root.iter("object")} - {""})
+    names = class_names_in(folder) or sorted({_text(thing, "name") for root in roots.values() if root is not None
+                                              for thing in root.iter("object")} - {""})
     if not names:
-        raise DataError("the XML files name no object at all, so there are no classes")
-    train, test = (DetectionSplit([picture for source in part if (picture := _picture(source, roots, names, report))],
-                            len(names)) if part else None for part in parts)
-    return names, train, test
+        raise DataError(f"{folder}: there is no object in the XML files, so there are no classes")
+    train, test = (DetectionSplit([image for entry in split if (image := _image(entry, roots, names, report))],
+                                  len(names)) if split else None for split in splits)
+    return report.dataset(names, train, test, folder)
 
 
 def _parse(path: str, report: LabelReport) -> Element | None:
@@ -80,40 +96,40 @@ def _parse(path: str, report: LabelReport) -> Element | None:
         return None
 
 
-def _picture(source: Source, roots: dict[str, Element | None], names: list[str],
-             report: LabelReport) -> LabelledImage | None:
-    where, path, xml = source
-    report.pictures += 1
+def _image(entry: Entry, roots: dict[str, Element | None], names: list[str],
+           report: LabelReport) -> LabelledImage | None:
+    where, path, xml = entry
+    report.images += 1
     if not os.path.isfile(path):
-        report.add("pictures that do not exist, left out", where,
+        report.add("images that do not exist, left out", where,
                    f"there is no {path!r}, nor one ending in {', '.join(sorted(SUFFIXES)[:3])} ...")
         return None
     if xml not in roots:
-        report.without.append(path)
+        report.unlabelled.append((path, [xml]))
         return LabelledImage(path, no_boxes(), no_boxes())
     root = roots[xml]
     if root is None:
-        return None         # what is in it is not known: better no picture than one taken for empty
+        return None         # its objects are unknown: better to leave it out than to take it for empty
     size = _size(root) or size_of(path)
-    boxes: list[tuple[tuple[float, ...], str]] = []
-    crowd: list[tuple[tuple[float, ...], str]] = []
+    boxes: list[PlacedRow] = []
+    crowd: list[PlacedRow] = []
     for count, thing in enumerate(root.iter("object"), 1):
         row = _row(thing, f"{xml}: object {count}", size, names, report)
         if row is not None:
             (crowd if _text(thing, "difficult") == "1" else boxes).append((row, f"{xml}: object {count}"))
-    return LabelledImage(path, rows_of(boxes, report), rows_of(crowd, report), xml)
+    return LabelledImage(path, unique_rows(boxes, report), unique_rows(crowd, report), xml)
 
 
 def _size(root: Element) -> tuple[int, int] | None:
     try:
-        wide, tall = int(root.findtext("size/width", "")), int(root.findtext("size/height", ""))
+        width, height = int(root.findtext("size/width", "")), int(root.findtext("size/height", ""))
     except ValueError:
         return None
-    return (wide, tall) if wide > 0 and tall > 0 else None
+    return (width, height) if width > 0 and height > 0 else None
 
 
 def _row(thing: Element, where: str, size: tuple[int, int], names: list[str],
-         report: LabelReport) -> tuple[float, ...] | None:
+         report: LabelReport) -> Row | None:
     name = _text(thing, "name")
     if name not in names:
         near = closest(name, names) if name else None
@@ -128,10 +144,18 @@ def _row(thing: Element, where: str, size: tuple[int, int], names: list[str],
         report.add("annotations that cannot be used, left out", where,
                    "bndbox needs the numbers xmin, ymin, xmax and ymax")
         return None
-    wide, tall = size
-    return check_box((((left + right) / 2 - 1) / wide, ((top + bottom) / 2 - 1) / tall, (right - left) / wide,
-                      (bottom - top) / tall), names.index(name), where, report)
+    width, height = size
+    return check_box((((left + right) / 2 - 1) / width, ((top + bottom) / 2 - 1) / height, (right - left) / width,
+                      (bottom - top) / height), names.index(name), where, report)
 
 
 def _text(thing: Element, key: str) -> str:
     return (thing.findtext(key) or "").strip()
+
+
+FORMAT = Format("Pascal VOC", "detection",
+                "a folder with `Annotations/`, `JPEGImages/` and optionally `ImageSets/Main/`",
+                lambda path: (path / "Annotations").is_dir(), open_voc)
+BESIDE_IMAGES = Format("Pascal VOC XML", "detection",
+                       "each `.xml` label file in the folder of its image, in `train/` and `val/`, or all in one "
+                       "folder, without test images", _has_xml_beside_images, open_beside_images)

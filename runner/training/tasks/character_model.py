@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import numpy as np
 
 from runner.datasets import find_data
-from runner.datasets.containers.text import Streams, check_symbols, read_text, split_text
+from runner.datasets.text import Streams, check_symbols, read_text, split_text
 from runner.network import Network
 from runner.training.loop import Step
 from runner.training.tasks.base import Batches, Task, TaskOptions

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runner.datasets.containers.text import Streams, read_text, split_text
+from runner.datasets.text import Streams, read_text, split_text
 from runner.errors import DataError
 
 TEXT = np.arange(50, dtype=np.uint8)

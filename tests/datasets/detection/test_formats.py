@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from runner.datasets import open_detection_dataset
-from runner.datasets.detection.dataset import label_places
-from runner.datasets.detection.open import names_in
+from runner.datasets.detection.yolo import class_names_in, label_places
 from runner.datasets.image_size import size_of
 from runner.errors import DataError
 from runner.images import read_image
@@ -177,7 +176,7 @@ def test_a_folder_of_pictures_alone_is_numbered_and_says_so(tmp_path):
     data = open_detection_dataset(tmp_path)
     assert data.names == ["0", "1", "2", "3"] and data.test is None
     said = "\n".join(data.warnings)
-    assert "numbered 0 to 3" in said and "1 of 2 pictures have no label file" in said and "nothing to test" in said
+    assert "numbered 0 to 3" in said and "1 of 2 images have no label file" in said and "nothing to test" in said
 
 
 def test_outlines_become_boxes(tmp_path):
@@ -206,9 +205,9 @@ MISTAKES = {
     "0 nan .5 .1 .1": ("left out", "x, y, w, h must be numbers. Got nan 0.5 0.1 0.1"),
     "0 .5 .5 0 .1": ("left out", "width and height must be above 0. Got 0 and 0.1"),
     "0 .5 .5 .1 -.1": ("left out", "width and height must be above 0. Got 0.1 and -0.1"),
-    "0 1.4 .5 .1 .1": ("left out", "x, y, w, h are parts of the picture, 0 to 1. Got 1.4 0.5 0.1 0.1"),
+    "0 1.4 .5 .1 .1": ("left out", "x, y, w, h are relative to the image, 0 to 1. Got 1.4 0.5 0.1 0.1"),
     "0 20 12 8 8": ("left out", "these look like pixels"),
-    "0 .95 .5 .2 .1": ("cut there", "0.95 0.5 0.2 0.1 reaches 0.05 of the picture too far"),
+    "0 .95 .5 .2 .1": ("clipped", "0.95 0.5 0.2 0.1 extends over the edge by 0.05 of the image"),
     "1 .5 .5 .1 .1": ("kept once", "the same as line 1"),
 }
 
@@ -224,7 +223,7 @@ def test_a_mistake_in_a_label(line, tmp_path):
     assert f"{Path('labels') / 'b.txt'}:3: " in warning and sentence in warning
     (problem,) = data.problems
     assert problem.where.endswith("b.txt:3") and problem.lost == (heading == "left out")
-    assert len(data.train[1].boxes) == (2 if heading == "cut there" else 1)
+    assert len(data.train[1].boxes) == (2 if heading == "clipped" else 1)
     if heading == "left out":
         with pytest.raises(DataError, match="have mistakes") as raised:
             open_detection_dataset(data_file, on_bad="error")
@@ -262,7 +261,7 @@ def test_a_picture_without_a_label_file_shows_nothing_and_is_counted(tmp_path):
     (tmp_path / "labels" / "b.txt").unlink()
     data = open_detection_dataset(data_file)
     assert len(data.train) == 2 and len(data.train[1].boxes) == 0 and data.train[1].labels == ""
-    assert "1 of 3 pictures have no label file" in data.warnings[0]
+    assert "1 of 3 images have no label file" in data.warnings[0]
     open_detection_dataset(data_file, on_bad="error")
 
 
@@ -270,7 +269,7 @@ def test_no_label_file_at_all_is_a_mistake(tmp_path):
     data_file = darknet(tmp_path)
     for file in (tmp_path / "labels").iterdir():
         file.unlink()
-    with pytest.raises(DataError, match=r"not one of the 3 pictures has a label file.*labels/a\.txt, .*images/a\.txt"):
+    with pytest.raises(DataError, match=r"none of the 3 images has a label file.*labels/a\.txt, .*images/a\.txt"):
         open_detection_dataset(data_file)
 
 
@@ -278,7 +277,7 @@ def test_nothing_but_bad_labels(tmp_path):
     data_file = darknet(tmp_path)
     for file in (tmp_path / "labels").iterdir():
         file.write_text("5 .5 .5 .1 .1\n")
-    with pytest.raises(DataError, match="not one label can be used") as raised:
+    with pytest.raises(DataError, match="none of the labels can be used") as raised:
         open_detection_dataset(data_file)
     assert "a.txt:1: a class is 0 to 1" in str(raised.value)
 
@@ -286,7 +285,7 @@ def test_nothing_but_bad_labels(tmp_path):
 def test_a_picture_in_both_parts_is_said(tmp_path):
     data_file = darknet(tmp_path)
     write(tmp_path / "valid.txt", "images/a.png\n")
-    assert "1 pictures are both for training and for testing" in open_detection_dataset(data_file).warnings[-1]
+    assert "1 images are both for training and for testing" in open_detection_dataset(data_file).warnings[-1]
 
 
 def test_a_label_file_that_is_no_text(tmp_path):
@@ -363,11 +362,11 @@ def test_a_coco_file_may_leave_out_the_size(tmp_path):
 
 
 @pytest.mark.parametrize("change, sentence", [
-    (lambda c: c.pop("images"), "Here is no images"),
+    (lambda c: c.pop("images"), "Missing here: images"),
     (lambda c: c["categories"].append({"id": 1, "name": "cat"}), "two categories have the name 'cat'"),
     (lambda c: c["categories"].append({"id": 7, "name": "dog"}), "two categories have the id 7"),
     (lambda c: c.update(categories=[{"name": "cat"}]), "needs an id"),
-    (lambda c: [image.update(file_name="no.png") for image in c["images"]], "not one of its 3 images exists"),
+    (lambda c: [image.update(file_name="no.png") for image in c["images"]], "none of its 3 images exists"),
 ])
 def test_a_coco_file_that_cannot_be_used(change, sentence, tmp_path):
     with pytest.raises(DataError, match=sentence):
@@ -395,11 +394,11 @@ def test_a_mistake_in_an_xml_file(text, sentence, tmp_path):
 def test_names_of_xml_files_are_sorted_when_no_file_lists_them(tmp_path):
     folder = voc(tmp_path)
     (folder / "voc.names").unlink()
-    assert open_detection_dataset(folder).names == ["cat", "owl"] and names_in(folder) == []
+    assert open_detection_dataset(folder).names == ["cat", "owl"] and class_names_in(folder) == []
 
 
 @pytest.mark.parametrize("name, sentence", [("nowhere", "there is no such data folder"), ("a.png", "ending in '.png'"),
-                                            ("empty", "there is nothing to learn to find")])
+                                            ("empty", "a folder in none of these formats")])
 def test_what_is_no_data_set(name, sentence, tmp_path):
     (tmp_path / "empty").mkdir()
     picture(tmp_path / "a.png")
@@ -427,7 +426,7 @@ def test_a_share_is_kept_to_test_with(tmp_path):
     assert [p.path for p in data.test] == [p.path for p in again.test]
     with pytest.raises(DataError, match="leaves none to test with"):
         open_detection_dataset(tmp_path, split_share=.01)
-    with pytest.raises(DataError, match="test pictures already"):
+    with pytest.raises(DataError, match="test images already"):
         open_detection_dataset(darknet(tmp_path / "d"), split_share=.3)
 
 

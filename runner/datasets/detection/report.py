@@ -1,0 +1,137 @@
+"""Checking labels: the problems of a dataset are collected while it is read, and reported together."""
+import math
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from runner.datasets.classification.dataset import NO_TEST_IMAGES
+from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit, Problem
+from runner.errors import DataError
+
+TOLERANCE = 0.005       # of the image: a box may cross the edge by this much without a warning (labels are rounded)
+SHOWN = 5               # problems of one kind that are listed
+
+Row = tuple[float, ...]             # x, y, w, h, class
+PlacedRow = tuple[Row, str]         # and where it was read, file:line
+
+
+class LabelReport:
+    """The problems of a dataset, collected while it is read.
+
+    unlabelled  images without a label file, and where it was looked for
+    images      how many were named, usable or not
+    boxes       how many can be used
+    """
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.unlabelled: list[tuple[str, Sequence[str]]] = []
+        self.images = 0
+        self.boxes = 0
+
+    def add(self, kind: str, where: str, text: str, *, lost: bool = True) -> None:
+        self.problems.append(Problem(kind, where, text, lost))
+
+    def dataset(self, names: list[str], train: DetectionSplit | None, test: DetectionSplit | None,
+                source: str | os.PathLike) -> DetectionDataset:
+        """The dataset that was read, with a warning for each kind of problem.  DataError where nothing can be used."""
+        summaries = summaries_of(self.problems)
+        if self.unlabelled and len(self.unlabelled) == self.images:
+            image, places = self.unlabelled[0]
+            raise DataError(f"{source}: none of the {self.images} images has a label file. For the first, {image}, "
+                            f"looked for {', '.join(places)}")
+        if not self.boxes and any(problem.lost for problem in self.problems):
+            raise DataError("\n".join([f"{source}: none of the labels can be used", *summaries.values()]))
+        warnings = list(summaries.values())
+        if self.unlabelled:
+            warnings.append(f"{source}: {len(self.unlabelled)} of {self.images} images have no label file and are "
+                            f"treated as images without objects, for instance {self.unlabelled[0][0]} (an empty label "
+                            "file says so explicitly)")
+        if train is not None and test is None:
+            warnings.append(f"{source}: there are only training images: {NO_TEST_IMAGES}")
+        shared = {os.path.abspath(p.path) for p in train or ()} & {os.path.abspath(p.path) for p in test or ()}
+        if shared:
+            warnings.append(f"{source}: {len(shared)} images are both for training and for testing, for instance "
+                            f"{min(shared)}: metrics on them say little")
+        return DetectionDataset(names, train, test, str(source), warnings, self.problems)
+
+
+def refuse_problems(data: DetectionDataset) -> None:
+    """DataError where labels or images had to be left out."""
+    lost = {problem.kind for problem in data.problems if problem.lost}
+    if lost:
+        raise DataError("\n".join([f"{data.source}: the labels have mistakes. Correct them, or leave these labels out "
+                                   "with --on-bad skip"]
+                                  + [text for kind, text in summaries_of(data.problems).items() if kind in lost]))
+
+
+def summaries_of(problems: Sequence[Problem]) -> dict[str, str]:
+    """Kind -> how many problems of that kind there are, and the first few with their places."""
+    found: dict[str, str] = {}
+    for kind in dict.fromkeys(problem.kind for problem in problems):
+        of_kind = [problem for problem in problems if problem.kind == kind]
+        lines = [f"{kind}: {len(of_kind)}", *(f"  {problem.where}: {problem.text}" for problem in of_kind[:SHOWN])]
+        if len(of_kind) > SHOWN:
+            lines.append(f"  and {len(of_kind) - SHOWN} more")
+        found[kind] = "\n".join(lines)
+    return found
+
+
+def check_box(values: Sequence[float], index: int, where: str, report: LabelReport) -> Row | None:
+    """x, y, w, h relative to the image and a class that exists -> the row, clipped to the image, or None.
+
+    As in darknet, what extends over the edge is clipped.  A box completely outside the image is left out.
+    """
+    x, y, w, h = values
+    if not all(map(math.isfinite, values)):
+        report.add("boxes with NaN or infinity, left out", where, f"x, y, w, h must be numbers. Got {_text(values)}")
+        return None
+    if w <= 0 or h <= 0:
+        report.add("boxes without an area, left out", where, f"width and height must be above 0. Got {w:g} and {h:g}")
+        return None
+    left, right = max(x - w / 2, 0), min(x + w / 2, 1)
+    top, bottom = max(y - h / 2, 0), min(y + h / 2, 1)
+    if right <= left or bottom <= top:
+        hint = ": these look like pixels" if max(values) > 2 else ""
+        report.add("boxes outside their image, left out", where,
+                   f"x, y, w, h are relative to the image, 0 to 1. Got {_text(values)}{hint}")
+        return None
+    excess = max(w / 2 - x, x + w / 2 - 1, h / 2 - y, y + h / 2 - 1)
+    if excess > TOLERANCE:
+        report.add("boxes that extend over the edge of their image, clipped", where,
+                   f"{_text(values)} extends over the edge by {excess:.3g} of the image", lost=False)
+    if excess > 0:
+        x, y, w, h = (left + right) / 2, (top + bottom) / 2, right - left, bottom - top
+    report.boxes += 1
+    return x, y, w, h, float(index)
+
+
+def class_exists(index: int, classes: int, where: str, report: LabelReport) -> bool:
+    """Whether there is a class of that number; reported if not."""
+    if 0 <= index < classes:
+        return True
+    report.add("classes that do not exist, left out", where,
+               f"a class is 0 to {classes - 1} ({classes} name{'s' * (classes != 1)}). Got {index}")
+    return False
+
+
+def unique_rows(boxes: Sequence[PlacedRow], report: LabelReport) -> np.ndarray:
+    """The boxes of one image -> (k, 5) float32; a box that occurs twice is kept once, and reported."""
+    first: dict[Row, str] = {}
+    for row, where in boxes:
+        if row in first:
+            report.add("boxes given twice, kept once", where, f"the same as {_short(first[row], where)}", lost=False)
+        else:
+            first[row] = where
+    return np.array(list(first), np.float32).reshape(-1, 5)
+
+
+def _short(there: str, here: str) -> str:
+    """`file:line`, as `line N` when it is in the same file."""
+    file, colon, line = there.rpartition(":")
+    return f"line {line}" if colon and line.isdecimal() and here.startswith(file + ":") else there
+
+
+def _text(values: Sequence[float]) -> str:
+    return " ".join(f"{value:g}" for value in values)

@@ -1,0 +1,82 @@
+"""Detection datasets described by a YAML file, as in Ultralytics' tools.
+
+    path: ../cells              # the folder of the other paths; default: the folder of this file
+    train: images/train         # a folder of images, a list file, a COCO .json, or several of them: [a, b]
+    val: images/val             # or test:
+    names: [red, white]         # or {0: red, 1: white}, or a file with one name per line
+    nc: 2                       # optional: how many
+    images: photos              # optional: where the images of a COCO .json are
+"""
+from pathlib import Path
+from typing import Any
+
+from runner.datasets.detection import coco
+from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit
+from runner.datasets.detection.report import LabelReport
+from runner.datasets.detection.split_files import read_split
+from runner.datasets.folders import description_of
+from runner.datasets.format import Format
+from runner.datasets.lists import locate, read_lines
+from runner.datasets.yaml_file import class_names, named_path, read_yaml
+from runner.errors import DataError
+
+SUFFIXES = (".yaml", ".yml")
+ACCEPTED = "a folder, a list file, a COCO .json, or a list of them"
+
+
+def _matches(path: Path) -> bool:
+    file = description_of(path)
+    return file is not None and file.suffix.lower() in SUFFIXES
+
+
+def open_yaml(path: Path) -> DetectionDataset:
+    """A YAML description, or a folder with one.  DataError names file, key and, where known, line."""
+    file, report = description_of(path), LabelReport()
+    assert file
+    content = read_yaml(file)
+    test_key = next((key for key in ("val", "valid", "validation", "test") if content.get(key)), "val")
+    splits = [_places(file, content, key) for key in ("train", test_key)]
+    if not any(splits):
+        raise DataError(f"{file}: neither train nor val (or test) is given, so there are no images")
+    names = _names(file, content, next(place for places in splits for place in places))
+    root = file.parent / str(content.get("path") or "")
+    folders = [root, file.parent]
+    if isinstance(content.get("images"), str):
+        folders[:0] = [root / content["images"], file.parent / content["images"]]
+    train, test = (_joined([read_split(place, names, report, folders) for place in places], len(names))
+                   for places in splits)
+    return report.dataset(names, train, test, file)
+
+
+def _places(path: Path, content: dict[str, Any], key: str) -> list[Path]:
+    """The folders, lists or JSON files a key names: one, or a list of them."""
+    value = content.get(key)
+    values = value if isinstance(value, list) else [value] if value is not None else []
+    return [named_path(path, content, key, one, ACCEPTED) for one in values]
+
+
+def _joined(splits: list[DetectionSplit], classes: int) -> DetectionSplit | None:
+    return DetectionSplit([image for split in splits for image in split], classes) if splits else None
+
+
+def _names(path: Path, content: dict[str, Any], first: Path) -> list[str]:
+    names, count = content.get("names"), content.get("nc")
+    if isinstance(names, str):
+        found = locate(names, [path.parent])
+        if found is None:
+            raise DataError(f"{path}: names is the file {names!r}, which is neither in the current folder nor in that "
+                            "of the description")
+        names = [line for _, line in read_lines(found)]
+    if names is None and first.suffix.lower() == ".json":
+        return coco.class_names(first)
+    if names is None and isinstance(count, int) and count > 0:
+        return [str(k) for k in range(count)]
+    names = class_names(path, names, ", or a file with one per line")
+    if count is not None and count != len(names):
+        raise DataError(f"{path}: nc={count}, and there are {len(names)} names")
+    return names
+
+
+FORMAT = Format("YAML", "detection",
+                "a `.yaml` file: `path:`, `train:`, `val:` (or `test:`), `names:`, as in Ultralytics' tools; or a "
+                "folder with one", _matches, open_yaml, suffixes=SUFFIXES)

@@ -1,0 +1,60 @@
+"""From arguments of the command line to images: folders, globs, lists, files of many images."""
+import glob
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from runner.datasets.containers.stored_images import is_container, is_stored, names_in
+from runner.datasets.folders import images_in
+from runner.datasets.lists import locate, read_lines
+from runner.errors import DataError
+from runner.images.decode import SUFFIXES
+
+LISTS = (".txt", ".list")
+
+
+def expand_images(arguments: Iterable[str | os.PathLike]) -> list[str]:
+    """Images, folders (with all below), globs, list files (.txt, .list) and - (stdin), as one list of paths.  A file of
+    many images (idx, CIFAR, npz) becomes the names of all of them, `file#number`; such a name stands for one image.
+
+    In the order of the arguments; folders and globs are sorted.  DataError for what does not exist.
+    """
+    found: list[str] = []
+    for given in arguments:
+        argument = os.fspath(given)
+        if argument == "-":
+            found += _listed(enumerate((line.strip() for line in sys.stdin), 1), "standard input", Path("."))
+        elif os.path.isdir(argument):
+            inside = images_in(argument)
+            if not inside:
+                raise DataError(f"{argument}: there are no images in this folder")
+            found += inside
+        elif os.path.exists(argument):
+            if is_container(argument):
+                found += names_in(argument)
+            elif argument.lower().endswith(LISTS):
+                found += _listed(read_lines(argument), argument, Path(argument).parent)
+            else:
+                found.append(argument)
+        elif is_stored(argument):
+            found.append(argument)
+        elif any(sign in argument for sign in "*?["):
+            matches = sorted(name for name in glob.glob(argument, recursive=True) if os.path.isfile(name))
+            if not matches:
+                raise DataError(f"{argument}: no file matches")
+            found += [name for name in matches if os.path.splitext(name)[1].lower() in SUFFIXES] or matches
+        else:
+            raise DataError(f"{argument}: there is no such file or folder")
+    return found
+
+
+def _listed(lines: Iterable[tuple[int, str]], name: str, folder: Path) -> list[str]:
+    found = []
+    for number, line in lines:
+        if line:
+            where = locate(line, [folder])
+            if where is None:
+                raise DataError(f"{name}:{number}: there is no {line!r}, neither in the current folder nor in {folder}")
+            found.append(where)
+    return found

@@ -1,0 +1,62 @@
+"""What is in a folder: images, subfolders, a description of a dataset."""
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from runner.images.decode import SUFFIXES
+
+TRAIN_FOLDERS = ("train", "training")
+TEST_FOLDERS = ("test", "val", "valid", "validation")
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
+DESCRIPTIONS = (".yaml", ".yml", ".data")
+
+
+def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    """Sorting key that puts 10 after 9 and keeps everything else alphabetical."""
+    parts = [part for part in re.split(r"(\d+)", name) if part]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part.casefold()) for part in parts], name
+
+
+def images_in(folder: str | os.PathLike) -> list[str]:
+    """All files below a folder that have the name of an image, in natural order, without hidden ones.
+
+    Links to folders are followed, each folder once.
+    """
+    return list(_images(folder))
+
+
+def has_images(folder: str | os.PathLike) -> bool:
+    """Whether `images_in` finds any."""
+    return next(_images(folder), None) is not None
+
+
+def _images(folder: str | os.PathLike) -> Iterator[str]:
+    seen = set()
+    for place, below, files in os.walk(os.fspath(folder), followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            below.clear()
+            continue
+        seen.add(real)
+        below[:] = sorted((name for name in below if not name.startswith(".")), key=natural_key)
+        yield from (os.path.join(place, name) for name in sorted(files, key=natural_key)
+                    if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES)
+
+
+def subfolders(folder: Path) -> list[str]:
+    """Names of the folders inside, in natural order, without hidden ones."""
+    found = (entry.name for entry in folder.iterdir() if entry.is_dir())
+    return sorted((name for name in found if not name.startswith(".")), key=natural_key)
+
+
+def description_of(path: Path) -> Path | None:
+    """The file that describes a dataset: the path itself, or of a folder data.yaml, dataset.yaml, or the only .yaml or
+    .data file in it; None where there is none."""
+    if not path.is_dir():
+        return path if path.suffix.lower() in DESCRIPTIONS else None
+    for name in ("data.yaml", "dataset.yaml"):
+        if (path / name).is_file():
+            return path / name
+    found = [entry for entry in path.iterdir() if entry.suffix.lower() in DESCRIPTIONS]
+    return found[0] if len(found) == 1 else None

@@ -1,0 +1,36 @@
+"""What a dataset format is: one entry of the table in formats.py."""
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from runner.datasets.classification.dataset import Dataset
+from runner.datasets.detection.dataset import DetectionDataset
+
+Task = Literal["classification", "detection"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A form in which datasets are stored.
+
+    name      in error messages and in the documentation
+    task      what the dataset is for
+    example   the files it consists of, for the documentation; Markdown
+    matches   path -> whether what is there has this format; by names and the first bytes of files, so it is quick
+    open      path -> the dataset: Dataset for classification, DetectionDataset for detection.  DataError with file and
+              line for anything that cannot be used; called only where `matches`, so its error is the answer
+    suffixes  endings of its files; data/<cfg name> is looked for with these
+    """
+
+    name: str
+    task: Task
+    example: str
+    matches: Callable[[Path], bool]
+    open: Callable[[Path], Dataset | DetectionDataset]
+    suffixes: tuple[str, ...] = ()
+
+
+def has_suffix(*suffixes: str) -> Callable[[Path], bool]:
+    """A `matches` that accepts files by the ending of their name."""
+    return lambda path: path.suffix.lower() in suffixes and path.is_file()

@@ -1,0 +1,55 @@
+"""YAML descriptions of datasets: keys and values, paths, class names.
+
+    path: ../birds          # the folder of the other paths; default: the folder of this file
+    train: images/train     # what train and test may name is in yaml_description.py of classification/ and detection/
+    test: images/val        # or val:
+    names: [crow, owl]      # or {0: crow, 1: owl}
+"""
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from runner.datasets.lists import read_utf8
+from runner.errors import DataError
+
+
+def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
+    """The keys and values of a description.  DataError where it is not one."""
+    text = read_utf8(path)
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise DataError(f"{path}{line}: this is not YAML ({getattr(error, 'problem', None) or error})") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: the description of a dataset has the keys path, train, test (or val) and names. Got "
+                        f"{type(content).__name__}")
+    return content
+
+
+def named_path(path: str | os.PathLike, content: dict[str, Any], key: str, value: Any, accepted: str) -> Path:
+    """The file or folder that a value of a key names: below `path:`, in the folder of the description, or in the
+    current one.  DataError where there is none; `accepted` says what the key may name."""
+    if not isinstance(value, str):
+        raise DataError(f"{path}: {key} must be {accepted}. Got {value!r}")
+    here, base = Path(path).parent, str(content.get("path") or "")
+    places = [here / base / value, Path(base) / value, here / value, Path(value)]
+    found = next((place for place in places if place.exists()), None)
+    if found is None:
+        searched = ", ".join(dict.fromkeys(str(place) for place in places))
+        raise DataError(f"{path}: {key} names {value!r}, which does not exist. Looked for {searched}")
+    return found
+
+
+def class_names(path: str | os.PathLike, names: Any, accepted: str = "") -> list[str]:
+    """The value of `names:` as a list.  DataError where it is neither a list nor numbers and names."""
+    if isinstance(names, dict):
+        if sorted(names, key=str) != sorted(range(len(names)), key=str):
+            raise DataError(f"{path}: names must be numbered 0 to {len(names) - 1} without gaps. Got {list(names)}")
+        names = [names[index] for index in range(len(names))]
+    if not isinstance(names, list) or not names:
+        raise DataError(f"{path}: names must be a list of class names, or numbers and names{accepted}. Got {names!r}")
+    return [str(name) for name in names]
