@@ -80,8 +80,8 @@ def test_alone_nothing_is_shared() -> None:
     before = parallel.threads()
     parallel.set_threads(4)
     who: list[int] = []
-    with parallel.alone():
-        with parallel.alone():
+    with parallel.serial():
+        with parallel.serial():
             pass
         parallel.for_each(lambda i: who.append(threading.get_ident()), 20)
     assert set(who) == {threading.get_ident()}
