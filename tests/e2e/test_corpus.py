@@ -20,12 +20,12 @@ pytestmark = pytest.mark.skipif(not ROWS, reason="needs the cfg corpus in ../sha
 
 def table(path: Path) -> dict[int, tuple[tuple[int, int, int] | None, float | None]]:
     """Layer index -> (w, h, c) of its output and its BFLOPs, where darknet's table prints them."""
-    rows = {}
+    rows: dict[int, tuple[tuple[int, int, int] | None, float | None]] = {}
     for line in path.read_text(errors="replace").splitlines():
         head = re.match(r" *(\d+) [A-Za-z]", line)
         if head:
             out, flops = re.search(r"-> *" + SIZE, line), re.search(r"([\d.]+) BF", line)
-            size = tuple(map(int, out.groups())) if out else None
+            size = (int(out[1]), int(out[2]), int(out[3])) if out else None
             rows.setdefault(int(head[1]), (size, float(flops[1]) if flops else None))
     return rows
 

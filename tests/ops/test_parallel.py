@@ -50,7 +50,10 @@ def test_work_is_shared() -> None:
     before = parallel.threads()
     parallel.set_threads(2)
     meeting = threading.Barrier(2, timeout=20)
-    parallel.for_each(lambda i: meeting.wait() and None, 2)
+
+    def wait(i: int) -> None:
+        meeting.wait()
+    parallel.for_each(wait, 2)
     parallel.set_threads(before)
 
 

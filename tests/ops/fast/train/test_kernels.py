@@ -200,6 +200,7 @@ def test_maxpool(shape: tuple, size: int, down: int, across: int, padding: int, 
         return      # a window with no pixel in it: [maxpool] does not take it
     want, index = ops.REFERENCE["maxpool2d"](x, size, (down, across), padding)
     got, won = fast.maxpool2d(x, size, (down, across), padding)
+    assert index is not None and won is not None
     assert np.array_equal(got, want) and np.array_equal(won, index)
     assert np.array_equal(fast.maxpool2d(x, size, (down, across), padding, need_index=False)[0], want)
     dy = normal(seed + 1, *want.shape)
@@ -297,6 +298,7 @@ def test_the_bits_of_pooling_and_updates() -> None:
 
     def compute() -> list[np.ndarray]:
         y, index = fast.maxpool2d(x, 3, (2, 2), 2)
+        assert index is not None
         moved, grad, state = w.copy(), w[::-1].copy(), w.copy()
         fast.sgd_update(moved, grad, state, .9, .01, .1)
         fast.adam_update(moved, grad + x.reshape(-1)[:len(w)], state, abs(w), .9, .99, .01, .1, .5, 1e-3)
