@@ -1,6 +1,6 @@
 """The architecture, checked by reading the imports: every module belongs to a floor and imports only from lower floors.
 
-The tables below are the architecture; docs/architecture.md gives the reasons.  Change both together.
+The table below is the architecture; docs/architecture.md gives the reasons.  Change both together.
 """
 import ast
 import subprocess
@@ -17,20 +17,15 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
     {"runner.errors", "runner.files", "runner.machine", "runner.ops"},
-    {"runner.config", "runner.compat", "runner.images"},
-    {"runner.layers", "runner.optim.rules"},
-    {"runner.network", "runner.network_checks", "runner.net_options"},
+    {"runner.config", "runner.compat", "runner.images", "runner.optim.rules"},
+    {"runner.layers", "runner.net_options"},
+    {"runner.network", "runner.network_checks"},
     {"runner.weights", "runner.optim", "runner.datasets", "runner.detection"},
     {"runner.inference", "runner.run_folder"},
     {"runner.analysis", "runner.model"},
     {"runner.training"},
     {"runner.cli"},
 ]
-# modules on the same floor do not import each other, with these exceptions
-SIDEWAYS = {
-    ("runner.network_checks", "runner.net_options"): "what the [net] section means is checked too",
-    ("runner.network", "runner.net_options"): "the [net] section is the network's own",
-}
 REQUIRED = {"numpy", "PIL", "yaml", "tqdm"}     # from requirements.txt; everything else is an extra
 LIMITS = {"runner/layers": 200, "runner": 450, "tests": 450, "tools": 450, "bench": 450}
 # file -> why it may be longer
@@ -71,7 +66,7 @@ def upward_imports(me: str, tree: ast.AST) -> list[str]:
     wrong = []
     for other in imported(tree):
         there = home(other)
-        if there is None or there[1] in (here[1], "runner.errors") or (here[1], there[1]) in SIDEWAYS:
+        if there is None or there[1] in (here[1], "runner.errors"):
             continue
         if there[0] >= here[0]:
             wrong.append(f"{me} (floor {here[0]}) imports {other} (floor {there[0]}): import from lower floors only")
@@ -99,7 +94,7 @@ def test_imports_point_down(path: Path) -> None:
 def test_the_checks_above_find_violations() -> None:
     up = ast.parse("def f():\n    from runner.network import Network\n")
     assert upward_imports("runner.layers.maxpool", up)
-    assert upward_imports("runner.images.draw", up), "the same floor is allowed only by SIDEWAYS"
+    assert upward_imports("runner.weights", ast.parse("import runner.detection")), "modules on one floor are strangers"
     assert upward_imports("runner.weights", ast.parse("import runner.training.loop"))
     assert upward_imports("runner.nowhere", ast.parse(""))
     assert not upward_imports("runner.training.loop", up)
@@ -108,13 +103,9 @@ def test_the_checks_above_find_violations() -> None:
     assert not bound_functions("runner.layers.maxpool", ast.parse("from runner import ops"))
 
 
-def test_every_entry_and_every_exception_is_used() -> None:
-    modules = [module_of(path) for path in FILES]
-    used = {(here[1], there[1]) for path in FILES if (here := home(module_of(path)))
-            for other in imported(ast.parse(path.read_text())) if (there := home(other))}
-    used_entries = {there for module in modules if (there := home(module))}
-    assert {(height, name) for height, names in enumerate(FLOORS) for name in names} == used_entries
-    assert len(SIDEWAYS) <= 3 and not set(SIDEWAYS) - used, "remove exceptions that are no longer used"
+def test_every_entry_names_a_module() -> None:
+    entries = {(height, name) for height, names in enumerate(FLOORS) for name in names}
+    assert {there for path in FILES if (there := home(module_of(path)))} == entries
 
 
 def test_only_the_command_line_prints_parses_and_exits() -> None:

@@ -10,7 +10,7 @@ from runner.config import Report
 from runner.ops import parallel
 from tests.paths import ROOT
 
-pytestmark = pytest.mark.usefixtures("kernels", "restore_threads")
+pytestmark = pytest.mark.usefixtures("backend", "restore_threads")
 
 NETWORKS = {        # as small as possible, with all algorithms still in use
     "net": ("net.batch=8",),
