@@ -5,10 +5,12 @@ RUNNER_BACKEND=numpy or fast restricts it to one backend.  Tests that use the fi
 import importlib.util
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from runner import ops
+from tests import toy, toy_boxes
 
 CHOICE = os.environ.get("RUNNER_BACKEND") or os.environ.get("RUNNER_KERNELS", "auto")      # the latter: its former name
 AVAILABLE = ["numpy", "fast"] if importlib.util.find_spec("numba") else ["numpy"]
@@ -22,3 +24,19 @@ def backend(request: pytest.FixtureRequest) -> Iterator[str]:
     ops.use(request.param)
     yield request.param
     ops.use(CHOICE)
+
+
+@pytest.fixture
+def toy_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with cfg/toy.cfg and data/toy."""
+    monkeypatch.chdir(tmp_path)
+    toy.make(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def squares_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with cfg/squares.cfg and data/squares, a detection dataset."""
+    monkeypatch.chdir(tmp_path)
+    toy_boxes.make(tmp_path)
+    return tmp_path

@@ -42,3 +42,9 @@ def make(folder: Path) -> None:
             for i in range(count):
                 pixels = (base + rng.integers(0, 50, (6 + i % 2, 7))).astype(np.uint8)
                 Image.fromarray(pixels).save(class_folder / f"{i}.png")
+
+
+def one_batch(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Four random images for cfg/toy.cfg, with their labels."""
+    rng = np.random.default_rng(seed)
+    return rng.random((4, 1, 6, 6), np.float32), np.eye(2, dtype="f4")[[0, 1, 0, 1]]

@@ -1,46 +1,47 @@
-"""The sheet of what a network sees: every picture and label on it comes from the batches it would learn from."""
+"""`augment`: every image and label on the sheet comes from the batches of training."""
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import runner
 from runner.cli import augment as verb
 from runner.cli import main
 from runner.images import contact_sheet, to_pil
-from tests import toy, toy_boxes
+from runner.training import TaskOptions, open_task
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    toy.make(tmp_path)
-    return tmp_path
+def sheets(monkeypatch):
+    """The arguments of every contact sheet; no sheet is drawn."""
+    calls: list[tuple[Any, ...]] = []
+
+    def record(*args: Any) -> Image.Image:
+        calls.append(args)
+        return Image.new("RGB", (5, 5))
+    monkeypatch.setattr(contact_sheet, "contact_sheet", record)
+    return calls
 
 
-def test_the_sheet_shows_the_batches_of_training(place, capsys, monkeypatch):
-    seen = []
-    monkeypatch.setattr(contact_sheet, "contact_sheet",
-                        lambda heading, rows, size: seen.append((heading, rows)) or
-                        Image.new("RGB", (5, 5)))
+def test_the_sheet_shows_the_batches_of_training(
+        toy_dir: Path, capsys: pytest.CaptureFixture[str], sheets: list[tuple[Any, ...]]) -> None:
     assert main(["augment", "cfg/toy.cfg", "--save", "a.png", "--rows", "3", "--columns", "2", "--seed", "4"]) == 0
-    (heading, rows), = seen
+    (heading, rows, _), = sheets
     assert heading[0] == "cfg/toy.cfg, trained on data/toy"
     assert "6 x 6 x 1  min_crop=6  max_crop=6  angle=0" in heading[1]
-    import runner
-    from runner.training import TaskOptions, open_task
     task = open_task(runner.load("cfg/toy.cfg"), TaskOptions("cfg/toy.cfg", seed=4))
     with task.batches() as batches:
-        for number, (title, tiles) in enumerate(rows, 1):
-            x, truth = next(batches)
-            assert title == f"batch {number}" and len(tiles) == 2
-            for (picture, caption), image, label in zip(tiles, x, truth, strict=False):
+        for number, ((title, thumbnails), (x, truth)) in enumerate(zip(rows, batches, strict=False), 1):
+            assert title == f"batch {number}" and len(thumbnails) == 2
+            for (picture, caption), image, label in zip(thumbnails, x, truth, strict=False):
                 assert caption == ["bright", "dark"][label.argmax()]
                 np.testing.assert_array_equal(np.asarray(picture)[..., 0], np.rint(image[0] * 255))
     assert capsys.readouterr().out == "a.png: 6 images, 5 x 5 pixels\n"
 
 
-def test_one_image_again_and_again(place, capsys):
+def test_one_image_again_and_again(toy_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for which in ("7", "data/toy/train/dark/1.png"):
         assert main(["augment", "cfg/toy.cfg", "--save", "a.png", "--of", which, "--rows", "2",
                      "--set", "net.cutmix=1"]) == 0
@@ -56,13 +57,13 @@ def test_one_image_again_and_again(place, capsys):
     (["--save", "no/a.png"], "no/a.png: No such file"),
     (["--save", "a.png", "--data", "nowhere"], "there is no 'nowhere'"),
     (["--save", "a.png", "--set", "net.mixup=7"], "mixup must be an integer, at least 0, at most 4. Got '7'")])
-def test_mistakes(place, capsys, words, answer):
+def test_mistakes(toy_dir, capsys, words, answer):
     assert main(["augment", "cfg/toy.cfg", *words]) == 2
     assert answer in capsys.readouterr().err
     assert not list(Path().glob("*.png"))
 
 
-def test_labels_as_text():
+def test_labels_as_text() -> None:
     names = ["cat", "dog", "owl"]
     assert verb.label_text(np.array([0, 1, 0]), names) == "dog"
     assert verb.label_text(np.array([.05, .05, .9]), names) == "owl 90 %"
@@ -70,7 +71,7 @@ def test_labels_as_text():
     assert verb.label_text(np.full(3, 1 / 3), names) == "cat 33 %"
 
 
-def test_boxes_are_drawn_where_the_truth_has_them():
+def test_boxes_are_drawn_where_the_truth_has_them() -> None:
     truth = np.array([[.5, .5, .5, .5, 1], [0, 0, 0, 0, 0]], np.float32)
     picture, caption = verb._thumbnail(np.zeros((3, 80, 80), np.float32), truth, ["cat", "dog"])
     assert caption == "1 box"
@@ -78,27 +79,21 @@ def test_boxes_are_drawn_where_the_truth_has_them():
     assert pixels[40, 20].any() and pixels[60, 40].any() and not pixels[50, 50].any() and not pixels[70].any()
 
 
-def test_a_detector_s_sheet(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    toy_boxes.make(tmp_path)
-    seen = []
-    monkeypatch.setattr(contact_sheet, "contact_sheet",
-                        lambda heading, rows, size: seen.append((heading, rows, size)) or
-                        Image.new("RGB", (5, 5)))
+def test_the_sheet_of_a_detector(squares_dir: Path, sheets: list[tuple[Any, ...]]) -> None:
     assert main(["augment", "cfg/squares.cfg", "--save", "a.png", "--set", "net.mosaic=1"]) == 0
-    (heading, rows, size), = seen
+    (heading, rows, size), = sheets
     assert heading[1].startswith("32 x 32 x 1  letter_box=0  flip=1") and "mosaic=1" in heading[1]
     assert heading[2] == "[yolo]  jitter=0.1  resize=1  random=0" and size == 256
-    assert [len(tiles) for _, tiles in rows] == [4] * 4
-    captions = {caption for _, tiles in rows for _, caption in tiles}
+    assert [len(thumbnails) for _, thumbnails in rows] == [4] * 4
+    captions = {caption for _, thumbnails in rows for _, caption in thumbnails}
     assert captions <= {f"{n} box{'es' * (n != 1)}" for n in range(9)} and len(captions) > 1
     assert main(["augment", "cfg/squares.cfg", "--save", "a.png", "--of", "3", "--rows", "1", "--columns", "2"]) == 0
-    assert [len(tiles) for _, tiles in seen[1][1]] == [1, 2]
+    assert [len(thumbnails) for _, thumbnails in sheets[1][1]] == [1, 2]
 
 
-def test_a_contact_sheet_keeps_its_pictures_apart_and_its_pixels_square():
-    tile = Image.fromarray(np.uint8([[[200, 9, 9]] * 5] * 3))
-    tall = Image.fromarray(np.uint8([[[9, 90, 9]] * 100] * 400))
+def test_a_contact_sheet_keeps_its_pictures_apart_and_its_pixels_square() -> None:
+    tile = Image.fromarray(np.array([[[200, 9, 9]] * 5] * 3, np.uint8))
+    tall = Image.fromarray(np.array([[[9, 90, 9]] * 100] * 400, np.uint8))
     page = np.asarray(contact_sheet.contact_sheet(["heading"], [("row", [(tile, "a"), (tall, "x" * 80)]),
                                                           ("", [(tile, "one\ntwo\nthree")])], 50))
     assert (page == (200, 9, 9)).all(axis=2).sum() == 2 * 30 * 50          # 3 x 5 pixels, ten times as large, twice
@@ -108,7 +103,7 @@ def test_a_contact_sheet_keeps_its_pictures_apart_and_its_pixels_square():
     assert long.shape[1] > 300 and (long[:, -5:] == 255).all()
 
 
-def test_grey_and_colour_pictures():
+def test_grey_and_colour_pictures() -> None:
     grey = to_pil(np.array([[[0, .5, 1]]], np.float32))
     assert np.asarray(grey).tolist() == [[[0] * 3, [128] * 3, [255] * 3]]
     colour = to_pil(np.array([[[10]], [[20]], [[30]]], np.uint8))

@@ -35,7 +35,7 @@ def described(*words: str, status: int = 0) -> dict:
     return json.loads(Path("out.json").read_text())
 
 
-def test_what_people_read(birds, capsys):
+def test_what_people_read(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "birds"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "birds: 8 images to train, 2 images to test, 2 classes"
@@ -47,7 +47,7 @@ def test_what_people_read(birds, capsys):
     assert lines[-1] == "all images can be read, and there are no duplicates"
 
 
-def test_everything_for_a_program(birds, capsys):
+def test_everything_for_a_program(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = described()
     assert found["classes"] == ["crow", "owl"] and found["train"]["counts"] == [6, 2]
     assert found["train"]["sizes"] == [{"width": 5, "height": 4, "images": 5}, {"width": 6, "height": 4, "images": 3}]
@@ -56,7 +56,7 @@ def test_everything_for_a_program(birds, capsys):
     assert found["test"]["unreadable"] == found["repeated"] == [] and found["test"]["images"] == 2
 
 
-def test_unreadable_images_are_named(birds, capsys):
+def test_unreadable_images_are_named(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("birds/train/owl/1.png").write_bytes(b"no image")
     Path("birds/test/crow/0.png").write_bytes(Path("birds/test/crow/0.png").read_bytes()[:60])
     found = described(status=1)
@@ -65,7 +65,7 @@ def test_unreadable_images_are_named(birds, capsys):
     assert len(found["train"]["unreadable"]) == 1 and "truncated" in found["test"]["unreadable"][0]
 
 
-def test_the_same_picture_in_both_parts(birds, capsys):
+def test_the_same_picture_in_both_parts(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pixels = np.asarray(Image.open("birds/train/crow/3.png"))
     save("birds/test/crow/again.bmp", pixels)         # another format, another name, the same pixels
     found = described(status=1)
@@ -75,7 +75,7 @@ def test_the_same_picture_in_both_parts(birds, capsys):
             "  birds/train/crow/3.png = birds/test/crow/again.bmp") in capsys.readouterr().out
 
 
-def test_the_same_picture_with_two_classes_or_simply_twice(birds, capsys):
+def test_the_same_picture_with_two_classes_or_simply_twice(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pixels = np.asarray(Image.open("birds/train/owl/0.png"))
     save("birds/train/owl/twice.png", pixels)
     found = described(status=0)
@@ -88,7 +88,7 @@ def test_the_same_picture_with_two_classes_or_simply_twice(birds, capsys):
     assert "1 image with more than one class" in out and "birds/train/crow/an owl.png (crow)" in out
 
 
-def test_a_turned_or_changed_picture_is_another(birds):
+def test_a_turned_or_changed_picture_is_another(birds: Path) -> None:
     pixels = np.asarray(Image.open("birds/train/crow/0.png")).copy()
     save("birds/train/crow/mirrored.png", pixels[:, ::-1])
     pixels[0, 0, 0] ^= 1
@@ -96,13 +96,13 @@ def test_a_turned_or_changed_picture_is_another(birds):
     assert described()["repeated"] == []
 
 
-def test_shape_belongs_to_a_picture(birds):
+def test_shape_belongs_to_a_picture(birds: Path) -> None:
     save("birds/train/crow/wide.png", np.zeros((2, 6), np.uint8))
     save("birds/train/crow/tall.png", np.zeros((6, 2), np.uint8))
     assert described()["repeated"] == []
 
 
-def test_files_of_many_images(birds, capsys):
+def test_files_of_many_images(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
     x = RNG.integers(0, 256, (30, 3, 3), dtype=np.uint8)
     np.savez("a.npz", x_train=x, y_train=np.arange(30) % 3, x_test=x[:1], y_test=[0])
     assert main(["data", "a.npz"]) == 1
@@ -111,14 +111,14 @@ def test_files_of_many_images(birds, capsys):
     assert "  a.npz:train#0 = a.npz:test#0" in out
 
 
-def test_the_data_of_a_cfg(birds, capsys):
+def test_the_data_of_a_cfg(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("cfg").mkdir()
     Path("cfg/a.cfg").write_text("[net]\nwidth=4\nheight=4\nchannels=1\ndata=birds\n[softmax]\n")
     assert main(["data", "cfg/a.cfg"]) == 0
     assert capsys.readouterr().out.startswith("birds: 8 images to train")
 
 
-def test_the_sheet(birds, capsys):
+def test_the_sheet(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "birds", "--save", "s.png", "--columns", "3"]) == 0
     assert capsys.readouterr().out.endswith("s.png: some images of each class\n")
     page = np.asarray(Image.open("s.png"))
@@ -127,7 +127,7 @@ def test_the_sheet(birds, capsys):
     assert (page == first[0, 0]).all(axis=2).sum() >= 22 * 22        # 5 x 4 pixels, enlarged 22 times
 
 
-def test_boxes(birds, capsys):
+def test_boxes(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for i in range(3):
         save(f"set/images/{i}.png", RNG.integers(0, 256, (40, 60, 3), dtype=np.uint8))
         Path("set/labels").mkdir(exist_ok=True)
@@ -158,9 +158,10 @@ def test_mistakes(birds, capsys, words, answer):
     assert answer in capsys.readouterr().err
 
 
-def test_twins_of_a_survey(birds):
+def test_twins_of_a_survey(birds: Path) -> None:
     data = open_dataset("birds")
-    done = []
+    done: list[int] = []
+    assert data.train is not None
     found = survey(data.train, done.append)
     assert done[-1] == 8 and sum(map(len, found.prints.values())) == 8 and not found.bad
     assert duplicates({"train": (data.train, found), "test": (data.train, found)})[0].leaks

@@ -17,23 +17,16 @@ CFG = "cfg/squares.cfg"
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    toy_boxes.make(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def edited(here: Path):
+def edited(squares_dir: Path):
     """The cfg with a part of it changed."""
     def edit(old: str, new: str) -> str:
         assert old in toy_boxes.CFG
-        (here / CFG).write_text(toy_boxes.CFG.replace(old, new))
+        (squares_dir / CFG).write_text(toy_boxes.CFG.replace(old, new))
         return CFG
     return edit
 
 
-def test_train_then_test_then_detect(here: Path, capsys: pytest.CaptureFixture) -> None:
+def test_train_then_test_then_detect(squares_dir: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["train", CFG, "--validate-every", "100", "--json", "run.json"]) == 0
     said = capsys.readouterr()
     assert "24 images with 45 boxes to train, 11 to test, 2 classes" in said.err
@@ -59,7 +52,7 @@ def test_train_then_test_then_detect(here: Path, capsys: pytest.CaptureFixture) 
     assert json.loads(capsys.readouterr().out)[0]["objects"][0]["name"] in ("bright", "dark")
 
 
-def test_the_report_shows_curves_and_pictures(here: Path) -> None:
+def test_the_report_shows_curves_and_pictures(squares_dir: Path) -> None:
     assert main(["train", CFG, "--set", "net.max_batches=60", "--quiet"]) == 0
     text = Path("weights/squares/report.html").read_text()
     assert "AP@0.50" in text and "Precision and recall, IoU above 0.5" in text
@@ -79,7 +72,7 @@ def test_the_report_shows_curves_and_pictures(here: Path) -> None:
     assert clean == sorted(clean, reverse=True)
 
 
-def test_rules_of_the_measure(here: Path, capsys: pytest.CaptureFixture) -> None:
+def test_rules_of_the_measure(squares_dir: Path, capsys: pytest.CaptureFixture) -> None:
     """A higher bar finds less; points and thresh change what they should."""
     assert main(["train", CFG, "--set", "net.max_batches=100", "--quiet"]) == 0
 
@@ -127,54 +120,6 @@ def test_filters_before_a_head(edited, capsys: pytest.CaptureFixture) -> None:
     assert f"cfg/squares.cfg:{line}: [yolo]" in said and "set filters=7 in the [convolutional] before it" in said
 
 
-def test_anchors_of_a_cfg(here: Path, capsys: pytest.CaptureFixture) -> None:
-    assert main(["anchors", CFG, "--save", "out/cloud.png"]) == 0
-    said = capsys.readouterr().out
-    assert "45 boxes in 24 images, at 32 x 32 pixels" in said and "num=1\n" in said
-    assert "layer 5 [yolo], 4 x 4 cells:   mask=0   and filters=7 in the [convolutional] before it" in said
-    assert Path("out/cloud.png").stat().st_size
-    labels = [line.split() for path in Path("data/squares/labels/train").iterdir()
-              for line in path.read_text().splitlines()]
-    assert f"counters_per_class={sum(w[0] == '0' for w in labels)},{sum(w[0] == '1' for w in labels)} " in said
-    mean = np.mean([32 * float(words[3]) for words in labels])
-    assert f"anchors={round(mean, 1) if mean < 10 else round(mean):g}," in said
-
-
-def test_anchors_without_a_cfg(here: Path, capsys: pytest.CaptureFixture) -> None:
-    assert main(["anchors", "--data", "data/squares", "--clusters", "6", "--width", "64", "--height", "128",
-                 "--json", "-"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert [head["mask"] for head in found["heads"]] == [[0, 1, 2], [3, 4, 5]]
-    assert {head["filters"] for head in found["heads"]} == {3 * (5 + 2)}
-    assert all(h == pytest.approx(2 * w, abs=1.2) for w, h in found["anchors"]) and .85 < found["mean_iou"] <= 1
-    areas = [w * h for w, h in found["anchors"]]
-    assert areas == sorted(areas)
-
-
-def test_anchors_say_what_they_need(here: Path, capsys: pytest.CaptureFixture) -> None:
-    assert main(["anchors"]) == 2
-    assert "needs a cfg, or a dataset with --data" in capsys.readouterr().err
-    assert main(["anchors", "--data", "data/squares", "--clusters", "40"]) == 2
-    assert "40 clusters need boxes of at least as many sizes" in capsys.readouterr().err
-
-
-def test_region_anchors_are_in_cells(here: Path, capsys: pytest.CaptureFixture) -> None:
-    head = toy_boxes.CFG.index("[yolo]")
-    Path(CFG).write_text(toy_boxes.CFG[:head] + "[region]\nclasses=2\nnum=1\nanchors=1,1\n")
-    assert main(["anchors", CFG]) == 0
-    said = capsys.readouterr().out
-    width, height = map(float, said.split("anchors=")[1].split("\n")[0].split(","))
-    assert .8 < width < 1.6 and width == height and "mask" not in said
-
-
-def test_a_network_without_anchors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                   capsys: pytest.CaptureFixture) -> None:
-    monkeypatch.chdir(tmp_path)
-    toy.make(tmp_path)
-    assert main(["anchors", "cfg/toy.cfg"]) == 2
-    assert "no layer has anchors" in capsys.readouterr().err
-
-
 HEADS = {
     "Gaussian_yolo": "filters=11\nsize=1\nactivation=linear\n"
                      "[Gaussian_yolo]\nclasses=2\nnum=1\nanchors=10,10\nmax_delta=1\n",
@@ -186,7 +131,7 @@ HEADS = {
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_every_kind_of_head_learns_by_verb(here: Path, kind: str) -> None:
+def test_every_kind_of_head_learns_by_verb(squares_dir: Path, kind: str) -> None:
     body = toy_boxes.CFG[:toy_boxes.CFG.rindex("[convolutional]")] + "[convolutional]\n" + HEADS[kind]
     Path(CFG).write_text(body)
     more = ["--set", "net.max_batches=600", "--set", "net.learning_rate=.003"] if kind != "region" else []
@@ -212,7 +157,7 @@ def test_a_detector_goes_on_where_it_stopped(edited) -> None:
     assert Path("weights/whole/last.weights").read_bytes() == Path("weights/parts/last.weights").read_bytes()
 
 
-def test_layers_before_the_cutoff_are_kept_and_frozen_ones_stay(here: Path) -> None:
+def test_layers_before_the_cutoff_are_kept_and_frozen_ones_stay(squares_dir: Path) -> None:
     assert main(["train", CFG, "--quiet", "--set", "net.max_batches=5"]) == 0
     first = runner.load(CFG, "weights/squares/last.weights")
     assert main(["train", CFG, "--quiet", "--name", "next", "--weights", "weights/squares/last.weights",

@@ -21,13 +21,13 @@ def pixels(path):
         return np.asarray(image.convert("RGB")).astype(int)
 
 
-def test_levels_of_what_is_not_negative():
+def test_levels_of_what_is_not_negative() -> None:
     np.testing.assert_array_equal(to_levels(np.array([0, .5, 1])), [0, 128, 255])
     np.testing.assert_array_equal(to_levels(np.array([0, 1, 2.])), [0, 128, 255])
     np.testing.assert_array_equal(to_levels(np.zeros(3)), [0, 0, 0])
 
 
-def test_levels_of_signed_values_keep_zero_in_the_middle():
+def test_levels_of_signed_values_keep_zero_in_the_middle() -> None:
     np.testing.assert_array_equal(to_levels(np.linspace(-1, 1, 1001))[[0, 500, 1000]], [0, 128, 255])
     values = np.concatenate([np.linspace(-1, 1, 1000), [1000.]])        # one outlier does not hide the rest
     assert to_levels(values)[0] == 0 and to_levels(values)[-1] == 255
@@ -40,7 +40,7 @@ def test_every_shape_gets_its_picture(shape):
     assert page.width == 12 + 2 * (220 + 12)
 
 
-def test_dropout_has_the_same_holes_everywhere(photo, capsys):
+def test_dropout_has_the_same_holes_everywhere(photo: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Side by side and enlarged: what is black in the mask is black in the output and in the gradient."""
     assert main(["picture", "dropout", "--set", "probability=.2", photo, "--save", "out.png", "--size", "240"]) == 0
     assert capsys.readouterr().out.startswith("out.png: input, output, mask, gradient of the output: ")
@@ -53,7 +53,7 @@ def test_dropout_has_the_same_holes_everywhere(photo, capsys):
     np.testing.assert_array_equal(black[4], black[2])
 
 
-def test_a_seed_repeats_the_sheet(photo):
+def test_a_seed_repeats_the_sheet(photo: str) -> None:
     for name, seed in (("a.png", "0"), ("b.png", "0"), ("c.png", "1")):
         assert main(["picture", "drop", "--set", "probability=.5", photo, "--save", name, "--seed", seed]) == 0
     assert (pixels("a.png") == pixels("b.png")).all() and not (pixels("a.png") == pixels("c.png")).all()
@@ -86,12 +86,12 @@ def test_what_cannot_be_drawn(words, answer, photo, capsys):
     assert capsys.readouterr().err.splitlines()[-1] == f"run.py: {answer}"
 
 
-def test_the_random_gradient_has_no_holes_of_its_own():
+def test_the_random_gradient_has_no_holes_of_its_own() -> None:
     gradient = patches((1, 3, 50, 70), np.random.default_rng(0))
     assert gradient.shape == (1, 3, 50, 70) and gradient.dtype == np.float32
     assert .2 <= gradient.min() < gradient.max() <= 1
 
 
-def test_a_layer_gets_as_many_inputs_as_it_reads():
+def test_a_layer_gets_as_many_inputs_as_it_reads() -> None:
     layer, sources = build_layer("route", ["layers=-1,-3"], (3, 4, 5), np.random.default_rng(0))
     assert sources == 2 and layer.out_shape == (6, 4, 5)

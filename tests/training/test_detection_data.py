@@ -1,4 +1,5 @@
 """What a detector's cfg says about its data: augmentation, truth rows, and sizes that change."""
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def split(tmp_path):
     return DetectionSplit(items, 2)
 
 
-def test_every_option_reaches_the_augmentation(tmp_path):
+def test_every_option_reaches_the_augmentation(tmp_path: Path) -> None:
     net = network(tmp_path, "flip=0\nhue=.1\nsaturation=1.5\nexposure=1.6\nmosaic=1\nmosaic_bound=1\nblur=7\n"
                             "gaussian_noise=9\nletter_box=1", "jitter=.3\nresize=1.5\nmax=33")
     assert box_augmentation(net) == BoxAugment(.3, 1.5, False, .1, 1.5, 1.6, True, True, True, False, 7, 9)
@@ -61,7 +62,8 @@ def test_mixed_pictures_as_darknet_chooses_them(text, mosaic, mixup, tmp_path):
                                             ("cutmix=1", "cutmix has no effect: it is for classifiers"),
                                             ("mosaic=1\nletter_box=1", "on images combined by mosaic")])
 def test_what_means_nothing_to_a_detector_is_said(text, sentence, tmp_path, split):
-    net, said = network(tmp_path, text), []
+    net = network(tmp_path, text)
+    said: list[str] = []
     assert len(ineffective_options(net)) == 1 and sentence in ineffective_options(net)[0]
     training_loader(net, split, warn=said.append).close()
     assert said == ineffective_options(net)
@@ -92,22 +94,28 @@ def test_evaluation_batches(letter_box, tmp_path, split):
         assert (next(loader)[0][0, 0] == .5).mean() > .3
 
 
-def test_sizes_are_darknet_s(tmp_path):
+def schedule(net: runner.Network, seed: int) -> Callable[[int], tuple[int, int]]:
+    sizes = multi_scale_sizes(net, seed)
+    assert sizes is not None
+    return sizes
+
+
+def test_the_input_sizes_are_those_of_darknet(tmp_path: Path) -> None:
     net = network(tmp_path, "max_batches=1000", "random=1")
-    size_at = multi_scale_sizes(net, 7)
+    size_at = schedule(net, 7)
     sizes = [size_at(update) for update in range(1000)]
     assert sizes[0] == (round(1.4 * 2 + 1) * 32, round(1.4 + 1) * 32), "the largest comes first"
     assert set(sizes[900:]) == {(64, 32)}, "the last hundred updates have the cfg's own size"
     assert all(len(set(sizes[k:k + 10])) == 1 for k in range(0, 900, 10))
     assert len(set(sizes)) >= 3 and all(w % 32 == h % 32 == 0 for w, h in sizes)
-    assert max(sizes) == sizes[0] and sizes == [multi_scale_sizes(net, 7)(update) for update in range(1000)]
-    assert [multi_scale_sizes(net, 8)(update) for update in range(1000)] != sizes
-    wider = multi_scale_sizes(network(tmp_path, "max_batches=1000\nresize_step=16", "random=2"), 7)
+    assert max(sizes) == sizes[0] and sizes == [schedule(net, 7)(update) for update in range(1000)]
+    assert [schedule(net, 8)(update) for update in range(1000)] != sizes
+    wider = schedule(network(tmp_path, "max_batches=1000\nresize_step=16", "random=2"), 7)
     assert wider(0) == ((2 * 4 + 1) * 16, (2 * 2 + 1) * 16)
     assert multi_scale_sizes(network(tmp_path), 7) is None
 
 
-def test_a_size_the_network_cannot_take(tmp_path):
+def test_a_size_the_network_cannot_take(tmp_path: Path) -> None:
     body = BODY.replace("[yolo]", "[shortcut]\nfrom=-1\nactivation=linear\n[crop]\ncrop_width=16\ncrop_height=8\n"
                                   "[convolutional]\nfilters=7\nactivation=linear\n[yolo]")
     net = network(tmp_path, "resize_step=8", "random=2", body)
@@ -145,7 +153,7 @@ def test_training_that_breaks_off_leaves_the_size_of_the_cfg(tmp_path, split):
     assert net.in_shape == (3, 32, 64)
 
 
-def test_a_share_of_the_pictures_is_kept_to_test_with(tmp_path, monkeypatch):
+def test_a_share_of_the_pictures_is_kept_to_test_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     toy_boxes.make(tmp_path)
     task = open_task(runner.load("cfg/squares.cfg", settings=["net.split_share=0.25"]),

@@ -108,7 +108,7 @@ def test_the_optimizer_remembers(tmp_path, monkeypatch, optimizer):
     same_as(whole)
 
 
-@pytest.mark.parametrize("moment", ["atomic_write", "os.replace", "write_facts", "folder.save"])
+@pytest.mark.parametrize("moment", ["atomic_write", "os.replace", "describe", "folder.save"])
 def test_a_crash_while_it_saves(whole, monkeypatch, moment):
     calls = []
 
@@ -121,7 +121,7 @@ def test_a_crash_while_it_saves(whole, monkeypatch, moment):
         calls.clear()
         with monkeypatch.context() as patch:
             place, name = {"atomic_write": (checkpoint, "atomic_write"), "os.replace": (checkpoint.os, "replace"),
-                           "write_facts": (run_module.RunFolder, "write_facts"),
+                           "describe": (run_module.RunFolder, "describe"),
                            "folder.save": (run_module.RunFolder, "save")}[moment]
             real = getattr(place, name)
             patch.setattr(place, name, lambda *a, real=real, at=at, **k: breaking(*a, real=real, at=at, **k))
@@ -131,7 +131,7 @@ def test_a_crash_while_it_saves(whole, monkeypatch, moment):
         same_as(whole)
 
 
-def test_a_character_model_remembers_where_it_was_reading(tmp_path, monkeypatch):
+def test_a_character_model_remembers_where_it_was_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("novel.txt").write_text("to be or not to be, that is the question. " * 40)
     Path("toy.cfg").write_text("[net]\ninputs=256\nbatch=4\ntime_steps=5\nmax_batches=12\nadam=1\nreposition=.2\n"
@@ -241,7 +241,8 @@ def test_options_of_the_run_are_taken_over(whole, monkeypatch):
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments(tmp_path, monkeypatch, capsys):
+def test_killed_at_random_moments(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     toy.make(tmp_path)
     Path("cfg/toy.cfg").write_text(CFG.replace("max_batches=30", "max_batches=1500").replace("backup_every=15", ""))

@@ -21,17 +21,17 @@ RUN = 1 << 14       # values that are looked at before the next array's turn
 
 
 def sgd_update(w: Array, g: Array, v: Array, momentum: float, decay: float, rate: float) -> None:
-    bind_sgd([(w, g, v)])(momentum, [decay], [rate])
+    plan_sgd([(w, g, v)])(momentum, [decay], [rate])
 
 
 def adam_update(w: Array, g: Array, m: Array, v: Array, b1: float, b2: float, decay: float, rate: float,
                 correction: float, epsilon: float) -> None:
-    bind_adam([(w, g, m, v)])(b1, b2, decay, [rate], correction, epsilon)
+    plan_adam([(w, g, m, v)])(b1, b2, decay, [rate], correction, epsilon)
 
 
-def bind_sgd(arrays: Sequence[tuple[Array, ...]]) -> Callable[[float, Numbers, Numbers], None]:
+def plan_sgd(arrays: Sequence[tuple[Array, ...]]) -> Callable[[float, Numbers, Numbers], None]:
     if not _fit(arrays):
-        return reference.bind_sgd(arrays)
+        return reference.plan_sgd(arrays)
     table = _Table(arrays)
 
     def run(momentum: float, decays: Numbers, rates: Numbers) -> None:
@@ -40,9 +40,9 @@ def bind_sgd(arrays: Sequence[tuple[Array, ...]]) -> Callable[[float, Numbers, N
     return run
 
 
-def bind_adam(arrays: Sequence[tuple[Array, ...]]) -> Callable[..., None]:
+def plan_adam(arrays: Sequence[tuple[Array, ...]]) -> Callable[..., None]:
     if not _fit(arrays):
-        return reference.bind_adam(arrays)
+        return reference.plan_adam(arrays)
     table = _Table(arrays)
 
     def run(b1: float, b2: float, decay: float, rates: Numbers, correction: float, epsilon: float) -> None:
@@ -51,9 +51,9 @@ def bind_adam(arrays: Sequence[tuple[Array, ...]]) -> Callable[..., None]:
     return run
 
 
-def bind_finite(arrays: Sequence[tuple[Array, ...]]) -> Callable[[], bool]:
+def plan_finite(arrays: Sequence[tuple[Array, ...]]) -> Callable[[], bool]:
     if not _fit(arrays):
-        return reference.bind_finite(arrays)
+        return reference.plan_finite(arrays)
     table = _Table(arrays)
 
     def run() -> bool:

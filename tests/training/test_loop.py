@@ -1,13 +1,16 @@
-"""Training as a whole: it learns, repeats to the bit, and dropout does what its page says."""
+"""The training loop: it learns, results are repeatable, and non-finite values end it."""
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import runner
-from runner.layers import Dropout
+from runner.errors import Diverged
 from runner.network import Network
+from tests.toy import one_batch
 
 CFG = """[net]
 inputs=6
@@ -45,7 +48,7 @@ def learn(net: Network) -> list[float]:
     return [step.loss for step in runner.train(net, pairs)]
 
 
-def test_it_learns_six_points_by_heart(tmp_path: Path) -> None:
+def test_it_fits_six_points(tmp_path: Path) -> None:
     net = network(tmp_path)
     losses = learn(net)
     assert losses[0] > 0.8 and losses[-1] < 0.01
@@ -81,33 +84,47 @@ def test_both_layers_around_a_dropout_learn_and_predictions_repeat(tmp_path: Pat
     assert np.array_equal(net.predict(x), net.predict(x))
 
 
-@pytest.mark.parametrize("shape", [(4,), (3, 5), (2, 3, 4, 5)])
-def test_dropout_alone_on_any_shape(shape: tuple[int, ...]) -> None:
-    layer = Dropout(probability=0.4)
-    x = np.random.default_rng(0).uniform(1, 2, (50, *shape)).astype("f4")
-    y, saved = layer.forward(x, train=True)
-    kept = y != 0
-    assert 0.5 < kept.mean() < 0.7
-    np.testing.assert_allclose(y[kept], x[kept] / 0.6, rtol=1e-6)
-    dy = np.ones_like(x)
-    dx, = layer.backward(dy, saved)
-    assert np.array_equal(dx != 0, kept), "the same mask must be used in backward"
-    np.testing.assert_allclose(dx[kept], 1 / 0.6, rtol=1e-6)
-    again, _ = layer.forward(x, train=True)
-    assert not np.array_equal(again, y), "every forward draws a fresh mask"
-    assert layer.forward(x[:3], train=True)[0].shape == x[:3].shape, "the mask has the size of the actual batch"
-    assert layer.forward(x)[0] is x, "inference is the identity"
-
-
-def test_dropout_of_nothing_and_of_everything() -> None:
-    x = np.ones((2, 3), "f4")
-    assert np.array_equal(Dropout(probability=0.0).forward(x, train=True)[0], x)
-    layer = Dropout(probability=1.0)
-    y, saved = layer.forward(x, train=True)
-    assert not y.any() and not layer.backward(x, saved)[0].any()
-
-
 def test_the_end_of_the_batches_ends_training(tmp_path: Path) -> None:
     net = network(tmp_path, steps=40)
     steps = list(runner.train(net, [points()] * 3))
     assert [step.number for step in steps] == [1, 2, 3] and steps[-1].images == 6
+
+
+# --- NaN and infinity -----------------------------------------------------------------------------------------
+
+def batches_with(bad: float, at: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Ten random batches; the one with index `at` has the value `bad` in its input."""
+    for i in range(10):
+        x, truth = one_batch(i)
+        if i == at:
+            x[0, 0, 0, 0] = bad
+        yield x, truth
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_the_first_non_finite_value_is_located(toy_dir: Path) -> None:
+    net = runner.load("cfg/toy.cfg")
+    with pytest.raises(Diverged, match="update 4 is NaN or infinite, first seen in the input: the data contains"):
+        list(runner.train(net, batches_with(np.nan, 3)))
+    assert net.progress.iteration == 3 and net.progress.seen == 12
+    assert all(np.isfinite(w).all() for layer in net.layers for w in layer.params.values())
+    assert not any(g.any() for layer in net.layers for g in layer.grads.values())
+    net.layers[1].params["biases"][0] = np.inf
+    with pytest.raises(Diverged, match=r"first seen in layer 1 \[connected\]: its biases contain NaN or infinity"):
+        list(runner.train(net, [one_batch()]))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_non_finite_gradient_leaves_the_weights_unchanged(
+        toy_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = runner.load("cfg/toy.cfg")
+    real = net.backward
+
+    def with_nan(tape: Any, truth: np.ndarray) -> Any:
+        loss = real(tape, truth)
+        net.layers[0].grads["biases"][1] = np.nan
+        return loss
+    monkeypatch.setattr(net, "backward", with_nan)
+    with pytest.raises(Diverged, match=r"the gradient of layer 0 \[convolutional\] is NaN or infinite in update 1"):
+        list(runner.train(net, [one_batch()]))
+    assert all(np.isfinite(w).all() for layer in net.layers for w in layer.params.values())

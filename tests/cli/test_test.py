@@ -1,0 +1,60 @@
+"""`test`: what it prints, its JSON, test-time augmentation, and its errors."""
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.verbs import BEST, main, train
+
+pytestmark = pytest.mark.usefixtures("toy_dir")
+
+
+def test_crops_sizes_and_top_k(capsys: pytest.CaptureFixture[str]) -> None:
+    train()
+    capsys.readouterr()
+    main("test", "cfg/toy.cfg", "--crops", "10", "--top-k", "1,2", "--json", "o.json")
+    assert capsys.readouterr().out.startswith("10 images in five crops, accuracy ")      # toy.cfg says flip=0
+    found = json.loads(Path("o.json").read_text())
+    assert found["how"] == "in five crops" and found["top_k"]["2"] == 1
+    main("test", "cfg/toy.cfg", "--sizes", "6,12", expect=2)
+    assert "--sizes 12: the network cannot take" in capsys.readouterr().err
+    main("test", "cfg/toy.cfg", "--top-k", "0", expect=2)
+    assert "must be an integer, at least 1. Got '0'" in capsys.readouterr().err
+
+
+def test_it_prints_tables_and_writes_json(capsys: pytest.CaptureFixture[str]) -> None:
+    train()
+    capsys.readouterr()
+    main("test", "cfg/toy.cfg", "--json", "found.json")
+    out = capsys.readouterr().out
+    assert out.startswith("10 images, accuracy 100.00 % (0 wrong), top 5 100.00 %, loss 0.")
+    assert out.splitlines()[-2:] == ["bright       5     .", "dark         .     5"]
+    found = json.loads(Path("found.json").read_text())
+    assert (found["images"], found["top1"], found["top5"], found["confusion"]) == (10, 1.0, 1.0, [[5, 0], [0, 5]])
+    assert found["per_class"]["dark"] == {"images": 5, "precision": 1.0, "recall": 1.0, "f1": 1.0}
+    main("test", "cfg/toy.cfg", "--split", "train", "--json", "-")
+    assert json.loads(capsys.readouterr().out)["images"] == 12
+
+
+def test_weights_trained_with_other_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    train("--set", "0.filters=5")
+    capsys.readouterr()
+    main("test", "cfg/toy.cfg", expect=2)
+    assert capsys.readouterr().err.endswith("They were trained with --set 0.filters=5: use the same here\n")
+    main("test", "cfg/toy.cfg", "--set", "0.filters=5")
+    assert capsys.readouterr().err == ""
+    main("test", "cfg/toy.cfg", "--set", "0.filters=5", "--compat", "pjreddie")
+    assert capsys.readouterr().err == f"warning: {BEST} was trained without --compat: use the same here\n"
+
+
+def test_the_held_out_share_of_training_is_found_again(capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree("data/toy/test")
+    main("train", "cfg/toy.cfg", "--split-share", ".34")
+    out, err = capsys.readouterr()
+    assert "8 images to train, 4 to test, 2 classes" in err and "nothing to test with" not in err
+    assert "test accuracy: " in out
+    main("test", "cfg/toy.cfg")
+    assert capsys.readouterr().out.startswith("4 images, accuracy ")
+    main("test", "cfg/toy.cfg", "--split-share", "1.5", expect=2)
+    assert "split_share must be a number, at least 0, at most 0.9. Got '1.5'" in capsys.readouterr().err
