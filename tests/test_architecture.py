@@ -3,6 +3,7 @@
 The table below is the architecture; docs/architecture.md gives the reasons.  Change both together.
 """
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -106,6 +107,20 @@ def test_the_checks_above_find_violations() -> None:
 def test_every_entry_names_a_module() -> None:
     entries = {(height, name) for height, names in enumerate(FLOORS) for name in names}
     assert {there for path in FILES if (there := home(module_of(path)))} == entries
+
+
+def test_the_page_lists_the_floors() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition("\n## Floors\n")[2]
+    listed: list[set[str]] = []
+    for line in page.partition("```text\n")[2].partition("\n```")[0].splitlines():
+        entry = re.match(r"(\d+)? +(runner/[\w/.]+)", line)
+        if entry is None or line.startswith("    "):
+            continue
+        if entry[1]:
+            assert int(entry[1]) == len(listed)
+            listed.append(set())
+        listed[-1].add(entry[2].removesuffix("/").removesuffix(".py").replace("/", "."))
+    assert listed == FLOORS
 
 
 def test_only_the_command_line_prints_parses_and_exits() -> None:
