@@ -1,7 +1,7 @@
-"""Downloading: files that are resumed, checked and whole, or not there.
+"""Downloading: a file is resumed, checked, and either complete or not there.
 
-A file grows as `name.part`; when a connection breaks, or the program is stopped, the next try goes on from there where
-the server can (HTTP Range), else from the start.  Only a file whose checksum is right gets its name.
+A file grows as `name.part`; when a connection breaks, or the program is stopped, the next attempt continues from there
+if the server supports it (HTTP Range), else from the start.  Only a file with the right checksum gets its name.
 """
 import hashlib
 import http.client
@@ -22,12 +22,12 @@ from runner.errors import DataError
 from runner.files import atomic_write
 
 BLOCK = 1 << 16
-TRIES, PAUSE, TIMEOUT = 4, 1.0, 30.0       # of one address; seconds between them, seconds of silence that are too many
+TRIES, PAUSE, TIMEOUT = 4, 1.0, 30.0       # attempts per address; seconds between them; seconds without an answer
 Progress = Callable[[str, int, int], None]      # file, bytes so far, bytes in all or 0 where unknown
 
 
 class Broken(Exception):
-    """A try that failed: why, and whether another may succeed."""
+    """A failed attempt: the reason, and whether another one may succeed."""
 
     def __init__(self, why: str, again: bool):
         super().__init__(why)
@@ -35,9 +35,9 @@ class Broken(Exception):
 
 
 def fetch(addresses: Iterable[str], target: Path, md5: str = "", progress: Progress = lambda *_: None) -> None:
-    """Bring a file from the first address that gives it whole.  DataError tells what each of them answered.
+    """Download a file from the first address that has it.  DataError with the answer of each address.
 
-    What an interrupted fetch left is used.  md5 "": the server's word on the length is all that is checked.
+    The part left by an interrupted download is used.  md5 "": only the length that the server states is checked.
     """
     if target.exists() and (not md5 or digest(target) == md5):
         return
@@ -49,8 +49,8 @@ def fetch(addresses: Iterable[str], target: Path, md5: str = "", progress: Progr
                 _try(address, part, progress)
                 found = digest(part) if md5 else ""
                 if found != md5:
-                    part.unlink()       # wrong from some byte on: nothing of it can be trusted
-                    raise Broken(f"the file is not what it should be: its md5 is {found}, and {md5} is published",
+                    part.unlink()       # wrong from some byte on: none of it can be trusted
+                    raise Broken(f"the checksum is wrong: the md5 is {found}, and {md5} is published",
                                  attempt == 0)
                 os.replace(part, target)
                 return
@@ -59,41 +59,41 @@ def fetch(addresses: Iterable[str], target: Path, md5: str = "", progress: Progr
                     answers.append(f"{address}: {broken}")
                     break
                 time.sleep(PAUSE * 2**attempt)
-    kept = f"\n{part.stat().st_size:,} bytes are kept: the same command goes on from there" if part.exists() else ""
+    kept = f"\n{part.stat().st_size:,} bytes are kept: the same command continues from there" if part.exists() else ""
     raise DataError("\n".join([f"{target.name} cannot be downloaded:", *answers]) + kept)
 
 
 def _try(address: str, part: Path, progress: Progress) -> None:
-    """One connection: append to `part` what is missing, or all of it."""
+    """One connection: append the missing bytes to `part`, or write all of it."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(address, headers={"User-Agent": f"cfgrunner/{__version__}"})
     if have:
         request.add_header("Range", f"bytes={have}-")
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-            start, total = _place(answer, have)
+            start, total = _offset_and_length(answer, have)
             with open(part, "r+b" if start else "wb") as file:
                 file.seek(start)
                 file.truncate()
                 _copy(answer, file, start, total, lambda done: progress(part.name.removesuffix(".part"), done, total))
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416 and have:      # there is nothing after what we have: it is all, or it is another file
+        if error.code == 416 and have:      # nothing after what we have: it is complete, or another file
             if error.headers.get("Content-Range", "").endswith(f"/{have}"):
                 return
             part.unlink()
-            raise Broken("the part that was there is longer than the file", True) from None
+            raise Broken("the partial file is longer than the file", True) from None
         raise Broken(f"the server answers {error.code} {error.reason}", error.code >= 500) from None
     except urllib.error.URLError as error:
         raise Broken(f"no connection ({error.reason})", True) from None
-    except (OSError, http.client.HTTPException) as error:       # a file that cannot be written has a name
+    except (OSError, http.client.HTTPException) as error:       # an error of the local file has a file name
         if getattr(error, "filename", None):
             raise
         raise Broken(f"the connection broke ({error or type(error).__name__})", True) from None
 
 
-def _place(answer: Any, have: int) -> tuple[int, int]:
-    """-> where the answer's bytes belong in the file, and the length of the whole; 0 when nobody says."""
+def _offset_and_length(answer: Any, have: int) -> tuple[int, int]:
+    """-> the offset in the file of the bytes of the answer, and the length of the file; 0 where it is not known."""
     if answer.status == 206:
         match = re.match(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
         if not match or int(match[1]) != have:
@@ -115,14 +115,14 @@ def _copy(answer: Any, file: IO[bytes], done: int, total: int, progress: Callabl
 
 
 def digest(path: Path) -> str:
-    """The md5 of a file: a check against accidents, as the authors publish it."""
+    """The md5 of a file, as published by the authors: it detects accidents, not attacks."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def unpack(archive: Path, into: Path) -> None:
-    """The files of a .tar.gz or .zip, without the folder that holds them all.  DataError for a damaged archive, or one
-    that would write outside."""
+    """Extract a .tar.gz or .zip, without the outer folder that contains all files.  DataError for a damaged archive, or
+    one that would write outside `into`."""
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as packed:
@@ -140,11 +140,11 @@ def unpack(archive: Path, into: Path) -> None:
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
         if isinstance(error, OSError) and error.filename and str(error.filename) != str(archive):
             raise
-        raise DataError(f"{archive}: the archive is damaged ({error}). Delete it, and download again") from None
+        raise DataError(f"{archive}: the archive is damaged ({error}). Delete it and download it again") from None
 
 
 def _inside(archive: Path, names: Iterable[str], into: Path) -> dict[str, Path]:
-    """Where each file of an archive goes."""
+    """The target path of each file of an archive."""
     parts = {name: PurePosixPath(name).parts for name in names}
     for name, where in parts.items():
         if name.startswith(("/", "\\")) or ".." in where or ":" in name:

@@ -105,6 +105,8 @@ def _existing(path: str | os.PathLike) -> Path:
 def _unknown(path: Path, task: Task) -> str:
     if path.name.lower().endswith(ARCHIVES):
         return f"{path}: this is an archive: unpack it, and use the folder that comes out of it"
-    got = "a folder in none of these formats" if path.is_dir() else f"a file ending in {path.suffix or 'nothing'!r}"
-    known = ", ".join(fmt.name for fmt in FORMATS if fmt.task == task)
+    got = f"a file ending in {path.suffix!r}" if path.suffix else "a file whose name has no ending"
+    got = "a folder in none of these formats" if path.is_dir() else got
+    known = ", ".join(fmt.name + (f" ({fmt.suffixes[0]})" if fmt.suffixes else "")
+                      for fmt in FORMATS if fmt.task == task)
     return f"{path}: the formats of a {task} dataset are: {known}. Got {got}"

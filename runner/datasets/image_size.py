@@ -1,4 +1,4 @@
-"""Width and height of a picture from its header, for labels in pixels that do not say."""
+"""Width and height of an image from its header, for labels in pixels that do not include them."""
 import os
 
 from PIL import Image, UnidentifiedImageError
@@ -8,7 +8,7 @@ from runner.images.decode import SIDEWAYS
 
 
 def size_of(path: str | os.PathLike) -> tuple[int, int]:
-    """(width, height) in pixels, turned as its EXIF data asks, as it is read.  DataError when it is no image."""
+    """(width, height) in pixels, after the EXIF rotation, as it is read.  DataError where it is not an image."""
     try:
         with Image.open(path) as image:
             width, height = image.size

@@ -1,4 +1,4 @@
-"""Where public data sets are, and the checksums their authors give.  The only addresses of the outside world here."""
+"""Where public datasets are, and the checksums their authors publish.  The only internet addresses in the project."""
 from dataclasses import dataclass, field
 
 MNIST_FILES = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz",
@@ -15,13 +15,13 @@ CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shi
 
 @dataclass(frozen=True)
 class PublicDataset:
-    """A data set that can be downloaded.
+    """A dataset that can be downloaded.
 
-    about    what it is and whose, in a line
-    mirrors  addresses that a file's name is appended to, tried in this order
-    files    name -> md5 as published, "" where nobody publishes one
-    size     of all files, bytes, about
-    texts    files to write beside them: name -> content
+    about    what it is and its authors, in one line
+    mirrors  addresses to which the name of a file is appended, tried in this order
+    files    name -> md5 as published, "" where none is published
+    size     of all files together, bytes, approximate
+    texts    files to add: name -> content
     """
 
     about: str
@@ -46,16 +46,16 @@ PUBLIC_DATASETS = {
                                "bef4ecab320f06d8554ea6380940ec79", "bb300cfdad3c16e7a12a480ee83cd310"), strict=True)),
         30_878_645, {"names.txt": "\n".join(CLOTHES) + "\n"}),
     "cifar10": PublicDataset(
-        "50,000 + 10,000 pictures of ten kinds, 32 x 32 colour (Krizhevsky 2009)",
+        "50,000 + 10,000 images of ten classes, 32 x 32 colour (Krizhevsky 2009)",
         KRIZ, {"cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530"}, 170_052_171),
     "cifar100": PublicDataset(
-        "50,000 + 10,000 pictures of a hundred kinds, 32 x 32 colour (Krizhevsky 2009)",
+        "50,000 + 10,000 images of a hundred classes, 32 x 32 colour (Krizhevsky 2009)",
         KRIZ, {"cifar-100-binary.tar.gz": "03b5dce01913d631647c71ecec9e9cb8"}, 168_513_733),
     "coco128": PublicDataset(
-        "the first 128 pictures of COCO train2017, with boxes (annotations CC BY 4.0; pictures: their owners' terms)",
+        "the first 128 images of COCO train2017, with boxes (annotations CC BY 4.0; images: their owners' terms)",
         ("https://github.com/ultralytics/assets/releases/download/v0.0.0/",
          "https://github.com/ultralytics/yolov5/releases/download/v1.0/"),
         {"coco128.zip": ""}, 7_000_000,
-        {"coco128.yaml": "# 128 pictures: to try things with; what is measured on those it learned from says little\n"
+        {"coco128.yaml": "# 128 images for first experiments; train and val are the same, so metrics say little\n"
                          f"train: images/train2017\nval: images/train2017\nnames: [{COCO_NAMES}]\n"}),
 }

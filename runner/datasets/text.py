@@ -1,8 +1,8 @@
-"""Texts for character models: bytes in, the next byte as the truth.
+"""Texts for character models: bytes in, the next byte as the ground truth.
 
-A batch is `streams` passages of `steps` characters side by side.  x holds each character as one row with a single 1,
-y the character after it; rows are time major, row t * streams + i is step t of stream i.  The next batch goes on where
-this one ended, so a recurrent layer that keeps its state reads every stream as one long text.
+A batch is `streams` passages of `steps` characters.  x has each character as a one-hot row, y the character after it;
+rows are time major: row t * streams + i is time step t of stream i.  The next batch continues where this one ended, so
+a recurrent layer that keeps its state reads every stream as one long text.
 """
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from runner.errors import DataError
 
 
 def read_text(path: str | Path, symbols: int = 256) -> np.ndarray:
-    """The bytes of a file, uint8 (n,).  DataError when it is missing or too short, or has bytes the network lacks."""
+    """The bytes of a file, uint8 (n,).  DataError when it is missing or too short, or has bytes without an input."""
     try:
         text = np.frombuffer(Path(path).read_bytes(), np.uint8)
     except (FileNotFoundError, IsADirectoryError):
@@ -32,25 +32,25 @@ def check_symbols(text: np.ndarray, symbols: int, source: str) -> None:
 
 
 def split_text(text: np.ndarray, held_out: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
-    """-> the text to learn from, and its tail, which the model never sees."""
+    """-> the text to train on, and its end, which is held out."""
     at = len(text) - round(len(text) * held_out)
     return text[:at], text[at:]
 
 
 def one_hot(characters: np.ndarray, symbols: int = 256) -> np.ndarray:
-    """(n,) -> (n, symbols) float32 with a single 1 in each row."""
+    """(n,) -> (n, symbols) float32, one-hot."""
     rows = np.zeros((characters.size, symbols), np.float32)
     rows[np.arange(characters.size), characters.ravel()] = 1
     return rows
 
 
 class Streams:
-    """Endless batches (x, truth), each (steps * streams, symbols) float32, of passages that go on from batch to batch.
+    """Endless batches (x, truth), each (steps * streams, symbols) float32, of passages that continue in the next batch.
 
-    Every stream starts at a random place and runs round the end of the text.  With `reposition`, after a batch each
-    stream jumps to a new place with that probability (darknet: 1/64 in pjreddie's, 1/10 in AlexeyAB's); `jumped`
-    (streams,) bool says which of the latest batch's streams start anew, so that their state can be forgotten.
-    The batches depend on the arguments alone; start_batch=k goes on where a run stopped after k of them.
+    Every stream starts at a random position and wraps around at the end of the text.  With `reposition`, each stream
+    jumps to a random position after a batch with that probability (darknet: 1/64 in pjreddie's, 1/10 in AlexeyAB's);
+    `jumped` (streams,) bool: the streams of the latest batch that start anew, so that their state can be reset.
+    The batches depend only on the arguments; start_batch=k continues where a run stopped after k of them.
     """
 
     def __init__(self, text: np.ndarray, streams: int, steps: int, *, symbols: int = 256, seed: int = 0,
@@ -74,7 +74,7 @@ class Streams:
         return one_hot(now, self.symbols), one_hot(then, self.symbols)
 
     def _advance(self) -> np.ndarray:
-        """Move on to the next batch -> where its streams begin."""
+        """Advance to the next batch -> the positions where its streams begin."""
         if self._fresh:
             self._fresh = False
             return self._offsets

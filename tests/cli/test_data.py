@@ -163,5 +163,5 @@ def test_twins_of_a_survey(birds: Path) -> None:
     done: list[int] = []
     assert data.train is not None
     found = survey(data.train, done.append)
-    assert done[-1] == 8 and sum(map(len, found.prints.values())) == 8 and not found.bad
+    assert done[-1] == 8 and sum(map(len, found.digests.values())) == 8 and not found.bad
     assert duplicates({"train": (data.train, found), "test": (data.train, found)})[0].leaks

@@ -16,7 +16,8 @@ from runner.datasets import download as module
 from runner.datasets import open_dataset, public_datasets
 from runner.datasets.download import fetch, unpack
 from runner.errors import DataError
-from tests.datasets.containers.test_containers import idx_bytes
+from tests.datasets.examples import idx_bytes
+from tests.datasets.splits import evaluation_split, training_split
 
 CONTENT = np.random.default_rng(1).bytes(300_000)
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -148,7 +149,7 @@ def test_a_wrong_checksum_is_not_kept(server, tmp_path):
     fetch([server.address + "a.bin"], tmp_path / "a.bin", MD5)
     assert (tmp_path / "a.bin").read_bytes() == CONTENT
     server.files["a.bin"] = CONTENT[:-1] + b"x"
-    with pytest.raises(DataError, match=f"a.bin cannot be downloaded:\n.*its md5 is [0-9a-f]*, and {MD5} is published"):
+    with pytest.raises(DataError, match=f"a.bin cannot be downloaded:\n.*the md5 is [0-9a-f]*, and {MD5} is published"):
         fetch([server.address + "a.bin"], tmp_path / "b" / "a.bin", MD5)
     assert list((tmp_path / "b").iterdir()) == []
 
@@ -234,7 +235,7 @@ def test_damaged_archives(tmp_path):
     whole = tar_of(**{"set/x.bin": CONTENT})
     for content in (whole[:-5000], b"nothing"):
         (tmp_path / "a.tar.gz").write_bytes(content)
-        with pytest.raises(DataError, match=r"a\.tar\.gz: the archive is damaged .* download again"):
+        with pytest.raises(DataError, match=r"a\.tar\.gz: the archive is damaged .* download it again"):
             unpack(tmp_path / "a.tar.gz", tmp_path / "a")
 
 
@@ -264,17 +265,17 @@ def test_mnist_is_downloaded_and_opens(place, capsys):
     assert main(["download", "mnist"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "next:    python run.py data data/mnist"
     data = open_dataset("data/mnist")
-    assert len(data.train) == len(data.test) == 4
+    assert len(training_split(data)) == len(evaluation_split(data)) == 4
     assert [path.name for path in Path("data").iterdir()] == ["mnist"]
     asked = len(place.asked)
-    assert main(["download", "mnist"]) == 0 and "data/mnist is there already" in capsys.readouterr().out
+    assert main(["download", "mnist"]) == 0 and "data/mnist already exists" in capsys.readouterr().out
     assert len(place.asked) == asked
 
 
 def test_cifar_is_unpacked_where_a_cfg_looks_for_it(place):
     assert main(["download", "cifar10", "--to", "there/c10"]) == 0
     data = open_dataset("there/c10")
-    assert data.names == ["airplane", "automobile"] and len(data.train) == 2
+    assert data.names == ["airplane", "automobile"] and len(training_split(data)) == 2
     assert [path.name for path in Path("there").iterdir()] == ["c10"]
 
 
@@ -291,7 +292,7 @@ def test_a_download_that_fails_half_way_leaves_no_folder_and_is_taken_up(place, 
     assert f"run.py: {name} cannot be downloaded" in capsys.readouterr().err
     assert not Path("data/mnist").exists()
     before = len(place.asked)
-    assert main(["download", "mnist"]) == 0 and len(open_dataset("data/mnist").test) == 4
+    assert main(["download", "mnist"]) == 0 and len(evaluation_split(open_dataset("data/mnist"))) == 4
     assert [name for name, _ in place.asked[before:]] == [name, "t10k-labels-idx1-ubyte.gz"]
 
 
@@ -300,12 +301,12 @@ def test_another_source(place, monkeypatch, capsys):
     monkeypatch.setitem(public_datasets.PUBLIC_DATASETS, "mnist",
                         public_datasets.PublicDataset(one.about, ("http://127.0.0.1:9/",), one.files, 1))
     assert main(["download", "mnist", "--from", place.address.rstrip("/")]) == 0
-    assert len(open_dataset("data/mnist").train) == 4
+    assert len(training_split(open_dataset("data/mnist"))) == 4
 
 
 @pytest.mark.parametrize("words, answer", [
-    (["minst"], "no data set 'minst' to download (did you mean 'mnist'?)"),
-    ([], "say which data set: mnist, fashion-mnist, cifar10, cifar100, coco128")])
+    (["minst"], "unknown dataset 'minst' (did you mean 'mnist'?)"),
+    ([], "name a dataset: mnist, fashion-mnist, cifar10, cifar100, coco128")])
 def test_mistakes(place, capsys, words, answer):
     assert main(["download", *words]) == 2
     assert answer in capsys.readouterr().err

@@ -1,14 +1,14 @@
-"""Batches for classifiers: images, decoded and augmented in background threads while the network computes.
+"""Batches for classifiers: images decoded and augmented in background threads while the network computes.
 
     with batches(data.train, batch=64, width=32, height=32, augment=Augment(32, 32), endless=True) as loader:
         for x, truth in loader: ...
 
 Batch k takes the images k * batch, k * batch + 1, ... of the sequence of shuffled epochs, and its random numbers come
-from (seed, k).  (darknet draws every image anew with replacement; here each image is seen once per epoch.)  Mixed
-images (runner.images.mix) take further ones at random, as in darknet, by numbers from (seed, k) too.
+from (seed, k).  (darknet draws every image with replacement; here each image is seen once per epoch.)  The further
+images of mixed ones (runner.images.mix) are random, as in darknet, with numbers from (seed, k) too.
 
-Decoded images are kept while they all fit in `cache_bytes`, by default a quarter of the memory that is free; then an
-epoch over small files costs no decoding.  If they do not fit, that is said once, through `warn`.
+Decoded images are cached while all fit in `cache_bytes`, by default a quarter of the free memory; later epochs then
+need no decoding.  If they do not fit, there is one warning.
 """
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from runner.images.mix import BLURRED, blur, mix, sources
 from runner.images.mix import DRAWS as MIX_DRAWS
 from runner.images.resize import PREPARATIONS, prepare
 
-TOGETHER = 1 << 18               # images of one size are augmented together up to this many values
+AUGMENTED_VALUES = 1 << 18       # images of one size are augmented together up to about this many values
 
 
 def batches(split: Split, *, batch: int, width: int, height: int, channels: int = 3,
@@ -37,14 +37,17 @@ def batches(split: Split, *, batch: int, width: int, height: int, channels: int 
             draft: bool = False) -> Loader:
     """An iterator of (x, truth): float32 (n, channels, height, width) in 0..1 and one-hot (n, classes).
 
-    augment: random changes; without it images are prepared by `how` (see runner.images.prepare).  shuffle: a
-    new sampler each epoch.  endless: never stops, every batch is full.  Otherwise `epochs` passes, the last
-    batch may be smaller.  on_bad "skip": an image that cannot be read is named once through `warn` and in
-    `.bad`; when endless another image takes its place, otherwise the batch is smaller.  "error": it is a
-    DataError.  label_smoothing e: 1 - e and e / (classes - 1).  balance 0: an epoch is every image once; 1: as
-    long, and every class takes the same part in it; between: a class of n images counts n ** (1 - balance).
-    workers: threads, 0 to do everything in the calling one; default one per core, at most 4.
-    draft: large JPEGs are decoded at a fraction of their size where that is enough for what `augment` does.
+    augment          random changes; without it images are prepared by `how` (see runner.images.prepare)
+    shuffle          a new order in each epoch
+    endless          never stops, every batch is full; otherwise `epochs` passes, the last batch may be smaller
+    on_bad           "skip": an unreadable image is reported once through `warn` and in `.bad`; if endless, another one
+                     replaces it, otherwise the batch is smaller.  "error": it is a DataError
+    label_smoothing  e: the labels are 1 - e and e / (classes - 1)
+    balance          0: an epoch has every image once; 1: it is as long, with equally many images of each class;
+                     between: a class of n images counts n ** (1 - balance)
+    workers          threads, 0 to do everything in the calling one; default one per core, at most 4
+    draft            decode large JPEGs at a fraction of their size where that is enough for `augment`
+    DataError without images, UsageError for impossible settings.
     """
     if not len(split):
         raise DataError("there are no images to load")
@@ -57,12 +60,12 @@ def batches(split: Split, *, batch: int, width: int, height: int, channels: int 
         raise UsageError(f"augment makes {augment.width}x{augment.height} images, the loader "
                          f"{width}x{height}")
     if not 0 <= balance <= 1 or (balance and not shuffle):
-        raise UsageError(f"balance lies in 0..1 and needs shuffle=True. Got {balance}, shuffle={shuffle}")
+        raise UsageError(f"balance must be in 0..1 and needs shuffle=True. Got {balance}, shuffle={shuffle}")
     if split.pixels is not None or (not endless and epochs == 1):
-        cache_bytes = 0         # they are in memory already, or nobody comes back to them
+        cache_bytes = 0         # they are in memory already, or read only once
     images = DecodeCache(split, channels, on_bad=on_bad, refill=endless, cache_bytes=cache_bytes,
-                     least=augment.least() if draft and augment else None)
-    source = _Images(split, images, width, height, augment, how, label_smoothing)
+                         least=augment.least() if draft and augment else None)
+    source = _ClassificationSource(split, images, width, height, augment, how, label_smoothing)
     total = None if endless else len(split) * epochs
     sampler = Sampler(len(split), batch, seed, shuffle, total, split.labels() if balance else None, balance)
     return Loader(source, sampler, start_batch, warn, workers)
@@ -70,14 +73,14 @@ def batches(split: Split, *, batch: int, width: int, height: int, channels: int 
 
 @dataclass(kw_only=True)
 class _ClassificationBatch(PendingBatch):
-    """A batch under way.
+    """A batch that is being filled.
 
-    made_of  (k, n) images of the split that the n images are made of, one each unless they are mixed; the first row is
+    made_of  (k, n) images of the split that the n images are mixed of, k = 1 unless they are mixed; the first row is
              `indices`
     draws    (k, n, DRAWS) random numbers of the augmentation
-    shares   (k, n) of the images in the labels
+    shares   (k, n) of these images in the labels
     mixing   (n, MIX_DRAWS) random numbers, or None
-    blurred  (n,) bool: which of them, or None
+    blurred  (n,) bool: images to blur, or None
     """
 
     made_of: np.ndarray
@@ -87,7 +90,7 @@ class _ClassificationBatch(PendingBatch):
     blurred: np.ndarray | None = None
 
 
-class _Images:
+class _ClassificationSource:
     """Fills batches with images for a classifier (see loader.BatchSource)."""
 
     def __init__(self, split: Split, images: DecodeCache, width: int, height: int, augment: Augment | None, how: str,
@@ -96,7 +99,7 @@ class _Images:
         self.channels, self.augment, self.how, self.smoothing = images.channels, augment, how, smoothing
 
     def start(self, sampler: Sampler, k: int, indices: np.ndarray) -> _ClassificationBatch:
-        """Batch k before anything of it is read: everything that chance decides."""
+        """Batch k before any image is read, with all its random numbers."""
         n, changes = len(indices), self.augment
         x = np.empty((n, self.channels, self.height, self.width), np.float32)
         made_of = indices[None].copy()
@@ -118,7 +121,7 @@ class _Images:
         return batch
 
     def truth(self, batch: _ClassificationBatch, good: np.ndarray) -> np.ndarray:
-        """(n, classes): the smoothed label of each image, or of its parts by their shares."""
+        """(n, classes): the smoothed label of each image, of mixed ones by the shares of their parts."""
         split, e = self.split, self.smoothing
         other = e / max(split.classes - 1, 1)
         truth = np.full((int(good.sum()), split.classes), other, np.float32)
@@ -138,7 +141,7 @@ class _Images:
             assert self.augment
             batch.x[start:stop], batch.shares[:, start:stop] = mix(parts, self.augment.mix, batch.mixing[start:stop])
             for row in start + np.flatnonzero((batch.made_of[1:, start:stop] < 0).any(axis=0)):
-                batch.x[row], batch.shares[:, row] = parts[0, row - start], 0       # a part is missing: the first alone
+                batch.x[row], batch.shares[:, row] = parts[0, row - start], 0       # a part is missing: only the first
                 batch.shares[0, row] = 1
         if batch.blurred is not None and self.augment:
             at = start + np.flatnonzero(batch.blurred[start:stop])
@@ -158,7 +161,7 @@ class _Images:
         if augment is None:
             return
         for shape, found in same_shape.items():
-            together = max(1, TOGETHER // int(np.prod(shape)))
+            together = max(1, AUGMENTED_VALUES // int(np.prod(shape)))
             for first in range(0, len(found), together):
                 rows, images = zip(*found[first:first + together], strict=True)
                 at = np.array(rows)

@@ -87,7 +87,7 @@ class Loader:
         self.parts = max(1, min(workers, sampler.batch)) if size > 4 << 20 else 1
         self._closed = self._any_good = False
 
-    def __iter__(self) -> "Loader":
+    def __iter__(self) -> Self:
         return self
 
     @property

@@ -1,5 +1,6 @@
 """Batches of pictures with boxes: what is in them, and that threads and restarts change nothing."""
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from runner.datasets import DetectionSplit, LabelledImage, detection_batches
 from runner.errors import DataError, RunnerError
 from runner.images import BoxAugment, prepare, read_image
 
-SIZE = {"width": 16, "height": 12}
+SIZE: dict[str, Any] = {"width": 16, "height": 12}
 NONE = np.zeros((0, 5), np.float32)
 
 
@@ -68,7 +69,7 @@ def test_more_boxes_than_rows_are_cut(split):
     np.testing.assert_array_equal(truth[3], split[3].boxes[:2])
 
 
-TRAINING = {"batch": 3, "shuffle": True, "endless": True, "seed": 5, **SIZE}
+TRAINING: dict[str, Any] = {"batch": 3, "shuffle": True, "endless": True, "seed": 5, **SIZE}
 
 
 @pytest.mark.parametrize("options", [{"workers": 0}, {"workers": 3}, {"cache_bytes": 0}, {"cache_bytes": 1000}])
@@ -85,7 +86,7 @@ def test_start_batch_goes_on_where_another_run_stopped(split):
 def test_bad_pictures_are_replaced_in_training_and_left_out_of_evaluation(split):
     with open(split[2].path, "wb") as file:
         file.write(b"no image")
-    said = []
+    said: list[str] = []
     loader = detection_batches(split, batch=4, warn=said.append, **SIZE)
     assert sum(len(x) for x, _ in loader) == 6 and len(said) == 1 and "2.png" in said[0]
     assert list(loader.bad) == [split[2].path]

@@ -1,0 +1,62 @@
+"""NumPy's .npz archives, and mistakes in them."""
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from runner.datasets import open_dataset
+from runner.errors import DataError
+from tests.datasets.containers.test_idx import LABELS, PIXELS
+from tests.datasets.splits import evaluation_split, training_split
+
+RNG = np.random.default_rng(3)
+
+
+def test_an_archive_with_both_splits_and_names(tmp_path: Path) -> None:
+    x = RNG.integers(0, 256, (6, 5, 4, 3), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=np.array([[0], [1], [1], [0], [1], [0]]), x_test=x[:2],
+             y_test=np.eye(2)[[1, 0]], names=["crow", "owl"])
+    data = open_dataset(tmp_path / "a.npz")
+    assert data.names == ["crow", "owl"] and training_split(data).labels().tolist() == [0, 1, 1, 0, 1, 0]
+    assert evaluation_split(data).labels().tolist() == [1, 0] and evaluation_split(data)[1][0].endswith("a.npz:test#1")
+    np.testing.assert_array_equal(training_split(data).read(4, 3), x[4].transpose(2, 0, 1))
+    grey = training_split(data).read(4, 1)[0].astype(int)
+    red, green, blue = x[4].astype(int).transpose(2, 0, 1)
+    np.testing.assert_array_equal(grey, (77 * red + 150 * green + 29 * blue) >> 8)
+
+
+def test_floats_in_any_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    x = RNG.random((3, 1, 4, 5))
+    np.savez("a.npz", x=x, y=[0, 1, 1])
+    data = open_dataset("a.npz")
+    assert data.names == ["0", "1"] and data.test is None and "nothing to test with" in data.warnings[0]
+    np.testing.assert_allclose(training_split(data).read(0, 3), x[0].repeat(3, 0), rtol=1e-6)
+    colours = RNG.random((2, 3, 4, 5)).astype(np.float32)
+    np.savez("c.npz", images=colours, labels=[0, 1])
+    np.testing.assert_allclose(training_split(open_dataset("c.npz")).read(0, 1)[0],
+                               np.tensordot(np.array([77, 150, 29]) / 256, colours[0], 1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("content, message", [
+    ({"x": PIXELS}, "an archive of images has x and y.* This one has x"),
+    ({"x": PIXELS, "y": [0]}, "x has 5 images, and y has 1 labels"),
+    ({"x": PIXELS[0], "y": [0]}, r"x must be images: .* Got an array of shape \(4, 3\)"),
+    ({"x": PIXELS.astype(int), "y": LABELS}, "must be uint8, or floats in 0..1. Got int64"),
+    ({"x": PIXELS.astype(float), "y": LABELS}, "must be in 0..1"),
+    ({"x": PIXELS, "y": [-1, 0, 0, 0, 0]}, "class numbers from 0"),
+    ({"x": PIXELS, "y": [.5] * 5}, "class numbers from 0"),
+    ({"x": np.array([None] * 5), "y": LABELS}, "not an .npz archive of plain arrays"),
+    ({"x": PIXELS, "y": LABELS, "names": ["a", "b"]}, "has class 2, and there are 2 classes"),
+])
+def test_mistakes(tmp_path: Path, content: Any, message: str) -> None:
+    np.savez(tmp_path / "a.npz", **content)
+    with pytest.raises(DataError, match=message):
+        open_dataset(tmp_path / "a.npz")
+
+
+def test_not_an_npz(tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(b"nothing")
+    with pytest.raises(DataError, match=r"a\.npz: not an \.npz archive"):
+        open_dataset(tmp_path / "a.npz")

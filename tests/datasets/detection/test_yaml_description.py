@@ -1,0 +1,24 @@
+"""YAML descriptions of detection datasets, and mistakes in them."""
+from pathlib import Path
+
+import pytest
+
+from runner.datasets import open_detection_dataset
+from runner.errors import DataError
+from tests.datasets.examples import yaml_of_folders
+
+
+@pytest.mark.parametrize("text, sentence", [
+    ("names: [owl, cat]\n", "neither train nor val"),
+    ("train: nowhere\nnames: [owl, cat]\n", "train names 'nowhere', which does not exist"),
+    ("train: set/images/train\n", "names must be a list"),
+    ("train: set/images/train\nnc: 3\nnames: [owl, cat]\n", "nc=3, and there are 2 names"),
+    ("train: set/images/train\nnames: {0: owl, 2: cat}\n", "numbered 0 to 1 without gaps"),
+    ("train: set/images/train\nnames: my.txt\n", "names is the file 'my.txt'"),
+    ("train: [3]\nnames: [owl, cat]\n", "train must be a folder, a list file"),
+])
+def test_mistakes_in_a_description(text: str, sentence: str, tmp_path: Path) -> None:
+    path = yaml_of_folders(tmp_path)
+    path.write_text(text)
+    with pytest.raises(DataError, match=sentence):
+        open_detection_dataset(path)

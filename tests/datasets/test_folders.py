@@ -1,0 +1,38 @@
+"""What is found in folders: images, in natural order, and the description of a dataset."""
+from pathlib import Path
+
+import pytest
+
+from runner.datasets.folders import description_of, has_images, images_in, natural_key
+from tests.datasets.examples import image, images, write
+
+
+def test_natural_order() -> None:
+    names = ["10", "9", "b2", "B10", "a", "1", "b2a", "01"]
+    assert sorted(names, key=natural_key) == ["01", "1", "9", "10", "a", "b2", "b2a", "B10"]
+
+
+def test_a_link_to_a_folder_above_is_followed_once(tmp_path: Path) -> None:
+    images(tmp_path, "cat/1.png")
+    (tmp_path / "cat" / "again").symlink_to(tmp_path / "cat", target_is_directory=True)
+    assert images_in(tmp_path) == [str(tmp_path / "cat" / "1.png")]
+
+
+def test_hidden_files_and_other_files_are_not_images(tmp_path: Path) -> None:
+    write(tmp_path / "notes.txt", "text")
+    image(tmp_path / ".hidden.png")
+    image(tmp_path / ".cache" / "1.png")
+    assert images_in(tmp_path) == [] and not has_images(tmp_path)
+    image(tmp_path / "deep" / "1.JPG")
+    assert has_images(tmp_path)
+
+
+@pytest.mark.parametrize("names, described_by", [
+    (["a.yaml"], "a.yaml"), (["a.data"], "a.data"), (["data.yaml", "b.yaml"], "data.yaml"),
+    (["a.yaml", "b.data"], None), ([], None)])
+def test_a_folder_is_described_by_the_only_description_in_it(tmp_path: Path, names: list[str],
+                                                             described_by: str | None) -> None:
+    for name in names:
+        write(tmp_path / name, "")
+    assert description_of(tmp_path) == (described_by and tmp_path / described_by)
+    assert all(description_of(tmp_path / name) == tmp_path / name for name in names)
