@@ -35,7 +35,7 @@ def _epsilon(o: Any) -> float:
 
 
 TRACKING = "it concerns tracking through videos"
-GPU_TRAINING = "a feature of one fork's GPU training, not offered here"
+GPU_TRAINING = "a feature of one fork's GPU training, not supported here"
 NO_GPU = "it concerns memory or streams of a GPU, and there is none here"
 NO_DISPLAY = "it concerns darknet's own window"
 

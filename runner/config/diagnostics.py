@@ -1,13 +1,13 @@
-"""What was found wrong in a cfg: mistakes and warnings are collected, so that all are told at once."""
+"""The errors and warnings of a cfg, collected so that all are reported together."""
 from runner.errors import CfgError
 
 
 class Report:
-    """Collects sentences `file:line: [section] ...` while a cfg is read.
+    """Collects errors and warnings, `file:line: [section] ...`, while a cfg is read.
 
-    errors    mistakes: the network cannot be built
+    errors    the network cannot be built
     warnings  what was ignored, and why
-    strict    an option nobody knows is a mistake even when it resembles no known one
+    strict    an unknown option is an error even when it does not resemble a known one
     """
 
     def __init__(self, strict: bool = False):
@@ -24,7 +24,7 @@ class Report:
             self.warnings.append(sentence)
 
     def raise_errors(self) -> None:
-        """Raise CfgError with every mistake so far, in the order of the file; nothing if there is none."""
+        """Raise CfgError with all errors so far, in the order of the file; do nothing if there are none."""
         if self.errors:
             raise CfgError(*sorted(self.errors, key=_line_number))
 

@@ -1,8 +1,8 @@
-"""Text of a .cfg file -> sections.  Knows the grammar, not one option's meaning.
+"""Text of a .cfg file -> sections.  Knows the grammar, but not the meaning of any option.
 
-The grammar is darknet's (src/parser.c:read_cfg, src/option_list.c:read_option) with its silent guesses turned into
-answers: blanks around names and values do not count, `#` and `;` start a comment line, `#` also ends a value, the
-first of repeated keys wins and the others are reported, a line that is no `key=value` is a mistake.
+The grammar is darknet's (src/parser.c:read_cfg, src/option_list.c:read_option), with messages where darknet guesses:
+blanks around names and values are ignored, `#` and `;` start a comment line, `#` also ends a value, the first of
+repeated keys wins and the others are reported, a line that is not `key=value` is an error.
 """
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from runner.errors import CfgError
 
 @dataclass(frozen=True)
 class Line:
-    """One `key=value`; `place` is what an error calls it, `file:number` or `--set ...`."""
+    """One `key=value`; `place` is where errors locate it, `file:number` or `--set ...`."""
     place: str
     value: str
 
@@ -36,7 +36,7 @@ class Section:
 
 
 def read(path: str | Path, report: Report) -> list[Section]:
-    """Sections of a file.  CfgError when it is missing, a folder, or no text."""
+    """Sections of a file.  CfgError when it is missing, a folder, or not text."""
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -51,7 +51,7 @@ def read(path: str | Path, report: Report) -> list[Section]:
 
 
 def parse(text: str, file: str, report: Report) -> list[Section]:
-    """Sections of `text`, in order; grammar mistakes go to `report`."""
+    """Sections of `text`, in order; grammar errors are added to `report`."""
     sections: list[Section] = []
     for number, raw in enumerate(text.lstrip("\ufeff").splitlines(), 1):
         line, place = raw.strip(), f"{file}:{number}"
@@ -74,13 +74,13 @@ def parse(text: str, file: str, report: Report) -> list[Section]:
         report.error(f"{sections[0].where()} the first section must be [net] or [network]")
     for later in sections[1:]:
         if later.name in ("net", "network"):
-            report.error(f"{later.where()} there can be only one [net], and it stands first")
+            report.error(f"{later.where()} there can be only one [net], and it comes first")
     return sections
 
 
 def _option(line: str, place: str, sections: list[Section], report: Report) -> None:
     if not sections:
-        report.error(f"{place}: {line!r} stands before the first [section]")
+        report.error(f"{place}: {line!r} comes before the first [section]")
         return
     section = sections[-1]
     key, equals, value = line.partition("=")
@@ -99,13 +99,13 @@ def _option(line: str, place: str, sections: list[Section], report: Report) -> N
 
 
 def write(sections: Sequence[Section]) -> str:
-    """The text of a file with these sections: what `read` takes, without comments."""
+    """The text of a file with these sections, as `read` takes it, without comments."""
     return "\n".join(f"[{section.name}]\n" + "".join(f"{key}={line.value}\n" for key, line in section.lines.items())
                      for section in sections)
 
 
 def number(kind: type, text: str) -> int | float:
-    """`text` as int or float; ValueError for anything else, infinity and NaN among it."""
+    """`text` as int or float; ValueError for anything else, including infinity and NaN."""
     value = kind(text)
     if "_" in text or not math.isfinite(value):
         raise ValueError(text)

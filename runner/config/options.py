@@ -1,9 +1,9 @@
-"""One declaration per option: the parser, the checks, the defaults, the errors and the docs all read it.
+"""One declaration per option, read by the parser, the checks, the defaults, the errors and the docs.
 
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
         size: int = opt(1, "side of the filters, pixels", low=1)
-        stride_x: int = opt(lambda o: o.stride, "pixels from one window to the next, across", low=1)
+        stride_x: int = opt(_stride, "horizontal stride, where it differs", low=1)
         stream: int = ignored(-1, "which CUDA stream runs the layer", "there is no GPU here")
 """
 import re
@@ -60,10 +60,10 @@ def key_of(f: Field) -> str:
     return f.metadata["key"] or f.name
 
 
-def describe(f: Field, kind: Any = None) -> str:
+def describe(f: Field, type_: Any = None) -> str:
     """'an integer, at least 1': what both the errors and the docs say."""
-    meta, kind = f.metadata, kind or f.type
-    words = "one of " + ", ".join(meta["choices"]) if meta["choices"] else _kind_name(kind)
+    meta, type_ = f.metadata, type_ or f.type
+    words = "one of " + ", ".join(meta["choices"]) if meta["choices"] else _type_name(type_)
     if meta["low"] is not None:
         words += f", at least {meta['low']:g}"
     if meta["above"] is not None:
@@ -85,22 +85,22 @@ def default_text(f: Field) -> str:
     return f"{default:d}" if isinstance(default, bool) else "none" if default in ("", None) else str(default)
 
 
-def _kind_name(kind: Any) -> str:
-    if get_origin(kind) is tuple:
-        return {int: "integers", float: "numbers", str: "words"}[get_args(kind)[0]] + " separated by commas"
-    return {bool: "0 or 1", int: "an integer", float: "a number", str: "a word"}[kind]
+def _type_name(type_: Any) -> str:
+    if get_origin(type_) is tuple:
+        return {int: "integers", float: "numbers", str: "words"}[get_args(type_)[0]] + " separated by commas"
+    return {bool: "0 or 1", int: "an integer", float: "a number", str: "a word"}[type_]
 
 
-def _convert(kind: Any, text: str) -> Any:
-    if get_origin(kind) is tuple:
-        return tuple(_convert(get_args(kind)[0], part.strip()) for part in text.split(",") if part.strip())
-    if kind is bool:
+def _convert(type_: Any, text: str) -> Any:
+    if get_origin(type_) is tuple:
+        return tuple(_convert(get_args(type_)[0], part.strip()) for part in text.split(",") if part.strip())
+    if type_ is bool:
         return bool(number(int, text))
-    if kind is str:
+    if type_ is str:
         return text
     if GAP.search(text):
         raise ValueError(text)      # darknet drops the blank: "10 13" would be 1013
-    return number(kind, "".join(text.split()))
+    return number(type_, "".join(text.split()))
 
 
 def _fits(value: Any, meta: Mapping[str, Any]) -> bool:
@@ -157,8 +157,8 @@ class Options:
                 raise UsageError(f"{owner} has no option {name!r}{did_you_mean(name, known)}")
             if isinstance(value, str):
                 values[name] = value = known[name].metadata["aliases"].get(value, value)
-            kind = known[name].type
-            right: Any = (int, float) if kind is float else tuple if get_origin(kind) is tuple else kind
+            type_ = known[name].type
+            right: Any = (int, float) if type_ is float else tuple if get_origin(type_) is tuple else type_
             if not isinstance(value, right) or not _fits(value, known[name].metadata):
                 raise UsageError(f"{owner}: {name} must be {describe(known[name])}. Got {value!r}")
         for name, f in known.items():

@@ -7,7 +7,7 @@ from runner.errors import did_you_mean
 
 
 def override(sections: list[Section], settings: Iterable[str], aliases: Mapping[str, str], report: Report) -> None:
-    """Put settings into `sections`.
+    """Apply settings to `sections`.
 
     A setting names `net`, the index of a layer (`5.probability=0.3`), or a section's name, which changes every
     section of that name (`dropout.probability=0`).  `aliases` maps each section name to the canonical one.

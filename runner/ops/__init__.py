@@ -1,7 +1,7 @@
 """Pure functions on arrays: what layers compute.  They know no option, no weight file and no graph.
 
-Layers call them as `ops.name(...)`, never `from runner.ops import name`, so that `use` can put a faster function
-behind the same name.
+Layers call them as `ops.name(...)`, never `from runner.ops import name`, so that `use` can replace a function by
+a faster one of the same name.
 
 There are two backends: "numpy", these files, and "fast", the same names compiled with numba (runner/ops/fast).  One
 backend serves the whole process.  Choosing it is optional: the first network that is built takes "auto", which is

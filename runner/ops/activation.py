@@ -137,18 +137,18 @@ def _normalize_maxval_backward(dy: Array, x: Array, y: Array) -> Array:
 ACTIVATION_ALIASES = {"silu": "swish", "sigmoid": "logistic", "identity": "linear", "none": "linear",
                       "hardtanh": "hardtan", "hard_tanh": "hardtan", "bipolar_sigmoid": "loggy",
                       "soft_sign": "softsign", "soft_plus": "softplus", "hardmish": "hard_mish"}
-# other programs' functions that are none of them, and what is nearest
+# functions of other programs that do not exist here, and the nearest ones
 FOREIGN_ACTIVATIONS = {
     "leakyrelu": "leaky has slope 0.1 below zero, relie has 0.01",
     "leaky_relu": "leaky has slope 0.1 below zero, relie has 0.01",
     "lrelu": "leaky has slope 0.1 below zero, relie has 0.01",
-    "prelu": "a learned slope is not offered; leaky has slope 0.1",
-    "rrelu": "a random slope is not offered; leaky has slope 0.1",
+    "prelu": "a learned slope is not supported; leaky has slope 0.1",
+    "rrelu": "a random slope is not supported; leaky has slope 0.1",
     "softmax": "it is a section of its own, [softmax]",
     **dict.fromkeys(("hswish", "h_swish", "hardswish", "hard_swish", "hsigmoid", "hardsigmoid", "hard_sigmoid", "celu",
                      "glu", "swiglu", "geglu", "crelu", "maxout", "sin", "sine", "snake", "square", "exp", "abs",
                      "logsigmoid", "log_softmax", "hardshrink", "softshrink", "tanhshrink", "threshold", "quick_gelu",
-                     "gelu_exact", "frelu", "acon", "metaacon"), "this function is not offered"),
+                     "gelu_exact", "frelu", "acon", "metaacon"), "this function is not supported"),
 }
 
 

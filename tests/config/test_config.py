@@ -45,7 +45,7 @@ def problems(tmp_path: Path, text: str, **more) -> list[str]:
                                 "with 0 zeros on each side"),
     ("[convolutional]\nfilters=4\ngroups=2", "a.cfg:5: [convolutional] layer 0: groups=2 must divide both the 3 "
                                              "input channels and filters=4"),
-    ("[net]", "a.cfg:5: [net] there can be only one [net], and it stands first"),
+    ("[net]", "a.cfg:5: [net] there can be only one [net], and it comes first"),
     ("", "a.cfg:1: [net] there is no layer after it"),
     ("[avgpool", "a.cfg:5: the section header '[avgpool' has no ']'"),
 ])
@@ -62,7 +62,7 @@ def test_a_wrong_word_names_the_near_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text, says", [
     ("", "a.cfg:1: the file holds no section; the first must be [net]"),
     ("[maxpool]\n", "a.cfg:1: [maxpool] the first section must be [net] or [network]"),
-    ("batch=1\n[net]\ninputs=3\n[softmax]\n", "a.cfg:1: 'batch=1' stands before the first [section]"),
+    ("batch=1\n[net]\ninputs=3\n[softmax]\n", "a.cfg:1: 'batch=1' comes before the first [section]"),
     ("[net]\n[softmax]\n",
      "a.cfg:1: [net] needs width, height and channels (or inputs, where the input is not an image)"),
     ("[net]\ninputs=3\npolicy=steps\n[softmax]\n", "a.cfg:3: [net] policy=steps needs steps= and scales=, a list of "

@@ -109,10 +109,11 @@ def test_another_name_of_an_activation_is_taken_and_kept(tmp_path: Path, alias: 
 
 
 @pytest.mark.parametrize("word, hint", [
-    ("leaky_relu", " (leaky has slope 0.1 below zero, relie has 0.01)"), ("hswish", " (this function is not offered)"),
+    ("leaky_relu", " (leaky has slope 0.1 below zero, relie has 0.01)"),
+    ("hswish", " (this function is not supported)"),
     ("softmax", " (it is a section of its own, [softmax])"), ("leeky", " (did you mean 'leaky'?)"),
     ("swihs", " (did you mean 'swish'?)"), ("Mish", " (did you mean 'mish'?)"), ("seluu", " (did you mean 'selu'?)"),
-    ("celu", " (this function is not offered)"), ("dilu", ""), ("zelu", ""), ("relu7", ""), ("xyz", ""),
+    ("celu", " (this function is not supported)"), ("dilu", ""), ("zelu", ""), ("relu7", ""), ("xyz", ""),
 ])
 def test_an_activation_that_is_none(tmp_path: Path, word: str, hint: str) -> None:
     said, = errors(tmp_path, f"[convolutional]\nactivation={word}\n")

@@ -8,10 +8,10 @@ CONNECTED = "it is called [connected] here"
 CONVOLUTION = "it is called [convolutional] here"
 HALF = "a part of the channels is taken by [route] with layers=-1, groups= and group_id="
 FUNCTION = "it is written [activation] with activation={}"
-EMBEDDING = "the network is a tracker's (JDE), which is not offered here"
-TABLE = "a table of learned vectors of the YOLOR forks; not offered here"
+EMBEDDING = "the network is a tracker's (JDE), which is not supported here"
+TABLE = "a table of learned vectors of the YOLOR forks; not supported here"
 ORDER = "[shuffler] does it with the channels in TensorFlow's order, not in PyTorch's"
-SSD = "a part of SSD, which is not offered here; the heads are [yolo], [Gaussian_yolo], [region] and [detection]"
+SSD = "a part of SSD, which is not supported here; the heads are [yolo], [Gaussian_yolo], [region] and [detection]"
 
 FOREIGN = {
     # darknet forks
@@ -23,17 +23,17 @@ FOREIGN = {
     "group_convolutional": "it is written [convolutional] with groups=",
     "dilated_convolutional": "it is written [convolutional] with dilation=",
     "mix_convolutional": "filters of several sizes: a [convolutional] for each size, joined by [route]",
-    "deformableconvolutional": "a deformable convolution, whose sampling points are learned; not offered here",
-    "deformable_convolutional": "a deformable convolution, whose sampling points are learned; not offered here",
+    "deformableconvolutional": "a deformable convolution, whose sampling points are learned; not supported here",
+    "deformable_convolutional": "a deformable convolution, whose sampling points are learned; not supported here",
     "se": "squeeze and excitation: [avgpool], two [convolutional] with size=1, then [scale_channels]",
     "channel_slice": f"a slice of the channels; {HALF}",
     "channel_split": f"a slice of the channels; {HALF}",
-    "channel_shuffle": "ShuffleNet's exchange of channels between groups; not offered here",
-    "shuffle": "ShuffleNet's exchange of channels between groups; not offered here ([shuffler] makes channels pixels)",
-    "channel_selective": "a choice of channels for pruning; not offered here",
-    "centerloss": "the center loss of Wen et al. 2016; not offered here",
+    "channel_shuffle": "ShuffleNet's exchange of channels between groups; not supported here",
+    "shuffle": "ShuffleNet's exchange of channels; not supported here ([shuffler] moves channels to pixels)",
+    "channel_selective": "a choice of channels for pruning; not supported here",
+    "centerloss": "the center loss of Wen et al. 2016; not supported here",
     "quantization": "it converts numbers for a quantized fork; everything here is computed in float32",
-    "diff": "the difference of two outputs; not offered here",
+    "diff": "the difference of two outputs; not supported here",
     "priorbox": SSD,
     "multibox": SSD,
     # YOLOR and its relatives
@@ -41,11 +41,11 @@ FOREIGN = {
     "implicit_add_2d": TABLE, "implicit_mul_2d": TABLE, "implicit_cat_2d": TABLE,
     "shift_channels_2d": TABLE, "control_channels_2d": TABLE, "alternate_channels_2d": TABLE,
     "select_channels_2d": TABLE,
-    "select_channels": "[control_channels] with a logistic function on the constant; not offered here",
+    "select_channels": "[control_channels] with a logistic function on the constant; not supported here",
     "route_lhalf": "the first half of each input's channels: [route] with groups=2 and group_id=0",
     "route2": "[route] without a gradient for the second input; [route] gives the same output",
     "route3": "[route] without a gradient for some inputs; [route] gives the same output",
-    "dwt": "a wavelet transform; not offered here",
+    "dwt": "a wavelet transform; not supported here",
     "jde": EMBEDDING,
     "batchnorm2d": "it is called [batchnorm] here",
     # Keras, PyTorch, Caffe
@@ -64,8 +64,8 @@ FOREIGN = {
     "bn": "it is called [batchnorm] here, or batch_normalize=1 in a [convolutional]",
     "batch_norm": "it is called [batchnorm] here, or batch_normalize=1 in a [convolutional]",
     "batch_normalization": "it is called [batchnorm] here, or batch_normalize=1 in a [convolutional]",
-    "layernorm": "layer normalization; not offered here", "groupnorm": "group normalization; not offered here",
-    "instancenorm": "instance normalization; not offered here",
+    "layernorm": "layer normalization; not supported here", "groupnorm": "group normalization; not supported here",
+    "instancenorm": "instance normalization; not supported here",
     "concat": "it is called [route] here", "concatenate": "it is called [route] here",
     "add": "it is called [shortcut] here", "eltwise": "it is called [shortcut] here",
     "residual": "it is called [shortcut] here",
@@ -81,13 +81,13 @@ FOREIGN = {
     "pixel_shuffle": ORDER, "pixelshuffle": ORDER,
     "space_to_depth": "it is [reorg3d] here", "depth_to_space": "it is called [shuffler] here",
     "focus": "YOLOv5's first layer; [reorg3d] with stride=2 has the middle two quarters of the channels swapped",
-    "attention": "attention; not offered here", "transformer": "attention; not offered here",
-    "embedding": "a table of vectors; not offered here", "prelu": "a learned slope below zero; not offered here",
+    "attention": "attention; not supported here", "transformer": "attention; not supported here",
+    "embedding": "a table of vectors; not supported here", "prelu": "a learned slope below zero; not supported here",
     # heads
     "detect": "a head is [yolo], [Gaussian_yolo], [region] or [detection]",
     "yolov1": "its head is [detection]", "yolov2": "its head is [region]", "yolov3": "its head is [yolo]",
     "yolov4": "its head is [yolo]", "yolov5": "another decoding; [yolo] with new_coords=1 has it",
-    "yolov7": "its head is [yolo]", "yolov8": "a head without anchors; not offered here",
-    "yolox": "a head without anchors; not offered here",
+    "yolov7": "its head is [yolo]", "yolov8": "a head without anchors; not supported here",
+    "yolox": "a head without anchors; not supported here",
     "segmentation": "its nearest here is [iseg]", "mask": "its nearest here is [iseg]",
 }
