@@ -1,7 +1,8 @@
 """The formulas in which darknet's two forks differ from each other and from mathematics: one small table.
 
 The default, EXACT, computes what published weights expect at inference, and in training the true gradient of what
-was computed.  `compat="alexeyab"` or `"pjreddie"` selects a fork's own formulas, which reproduce its recorded numbers.
+was computed.  `compat="alexeyab"` or `"pjreddie"` selects a fork's own formulas, which reproduce its recorded numbers;
+`"yolor"` those of the PyTorch forks that read cfgs (YOLOR, ScaledYOLOv4: models/models.py, utils/layers.py).
 A fork's defects (a delta overwritten, a layer never updated) are not in the table: they are not copied.
 """
 from dataclasses import dataclass
@@ -36,6 +37,9 @@ class Compat:
     truth_values: int = 6                   # values of a box in a flat array of truth: x, y, w, h, class (and track)
     region: str = "pjreddie"                # fork whose output order, formulas and loss [region] has
     yolo_loss: str = "alexeyab"             # fork whose loss [yolo] has
+    yolo_decoding: str = "darknet"          # "yolor": [yolo] itself puts all its values through the logistic function,
+                                            # scales x, y by 2 and takes (2 v)^2 anchor for w, h, whatever the cfg says
+    reorg: str = "darknet"                  # "yolor": [reorg] has stride 2 and keeps pixels together, columns first
     draft_decoding: bool = True             # large JPEGs are decoded for training at a fraction of their size
 
 
@@ -52,7 +56,9 @@ PJREDDIE = Compat(
     conv_lstm_truncated=True, conv_lstm_tanh_only=True, history_truncated=True, truth_values=5, yolo_loss="pjreddie",
     draft_decoding=False)
 
-COMPAT = {c.name: c for c in (EXACT, ALEXEYAB, PJREDDIE)}
+YOLOR = Compat("yolor", batchnorm_epsilon=1e-4, batchnorm_momentum=.03, yolo_decoding="yolor", reorg="yolor")
+
+COMPAT = {c.name: c for c in (EXACT, ALEXEYAB, PJREDDIE, YOLOR)}
 
 
 def find(name: str | None) -> Compat:

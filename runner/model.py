@@ -35,7 +35,7 @@ def load(cfg: str | Path, weights: str | Path | None = None, dtype: str = "float
     weights   a .weights file to read, or None for fresh random weights drawn from `seed`
     dtype     "float32", or "float64" for gradient checks
     settings  changes such as "net.batch=32" or "5.probability=0.3"
-    compat    None: exact; "alexeyab" or "pjreddie": with that fork's formulas (see runner/compat.py)
+    compat    None: exact; "alexeyab", "pjreddie" or "yolor": with that fork's formulas (see runner/compat.py)
     strict    an unknown option is an error, not a warning
     allocate  False: shapes and counts only, without arrays
     report    collects the warnings
@@ -47,7 +47,9 @@ def load(cfg: str | Path, weights: str | Path | None = None, dtype: str = "float
     override(sections, settings, ALIASES, report)
     net = build(sections, report, dtype=dtype, seed=seed, compat=compat, allocate=allocate, folder=Path(cfg).parent)
     if weights is not None:
-        weights_file.load(net, weights)
+        remark = weights_file.load(net, weights).remark
+        if remark:
+            report.warn(remark)
     return net
 
 

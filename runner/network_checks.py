@@ -21,6 +21,7 @@ LARGE = 1 << 13             # side of an input so large that rounding does not h
 UNCHANGED = ("dropout", "empty", "shift_channels", "control_channels")  # their first input means the same behind them
 IN_RANGE = ("avgpool", "local_avgpool", "maxpool", "dropout", "empty", "route", "upsample")     # of 0..1 they make 0..1
 PROBABLE = ("logistic", "normalize_channels", "normalize_channels_softmax", "normalize_channels_softmax_maxval")
+YOLOR_SECTIONS = ("implicit_add", "implicit_mul", "shift_channels", "control_channels", "alternate_channels")
 
 
 class Placed(NamedTuple):
@@ -114,9 +115,10 @@ def check_network(net: NetOptions | None, sections: Sequence[Section], stack: Se
         _check_anchors(section, options, report)
         _check_files(section, options, env, report)
     _check_classes(heads, report)
+    _check_dialect(sections, heads, env, report)
     for index, place in enumerate(stack):
         if isinstance(place.layer, DetectionHead):
-            _check_activation(index, stack, report)
+            _check_activation(index, stack, env, report)
     if report.errors or net is None:
         return      # what follows needs all layers
     _check_readers(stack, env, report)
@@ -170,7 +172,22 @@ def _check_classes(heads: Sequence[tuple[Section, Any]], report: Report) -> None
                          f"{first.where('classes')}: the heads of a network must have the same classes")
 
 
-def _check_activation(index: int, stack: Sequence[Placed], report: Report) -> None:
+def _check_dialect(sections: Sequence[Section], heads: Sequence[tuple[Section, Any]], env: Env,
+                   report: Report) -> None:
+    """Signs of the PyTorch forks, whose [yolo] decodes otherwise than darknet's, whatever its options say."""
+    if env.compat.yolo_decoding == "yolor" or not any(hasattr(o, "new_coords") and not o.new_coords for _, o in heads):
+        return
+    for section in sections[1:]:
+        silu = "activation" in section.lines and section.lines["activation"].value.lower() == "silu"
+        if silu or section.name in YOLOR_SECTIONS:
+            sign = f"{section.where('activation')} activation=silu is" if silu else \
+                f"{section.where()} these sections are"
+            report.warn(f"{sign} of the YOLOR forks, whose heads decode boxes by another formula: for weights trained "
+                        "there, add --compat yolor")
+            return
+
+
+def _check_activation(index: int, stack: Sequence[Placed], env: Env, report: Report) -> None:
     """A head reads raw values; with new_coords=1, values that went through a logistic function."""
     section, head = stack[index].section, stack[index].layer
     maker = _maker(index, stack)
@@ -179,7 +196,7 @@ def _check_activation(index: int, stack: Sequence[Placed], report: Report) -> No
         return
     place = stack[maker].section
     name = f"layer {maker} [{place.name}]"
-    if getattr(head.options, "new_coords", False):
+    if getattr(head.options, "new_coords", False) and env.compat.yolo_decoding != "yolor":
         if activation != "logistic":
             report.warn(f"{section.where('new_coords')} new_coords=1 wants activation=logistic in {name}; it is "
                         f"{activation} ({place.where('activation')})")

@@ -7,13 +7,14 @@ anything is read.  Source: src/parser.c:load_weights_upto, save_weights_upto.
 import difflib
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from runner.errors import WeightsError
 from runner.files import atomic_write
+from runner.layers import Implicit
 from runner.layers.shared.base import Layer
 from runner.network import Network
 
@@ -22,10 +23,12 @@ NORM = ("scales", "rolling_mean", "rolling_variance")
 
 @dataclass(frozen=True)
 class Header:
-    """version is (major, minor, revision); seen counts images; transposed: connected weights are (inputs, outputs)."""
+    """version is (major, minor, revision); seen counts images; transposed: connected weights are (inputs, outputs);
+    remark: what the file lacked although it was loaded, as a sentence."""
     version: tuple[int, int, int]
     seen: int
     size: int
+    remark: str = ""
 
     @property
     def transposed(self) -> bool:
@@ -56,6 +59,9 @@ def load(net: Network, path: str | Path, *, cutoff: int | None = None) -> Header
     """Read a file into the network's arrays; nothing is changed when it does not fit.
 
     cutoff  read only the layers before this one, and let the file end there (pretrained backbones do)
+
+    A file of the YOLOR fork, whose exporter writes nothing of [implicit_*], leaves those as they are; Header.remark
+    says so.
     """
     try:
         data = Path(path).read_bytes()
@@ -67,6 +73,12 @@ def load(net: Network, path: str | Path, *, cutoff: int | None = None) -> Header
     if left_over:
         raise WeightsError(f"{path}: {len(data)} bytes hold no whole number of float32 values after a header of "
                            f"{header.size}; the file is damaged")
+    short = [entry for entry in plan if not isinstance(entry[1], Implicit)]
+    if len(short) < len(plan) and have == sum(_array(layer, name).size for _, layer, name in short):
+        count = sum(_array(layer, name).size for _, layer, name in plan) - have
+        header = replace(header, remark=f"{path}: the file has no values of [implicit_add] and [implicit_mul], as the "
+                                        f"YOLOR fork writes it: {count:,} values of this network stay as they were")
+        plan = short
     _check(net, plan, have, path, cutoff)
     values, at = np.frombuffer(data, "<f4", offset=header.size), 0
     for _, layer, name in plan:

@@ -207,5 +207,5 @@ def test_a_huge_network_is_checked_without_its_weights(tmp_path: Path) -> None:
 def test_an_unknown_fork_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         make(tmp_path, BRANCHES, compat="alexey")
-    assert str(caught.value) == ("compat must be one of exact, alexeyab, pjreddie. Got 'alexey' "
+    assert str(caught.value) == ("compat must be one of exact, alexeyab, pjreddie, yolor. Got 'alexey' "
                                  "(did you mean 'alexeyab'?)")

@@ -161,7 +161,8 @@ def _load_weights(args: argparse.Namespace, net: "Network") -> None:
     if args.partial is not None:
         _transfer(args, net)
     else:
-        weights.load(net, args.weights, cutoff=args.cutoff)
+        remark = weights.load(net, args.weights, cutoff=args.cutoff).remark
+        console.warn([remark] if remark else [])
     if args.clear or args.cutoff is not None or args.partial is not None:
         net.progress.seen = net.progress.iteration = 0
     limit = net.options.max_batches

@@ -28,11 +28,13 @@ class Reorg(Layer):
 
     def setup(self, shape: Shape) -> None:
         o, (c, h, w) = self.options, self.image(shape)
+        self.yolor = self.env.compat.reorg == "yolor" and not (o.reverse or o.flatten or o.extra)
+        self.stride = 2 if self.yolor and o.stride == 1 else o.stride   # that fork reads no stride: it is always 2
         if o.extra:
             self.out_shape = (math.prod(shape) + o.extra,)
             return
-        s = o.stride
-        if c % (s * s):
+        s = self.stride
+        if c % (s * s) and not self.yolor:
             raise ShapeError(f"stride={s} needs a multiple of {s * s} channels. Got {c}")
         if not o.reverse and (h % s or w % s):
             raise ShapeError(f"stride={s} must divide width and height. Got {w} x {h}")
@@ -46,6 +48,8 @@ class Reorg(Layer):
         image = x.reshape(n, *self.image(self.in_shapes[0]))
         if o.flatten:
             return self._transposed(image, o.reverse).reshape(n, *self.out_shape), None
+        if self.yolor:
+            return self._mirrored(ops.space_to_depth(self._mirrored(image), self.stride)), None
         return (ops.depth_to_space(image, o.stride) if o.reverse else ops.reorg(image, o.stride)), None
 
     def keeps(self) -> Kept:
@@ -58,9 +62,16 @@ class Reorg(Layer):
             dx = dy.reshape(n, -1)[:, :math.prod(shape)].copy()
         elif o.flatten:
             dx = self._transposed(dy.reshape(n, *self.image(shape)), not o.reverse)
+        elif self.yolor:
+            dx = self._mirrored(ops.depth_to_space(self._mirrored(dy), self.stride))
         else:
             dx = ops.space_to_depth(dy, o.stride) if o.reverse else ops.reorg_inverse(dy, o.stride)
         return (dx.reshape(n, *shape),)
+
+    @staticmethod
+    def _mirrored(x: np.ndarray) -> np.ndarray:
+        """(n, c, h, w) -> (n, c, w, h): the YOLOR fork takes the pixels of a block column by column."""
+        return np.ascontiguousarray(x.swapaxes(2, 3))
 
     @staticmethod
     def _transposed(x: np.ndarray, reverse: bool) -> np.ndarray:

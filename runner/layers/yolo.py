@@ -96,7 +96,9 @@ class Yolo(DetectionHead):
         self.grid = self.check_channels(shape, len(o.mask), self.ENTRIES, o.classes)
         self.out_shape = self.image(shape)
         self.anchors = anchor_pairs(o.anchors, o.num)
-        self.new_coords: bool = getattr(o, "new_coords", False)         # [Gaussian_yolo] has neither option
+        self.yolor = self.env.compat.yolo_decoding == "yolor" and hasattr(o, "new_coords")
+        self.new_coords: bool = self.yolor or getattr(o, "new_coords", False)    # [Gaussian_yolo] has neither option
+        self.scale_x_y = 2.0 if self.yolor else o.scale_x_y
         self.pjreddie = self.env.compat.yolo_loss == "pjreddie"
         self.focal_loss: bool = getattr(o, "focal_loss", False) and not self.pjreddie
         self.loss_options = replace(o, **PJREDDIE_LOSS) if self.pjreddie else o
@@ -108,25 +110,27 @@ class Yolo(DetectionHead):
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
         """x (n, c, h, w) -> y of the same shape, saved."""
         v = self._split(np.array(x, order="C"))
-        if not self.new_coords:
-            for part in self._logistic_parts():
-                v[:, :, part] = ops.logistic(v[:, :, part])
-        scale = self.options.scale_x_y
+        for part in self._logistic_parts():
+            v[:, :, part] = ops.logistic(v[:, :, part])
+        scale = self.scale_x_y
         for at in self.BOX[:2]:
             v[:, :, at] = scale * v[:, :, at] - 0.5 * (scale - 1)
         y = v.reshape(len(x), *self.out_shape)
         return y, y
 
     def prepare(self, rows: int) -> Any:
-        scale, shape = self.options.scale_x_y, (len(self.options.mask), self.out_shape[0] // len(self.options.mask))
+        scale, shape = self.scale_x_y, (len(self.options.mask), self.out_shape[0] // len(self.options.mask))
         curved, factors, offsets = np.zeros(shape, bool), np.ones(shape), np.zeros(shape)
-        for part in () if self.new_coords else self._logistic_parts():
+        for part in self._logistic_parts():
             curved[:, part] = True
         factors[:, self.BOX[:2]], offsets[:, self.BOX[:2]] = scale, -0.5 * (scale - 1)
         return ops.plan_logistic(curved.reshape(-1), factors.reshape(-1), offsets.reshape(-1))
 
     def _logistic_parts(self) -> tuple[slice, ...]:
-        return slice(0, 2), slice(4, None)
+        """The entries of an anchor that this layer puts through the logistic function."""
+        if self.yolor:
+            return (slice(0, None),)
+        return () if self.new_coords else (slice(0, 2), slice(4, None))
 
     def _split(self, y: np.ndarray) -> np.ndarray:
         """(n, c, h, w) -> a view (n, anchors, entries, h, w)."""
@@ -177,8 +181,16 @@ class Yolo(DetectionHead):
         if self._averages():
             self._average(delta)
         cost = self._cost(delta, overlap_losses)
+        if self.yolor:      # darknet's deltas with new_coords are of activated values
+            delta *= self._slopes(v)
         dx = -delta.reshape(len(saved), *self.in_shapes[0])
         return cost, dx if o.delta_normalizer == 1 else dx * saved.dtype.type(o.delta_normalizer)
+
+    def _slopes(self, v: np.ndarray) -> np.ndarray:
+        """The derivative of the logistic function, at the values v that `forward` made with it."""
+        p = v.copy()
+        p[:, :, self.BOX[:2]] = (p[:, :, self.BOX[:2]] + 0.5 * (self.scale_x_y - 1)) / self.scale_x_y
+        return p * (1 - p)
 
     def _averages(self) -> bool:
         """Can a box be assigned to several truths, so that their deltas are averaged?"""
