@@ -40,9 +40,9 @@ def minutes(text: str) -> float:
 def period(text: str) -> float:
     """Argument type: a duration in seconds, from 1h30m, 10m or 45s."""
     import re
-    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
-    seconds = sum(int(part) * unit for part, unit in zip(found.groups(), UNITS.values(), strict=True) if part) \
-        if found else 0
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    seconds = sum(int(part) * unit for part, unit in zip(match.groups(), UNITS.values(), strict=True) if part) \
+        if match else 0
     if not seconds:
         raise argparse.ArgumentTypeError(f"must be a duration such as 1h30m, 10m or 45s. Got {text!r}")
     return float(seconds)

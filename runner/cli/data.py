@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
                 splits[name] = split, survey(split, _progress(bar))
     repeated = duplicates(splits)
     problems = getattr(data, "problems", [])
-    needs_fixing = bool(problems) or any(found.bad for _, found in splits.values()) or any(
+    needs_fixing = bool(problems) or any(stats.bad for _, stats in splits.values()) or any(
         duplicate.leaks or duplicate.label_conflict for duplicate in repeated)
     if args.save:
         common.save_image(_sheet(data, splits, args.columns), args.save)
@@ -89,47 +89,47 @@ def _bar(total: int, name: str, quiet: bool) -> Any:
 
 def _report(data: "Dataset | DetectionDataset", splits: dict[str, tuple[Any, "SplitSurvey"]],
             repeated: list["Duplicate"]) -> None:
-    boxes = any(found.boxes is not None for _, found in splits.values())
-    console.say(f"{data.source}: " + ", ".join(f"{found.images:,} images {PURPOSE[name]}"
-                                               for name, (_, found) in splits.items()) + f", {len(data.names)} classes")
+    boxes = any(stats.boxes is not None for _, stats in splits.values())
+    console.say(f"{data.source}: " + ", ".join(f"{stats.images:,} images {PURPOSE[name]}"
+                                               for name, (_, stats) in splits.items()) + f", {len(data.names)} classes")
     counted = "boxes" if boxes else "images"
     rows = [("class", *(f"{name} {counted}" for name in splits), *(f"share of {name}" for name in splits))]
-    totals = [max(1, int(found.counts.sum())) for _, found in splits.values()]
+    totals = [max(1, int(stats.counts.sum())) for _, stats in splits.values()]
     for index, name in enumerate(data.names):
-        counts = [int(found.counts[index]) for _, found in splits.values()]
+        counts = [int(stats.counts[index]) for _, stats in splits.values()]
         rows.append((name, *(f"{count:,}" for count in counts),
                      *(f"{100 * count / total:.1f} %" for count, total in zip(counts, totals, strict=True))))
     console.say()
     console.say(console.table(rows))
-    for name, (_, found) in splits.items():
+    for name, (_, stats) in splits.items():
         console.say()
-        for line in _split_lines(name, found, data.names):
+        for line in _split_lines(name, stats, data.names):
             console.say(line)
     _print_problems(data, splits, repeated)
 
 
-def _split_lines(name: str, found: "SplitSurvey", names: list[str]) -> list[str]:
+def _split_lines(name: str, stats: "SplitSurvey", names: list[str]) -> list[str]:
     import numpy as np
-    lines = [f"{name}: {_size_text(found.sizes)}; {_colour_modes(found)}; {bytes_text(found.decoded)} decoded"]
-    counts = found.counts[found.counts > 0]
+    lines = [f"{name}: {_size_text(stats.sizes)}; {_colour_modes(stats)}; {bytes_text(stats.decoded)} decoded"]
+    counts = stats.counts[stats.counts > 0]
     if len(counts) > 1 and counts.max() == counts.min():
         lines.append(f"  each class has {counts[0]:,}")
     elif len(counts) > 1:
-        large, small = int(found.counts.argmax()), int(np.where(found.counts > 0, found.counts, 1 << 60).argmin())
-        lines.append(f"  largest class {names[large]} ({found.counts[large]:,}), smallest {names[small]} "
-                     f"({found.counts[small]:,}): ratio {found.counts[large] / found.counts[small]:.1f}")
-    missing = [names[i] for i in np.flatnonzero(found.counts == 0)]
+        large, small = int(stats.counts.argmax()), int(np.where(stats.counts > 0, stats.counts, 1 << 60).argmin())
+        lines.append(f"  largest class {names[large]} ({stats.counts[large]:,}), smallest {names[small]} "
+                     f"({stats.counts[small]:,}): ratio {stats.counts[large] / stats.counts[small]:.1f}")
+    missing = [names[i] for i in np.flatnonzero(stats.counts == 0)]
     if missing:
-        counted = "images" if found.boxes is None else "boxes"
+        counted = "images" if stats.boxes is None else "boxes"
         lines.append(f"  classes without {counted} ({len(missing)}): {', '.join(missing[:MAX_LISTED])}"
                      + (" ..." if len(missing) > MAX_LISTED else ""))
-    if found.boxes is not None and len(found.boxes):
-        sides = found.boxes.prod(axis=1) ** .5
+    if stats.boxes is not None and len(stats.boxes):
+        sides = stats.boxes.prod(axis=1) ** .5
         low, median, high = (100 * float(np.quantile(sides, q)) for q in (.05, .5, .95))
-        lines.append(f"  {len(found.boxes):,} boxes, {len(found.boxes) / max(1, found.images):.1f} per image; "
+        lines.append(f"  {len(stats.boxes):,} boxes, {len(stats.boxes) / max(1, stats.images):.1f} per image; "
                      f"side (square root of the area) relative to the image: median {median:.0f} %, 5th to 95th "
                      f"percentile {low:.0f} to {high:.0f} %")
-        lines.append(f"  {_images(found.empty)} without boxes" if found.empty else "  every image has at least one box")
+        lines.append(f"  {_images(stats.empty)} without boxes" if stats.empty else "  every image has at least one box")
     return lines
 
 
@@ -148,17 +148,17 @@ def _size_text(sizes: Any) -> str:
             f"high, most often {w} x {h} ({n:,})")
 
 
-def _colour_modes(found: "SplitSurvey") -> str:
-    if len(found.kinds) == 1:
-        return f"all {next(iter(found.kinds))}"
-    return ", ".join(f"{n:,} {kind}" for kind, n in found.kinds.most_common())
+def _colour_modes(stats: "SplitSurvey") -> str:
+    if len(stats.kinds) == 1:
+        return f"all {next(iter(stats.kinds))}"
+    return ", ".join(f"{n:,} {kind}" for kind, n in stats.kinds.most_common())
 
 
 def _print_problems(data: "Dataset | DetectionDataset", splits: dict[str, tuple[Any, "SplitSurvey"]],
              repeated: list["Duplicate"]) -> None:
     """What should be fixed, and other duplicates and warnings."""
     console.say()
-    bad = [sentence for _, found in splits.values() for sentence in found.bad]
+    bad = [sentence for _, stats in splits.values() for sentence in stats.bad]
     _list(f"{_images(len(bad))} cannot be read", bad)
     leaks = [duplicate for duplicate in repeated if duplicate.leaks]
     conflicts = [duplicate for duplicate in repeated if duplicate.label_conflict]
@@ -189,8 +189,8 @@ def _list(heading: str, lines: list[str]) -> None:
 
 
 def _place(duplicate: "Duplicate", splits: dict[str, tuple[Any, "SplitSurvey"]], names: list[str] | None = None) -> str:
-    shown = [splits[name][0][number][0] + (f" ({names[kind]})" if names and kind >= 0 else "")
-             for name, number, kind in duplicate.places]
+    shown = [splits[name][0][number][0] + (f" ({names[label]})" if names and label >= 0 else "")
+             for name, number, label in duplicate.places]
     return " = ".join(shown[:4]) + (f" and {len(shown) - 4} more" if len(shown) > 4 else "")
 
 
@@ -199,12 +199,12 @@ def _place(duplicate: "Duplicate", splits: dict[str, tuple[Any, "SplitSurvey"]],
 def _as_json(data: "Dataset | DetectionDataset", splits: dict[str, tuple[Any, "SplitSurvey"]],
              repeated: list["Duplicate"], problems: list[Any]) -> dict[str, Any]:
     out: dict[str, Any] = {"source": data.source, "classes": data.names, "warnings": data.warnings}
-    for name, (_, found) in splits.items():
-        out[name] = {"images": found.images, "counts": found.counts.tolist(),
-                     "sizes": [{"width": w, "height": h, "images": n} for (w, h), n in found.sizes.most_common()],
-                     "kinds": dict(found.kinds.most_common()), "decoded_bytes": found.decoded, "unreadable": found.bad}
-        if found.boxes is not None:
-            out[name] |= {"boxes": len(found.boxes), "without_boxes": found.empty}
+    for name, (_, stats) in splits.items():
+        out[name] = {"images": stats.images, "counts": stats.counts.tolist(),
+                     "sizes": [{"width": w, "height": h, "images": n} for (w, h), n in stats.sizes.most_common()],
+                     "kinds": dict(stats.kinds.most_common()), "decoded_bytes": stats.decoded, "unreadable": stats.bad}
+        if stats.boxes is not None:
+            out[name] |= {"boxes": len(stats.boxes), "without_boxes": stats.empty}
     out["repeated"] = [{"across_parts": duplicate.leaks, "several_classes": duplicate.label_conflict,
                         "images": [splits[name][0][number][0] for name, number, _ in duplicate.places]}
                        for duplicate in repeated]
@@ -255,6 +255,6 @@ def _thumbnail(data: "Dataset | DetectionDataset", split: "Split | DetectionSpli
     image = resize_max(image, 448) if max(image.shape[1:]) > 448 else image
     h, w = image.shape[1:]
     rows = split[number].boxes
-    boxes = [(data.names[kind], kind, None, corners)
-             for kind, corners in zip(rows[:, 4].astype(int).tolist(), pixel_corners(rows, w, h).tolist(), strict=True)]
+    labels, corners = rows[:, 4].astype(int).tolist(), pixel_corners(rows, w, h).tolist()
+    boxes = [(data.names[label], label, None, box) for label, box in zip(labels, corners, strict=True)]
     return draw_boxes(image, boxes), caption

@@ -43,9 +43,9 @@ def run(args: argparse.Namespace) -> int:
 def _sections() -> str:
     from runner.layers import LAYERS
     rows = [("section", "also", "what it is"), ("net", "network", "the input and the training; the first section")]
-    for kind in sorted(set(LAYERS.values()), key=lambda kind: kind.names[0]):
-        heading = _module(kind).splitlines()[0].partition(": ")[2].rstrip(".")
-        rows.append((kind.names[0], ", ".join(kind.names[1:]), heading))
+    for layer_class in sorted(set(LAYERS.values()), key=lambda layer_class: layer_class.names[0]):
+        heading = _module(layer_class).splitlines()[0].partition(": ")[2].rstrip(".")
+        rows.append((layer_class.names[0], ", ".join(layer_class.names[1:]), heading))
     return console.table(rows, left=(0, 1, 2)) + "\n\npython run.py explain SECTION lists its options"
 
 
@@ -58,8 +58,8 @@ def _find(section: str) -> tuple[str, "type[Options]"]:
         return _titled(("net", "network"), "", inspect.getdoc(NetOptions) or ""), NetOptions
     if section not in LAYERS:
         raise UsageError(f"unknown section [{section}]{did_you_mean(section, ['net', *LAYERS])}")
-    kind = LAYERS[section]
-    return _titled(kind.names, _module(kind), inspect.getdoc(kind) or ""), kind.Options
+    layer_class = LAYERS[section]
+    return _titled(layer_class.names, _module(layer_class), inspect.getdoc(layer_class) or ""), layer_class.Options
 
 
 def _titled(names: tuple[str, ...], module: str, text: str) -> str:
@@ -93,5 +93,5 @@ def _entry(name: str, f: Field) -> str:
     return "\n".join(lines)
 
 
-def _module(kind: type) -> str:
-    return (inspect.getmodule(kind).__doc__ or "").strip()      # type: ignore[union-attr]
+def _module(layer_class: type) -> str:
+    return (inspect.getmodule(layer_class).__doc__ or "").strip()      # type: ignore[union-attr]

@@ -76,14 +76,14 @@ def build_layer(name: str, settings: Sequence[str], shape: tuple[int, ...], rng:
             continue
         lines[key] = Line(f"--set {setting}", value)
     section = Section("picture", 0, name.strip("[]"), 0, lines)
-    kind = find(section, report)
-    options = kind.Options.parse(section, report) if kind else None
+    layer_class = find(section, report)
+    options = layer_class.Options.parse(section, report) if layer_class else None
     console.warn(_plain(sentence) for sentence in report.warnings)
-    if kind is None or options is None or report.errors:
+    if layer_class is None or options is None or report.errors:
         raise CfgError(*map(_plain, report.errors))
-    sources = len(kind.sources(options))
+    sources = len(layer_class.sources(options))
     try:
-        return kind.build(options, [shape] * sources, Env(rng=rng, in_shape=shape)), sources
+        return layer_class.build(options, [shape] * sources, Env(rng=rng, in_shape=shape)), sources
     except ShapeError as error:
         raise ShapeError(f"[{section.name}] {error}") from None
 

@@ -48,7 +48,7 @@ def read(path: Path) -> tuple[Arrays, dict[str, Any]]:
         with np.load(path, allow_pickle=False) as file:
             members = {name: file[name] for name in file.files}
     except FileNotFoundError:
-        raise CheckpointError(f"{path}: there is no such file") from None
+        raise CheckpointError(f"{path}: no such file") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError,
             RuntimeError) as error:
         raise CheckpointError(f"{path}: not a complete checkpoint ({error})") from None
@@ -99,12 +99,12 @@ def restore(net: Network, optimizer: Optimizer, average: Average, arrays: Arrays
     states: list[dict[str, np.ndarray]] = [{} for _ in net.layers]
     optimizer.state, average.arrays = {}, {}
     for name, array in arrays.items():
-        kind, *path = name.split("/")
-        if kind == "state":
+        group, *path = name.split("/")
+        if group == "state":
             states[int(path[0])]["/".join(path[1:])] = array
-        elif kind == "optimizer":
+        elif group == "optimizer":
             optimizer.state.setdefault(path[0], {})[int(path[1]), "/".join(path[2:])] = array
-        elif kind == "average":
+        elif group == "average":
             average.arrays[int(path[0]), "/".join(path[1:])] = array
     net.state = states
     net.progress.iteration, net.progress.seen = facts["update"], facts["seen"]
@@ -131,21 +131,21 @@ def _blas() -> str:
     except ImportError:
         blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})   # type: ignore[union-attr]
         return str(blas.get("name", "unknown"))
-    found = {f"{library['internal_api']} {library.get('architecture', '')}".strip() for library in threadpool_info()
+    libraries = {f"{library['internal_api']} {library.get('architecture', '')}".strip() for library in threadpool_info()
              if library["user_api"] == "blas"}
-    return ", ".join(sorted(found)) or "unknown"
+    return ", ".join(sorted(libraries)) or "unknown"
 
 
 def differences(before: str, now: str) -> list[str]:
-    """The differences between two cfgs, given as text: "[net] batch was 4, now 8"."""
+    """The differences between two cfgs, as text: "[net] batch was 4, now 8"."""
     old, new = (parse(text, "", Report()) for text in (before, now))
     if [section.name for section in old] != [section.name for section in new]:
         return ["the cfg has different layers"]
-    found = []
+    changes = []
     for a, b in zip(old, new, strict=True):
         name = f"[{a.name}]" if a.index < 0 else f"layer {a.index} [{a.name}]"
         for key in {**a.lines, **b.lines}:
             value, new_value = (section.lines[key].value if key in section.lines else "not set" for section in (a, b))
             if value != new_value:
-                found.append(f"{name} {key} was {value}, now {new_value}")
-    return found
+                changes.append(f"{name} {key} was {value}, now {new_value}")
+    return changes

@@ -78,14 +78,14 @@ def box_augmentation(net: Network) -> BoxAugment:
 def ineffective_options(net: Network) -> list[str]:
     """A sentence for each [net] option that is set but has no effect on a detector."""
     o = net.options
-    found = [f"[net] {name}={getattr(o, name):g} has no effect on a detector"
+    sentences = [f"[net] {name}={getattr(o, name):g} has no effect on a detector"
              for name, neutral in CLASSIFIER_OPTIONS.items() if getattr(o, name) != neutral]
     if o.cutmix or o.mixup in (2, 4):
-        found.append("[net] cutmix has no effect: it is for classifiers, as in darknet" +
+        sentences.append("[net] cutmix has no effect: it is for classifiers, as in darknet" +
                      ("; images are combined by mosaic instead" if o.mosaic or o.mixup == 4 else ""))
     if o.letter_box and (o.mosaic or o.mixup >= 3):
-        found.append("[net] letter_box=1 has no effect on images combined by mosaic: they are stretched")
-    return found
+        sentences.append("[net] letter_box=1 has no effect on images combined by mosaic: they are stretched")
+    return sentences
 
 
 def multi_scale_sizes(net: Network, seed: int) -> Callable[[int], tuple[int, int]] | None:

@@ -57,13 +57,13 @@ def mean_iou(boxes: np.ndarray, anchors: np.ndarray) -> float:
 
 def anchor_heads(net: Network) -> list[tuple[int, DetectionHead]]:
     """Index and layer of the heads with anchors, the finest grid first."""
-    found: list[tuple[int, DetectionHead]] = []
+    heads: list[tuple[int, DetectionHead]] = []
     for index in detection_heads(net.layers):
         head = net.layers[index]
         assert isinstance(head, DetectionHead)
         if not isinstance(head, Detection):
-            found.append((index, head))
-    return sorted(found, key=lambda item: -item[1].in_shapes[0][2])
+            heads.append((index, head))
+    return sorted(heads, key=lambda item: -item[1].in_shapes[0][2])
 
 
 def stride_of(head: DetectionHead) -> tuple[float, float]:

@@ -60,5 +60,5 @@ def bits_per_character(net: Network, text: np.ndarray, *, streams: int = 1, firs
     finally:
         net.state = before
     p = np.concatenate(predicted)[len(lead):]
-    right = np.take_along_axis(p, parts[1:, :, None].astype(np.intp), axis=2)
-    return float(-np.log2(np.maximum(right.astype(np.float64), 1e-38)).mean())
+    p_actual = np.take_along_axis(p, parts[1:, :, None].astype(np.intp), axis=2)
+    return float(-np.log2(np.maximum(p_actual.astype(np.float64), 1e-38)).mean())

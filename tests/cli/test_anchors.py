@@ -35,7 +35,7 @@ def test_anchors_without_a_cfg(squares_dir: Path, capsys: pytest.CaptureFixture)
     assert areas == sorted(areas)
 
 
-def test_anchors_say_what_they_need(squares_dir: Path, capsys: pytest.CaptureFixture) -> None:
+def test_missing_arguments_and_too_many_clusters(squares_dir: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["anchors"]) == 2
     assert "needs a cfg, or a dataset with --data" in capsys.readouterr().err
     assert main(["anchors", "--data", "data/squares", "--clusters", "40"]) == 2

@@ -9,7 +9,7 @@ from PIL import Image
 import runner
 from runner.cli import augment as verb
 from runner.cli import main
-from runner.images import contact_sheet, to_pil
+from runner.images import contact_sheet
 from runner.training import TaskOptions, open_task
 
 
@@ -35,13 +35,13 @@ def test_the_sheet_shows_the_batches_of_training(
     with task.batches() as batches:
         for number, ((title, thumbnails), (x, truth)) in enumerate(zip(rows, batches, strict=False), 1):
             assert title == f"batch {number}" and len(thumbnails) == 2
-            for (picture, caption), image, label in zip(thumbnails, x, truth, strict=False):
+            for (thumbnail, caption), image, label in zip(thumbnails, x, truth, strict=False):
                 assert caption == ["bright", "dark"][label.argmax()]
-                np.testing.assert_array_equal(np.asarray(picture)[..., 0], np.rint(image[0] * 255))
+                np.testing.assert_array_equal(np.asarray(thumbnail)[..., 0], np.rint(image[0] * 255))
     assert capsys.readouterr().out == "a.png: 6 images, 5 x 5 pixels\n"
 
 
-def test_one_image_again_and_again(toy_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_augmentations_of_one_image(toy_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for which in ("7", "data/toy/train/dark/1.png"):
         assert main(["augment", "cfg/toy.cfg", "--save", "a.png", "--of", which, "--rows", "2",
                      "--set", "net.cutmix=1"]) == 0
@@ -73,9 +73,9 @@ def test_labels_as_text() -> None:
 
 def test_boxes_are_drawn_where_the_truth_has_them() -> None:
     truth = np.array([[.5, .5, .5, .5, 1], [0, 0, 0, 0, 0]], np.float32)
-    picture, caption = verb._thumbnail(np.zeros((3, 80, 80), np.float32), truth, ["cat", "dog"])
+    image, caption = verb._thumbnail(np.zeros((3, 80, 80), np.float32), truth, ["cat", "dog"])
     assert caption == "1 box"
-    pixels = np.asarray(picture)
+    pixels = np.asarray(image)
     assert pixels[40, 20].any() and pixels[60, 40].any() and not pixels[50, 50].any() and not pixels[70].any()
 
 
@@ -89,22 +89,3 @@ def test_the_sheet_of_a_detector(squares_dir: Path, sheets: list[tuple[Any, ...]
     assert captions <= {f"{n} box{'es' * (n != 1)}" for n in range(9)} and len(captions) > 1
     assert main(["augment", "cfg/squares.cfg", "--save", "a.png", "--of", "3", "--rows", "1", "--columns", "2"]) == 0
     assert [len(thumbnails) for _, thumbnails in sheets[1][1]] == [1, 2]
-
-
-def test_a_contact_sheet_keeps_its_pictures_apart_and_its_pixels_square() -> None:
-    tile = Image.fromarray(np.array([[[200, 9, 9]] * 5] * 3, np.uint8))
-    tall = Image.fromarray(np.array([[[9, 90, 9]] * 100] * 400, np.uint8))
-    page = np.asarray(contact_sheet.contact_sheet(["heading"], [("row", [(tile, "a"), (tall, "x" * 80)]),
-                                                          ("", [(tile, "one\ntwo\nthree")])], 50))
-    assert (page == (200, 9, 9)).all(axis=2).sum() == 2 * 30 * 50          # 3 x 5 pixels, ten times as large, twice
-    assert (page == (9, 90, 9)).all(axis=2).sum() == 50 * 12
-    long = np.asarray(contact_sheet.contact_sheet(["a very long heading, longer than the only picture is wide"],
-                                            [("", [(tile, "a")])], 50))
-    assert long.shape[1] > 300 and (long[:, -5:] == 255).all()
-
-
-def test_grey_and_colour_pictures() -> None:
-    grey = to_pil(np.array([[[0, .5, 1]]], np.float32))
-    assert np.asarray(grey).tolist() == [[[0] * 3, [128] * 3, [255] * 3]]
-    colour = to_pil(np.array([[[10]], [[20]], [[30]]], np.uint8))
-    assert np.asarray(colour).tolist() == [[[10, 20, 30]]]

@@ -105,7 +105,7 @@ def test_check_reports_an_error_in_one_line(text, answer, toy_dir, capsys):
     assert capsys.readouterr().out.splitlines() == [answer, "my.cfg: 1 error"]
 
 
-def test_check_knows_the_activation_that_was_meant(toy_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_suggests_a_similar_activation(toy_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("my.cfg").write_text(HEAD + "[conv]\nactivation=leeky\n")
     assert main(["check", "my.cfg"]) == 1
     line = capsys.readouterr().out.splitlines()[0]

@@ -1,4 +1,4 @@
-"""`data`: what is counted, what is found wrong, and how it is said."""
+"""`data`: counts, problems, and how they are printed."""
 import json
 from pathlib import Path
 
@@ -7,8 +7,6 @@ import pytest
 from PIL import Image
 
 from runner.cli import main
-from runner.datasets import open_dataset
-from runner.datasets.survey import duplicates, survey
 
 RNG = np.random.default_rng(8)
 
@@ -20,7 +18,7 @@ def save(path: str, pixels: np.ndarray) -> None:
 
 @pytest.fixture
 def birds(tmp_path, monkeypatch):
-    """Six crows and two owls to learn from, two crows to test; nothing wrong with them."""
+    """Six crows and two owls to train on, two crows to test; without problems."""
     monkeypatch.chdir(tmp_path)
     for i in range(6):
         save(f"birds/train/crow/{i}.png", RNG.integers(0, 256, (4, 5 + i % 2, 3), dtype=np.uint8))
@@ -35,7 +33,7 @@ def described(*words: str, status: int = 0) -> dict:
     return json.loads(Path("out.json").read_text())
 
 
-def test_what_people_read(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_it_prints(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "birds"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "birds: 8 images to train, 2 images to test, 2 classes"
@@ -47,7 +45,7 @@ def test_what_people_read(birds: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert lines[-1] == "all images can be read, and there are no duplicates"
 
 
-def test_everything_for_a_program(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = described()
     assert found["classes"] == ["crow", "owl"] and found["train"]["counts"] == [6, 2]
     assert found["train"]["sizes"] == [{"width": 5, "height": 4, "images": 5}, {"width": 6, "height": 4, "images": 3}]
@@ -65,9 +63,9 @@ def test_unreadable_images_are_named(birds: Path, capsys: pytest.CaptureFixture[
     assert len(found["train"]["unreadable"]) == 1 and "truncated" in found["test"]["unreadable"][0]
 
 
-def test_the_same_picture_in_both_parts(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_image_in_both_splits_is_a_data_leak(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pixels = np.asarray(Image.open("birds/train/crow/3.png"))
-    save("birds/test/crow/again.bmp", pixels)         # another format, another name, the same pixels
+    save("birds/test/crow/again.bmp", pixels)         # another format and name, the same pixels
     found = described(status=1)
     assert found["repeated"] == [{"across_parts": True, "several_classes": False,
                                   "images": ["birds/train/crow/3.png", "birds/test/crow/again.bmp"]}]
@@ -75,20 +73,20 @@ def test_the_same_picture_in_both_parts(birds: Path, capsys: pytest.CaptureFixtu
             "  birds/train/crow/3.png = birds/test/crow/again.bmp") in capsys.readouterr().out
 
 
-def test_the_same_picture_with_two_classes_or_simply_twice(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_duplicates_with_one_class_and_with_two(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pixels = np.asarray(Image.open("birds/train/owl/0.png"))
     save("birds/train/owl/twice.png", pixels)
     found = described(status=0)
     assert [(twin["across_parts"], twin["several_classes"]) for twin in found["repeated"]] == [(False, False)]
     assert "1 image with duplicates" in capsys.readouterr().out
-    save("birds/train/crow/an owl.png", np.repeat(pixels[:, :, None], 3, 2))      # grey, written in colours
+    save("birds/train/crow/an owl.png", np.repeat(pixels[:, :, None], 3, 2))      # grey, stored as RGB
     found = described(status=1)
     assert found["repeated"][0]["several_classes"] and len(found["repeated"][0]["images"]) == 3
     out = capsys.readouterr().out
     assert "1 image with more than one class" in out and "birds/train/crow/an owl.png (crow)" in out
 
 
-def test_a_turned_or_changed_picture_is_another(birds: Path) -> None:
+def test_a_mirrored_or_changed_image_is_not_a_duplicate(birds: Path) -> None:
     pixels = np.asarray(Image.open("birds/train/crow/0.png")).copy()
     save("birds/train/crow/mirrored.png", pixels[:, ::-1])
     pixels[0, 0, 0] ^= 1
@@ -96,7 +94,7 @@ def test_a_turned_or_changed_picture_is_another(birds: Path) -> None:
     assert described()["repeated"] == []
 
 
-def test_shape_belongs_to_a_picture(birds: Path) -> None:
+def test_images_of_another_shape_are_not_duplicates(birds: Path) -> None:
     save("birds/train/crow/wide.png", np.zeros((2, 6), np.uint8))
     save("birds/train/crow/tall.png", np.zeros((6, 2), np.uint8))
     assert described()["repeated"] == []
@@ -156,12 +154,3 @@ def test_mistakes(birds, capsys, words, answer):
     Path("empty").mkdir()
     assert main(["data", *words]) == 2
     assert answer in capsys.readouterr().err
-
-
-def test_twins_of_a_survey(birds: Path) -> None:
-    data = open_dataset("birds")
-    done: list[int] = []
-    assert data.train is not None
-    found = survey(data.train, done.append)
-    assert done[-1] == 8 and sum(map(len, found.digests.values())) == 8 and not found.bad
-    assert duplicates({"train": (data.train, found), "test": (data.train, found)})[0].leaks

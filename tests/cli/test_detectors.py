@@ -1,4 +1,4 @@
-"""Detectors by verb: train, test, anchors, and what is said when cfg and data do not fit."""
+"""Detectors: the verbs train and test, and the errors when cfg and data do not match."""
 import json
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from runner.cli import main
 from runner.errors import UsageError
 from runner.training import TaskOptions, open_task
 from runner.training.report_items import ImageGrid, LineChart
-from tests import toy, toy_boxes
+from tests import toy_boxes
 
 CFG = "cfg/squares.cfg"
 
 
 @pytest.fixture
 def edited(squares_dir: Path):
-    """The cfg with a part of it changed."""
+    """Edits the cfg."""
     def edit(old: str, new: str) -> str:
         assert old in toy_boxes.CFG
         (squares_dir / CFG).write_text(toy_boxes.CFG.replace(old, new))
@@ -28,10 +28,10 @@ def edited(squares_dir: Path):
 
 def test_train_then_test_then_detect(squares_dir: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["train", CFG, "--validate-every", "100", "--json", "run.json"]) == 0
-    said = capsys.readouterr()
-    assert "24 images with 45 boxes to train, 11 to test, 2 classes" in said.err
-    assert "update 100: loss" in said.err and "mAP@.50" in said.err
-    assert "next:    python run.py test cfg/squares.cfg\n         python run.py detect cfg/squares.cfg" in said.out
+    output = capsys.readouterr()
+    assert "24 images with 45 boxes to train, 11 to test, 2 classes" in output.err
+    assert "update 100: loss" in output.err and "mAP@.50" in output.err
+    assert "next:    python run.py test cfg/squares.cfg\n         python run.py detect cfg/squares.cfg" in output.out
     done = json.loads(Path("run.json").read_text())
     facts = yaml.safe_load(Path("weights/squares/run.yaml").read_text())
     best = facts["best"]
@@ -52,7 +52,7 @@ def test_train_then_test_then_detect(squares_dir: Path, capsys: pytest.CaptureFi
     assert json.loads(capsys.readouterr().out)[0]["objects"][0]["name"] in ("bright", "dark")
 
 
-def test_the_report_shows_curves_and_pictures(squares_dir: Path) -> None:
+def test_the_report_shows_charts_and_images(squares_dir: Path) -> None:
     assert main(["train", CFG, "--set", "net.max_batches=60", "--quiet"]) == 0
     text = Path("weights/squares/report.html").read_text()
     assert "AP@0.50" in text and "Precision and recall, IoU above 0.5" in text
@@ -65,34 +65,32 @@ def test_the_report_shows_curves_and_pictures(squares_dir: Path) -> None:
     curves = next(thing for thing in shown if isinstance(thing, LineChart))
     for name, (recall, precision) in curves.lines.items():
         assert name in ("bright", "dark") and list(recall) == sorted(recall) and max(precision) <= 1
-    pictures = [picture for thing in shown if isinstance(thing, ImageGrid) for picture in thing.images]
-    assert pictures and all(picture.pixels.shape[2] == 3 for picture in pictures)
-    mistakes = [[int(word) for word in picture.caption.split() if word.isdigit()] for picture in pictures]
+    images = [image for thing in shown if isinstance(thing, ImageGrid) for image in thing.images]
+    assert images and all(image.pixels.shape[2] == 3 for image in images)
+    mistakes = [[int(word) for word in image.caption.split() if word.isdigit()] for image in images]
     clean = [right for right, wrong, missed in mistakes if not wrong + missed]
     assert clean == sorted(clean, reverse=True)
 
 
-def test_rules_of_the_measure(squares_dir: Path, capsys: pytest.CaptureFixture) -> None:
-    """A higher bar finds less; points and thresh change what they should."""
+def test_options_of_the_metrics(squares_dir: Path, capsys: pytest.CaptureFixture) -> None:
+    """A higher IoU gives a lower mAP; points and thresh change what they should."""
     assert main(["train", CFG, "--set", "net.max_batches=100", "--quiet"]) == 0
 
-    def measured(*options: str) -> dict:
+    def metrics(*options: str) -> dict:
         capsys.readouterr()
         assert main(["test", CFG, "--json", "-", *options]) == 0
         return json.loads(capsys.readouterr().out)
-    plain, strict = measured(), measured("--iou", ".75")
+    plain, strict = metrics(), metrics("--iou", ".75")
     assert strict["map"] < plain["map"] and strict["iou"] == .75 and strict["map50_95"] == plain["map50_95"]
-    assert measured("--points", "101")["map"] == pytest.approx(plain["map"], abs=.03)
-    assert measured("--points", "11")["points"] == 11
-    sure = measured("--thresh", "1")["counts"]
+    assert metrics("--points", "101")["map"] == pytest.approx(plain["map"], abs=.03)
+    assert metrics("--points", "11")["points"] == 11
+    sure = metrics("--thresh", "1")["counts"]
     assert sure["true_positives"] == sure["false_positives"] == 0 and sure["false_negatives"] == 21
-    assert measured("--thresh", "0")["counts"]["recall"] >= plain["counts"]["recall"]
-    assert measured("--split", "train")["images"] == 24
+    assert metrics("--thresh", "0")["counts"]["recall"] >= plain["counts"]["recall"]
+    assert metrics("--split", "train")["images"] == 24
 
 
-def test_rules_are_for_detectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    toy.make(tmp_path)
+def test_options_for_detectors_only(toy_dir: Path) -> None:
     assert main(["train", "cfg/toy.cfg", "--quiet"]) == 0
     from runner.cli.test import detection_criteria
     net = runner.load("cfg/toy.cfg")
@@ -104,7 +102,7 @@ def test_rules_are_for_detectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert main(["test", "cfg/toy.cfg", "--stretch"]) == 2
 
 
-def test_classes_of_the_data_and_of_the_head(edited, capsys: pytest.CaptureFixture) -> None:
+def test_a_head_with_the_wrong_number_of_classes(edited, capsys: pytest.CaptureFixture) -> None:
     cfg = edited("classes=2\nnum=1\nanchors=10,10", "classes=5\nnum=2\nmask=0,1\nanchors=10,10,12,12")
     Path(cfg).write_text(Path(cfg).read_text().replace("filters=7", "filters=20"))
     assert main(["train", cfg]) == 2
@@ -113,7 +111,7 @@ def test_classes_of_the_data_and_of_the_head(edited, capsys: pytest.CaptureFixtu
         "filters=14 in layer 4 before it\n")
 
 
-def test_filters_before_a_head(edited, capsys: pytest.CaptureFixture) -> None:
+def test_wrong_filters_before_a_head(edited, capsys: pytest.CaptureFixture) -> None:
     assert main(["train", edited("filters=7", "filters=8")]) == 2
     said = capsys.readouterr().err
     line = toy_boxes.CFG.splitlines().index("[yolo]") + 1
@@ -131,7 +129,7 @@ HEADS = {
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_every_kind_of_head_learns_by_verb(squares_dir: Path, kind: str) -> None:
+def test_every_head_learns(squares_dir: Path, kind: str) -> None:
     body = toy_boxes.CFG[:toy_boxes.CFG.rindex("[convolutional]")] + "[convolutional]\n" + HEADS[kind]
     Path(CFG).write_text(body)
     more = ["--set", "net.max_batches=600", "--set", "net.learning_rate=.003"] if kind != "region" else []
@@ -139,8 +137,8 @@ def test_every_kind_of_head_learns_by_verb(squares_dir: Path, kind: str) -> None
     assert json.loads(Path("run.json").read_text())["best"]["score"] > .5
 
 
-def test_many_sizes_and_parts_of_a_batch(edited, capsys: pytest.CaptureFixture) -> None:
-    """random=1, and a batch in four parts: it learns, and is measured at its own size."""
+def test_multi_scale_training_with_subdivisions(edited, capsys: pytest.CaptureFixture) -> None:
+    """random=1 and four subdivisions: it learns, and is evaluated at the size of the cfg."""
     cfg = edited("max_batches=200", "max_batches=160\nsubdivisions=4\nresize_step=8")
     Path(cfg).write_text(Path(cfg).read_text() + "random=1\n")
     assert main(["train", cfg, "--quiet", "--json", "run.json", "--validate-every", "20"]) == 0
@@ -148,7 +146,7 @@ def test_many_sizes_and_parts_of_a_batch(edited, capsys: pytest.CaptureFixture) 
     assert found["images"] == 160 * 8 and found["best"]["score"] > .6
 
 
-def test_a_detector_goes_on_where_it_stopped(edited) -> None:
+def test_a_resumed_detector_gets_the_same_bits(edited) -> None:
     """Twelve updates at once, or eight and then four: the same bits."""
     cfg = edited("policy=poly\npower=1\n", "policy=constant\n")
     assert main(["train", cfg, "--quiet", "--name", "whole", "--set", "net.max_batches=12"]) == 0
@@ -157,7 +155,7 @@ def test_a_detector_goes_on_where_it_stopped(edited) -> None:
     assert Path("weights/whole/last.weights").read_bytes() == Path("weights/parts/last.weights").read_bytes()
 
 
-def test_layers_before_the_cutoff_are_kept_and_frozen_ones_stay(squares_dir: Path) -> None:
+def test_cutoff_and_frozen_layers(squares_dir: Path) -> None:
     assert main(["train", CFG, "--quiet", "--set", "net.max_batches=5"]) == 0
     first = runner.load(CFG, "weights/squares/last.weights")
     assert main(["train", CFG, "--quiet", "--name", "next", "--weights", "weights/squares/last.weights",
@@ -167,4 +165,4 @@ def test_layers_before_the_cutoff_are_kept_and_frozen_ones_stay(squares_dir: Pat
         same = np.array_equal(first.layers[index].params["weights"], after.layers[index].params["weights"])
         assert same == (index <= 1), index
     near = [np.abs(after.layers[4].params["weights"] - net.layers[4].params["weights"]).max() for net in (first, fresh)]
-    assert near[1] < near[0], "the layer at the cutoff started fresh"
+    assert near[1] < near[0], "the layer at the cutoff was initialized"

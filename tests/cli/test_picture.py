@@ -1,11 +1,10 @@
-"""The sheet that shows what a layer does to a photo."""
+"""`picture`: the sheet that shows the effect of a layer on a photo."""
 import numpy as np
 import pytest
 from PIL import Image
 
 from runner.cli import main
 from runner.cli.picture import build_layer, patches
-from runner.images.array_sheet import Panel, array_sheet, to_levels
 
 
 @pytest.fixture
@@ -21,26 +20,7 @@ def pixels(path):
         return np.asarray(image.convert("RGB")).astype(int)
 
 
-def test_levels_of_what_is_not_negative() -> None:
-    np.testing.assert_array_equal(to_levels(np.array([0, .5, 1])), [0, 128, 255])
-    np.testing.assert_array_equal(to_levels(np.array([0, 1, 2.])), [0, 128, 255])
-    np.testing.assert_array_equal(to_levels(np.zeros(3)), [0, 0, 0])
-
-
-def test_levels_of_signed_values_keep_zero_in_the_middle() -> None:
-    np.testing.assert_array_equal(to_levels(np.linspace(-1, 1, 1001))[[0, 500, 1000]], [0, 128, 255])
-    values = np.concatenate([np.linspace(-1, 1, 1000), [1000.]])        # one outlier does not hide the rest
-    assert to_levels(values)[0] == 0 and to_levels(values)[-1] == 255
-    assert list(to_levels(np.array([-1, np.nan, np.inf, 1]))[1:3]) == [128, 128]
-
-
-@pytest.mark.parametrize("shape", [(3, 20, 30), (1, 5, 4), (7, 9, 9), (40, 2, 2), (12,), (1,), (2, 1, 1)])
-def test_every_shape_gets_its_picture(shape):
-    page = array_sheet("heading", [Panel("one", np.ones(shape)), Panel("two", -np.ones(shape))], 220)
-    assert page.width == 12 + 2 * (220 + 12)
-
-
-def test_dropout_has_the_same_holes_everywhere(photo: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dropout_has_the_same_zeros_in_all_panels(photo: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Side by side and enlarged: what is black in the mask is black in the output and in the gradient."""
     assert main(["picture", "dropout", "--set", "probability=.2", photo, "--save", "out.png", "--size", "240"]) == 0
     assert capsys.readouterr().out.startswith("out.png: input, output, mask, gradient of the output: ")
@@ -86,7 +66,7 @@ def test_what_cannot_be_drawn(words, answer, photo, capsys):
     assert capsys.readouterr().err.splitlines()[-1] == f"run.py: {answer}"
 
 
-def test_the_random_gradient_has_no_holes_of_its_own() -> None:
+def test_the_random_gradient_has_no_zeros() -> None:
     gradient = patches((1, 3, 50, 70), np.random.default_rng(0))
     assert gradient.shape == (1, 3, 50, 70) and gradient.dtype == np.float32
     assert .2 <= gradient.min() < gradient.max() <= 1

@@ -43,7 +43,7 @@ def test_quiet_leaves_only_the_results(capsys: pytest.CaptureFixture[str]) -> No
     assert found["score"] == found["metrics"]["top1"] == 1 and found["weights"] == [str(BEST), str(LAST)]
 
 
-def test_a_seed_repeats_to_the_bit_whatever_the_threads() -> None:
+def test_a_seed_repeats_bit_for_bit_with_any_number_of_threads() -> None:
     edit("[connected]", "[dropout]\nprobability=.3\n[connected]")
     edit("flip=0", "flip=1\nangle=20\nexposure=1.5")
     files = []
@@ -173,7 +173,7 @@ def test_balance(capsys: pytest.CaptureFixture[str]) -> None:
     assert "balance must be a number, at least 0, at most 1. Got '2'" in capsys.readouterr().err
 
 
-def test_train_test_and_predict_from_a_file_of_many_images(capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_test_and_predict_with_an_npz_file(capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(1)
     labels = np.arange(20) % 2
     x = (np.where(labels, 20, 180)[:, None, None] + rng.integers(0, 50, (20, 6, 6))).astype(np.uint8)
@@ -188,7 +188,7 @@ def test_train_test_and_predict_from_a_file_of_many_images(capsys: pytest.Captur
     assert capsys.readouterr().out.startswith("data/toy.npz:test#0  bright ")
 
 
-def test_mixed_training_is_repeatable() -> None:
+def test_training_with_mixed_images_is_repeatable() -> None:
     edit("flip=0", "flip=0\ncutmix=1\nmosaic=1\nblur=1")
     train()
     first = LAST.read_bytes()

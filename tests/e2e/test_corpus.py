@@ -1,4 +1,4 @@
-"""cfgs from the wild: what a real darknet loads, loads here, with the shapes and BFLOPs its own table printed."""
+"""Published cfgs: those that the real darknet loads also load here, with the shapes and BFLOPs of its layer table."""
 import csv
 import re
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_e2e_corpus(row: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row not in LOADED], ids=lambda row: row["file"])
-def test_e2e_what_darknet_cannot_run_is_answered_with_the_line(row: dict[str, str]) -> None:
+def test_e2e_what_darknet_cannot_run_is_an_error_with_its_line(row: dict[str, str]) -> None:
     """Both forks crash, or skip a section they do not know and build another network."""
     net, report = runner.check(CORPUS / row["file"])
     assert net is not None or all(re.match(rf".*{re.escape(row['file'])}:\d+: \[", error) for error in report.errors)

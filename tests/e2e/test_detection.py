@@ -1,4 +1,4 @@
-"""Published detectors on real pictures, against what the real darknet answered.  Needs ../shared."""
+"""Published detectors on real images, compared with the output of the real darknet.  Needs ../shared."""
 import functools
 import json
 import re
@@ -40,9 +40,9 @@ def plan(net: Network) -> Plan:
     return Plan(net)
 
 
-def detect(net: Network | Plan, picture: Path, *, boxed: bool, thresh: float = 0.25, nms: float = 0.45,
+def detect(net: Network | Plan, path: Path, *, boxed: bool, thresh: float = 0.25, nms: float = 0.45,
            nms_kind: str | None = None) -> PredictedBoxes:
-    image = read_image(picture)
+    image = read_image(path)
     _, h, w = net.in_shape
     x = letterbox(image, w, h)[0] if boxed else resize(image, w, h)
     return predict_boxes(net.layers, net.head_outputs(x[None]), (image.shape[2], image.shape[1]), thresh,
@@ -51,7 +51,7 @@ def detect(net: Network | Plan, picture: Path, *, boxed: bool, thresh: float = 0
 
 def assert_same(ours: np.ndarray, want: Iterable[tuple[int, float, list[float]]], confidence: float, overlap: float,
                 thresh: float) -> None:
-    """Every recorded box is found, and no other, but for those at the edge of the threshold."""
+    """Every recorded box is found, and no other, except for boxes close to the threshold."""
     left = list(ours)
     for kind, p, box in want:
         fits = [k for k, row in enumerate(left) if row[0] == kind and abs(row[1] - p) <= confidence
@@ -71,7 +71,7 @@ def _recorded() -> list[Any]:
 @pytest.mark.parametrize("planned", [False, True], ids=["layers", "plan"])
 @pytest.mark.parametrize(("path", "run"), _recorded())
 def test_e2e_recorded(path: Path, run: dict[str, Any], planned: bool) -> None:
-    """PNG pictures, so that decoders play no part: probabilities to 2e-4, boxes to 1e-4."""
+    """PNG images, so that decoders play no part: probabilities to 2e-4, boxes to 1e-4."""
     tolerance = json.loads(path.read_text())["tolerance"]
     net = network(path.with_name("net.cfg"), path.with_name("net.weights"))
     for key, thresh in (("detections", run["thresh"]), ("detections_thresh_005", 0.05)):
@@ -98,9 +98,9 @@ def _folder_network(path: Path) -> Network:
 
 @pytest.mark.parametrize(("path", "entry"), _published())
 def test_e2e_published(path: Path, entry: dict[str, Any]) -> None:
-    """JPEG pictures, stretched to the network: every box, overlap above .985, confidence to .015.
+    """JPEG images, stretched to the network: every box, overlap above .985, confidence to .015.
 
-    Darknet's JPEG decoder smooths colours between pixels in another way than Pillow's, which moves faint boxes.
+    Darknet's JPEG decoder upsamples chroma in another way than Pillow's, which moves faint boxes.
     """
     net = _folder_network(path)
     found = detect(plan(net), SHARED / "data" / entry["filename"], boxed=False).rows()
@@ -113,12 +113,12 @@ def _printed() -> list[Any]:
             for part in re.findall(r"^## (\S+)\n((?:[^#].*\n?)*)", path.read_text(), re.M)]
 
 
-@pytest.mark.parametrize(("path", "picture", "lines"), _printed())
-def test_e2e_as_pjreddie_prints(path: Path, picture: str, lines: str) -> None:
+@pytest.mark.parametrize(("path", "image", "lines"), _printed())
+def test_e2e_as_pjreddie_prints(path: Path, image: str, lines: str) -> None:
     """Letterboxed, as that fork always does; it prints name and percent."""
     net = _folder_network(path)
     names = next(path.parent.glob("*.names")).read_text().split("\n")
-    found = detect(net, path.parents[2] / picture, boxed=True, nms_kind="sort").rows()
+    found = detect(net, path.parents[2] / image, boxed=True, nms_kind="sort").rows()
     want = sorted((name, int(p)) for name, p in re.findall(r"^(.+): (\d+)%$", lines, re.M))
     ours = sorted((names[int(row[0])], 100 * row[1]) for row in found)
     assert len(want) == len(ours), f"{ours} against {want}"
@@ -139,7 +139,7 @@ def _coco60(folder: Path) -> DetectionSplit:
 @pytest.mark.parametrize(("model", "recorded"), [("yolo-fastest-1.1", .2574), ("yolov3-tiny", .2137),
                                                  ("yololite-coco-trial6", .0960)])
 def test_e2e_average_precision(model: str, recorded: float, tmp_path: Path) -> None:
-    """As AlexeyAB's `detector map` printed it, to .0005 (its JPEG decoder is another one), and as pycocotools has it of
+    """As AlexeyAB's `detector map` printed it, to .0005 (its JPEG decoder differs), and as pycocotools computes it for
     the same boxes."""
     split, net = _coco60(tmp_path), _folder_network(SHARED / "data/weights" / model / "reference-alexeyab.json")
     names = [str(k) for k in range(split.classes)]
@@ -149,13 +149,13 @@ def test_e2e_average_precision(model: str, recorded: float, tmp_path: Path) -> N
             found += detect_batch(plan, x, loader.sizes)
             shown += [int(index) for index in loader.indices]
     assert shown == list(range(60))
-    truths, crowds = [picture.boxes for picture in split], [picture.crowd for picture in split]
+    truths, crowds = [image.boxes for image in split], [image.crowd for image in split]
     metrics = compute_metrics(found, truths, crowds, names)
     assert metrics.at.mean == pytest.approx(recorded, abs=.0005)
     again = evaluation_loader(net, split)
     with again:
         assert collect_detections(net, again, split).metrics(names).as_json() == metrics.as_json()
-    # COCO takes the surest 100 of a picture and class; areas are in pixels there
+    # COCO uses the 100 detections per image and class with the highest confidence; areas are in pixels there
     scale = [np.array([1, 1, *[1000.] * 4]), np.array([1000.] * 4 + [1])]
     mean, half = pycoco.stats([rows * scale[0] for rows in found], [rows * scale[1] for rows in truths], split.classes)
     assert metrics.coco.mean == pytest.approx(mean, abs=2e-4) and metrics.coco.at_half == pytest.approx(half, abs=2e-4)

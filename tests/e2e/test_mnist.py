@@ -1,4 +1,4 @@
-"""The real MNIST: its idx files are read as others read them.  Needs ../shared."""
+"""The real MNIST: its idx files are read correctly.  Needs ../shared."""
 import re
 import tarfile
 
@@ -14,7 +14,7 @@ FOLDER = SHARED / "data" / "mnist"
 pytestmark = pytest.mark.skipif(not FOLDER.exists(), reason="needs ../shared")
 
 
-def test_e2e_the_training_set_and_its_pictures() -> None:
+def test_e2e_the_training_set_and_its_pngs() -> None:
     """60,000 images in the known numbers; PNGs that others made of them have the same pixels."""
     data = open_dataset(FOLDER / "train-images-idx3-ubyte.gz")
     assert data.train is not None and len(data.train) == 60_000
@@ -34,7 +34,7 @@ def test_e2e_the_training_set_and_its_pictures() -> None:
     assert checked == 500
 
 
-def test_e2e_nothing_is_there_twice() -> None:
+def test_e2e_there_are_no_duplicates() -> None:
     data = open_dataset(FOLDER / "train-images-idx3-ubyte.gz")
     assert data.train is not None
     found = survey(data.train)

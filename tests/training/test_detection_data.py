@@ -1,4 +1,4 @@
-"""What a detector's cfg says about its data: augmentation, truth rows, and sizes that change."""
+"""The batches of a detector: augmentation, ground-truth rows, and multi-scale sizes."""
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def test_every_option_reaches_the_augmentation(tmp_path: Path) -> None:
                                                  ("mixup=3", True, False), ("mixup=4", True, False),
                                                  ("mosaic=1\nmixup=1", True, False), ("cutmix=1", False, False),
                                                  ("cutmix=1\nmosaic=1", True, False)])
-def test_mixed_pictures_as_darknet_chooses_them(text, mosaic, mixup, tmp_path):
+def test_mixup_and_mosaic_as_in_darknet(text, mosaic, mixup, tmp_path):
     changes = box_augmentation(network(tmp_path, text))
     assert (changes.mosaic, changes.mixup) == (mosaic, mixup)
 
@@ -61,7 +61,7 @@ def test_mixed_pictures_as_darknet_chooses_them(text, mosaic, mixup, tmp_path):
 @pytest.mark.parametrize("text, sentence", [("angle=7", "angle=7 has no effect"), ("aspect=.8", "aspect=0.8"),
                                             ("cutmix=1", "cutmix has no effect: it is for classifiers"),
                                             ("mosaic=1\nletter_box=1", "on images combined by mosaic")])
-def test_what_means_nothing_to_a_detector_is_said(text, sentence, tmp_path, split):
+def test_options_without_effect_are_reported(text, sentence, tmp_path, split):
     net = network(tmp_path, text)
     said: list[str] = []
     assert len(ineffective_options(net)) == 1 and sentence in ineffective_options(net)[0]
@@ -124,7 +124,7 @@ def test_a_size_the_network_cannot_take(tmp_path: Path) -> None:
     assert net.in_shape == (3, 32, 64)
 
 
-def test_training_at_many_sizes(tmp_path, split):
+def test_multi_scale_training(tmp_path, split):
     net = network(tmp_path, "max_batches=40", "random=1")
     net.options.__dict__["max_batches"] = 0        # no last updates at the own size: 40 updates, four sizes
     seen = []
@@ -140,7 +140,7 @@ def test_training_at_many_sizes(tmp_path, split):
     assert len(seen) == 80 and len(set(seen)) >= 2
 
 
-def test_training_that_breaks_off_leaves_the_size_of_the_cfg(tmp_path, split):
+def test_an_interrupted_update_restores_the_size_of_the_cfg(tmp_path, split):
     net = network(tmp_path, "max_batches=1000", "random=1")
     with training_loader(net, split) as batches:
         def broken():
@@ -153,7 +153,7 @@ def test_training_that_breaks_off_leaves_the_size_of_the_cfg(tmp_path, split):
     assert net.in_shape == (3, 32, 64)
 
 
-def test_a_share_of_the_pictures_is_kept_to_test_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_share_of_the_images_is_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     toy_boxes.make(tmp_path)
     task = open_task(runner.load("cfg/squares.cfg", settings=["net.split_share=0.25"]),
@@ -161,7 +161,7 @@ def test_a_share_of_the_pictures_is_kept_to_test_with(tmp_path: Path, monkeypatc
     assert task.data_summary() == "18 images with 33 boxes to train, 6 to test, 2 classes" and task.has_test_data
 
 
-def test_no_head_no_boxes(tmp_path, split):
+def test_a_network_without_a_head(tmp_path, split):
     (tmp_path / "b.cfg").write_text("[net]\nwidth=8\nheight=8\nchannels=3\n[connected]\noutput=2\n[softmax]\n")
     with pytest.raises(UsageError, match="no boxes"):
         training_loader(runner.load(tmp_path / "b.cfg"), split)

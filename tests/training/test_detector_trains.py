@@ -1,4 +1,4 @@
-"""A tiny [yolo] learns from Python to find bright squares: loss, gradient, update and decoding together."""
+"""A tiny [yolo] learns to detect bright squares: loss, gradient, update and decoding together."""
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +58,7 @@ ignore_thresh=0.6
 
 
 def scene(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A grey picture with one bright square, and its row of truth."""
+    """A grey image with one bright square, and its row of truth."""
     image = rng.uniform(0, .2, (1, 32, 32)).astype("f4")
     side = int(rng.integers(7, 14))
     left, top = rng.integers(0, 32 - side, 2)

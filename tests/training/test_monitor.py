@@ -43,7 +43,7 @@ def test_tensorboard_files() -> None:
     assert "train/images_per_second" in found and "test/test_loss" in found
 
 
-def test_tensorboard_is_an_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tensorboard_is_optional(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     train("--tensorboard", expect=2)
     assert "--tensorboard needs the package 'tensorboardX', which is not installed: pip install -r " \

@@ -1,4 +1,4 @@
-"""--resume: whatever stops a run, it ends with the bits it would have had."""
+"""--resume: an interrupted run ends with the same bits as an uninterrupted one."""
 import random
 import signal
 from itertools import islice
@@ -19,7 +19,7 @@ from tests import toy
 from tools import kill_and_resume
 
 HERE = Path("weights/toy")
-# all that has to be remembered: momentum, dropout, rolling statistics, a drawn rate, an average, augmentation
+# everything that has state: momentum, dropout, rolling statistics, a drawn rate, an average, augmentation
 CFG = toy.CFG.replace("momentum=0", "momentum=0.9\nsubdivisions=2\npolicy=random\npower=1\nema_alpha=0.9\nangle=9\n"
                       "exposure=1.5\nmax_grad_norm=1\nbackup_every=15").replace("flip=0", "flip=1").replace(
     "[connected]", "[dropout]\nprobability=.3\n[connected]").replace("filters=3", "filters=3\nbatch_normalize=1")
@@ -29,7 +29,7 @@ FILES = ("last.weights", "best.weights", "toy_15.weights", "toy_30.weights")
 
 @pytest.fixture
 def whole(tmp_path, monkeypatch):
-    """Files of a run that was never interrupted; we are where another can be started."""
+    """The files of an uninterrupted run, moved away so that another run can start in the same folder."""
     monkeypatch.chdir(tmp_path)
     toy.make(tmp_path)
     Path("cfg/toy.cfg").write_text(CFG)
@@ -80,7 +80,7 @@ def test_a_crash_after_any_update(whole, monkeypatch, update):
 
 @pytest.mark.parametrize("update", [7, 8, 15, 30])
 def test_ctrl_c_after_any_update(whole, monkeypatch, update):
-    """Also where it falls on a measurement (8) or a numbered copy (15) that was due."""
+    """Also when an evaluation (8) or a numbered copy (15) is due after it."""
     def pressed(net, batches, optimizer):
         for step in original(net, batches, optimizer=optimizer):
             if step.number == update:
@@ -117,21 +117,21 @@ def test_a_crash_while_it_saves(whole, monkeypatch, moment):
         if len(calls) == at:
             raise Crash
         return real(*args, **kwargs)
-    for at in (6, 7, 8, 9, 11) if moment == "os.replace" else (2, 3, 4, 6):     # the first state is there by then
+    for at in (6, 7, 8, 9, 11) if moment == "os.replace" else (2, 3, 4, 6):     # the first checkpoint exists by then
         calls.clear()
         with monkeypatch.context() as patch:
-            place, name = {"atomic_write": (checkpoint, "atomic_write"), "os.replace": (checkpoint.os, "replace"),
+            target, name = {"atomic_write": (checkpoint, "atomic_write"), "os.replace": (checkpoint.os, "replace"),
                            "describe": (run_module.RunFolder, "describe"),
                            "folder.save": (run_module.RunFolder, "save")}[moment]
-            real = getattr(place, name)
-            patch.setattr(place, name, lambda *a, real=real, at=at, **k: breaking(*a, real=real, at=at, **k))
+            real = getattr(target, name)
+            patch.setattr(target, name, lambda *a, real=real, at=at, **k: breaking(*a, real=real, at=at, **k))
             with pytest.raises(Crash):
                 cli.main(WORDS)
         resume()
         same_as(whole)
 
 
-def test_a_character_model_remembers_where_it_was_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_character_model_continues_at_its_position(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("novel.txt").write_text("to be or not to be, that is the question. " * 40)
     Path("toy.cfg").write_text("[net]\ninputs=256\nbatch=4\ntime_steps=5\nmax_batches=12\nadam=1\nreposition=.2\n"
@@ -148,7 +148,7 @@ def test_a_character_model_remembers_where_it_was_reading(tmp_path: Path, monkey
     assert [(HERE / name).read_bytes() for name in ("last.weights", "best.weights")] == files
 
 
-def test_what_is_damaged_is_refused_and_the_one_before_it_used(whole, monkeypatch, capsys):
+def test_a_damaged_checkpoint_is_refused_and_the_previous_one_used(whole, monkeypatch, capsys):
     crash_after(monkeypatch, 17)
     with pytest.raises(Crash):
         cli.main(WORDS)
@@ -164,7 +164,7 @@ def test_what_is_damaged_is_refused_and_the_one_before_it_used(whole, monkeypatc
         capsys.readouterr()
         resume()
         err = capsys.readouterr().err
-        if damage != "flip" or err:         # a byte of the container nobody reads may be flipped
+        if damage != "flip" or err:         # a flipped byte of the zip container may go unnoticed
             assert f"{HERE}/state.npz: " in err and "; using the previous checkpoint" in err
         same_as(whole)
     for name in ("state.npz", "state-before.npz"):
@@ -174,7 +174,7 @@ def test_what_is_damaged_is_refused_and_the_one_before_it_used(whole, monkeypatc
     assert capsys.readouterr().err.count("not a complete checkpoint") == 2
 
 
-def test_every_number_of_a_state_is_under_its_checksum(whole):
+def test_the_checksum_covers_every_array(whole):
     arrays, facts = checkpoint.read(Path("whole/state.npz"))
     with np.load("whole/state.npz") as file:
         members = dict(file)
@@ -190,7 +190,7 @@ def test_every_number_of_a_state_is_under_its_checksum(whole):
             checkpoint.read(Path("changed.npz"))
 
 
-def test_another_run_is_refused_with_what_differs(whole, capsys):
+def test_a_different_run_is_refused_with_its_differences(whole, capsys):
     assert cli.main([*WORDS, "--time-limit", "1s"]) == 0
     capsys.readouterr()
     for words, answer in (
@@ -209,7 +209,7 @@ def test_another_run_is_refused_with_what_differs(whole, capsys):
     assert "weights/other: there is no run to resume" in capsys.readouterr().err
 
 
-def test_a_longer_run_and_other_kernels_are_said(whole, capsys, monkeypatch):
+def test_a_longer_run_and_another_backend_are_reported(whole, capsys, monkeypatch):
     assert cli.main(WORDS) == 0
     monkeypatch.setattr(checkpoint, "computed_by", lambda: {"kernels": "other"})
     capsys.readouterr()
@@ -227,7 +227,7 @@ def test_a_finished_run_has_nothing_left_to_do(whole, capsys):
     assert "30 updates, " in capsys.readouterr().out
 
 
-def test_options_of_the_run_are_taken_over(whole, monkeypatch):
+def test_the_options_of_the_run_are_restored(whole, monkeypatch):
     crash_after(monkeypatch, 12)
     with pytest.raises(Crash):
         cli.main([*WORDS, "--seed", "3", "--set", "net.decay=.01", "--name", "other", "--patience", "99"])
@@ -251,8 +251,8 @@ def test_killed_at_random_moments(
     assert capsys.readouterr().out.endswith("bit-identical\n")
 
 
-def test_batches_are_drawn_no_further_than_needed(whole):
-    """islice of a run's updates leaves a folder that can be gone on with."""
+def test_a_run_that_is_stopped_early_can_be_resumed(whole):
+    """islice of a run's updates leaves a folder that can be resumed."""
     import runner
     from runner.training import Run, RunFolder, TaskOptions, open_task
     net = runner.load("cfg/toy.cfg")

@@ -1,4 +1,4 @@
-"""Kinds of task: what `train` and `test` ask is answered by each of them."""
+"""Every task implements the interface that `train` and `test` use."""
 from itertools import islice
 from pathlib import Path
 
@@ -29,13 +29,13 @@ def task(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     return open_task(runner.load(cfg), TaskOptions(cfg, data, seed=3))
 
 
-def test_the_kind_is_seen_from_the_network(task: Task) -> None:
+def test_the_task_follows_from_the_network(task: Task) -> None:
     kinds = {"cfg/toy.cfg": Classifier, "cfg/text.cfg": CharacterModel, "cfg/squares.cfg": Detector}
     assert type(task) is kinds[task.options.cfg]
     assert task.has_training_data and task.has_test_data and task.source in ("data/toy", "novel.txt", "data/squares")
 
 
-def test_batches_go_on_where_the_network_stands(task: Task) -> None:
+def test_batches_continue_after_the_updates_of_the_network(task: Task) -> None:
     with task.batches() as batches:
         whole = [(x.copy(), truth.copy()) for x, truth in islice(batches, 5)]
     task.net.progress.iteration = 3
@@ -46,7 +46,7 @@ def test_batches_go_on_where_the_network_stands(task: Task) -> None:
         np.testing.assert_array_equal(truth, same)
 
 
-def test_metrics_answer_in_every_form_and_measuring_leaves_no_trace(task: Task) -> None:
+def test_metrics_in_every_form_and_evaluation_leaves_no_trace(task: Task) -> None:
     before = task.net.env.rng.bit_generator.state
     test, train = task.evaluate(), task.evaluate("train")
     assert task.net.env.rng.bit_generator.state == before and not any(task.net.state)
@@ -79,7 +79,7 @@ def test_the_fingerprint_is_that_of_the_training_data(task: Task) -> None:
     assert again() != before
 
 
-def test_a_part_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     toy.make(tmp_path)
     task = open_task(runner.load("cfg/toy.cfg"), TaskOptions("cfg/toy.cfg", "data/toy/train"))

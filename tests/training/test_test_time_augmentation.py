@@ -1,4 +1,4 @@
-"""Top-k, ten crops, several sizes, and samples with dropout at work."""
+"""Test-time augmentation: ten crops, and several sizes."""
 from pathlib import Path
 
 import numpy as np
@@ -41,11 +41,11 @@ def network(tmp_path: Path, flip: int = 1, p: float = .5) -> runner.Network:
     return runner.load(tmp_path / "a.cfg")
 
 
-def pictures(n: int = 7, h: int = 9, w: int = 15) -> Split:
+def split_of_images(n: int = 7, h: int = 9, w: int = 15) -> Split:
     return Split([(str(i), i % 3) for i in range(n)], 3, RNG.integers(0, 256, (n, 1, h, w), dtype=np.uint8))
 
 
-def test_ten_views_are_corners_and_middle_and_their_mirror_images() -> None:
+def test_ten_crops_are_corners_and_centre_and_their_mirror_images() -> None:
     images = RNG.random((2, 1, 10, 16))
     got = list(views(images, 12, 8, ten_crop=True, mirrored=True))
     assert len(got) == 10 and all(view.shape == (2, 1, 8, 12) for view in got)
@@ -60,8 +60,8 @@ def test_ten_views_are_corners_and_middle_and_their_mirror_images() -> None:
     assert margin(224) == 32 and margin(28) == 4 and margin(3) == 1
 
 
-def test_what_is_seen_is_the_mean_over_the_views(tmp_path: Path) -> None:
-    net, split = network(tmp_path), pictures()
+def test_the_output_is_the_mean_over_the_views(tmp_path: Path) -> None:
+    net, split = network(tmp_path), split_of_images()
     got, truth = mean_outputs(net, split, ten_crop=True)
     from runner.images import prepare, to_float
     large = np.stack([prepare(to_float(split.read(i, 1)), 12 + 2, 8 + 1) for i in range(7)])
@@ -71,7 +71,7 @@ def test_what_is_seen_is_the_mean_over_the_views(tmp_path: Path) -> None:
 
 
 def test_sizes(tmp_path: Path) -> None:
-    net, split = network(tmp_path, flip=0), pictures()
+    net, split = network(tmp_path, flip=0), split_of_images()
     both, _ = mean_outputs(net, split, sizes=(12, 18))
     assert net.in_shape == (1, 8, 12)
     one, _ = mean_outputs(net, split, sizes=(12,))
@@ -81,11 +81,11 @@ def test_sizes(tmp_path: Path) -> None:
     np.testing.assert_allclose(both, (one + other) / 2, atol=1e-6)
 
 
-def test_a_network_that_cannot_change_its_size_says_so_and_stays_as_it_was(tmp_path: Path) -> None:
+def test_a_network_that_cannot_be_resized_is_an_error_and_stays_unchanged(tmp_path: Path) -> None:
     (tmp_path / "a.cfg").write_text("[net]\nwidth=8\nheight=8\nchannels=1\n[connected]\noutput=3\n[softmax]\n")
     net = runner.load(tmp_path / "a.cfg")
     with pytest.raises(RunnerError, match=r"--sizes 10: .*\[connected\]"):
-        mean_outputs(net, pictures(), sizes=(8, 10))
+        mean_outputs(net, split_of_images(), sizes=(8, 10))
     assert net.in_shape == (1, 8, 8)
 
 

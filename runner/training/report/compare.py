@@ -21,14 +21,14 @@ class Comparison(NamedTuple):
 
 def open_runs(paths: Sequence[str]) -> dict[str, RunFolder]:
     """name -> folder.  A path is a run's folder, or its name below weights/.  UsageError if there is no run."""
-    found: dict[str, RunFolder] = {}
+    folders: dict[str, RunFolder] = {}
     for text in paths:
         path = next((path for path in (Path(text), Path("weights") / text) if (path / "run.yaml").exists()), None)
         if path is None:
             raise UsageError(f"{text}: not a run: the folder of a run contains run.yaml. Runs are in weights/")
-        name = path.name if path.name not in found else str(path)
-        found[name] = RunFolder(path / f"{path.resolve().name}.cfg")
-    return found
+        name = path.name if path.name not in folders else str(path)
+        folders[name] = RunFolder(path / f"{path.resolve().name}.cfg")
+    return folders
 
 
 def compare(folders: dict[str, RunFolder]) -> Comparison:
@@ -60,15 +60,15 @@ def compare_page(folders: dict[str, RunFolder], comparison: Comparison) -> str:
 
 def _settings(folder: RunFolder, facts: dict[str, Any]) -> dict[str, str]:
     """All settings of a run by name: the options of its cfg and of the command line, and the software versions."""
-    found = {"cfg": str(facts.get("cfg")), "data": str(facts.get("data")), "seed": str(facts.get("seed")),
+    settings = {"cfg": str(facts.get("cfg")), "data": str(facts.get("data")), "seed": str(facts.get("seed")),
              "compat": str(facts.get("compat")), "started from": str(facts.get("start") or "random weights")}
-    found |= {f"--{key.replace('_', '-')}": str(value) for key, value in (facts.get("options") or {}).items()
+    settings |= {f"--{key.replace('_', '-')}": str(value) for key, value in (facts.get("options") or {}).items()
               if key not in ("data", "seed", "compat")}
-    found |= {checkpoint.LABELS.get(key, key): str(value) for key, value in (facts.get("versions") or {}).items()}
+    settings |= {checkpoint.LABELS.get(key, key): str(value) for key, value in (facts.get("versions") or {}).items()}
     if folder.resolved.exists():
         for section in parse(folder.resolved.read_text(encoding="utf-8"), folder.resolved.name, Report()):
             where = "[net]" if section.index < 0 else f"{section.index} [{section.name}]"
-            found |= {f"{where} {key}": line.value for key, line in section.lines.items()}
+            settings |= {f"{where} {key}": line.value for key, line in section.lines.items()}
             if section.index >= 0:
-                found[where] = "present"
-    return found
+                settings[where] = "present"
+    return settings
