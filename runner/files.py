@@ -1,4 +1,4 @@
-"""Writing files so that nothing of the user's is ever half there."""
+"""Writing files atomically: a file is complete or not there."""
 import os
 import tempfile
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ from typing import IO, Any
 
 @contextmanager
 def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
-    """Open a temporary file beside `path`; at the end it is flushed to disk and takes the name.
+    """Open a temporary file in the folder of `path`; at the end it is flushed to disk and renamed to `path`.
 
-    When the block raises, or the program is killed, what stood at `path` before is still there.
+    If the block raises or the process is killed, the old file at `path` is unchanged.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,12 +1,12 @@
 """What a training run leaves behind: a folder, weights/<name>/.
 
   last.weights   after the latest update      best.weights   those with the best score so far
-  <name>_1000.weights                         numbered copies, where they are asked for
+  <name>_1000.weights                         numbered copies, if they are asked for
   <name>.cfg     the cfg with the settings of the run applied; with it, test and predict need no --set
-  run.yaml       how it came about: command, versions, seed, data, settings, results
-  log.csv        every update, and every measurement
-  state.npz, state-before.npz                 what --resume needs
-  report.html    all of it to look at
+  run.yaml       how they were made: command, versions, seed, data, class names, settings, results
+  log.csv        every update, and every evaluation
+  state.npz, state-before.npz                 the last two checkpoints, for --resume
+  report.html    the report of the run
   before/        the run that was in the folder before this one
 """
 import shutil
@@ -25,10 +25,10 @@ BEFORE = "before"
 
 
 class RunFolder:
-    """The folder of a cfg's run.
+    """The folder of a cfg's run.  UsageError where `name` is not that of a folder below `base`.
 
-    cfg   its path.  One that lies in a run's folder, beside run.yaml, belongs to that run
-    name  of the folder below `base`; None: like the cfg
+    cfg   path of the cfg; one in the folder of a run, next to run.yaml, belongs to that run
+    name  of the folder below `base`; None: that of the cfg
     """
 
     def __init__(self, cfg: str | Path, name: str | None = None, base: str | Path = "weights"):
@@ -49,11 +49,11 @@ class RunFolder:
         return self.path / "last.weights"
 
     @property
-    def state(self) -> Path:
+    def checkpoint(self) -> Path:
         return self.path / "state.npz"
 
     @property
-    def state_before(self) -> Path:
+    def previous_checkpoint(self) -> Path:
         return self.path / "state-before.npz"
 
     @property
@@ -65,8 +65,8 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
-    def events(self) -> Path:
-        """TensorBoard's files."""
+    def tensorboard(self) -> Path:
+        """The folder of TensorBoard's event files."""
         return self.path / "tensorboard"
 
     @property
@@ -88,23 +88,23 @@ class RunFolder:
         weights.save(net, which)
 
     def holds(self, path: str | Path | None) -> bool:
-        """Is the file one of this folder's?"""
+        """Is the file in this folder?"""
         return path is not None and Path(path).resolve().parent == self.path.resolve()
 
     @staticmethod
-    def cfg_beside(weights: str | Path) -> Path | None:
-        """The cfg of the run a weights file belongs to; None where it lies in no run's folder."""
+    def cfg_of(weights: str | Path) -> Path | None:
+        """The cfg of the run that a weights file belongs to; None where it is not in the folder of a run."""
         folder = Path(weights).parent
         cfg = folder / f"{folder.resolve().name}.cfg"
         return cfg if cfg.exists() and (folder / "run.yaml").exists() else None
 
     def set_aside(self) -> Path | None:
-        """Move the run that is here to before/ -> that folder; None when there is no run.
+        """Move the run in this folder to before/ -> that folder; None when there is no run.
 
         Of the run here and the one in before/, the one with more updates is kept.
         """
-        own = (self.best, self.last, *self.backups(), self.resolved, self.path / "run.yaml", self.log, self.state,
-               self.state_before, self.report, self.events)
+        own = (self.best, self.last, *self.backups(), self.resolved, self.path / "run.yaml", self.log, self.checkpoint,
+               self.previous_checkpoint, self.report, self.tensorboard)
         files = [path for path in own if path.exists()]
         if not files:
             return None
@@ -122,13 +122,13 @@ class RunFolder:
                 path.unlink()
         return there
 
-    def describe(self, facts: dict[str, Any]) -> None:
+    def write_facts(self, facts: dict[str, Any]) -> None:
         """Write run.yaml."""
         with atomic_write(self.path / "run.yaml", "w") as file:
             yaml.safe_dump(facts, file, sort_keys=False, allow_unicode=True)
 
     def facts(self) -> dict[str, Any]:
-        """What run.yaml says; nothing when there is none."""
+        """What run.yaml says; empty when there is none."""
         return self._read(self.path / "run.yaml")
 
     @staticmethod
@@ -139,10 +139,10 @@ class RunFolder:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def names(self, weights: str | Path | None = None) -> Sequence[str]:
-        """The classes the network was trained on, if that is known: from the run.yaml beside `weights`, else here."""
-        beside = self._read(Path(weights).parent / "run.yaml") if weights else {}
-        return [str(name) for name in (beside.get("classes") or self.facts().get("classes") or [])]
+    def class_names(self, weights: str | Path | None = None) -> Sequence[str]:
+        """The classes the network was trained on, if known: from the run.yaml next to `weights`, else from this one."""
+        facts = self._read(Path(weights).parent / "run.yaml") if weights else {}
+        return [str(name) for name in (facts.get("classes") or self.facts().get("classes") or [])]
 
     def weights(self, given: str | None = None) -> Path:
         """The file to use: the one given, else best.weights, else last.weights."""
@@ -152,4 +152,4 @@ class RunFolder:
             if path.exists():
                 return path
         raise WeightsError(f"{self.best}: there are no weights yet. Train first (python run.py train {self.cfg}), "
-                           "or name a file by --weights")
+                           "or name a file with --weights")

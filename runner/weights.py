@@ -1,7 +1,7 @@
 """darknet's .weights files, read and written byte for byte.
 
-A file is a header and then float32 values, little endian, without a marker: layer after layer, each layer's arrays in
-the order it declares in `stored`.  Which values belong to whom only the cfg knows, so sizes are checked before
+A file is a header and then float32 values, little endian, without markers: layer after layer, each layer's arrays in
+the order it declares in `stored`.  Only the cfg says which values belong to which layer, so sizes are checked before
 anything is read.  Source: src/parser.c:load_weights_upto, save_weights_upto.
 """
 import difflib
@@ -36,16 +36,16 @@ class Header:
 
 
 def read_header(data: bytes, path: str | Path, values: int | None = None) -> Header:
-    """The first 16 or 20 bytes.  `seen` has 64 bits from version 0.2 on, 32 before.
+    """The first 16 or 20 bytes.  `seen` has 64 bits since version 0.2, and 32 before.
 
     In transposed files pjreddie's darknet reads 32 bits and AlexeyAB's 64; there `values`, what the cfg needs,
-    decides with the size of the file, and pjreddie's way is taken when both or neither fit.
+    decides together with the size of the file; pjreddie's way is used when both or neither fit.
     """
     if len(data) < 16:
         raise WeightsError(f"{path}: {len(data)} bytes are too few for a .weights file: its header has 16 or 20")
     major, minor, revision = struct.unpack_from("<3i", data)
     if not (0 <= major < 100_000 and 0 <= minor < 100_000 and revision >= 0):
-        raise WeightsError(f"{path}: this is no .weights file: its version would be {major}.{minor}.{revision}")
+        raise WeightsError(f"{path}: not a .weights file: its version would be {major}.{minor}.{revision}")
     wide = major * 10 + minor >= 2 and major < 1000 and minor < 1000
     if (major > 1000 or minor > 1000) and values is not None:
         wide = len(data) == 20 + 4 * values
@@ -56,32 +56,31 @@ def read_header(data: bytes, path: str | Path, values: int | None = None) -> Hea
 
 
 def load(net: Network, path: str | Path, *, cutoff: int | None = None) -> Header:
-    """Read a file into the network's arrays; nothing is changed when it does not fit.
+    """Read a file into the network's arrays.  WeightsError, with nothing changed, where it does not fit.
 
-    cutoff  read only the layers before this one, and let the file end there (pretrained backbones do)
+    cutoff  read only the layers before this one; the file may end there, as those of pretrained backbones do
 
-    A file of the YOLOR fork, whose exporter writes nothing of [implicit_*], leaves those as they are; Header.remark
-    says so.
+    A file of the YOLOR fork, which does not store [implicit_*], leaves those arrays unchanged; Header.remark says so.
     """
     try:
         data = Path(path).read_bytes()
     except (FileNotFoundError, IsADirectoryError):
         raise WeightsError(f"{path}: there is no such weights file") from None
-    plan = list(_plan(net, cutoff))
-    header = read_header(data, path, sum(_array(layer, name).size for _, layer, name in plan))
+    stored = list(_stored(net, cutoff))
+    header = read_header(data, path, sum(_array(layer, name).size for _, layer, name in stored))
     have, left_over = divmod(len(data) - header.size, 4)
     if left_over:
-        raise WeightsError(f"{path}: {len(data)} bytes hold no whole number of float32 values after a header of "
+        raise WeightsError(f"{path}: {len(data)} bytes are not a whole number of float32 values after a header of "
                            f"{header.size}; the file is damaged")
-    short = [entry for entry in plan if not isinstance(entry[1], Implicit)]
-    if len(short) < len(plan) and have == sum(_array(layer, name).size for _, layer, name in short):
-        count = sum(_array(layer, name).size for _, layer, name in plan) - have
+    short = [entry for entry in stored if not isinstance(entry[1], Implicit)]
+    if len(short) < len(stored) and have == sum(_array(layer, name).size for _, layer, name in short):
+        count = sum(_array(layer, name).size for _, layer, name in stored) - have
         header = replace(header, remark=f"{path}: the file has no values of [implicit_add] and [implicit_mul], as the "
                                         f"YOLOR fork writes it: {count:,} values of this network stay as they were")
-        plan = short
-    _check(net, plan, have, path, cutoff)
+        stored = short
+    _check(net, stored, have, path, cutoff)
     values, at = np.frombuffer(data, "<f4", offset=header.size), 0
-    for _, layer, name in plan:
+    for _, layer, name in stored:
         array = _array(layer, name)
         _fill(array, values[at:at + array.size], layer, name, header.transposed)
         at += array.size
@@ -95,7 +94,7 @@ def save(net: Network, path: str | Path, *, cutoff: int | None = None) -> None:
     """Write the network as darknet does, with `net.progress.seen` in the header (version 0.2)."""
     with atomic_write(path) as file:
         file.write(struct.pack("<3iQ", 0, 2, net.env.compat.weights_revision, net.progress.seen))
-        for _, layer, name in _plan(net, cutoff, saving=True):
+        for _, layer, name in _stored(net, cutoff, saving=True):
             array = _array(layer, name)
             if getattr(layer.options, "flipped", False) and name == "weights":
                 array = array.reshape(len(array), -1).T
@@ -103,10 +102,10 @@ def save(net: Network, path: str | Path, *, cutoff: int | None = None) -> None:
 
 
 def transfer(net: Network, source: Network) -> set[int]:
-    """Copy the arrays of the layers that are alike in both networks -> their indices in `net`.
+    """Copy the arrays of layers that match in both networks -> their indices in `net`.
 
-    Layers are alike when they have the same section and arrays of the same shapes.  They are matched in order, so that
-    a layer put in or left out does not stop those behind it.
+    Layers match when they have the same section and arrays of the same shapes.  They are matched in order; a layer
+    that was inserted or removed does not prevent later ones from matching.
     """
     ours, theirs = ([(i, layer) for i, layer in enumerate(each.layers) if layer.stored] for each in (net, source))
 
@@ -122,7 +121,8 @@ def transfer(net: Network, source: Network) -> set[int]:
     return taken
 
 
-def _plan(net: Network, cutoff: int | None, saving: bool = False) -> Iterator[tuple[int, Layer, str]]:
+def _stored(net: Network, cutoff: int | None, saving: bool = False) -> Iterator[tuple[int, Layer, str]]:
+    """(index, layer, array name) in the order of the file."""
     for index, layer in enumerate(net.layers[:cutoff]):
         if layer.options.dontsave if saving else layer.options.dontload:
             continue
@@ -144,14 +144,14 @@ def _fill(array: np.ndarray, values: np.ndarray, layer: Layer, name: str, transp
         array[...] = values.reshape(array.shape)
 
 
-def _check(net: Network, plan: list[tuple[int, Layer, str]], have: int, path: str | Path, cutoff: int | None) -> None:
-    """WeightsError unless the file has exactly the values of the plan (with a cutoff: at least them)."""
+def _check(net: Network, stored: list[tuple[int, Layer, str]], have: int, path: str | Path, cutoff: int | None) -> None:
+    """WeightsError unless the file has exactly the stored values (with a cutoff: at least these)."""
     want = 0
-    for index, layer, name in plan:
+    for index, layer, name in stored:
         size = _array(layer, name).size
         if want + size > have:
-            total = sum(_array(each, key).size for _, each, key in plan)
-            whole = len({i for i, _, _ in plan if i < index}) and want == have
+            total = sum(_array(each, key).size for _, each, key in stored)
+            whole = len({i for i, _, _ in stored if i < index}) and want == have
             hint = (f" It ends exactly before layer {index}: if it is a backbone, add --cutoff {index}." if whole else
                     " Is it the file of another cfg, or one saved without batch_normalize?")
             raise WeightsError(

@@ -114,10 +114,10 @@ def test_dontsave_leaves_a_layer_out(tmp_path: Path) -> None:
                  "2."),
     (values(TOTAL + 2), "the file has 85 values, the cfg needs 83: 2 are left over after the last layer (2). It "
                         "belongs to another cfg"),
-    (values(TOTAL) + b"x", f"{20 + 4 * TOTAL + 1} bytes hold no whole number of float32 values after a header of 20; "
+    (values(TOTAL) + b"x", f"{20 + 4 * TOTAL + 1} bytes are not a whole number of float32 values after a header of 20; "
                            "the file is damaged"),
     (b"short", "5 bytes are too few for a .weights file: its header has 16 or 20"),
-    (b"<!DOCTYPE html><html>", "this is no .weights file: its version would be 1329865020.1348031555.1952981061"),
+    (b"<!DOCTYPE html><html>", "not a .weights file: its version would be 1329865020.1348031555.1952981061"),
 ])
 def test_files_that_do_not_fit(tmp_path: Path, data: bytes, message: str) -> None:
     net = make(tmp_path)

@@ -187,7 +187,7 @@ class _Stopwatch:
 
     @contextmanager
     def layer(self, index: int, part: str) -> Iterator[None]:
-        share = self._in_parallel if parallel.inside_worker() and not parallel.is_alone() else 1
+        share = self._in_parallel if parallel.inside_worker() and not parallel.is_serial() else 1
         began = time.perf_counter()
         try:
             yield

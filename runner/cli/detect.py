@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from runner.network_checks import check_images
     net, folder = common.load_trained(args)
     check_images(net.sections, net.in_shape)
-    names = class_names(args, net, list(folder.names()))
+    names = class_names(args, net, list(folder.class_names()))
     options = {"names": names, "thresh": args.thresh, "nms": args.nms, "letterbox": args.letterbox,
                "on_bad": args.on_bad, "classes": [class_number(word, names) for word in args.classes]}
     records: list[Record] = []

@@ -83,7 +83,7 @@ def class_names(args: argparse.Namespace, folder: "RunFolder", outputs: int) -> 
         if len(names) < outputs:
             raise DataError(f"{args.names}: the network has {outputs} outputs, but the file has {len(names)} names")
         return names
-    names = list(folder.names(args.weights))
+    names = list(folder.class_names(args.weights))
     if names and len(names) != outputs:
         console.warn([f"{folder.path}/run.yaml lists {len(names)} classes, but the network has {outputs} outputs: "
                       "class numbers are shown instead of names. Use --names"])

@@ -142,7 +142,7 @@ def _restore_options(args: argparse.Namespace, folder: "RunFolder") -> None:
         raise UsageError("--resume continues with the weights of the run itself: omit --weights, --cutoff, --partial "
                          "and --clear")
     facts = folder.facts()
-    if not facts or not (folder.state.exists() or folder.state_before.exists()):
+    if not facts or not (folder.checkpoint.exists() or folder.previous_checkpoint.exists()):
         raise UsageError(f"{folder.path}: there is no run to resume. Omit --resume to start one")
     defaults = argparse.ArgumentParser()
     arguments(defaults)
@@ -177,7 +177,7 @@ def _transfer(args: argparse.Namespace, net: "Network") -> None:
     from runner import weights
     from runner.errors import UsageError
     from runner.training import RunFolder
-    path = args.partial or RunFolder.cfg_beside(args.weights)
+    path = args.partial or RunFolder.cfg_of(args.weights)
     if path is None:
         raise UsageError(f"a .weights file does not describe its layers, and there is no cfg of a run in the folder of "
                          f"{args.weights}: name the cfg it belongs to, --partial CFG")
@@ -220,7 +220,7 @@ def _monitors(args: argparse.Namespace, run: "Run", files: contextlib.ExitStack)
                                   files.enter_context(open(args.log_json, "a", encoding="utf-8")), run))
     if args.tensorboard:
         from runner.training.monitor import TensorBoard
-        monitors.append(TensorBoard(run.folder.events, run))
+        monitors.append(TensorBoard(run.folder.tensorboard, run))
     return monitors
 
 

@@ -119,7 +119,7 @@ def _resized(pixels: np.ndarray, crop: Crop, flipped: bool, region: Region, widt
     x0, y0, x1, y1 = region
     if flipped:
         x0, x1 = width - x1, width - x0
-    image = ops.cut_out(pixels, crop.left, crop.top, w - crop.left - crop.right, h - crop.top - crop.bottom,
+    image = ops.crop(pixels, crop.left, crop.top, w - crop.left - crop.right, h - crop.top - crop.bottom,
                         width, height, (x0, y0, x1, y1))
     return np.ascontiguousarray(image[..., ::-1]) if flipped else image
 

@@ -104,7 +104,7 @@ class Plan:
         elif n and self.execution_plan(layers, 1).programs:
             self._run_batches(x, layers, outs)
         elif n and self._flops < PARALLEL_FLOPS:
-            with self._context(layers, 1) as context, parallel.alone():
+            with self._context(layers, 1) as context, parallel.serial():
                 for i in range(n):
                     context.run(x[i:i + 1], {index: y[i:i + 1] for index, y in outs.items()})
         elif n:
@@ -119,7 +119,7 @@ class Plan:
             batch = slice(first, min(first + each, n))
             rows = batch.stop - first
             with (self._context(layers, rows) as context,
-                  parallel.alone() if rows * self._flops < PARALLEL_FLOPS else nullcontext()):
+                  parallel.serial() if rows * self._flops < PARALLEL_FLOPS else nullcontext()):
                 context.run(x[batch], {index: y[batch] for index, y in outs.items()})
 
     def _run_images_in_parallel(self, x: np.ndarray, layers: tuple[int, ...], outs: dict[int, np.ndarray]) -> None:

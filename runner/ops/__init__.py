@@ -31,7 +31,7 @@ from runner.ops.fused import (
     bias_activate_backward,
     sum_activate,
 )
-from runner.ops.image import cut_out, distort, resize, rotate_crop
+from runner.ops.image import crop, distort, resize, rotate_crop
 from runner.ops.loss import LOSSES, MASKED, loss, objective
 from runner.ops.lstm import lstm_cell, lstm_cell_backward
 from runner.ops.norm import (
@@ -43,7 +43,7 @@ from runner.ops.norm import (
     lrn,
     lrn_backward,
 )
-from runner.ops.optimizer import adam_update, plan_adam, plan_finite, plan_sgd, sgd_update
+from runner.ops.optimizer import adam_update, bind_adam, bind_finite, bind_sgd, sgd_update
 from runner.ops.planned import (
     plan_add,
     plan_avgpool,
@@ -65,8 +65,6 @@ from runner.ops.pool import (
     maxpool_depth_backward,
 )
 from runner.ops.resample import (
-    channels_first,
-    channels_last,
     depth_to_space,
     downsample,
     downsample_backward,

@@ -1,7 +1,7 @@
-"""Boxes: how much two of them overlap, and which way to move one to make it more.
+"""Boxes: measures of overlap, and the step of a box that increases it.
 
 A box is the last axis of an array: centre x, centre y, width, height, in any one unit; the other axes broadcast, so
-iou(a[:, None], b[None]) compares all with all.  Formulas as in darknet's src/box.c.
+iou(a[:, None], b[None]) compares every a with every b.  Formulas as in darknet's src/box.c.
 """
 import math
 
@@ -13,13 +13,13 @@ DIOU_POWER = 0.6        # darknet's own; the paper (Zheng et al. 2020) has 1
 
 
 def iou(a: Array, b: Array) -> Array:
-    """Boxes (..., 4) -> shared area over common area, (...), from 0 to 1; 0 where nothing is shared."""
+    """Boxes (..., 4) -> intersection over union, (...), from 0 to 1; 0 where they do not overlap."""
     shared, union = _areas(a, b)
     return _ratio(shared, union)
 
 
 def giou(a: Array, b: Array) -> Array:
-    """iou - (C - union) / C, C the area of the smallest box round both (Rezatofighi et al. 2019); -1 to 1."""
+    """iou - (C - union) / C, C the area of the smallest box around both (Rezatofighi et al. 2019); -1 to 1."""
     shared, union = _areas(a, b)
     wide, high = _enclosing(a, b)
     hull = wide * high
@@ -39,7 +39,7 @@ def diou(a: Array, b: Array) -> Array:
 def ciou(a: Array, b: Array) -> Array:
     """iou - (distance term + alpha v), v from the difference of the aspect ratios (Zheng et al. 2020).
 
-    iou alone where the enclosing box is a point.
+    Just iou where the enclosing box is a point.
     """
     overlap = iou(a, b)
     v, alpha = _aspect(a, b, overlap)
@@ -54,11 +54,12 @@ def box_rmse(a: Array, b: Array) -> Array:
 
 
 def box_gradient(pred: Array, truth: Array, kind: str) -> Array:
-    """pred, truth (..., 4) -> (..., 4): the step in x, y, w, h that makes pred fit better, as darknet's dx_box_iou.
+    """pred, truth (..., 4) -> (..., 4): the step in x, y, w, h that improves pred, as in darknet's dx_box_iou.
 
-    kind: one of BOX_GRADIENTS.  It points uphill (darknet's delta, minus a loss's gradient).  It is not quite the
-    derivative: steps in w and h come out twice too long, the intersection of boxes apart on both axes is not cut at 0,
-    and diou's distance has the exponent 1 and darknet's sign in its second term.  Published weights were trained so.
+    kind: one of BOX_GRADIENTS.  It points uphill (darknet's delta, minus the gradient of a loss).  It is not quite
+    the derivative: steps in w and h are twice too long, the intersection of boxes that are disjoint on both axes is
+    not clipped to 0, and diou's distance has the exponent 1 and darknet's sign in its second term.  Published weights
+    were trained with it.
     """
     if kind not in BOX_GRADIENTS:
         raise ValueError(f"box_gradient: kind must be one of {', '.join(BOX_GRADIENTS)}, got {kind!r}")
@@ -70,7 +71,7 @@ def box_gradient(pred: Array, truth: Array, kind: str) -> Array:
     shared_h = np.minimum(bottom, t_bottom) - np.maximum(top, t_top)
     shared = shared_w * shared_h
     union = width * height + truth[..., 2] * truth[..., 3] - shared
-    apart = ((shared_w <= 0) | (shared_h <= 0))[..., None]
+    disjoint = ((shared_w <= 0) | (shared_h <= 0))[..., None]
 
     # one value for each edge of pred, in the order left, right, top, bottom
     area_edges = np.stack([-height, height, -width, width], axis=-1)
@@ -88,7 +89,7 @@ def box_gradient(pred: Array, truth: Array, kind: str) -> Array:
         hull_edges = np.stack([outside[0] * -hull_h, outside[1] * hull_h,
                                outside[2] * -hull_w, outside[3] * hull_w], axis=-1)
         fill = _ratio(hull * union_edges - u * hull_edges, hull * hull)
-        edges = np.where(apart, fill, edges + np.where(hull > 0, fill, 0))
+        edges = np.where(disjoint, fill, edges + np.where(hull > 0, fill, 0))
     step = np.stack([edges[..., 0] + edges[..., 1], edges[..., 2] + edges[..., 3],
                      edges[..., 1] - edges[..., 0], edges[..., 3] - edges[..., 2]], axis=-1)
     if kind in ("diou", "ciou"):
@@ -96,19 +97,19 @@ def box_gradient(pred: Array, truth: Array, kind: str) -> Array:
         if kind == "ciou":
             pull += _aspect_step(pred, truth, _ratio(shared, union))
         diagonal = (hull_w * hull_w + hull_h * hull_h)[..., None]
-        step = np.where(apart, pull, step + np.where(diagonal > 0, pull, 0))
+        step = np.where(disjoint, pull, step + np.where(diagonal > 0, pull, 0))
     return step.astype(pred.dtype, copy=False)
 
 
 def _distance_step(pred: Array, truth: Array, hull_w: Array, hull_h: Array, outside: list[Array]) -> Array:
-    """Minus the change of (squared distance / squared diagonal), the diagonal's part of x and y with darknet's sign."""
+    """Minus the derivative of (squared distance / squared diagonal), with darknet's sign in the second term of x, y."""
     gap = truth[..., :2] - pred[..., :2]
     squared = (gap * gap).sum(axis=-1, keepdims=True)
     sides = np.stack([hull_w, hull_h], axis=-1)
     diagonal = (sides * sides).sum(axis=-1, keepdims=True)
     low, high = np.stack([outside[0], outside[2]], axis=-1), np.stack([outside[1], outside[3]], axis=-1)
     centre = 2 * gap * diagonal - 2 * sides * (high - low) * squared
-    size = sides * (high + low) * squared       # 2 * 0.5: half of a side's growth goes to either edge
+    size = sides * (high + low) * squared       # 2 * 0.5: each edge moves by half the growth of a side
     return _ratio(np.concatenate([centre, size], axis=-1), diagonal * diagonal)
 
 
@@ -131,7 +132,7 @@ def _ordered_edges(box: Array) -> tuple[Array, Array, Array, Array]:
 
 
 def _areas(a: Array, b: Array) -> tuple[Array, Array]:
-    """The area two boxes share (0 when they only touch or are apart), and that of both together."""
+    """The areas of intersection (0 when they only touch or are disjoint) and union."""
     (al, ar, at, ab), (bl, br, bt, bb) = _edges(a), _edges(b)
     wide, high = np.minimum(ar, br) - np.maximum(al, bl), np.minimum(ab, bb) - np.maximum(at, bt)
     shared = np.maximum(wide, 0) * np.maximum(high, 0)

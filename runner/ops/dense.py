@@ -54,7 +54,7 @@ def dense_weight_gradient(dy: np.ndarray, x: np.ndarray, total: np.ndarray | Non
 
 def _split(function: Callable[[slice], object], outputs: int, multiplications: int) -> None:
     """function(slice) for blocks of outputs, or for all of them at once where there is little to do."""
-    parallel.hold_blas()        # one thread sums in one order, whatever the machine
+    parallel.limit_blas()        # one thread sums in one order, whatever the machine
     each = BLOCK if multiplications >= LARGE else max(outputs, 1)
 
     def block(k: int) -> None:

@@ -1,8 +1,8 @@
-"""Batch norm or a bias together with the activation behind it, forward and backward.
+"""Batch norm or a bias fused with the activation that follows, forward and backward.
 
-Elementwise steps cost what it takes to fetch the values from memory, so here all of them touch a few channels while
-those are in the cache.  Only what cannot be computed again is saved: x and the statistics.  These are the true
-derivatives; a fork's formulas are in norm.py and activation.py, one step after the other.
+Elementwise operations are bound by memory, so all of them are applied to a few channels while those are in the cache.
+Only what cannot be recomputed is saved: x and the statistics.  These are the true derivatives; the formulas of the
+forks are in norm.py and activation.py, as separate operations.
 """
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,13 +11,14 @@ import numpy as np
 
 from runner.ops import memory, parallel
 from runner.ops.activation import ACTIVATIONS, activate, activate_backward
+from runner.ops.norm import along_channels
 
 Array = np.ndarray
-PART = 1 << 17      # values that stay in the cache, and a few more arrays of them
+PART = 1 << 17      # values of an array that stay in the cache, together with a few more such arrays
 
 
 class Statistics(NamedTuple):
-    """What the backward pass needs: the input, and per channel (c,) its mean, variance and 1 / deviation."""
+    """What the backward pass needs: the input, and per channel (c,) its mean, variance and 1 / std."""
     mean: Array
     variance: Array
     inverse: Array
@@ -26,7 +27,7 @@ class Statistics(NamedTuple):
 
 def batchnorm_activate(x: Array, scales: Array, biases: Array, epsilon: float, activation: str) -> tuple[Array, Any]:
     """x (n, c, ...) -> y = act(scales (x - mean) / sqrt(variance + epsilon) + biases), saved, which begins with the
-    batch's mean and variance (c,).  x is kept, and must stay as it is; the variance is divided by N - 1.
+    batch's mean and variance (c,).  x is saved and must not change; the variance is divided by N - 1.
     """
     y, count = memory.empty_like(x), x.size // x.shape[1]
     mean, variance, inverse = (np.empty_like(scales) for _ in range(3))
@@ -37,15 +38,15 @@ def batchnorm_activate(x: Array, scales: Array, biases: Array, epsilon: float, a
             sums[i] = _sums(x[i, k])
         mean[k] = sums.sum(axis=0) / count
         for i in parts:
-            centred = x[i, k] - _along(mean[k], x)
+            centred = x[i, k] - along_channels(mean[k], x)
             centred *= centred
             sums[i] = _sums(centred)
         variance[k] = sums.sum(axis=0) / max(count - 1, 1)
         inverse[k] = 1 / np.sqrt(variance[k] + x.dtype.type(epsilon))
         for i in parts:
-            z = x[i, k] - _along(mean[k], x)
-            z *= _along(scales[k] * inverse[k], x)
-            z += _along(biases[k], x)
+            z = x[i, k] - along_channels(mean[k], x)
+            z *= along_channels(scales[k] * inverse[k], x)
+            z += along_channels(biases[k], x)
             y[i, k] = activate(z, activation, inplace=True)[0]
     parallel.for_blocks(block, x.shape[1], count)
     return y, Statistics(mean, variance, inverse, x)
@@ -62,34 +63,34 @@ def batchnorm_activate_backward(dy: Array, saved: Any, scales: Array, biases: Ar
         parts, sums = _parts(x, k), np.empty((2, len(x), k.stop - k.start), x.dtype)
         factor = scales[k] * inverse[k]
         for i in parts:
-            centred = x[i, k] - _along(mean[k], x)
-            z = centred * _along(factor, x)
-            z += _along(biases[k], x)
+            centred = x[i, k] - along_channels(mean[k], x)
+            z = centred * along_channels(factor, x)
+            z += along_channels(biases[k], x)
             dz = dx[i, k] = activate_backward(dy[i, k], activate(z, activation, inplace=True)[1], activation)
             sums[0, i] = _sums(dz)
             centred *= dz
             sums[1, i] = _sums(centred)
         dbiases[k], by_centred = sums.sum(axis=1)
         dscales[k] = by_centred * inverse[k]
-        for i in parts:     # through the mean, and through the variance
-            centred = x[i, k] - _along(mean[k], x)
-            centred *= _along(inverse[k] * dscales[k] / max(count - 1, 1), x)
-            centred += _along(dbiases[k] / count, x)
+        for i in parts:     # the terms through the mean and the variance
+            centred = x[i, k] - along_channels(mean[k], x)
+            centred *= along_channels(inverse[k] * dscales[k] / max(count - 1, 1), x)
+            centred += along_channels(dbiases[k] / count, x)
             dz = dx[i, k]
             dz -= centred
-            dz *= _along(factor, x)
+            dz *= along_channels(factor, x)
     parallel.for_blocks(block, x.shape[1], count)
     return dx, dscales, dbiases
 
 
 def bias_activate(x: Array, biases: Array, activation: str) -> tuple[Array, Any]:
-    """x (n, c, ...), used up -> y = act(x + biases), saved as activate saves it."""
+    """x (n, c, ...), overwritten -> y = act(x + biases), saved as activate saves it."""
     keeps_x = ACTIVATIONS[activation].saves_input
     y = memory.empty_like(x) if keeps_x else x
 
     def block(i: slice) -> None:
         part = x[i]
-        part += _along(biases, x)
+        part += along_channels(biases, x)
         if activation != "linear":
             y[i] = activate(part, activation, inplace=not keeps_x)[0]
     parallel.for_blocks(block, len(x), x[:1].size)
@@ -112,7 +113,7 @@ def bias_activate_backward(dy: Array, saved: Any, activation: str, rule: str = "
 
 
 def sum_activate(arrays: Sequence[Array], activation: str = "linear") -> tuple[Array, Any]:
-    """Arrays of one shape (n, ...) -> y = act(their sum), saved as activate saves it; they stay as they are."""
+    """Arrays of one shape (n, ...) -> y = act(their sum), saved as activate saves it; the arrays are not changed."""
     first, second, *more = (np.ascontiguousarray(array) for array in arrays)
     y = memory.empty_like(first)
     keeps_x = ACTIVATIONS[activation].saves_input
@@ -129,7 +130,7 @@ def sum_activate(arrays: Sequence[Array], activation: str = "linear") -> tuple[A
 
 
 def _parts(x: Array, k: slice) -> list[slice]:
-    """Some images each: their part of the channels k stays in the cache from one step to the next."""
+    """Runs of images whose channels k together stay in the cache."""
     each = max(1, PART // x[0, k].size)
     return [slice(first, min(first + each, len(x))) for first in range(0, len(x), each)]
 
@@ -137,8 +138,3 @@ def _parts(x: Array, k: slice) -> list[slice]:
 def _sums(a: Array) -> Array:
     """(n, c, ...) -> (n, c)."""
     return a.sum(axis=tuple(range(2, a.ndim))) if a.ndim > 2 else a
-
-
-def _along(v: Array, x: Array) -> Array:
-    """(c,) shaped to be combined with x."""
-    return v.reshape(1, -1, *[1] * (x.ndim - 2))

@@ -1,7 +1,7 @@
-"""Arithmetic on images: resize, cut out, turn and crop, colours.
+"""Arithmetic on images: resize, crop, rotate, change colours.
 
-The arithmetic is darknet's (src/image.c), so that published weights see the pixels they were trained on.  These are
-called by the threads of a loader, one image or a few each, and share nothing among the threads of the pool.
+The arithmetic is darknet's (src/image.c), so that published weights get the pixels they were trained on.  The threads
+of a loader call these, with one or a few images each; the work of one call is not shared among threads.
 """
 import numpy as np
 
@@ -12,12 +12,12 @@ Numbers = np.ndarray | float
 def resize(image: Array, width: int, height: int) -> Array:
     """(..., h, w) -> (..., height, width), bilinear with the corners of both grids aligned.
 
-    Target column x reads source column x * (w - 1) / (width - 1); the last one is copied.  There is no
-    smoothing when shrinking.  A target of one row or column takes the last one, by the same rule.
+    Target column x reads source column x * (w - 1) / (width - 1); the last one is copied.  There is no antialiasing
+    when shrinking.  A target of one row or column takes the last one, by the same rule.
     """
     if image.shape[-2:] == (height, width):
         return image.copy()
-    if height < image.shape[-2]:                   # the pass that leaves less to do comes first
+    if height < image.shape[-2]:                   # the cheaper order of the two passes
         return _resize_columns(_resize_rows(image, height), width)
     return _resize_rows(_resize_columns(image, width), height)
 
@@ -27,7 +27,7 @@ def taps(old: int, new: int) -> tuple[Array, Array, Array]:
     position = np.arange(new, dtype=np.float32) * np.float32((old - 1) / max(new - 1, 1))
     left = position.astype(np.intp)
     weight = position - left
-    left[-1], weight[-1] = old - 1, 0              # exactly, whatever the rounding above
+    left[-1], weight[-1] = old - 1, 0              # exact, despite the rounding above
     np.minimum(left, old - 1, out=left)
     return left, np.minimum(left + 1, old - 1), weight
 
@@ -51,21 +51,21 @@ def _resize_rows(image: Array, height: int) -> Array:
 
 
 def dimming(old: int, new: int) -> float:
-    """darknet dims its last row by the rounding error of its position: a few millionths, seen in recordings.
+    """The factor by which darknet dims the last row, a rounding error of its position: a few millionths.
 
-    (Where the error falls the other way it loses the row altogether.  We do not.)
+    (Where the error has the other sign, darknet loses the row.  We do not.)
     """
     last = np.float32(new - 1) * np.float32((old - 1) / max(new - 1, 1))
     return 1 - max(float(last) - (old - 1), 0.)
 
 
-def cut_out(pixels: Array, left: int, top: int, wide: int, tall: int, width: int, height: int,
-            part: tuple[int, int, int, int]) -> Array:
-    """The window of `pixels` scaled to width x height, and `part` of that (c, h, w) float32; outside the picture is
+def crop(pixels: Array, left: int, top: int, crop_width: int, crop_height: int, width: int, height: int,
+         part: tuple[int, int, int, int]) -> Array:
+    """A crop of `pixels` resized to width x height, and `part` of that, (c, h, w) float32; pixels outside the image get
     its mean colour.
 
-    Bilinear with the corners of both grids aligned, as resize does it, so that an unchanged picture is what `test` and
-    `detect` show the network.
+    Bilinear with the corners of both grids aligned, as in resize, so that a crop of the whole image is what `test` and
+    `detect` feed to the network.
     """
     x0, y0, x1, y1 = part           # left, top, right, bottom
     channels, h, w = pixels.shape
@@ -73,25 +73,25 @@ def cut_out(pixels: Array, left: int, top: int, wide: int, tall: int, width: int
     mean = pixels.mean(axis=(1, 2)).astype(pixels.dtype)[:, None]
     framed[:, 0], framed[:, -1], framed[:, :, 0], framed[:, :, -1] = mean, mean, mean, mean
     framed[:, 1:-1, 1:-1] = pixels
-    image = _between(framed, 2, *framed_taps(left, wide, width, w, x0, x1))
-    image = _between(image, 1, *framed_taps(top, tall, height, h, y0, y1))
+    image = _interpolated(framed, 2, *framed_taps(left, crop_width, width, w, x0, x1))
+    image = _interpolated(image, 1, *framed_taps(top, crop_height, height, h, y0, y1))
     if pixels.dtype != np.float32:
         image *= np.float32(1 / np.iinfo(pixels.dtype).max)
     return image
 
 
 def framed_taps(first: int, size: int, new: int, old: int, start: int, stop: int) -> tuple[Array, ...]:
-    """Which two of the `old` rows, framed by one before and one after, make each of the `new`; the second's share.
+    """The two of the `old` rows, padded by one before and one after, that each new row mixes; the weight of the second.
 
-    Only for start..stop of the new ones.
+    Only for rows start..stop of the new ones.
     """
     at = np.clip(first + np.arange(start, stop) * ((size - 1) / max(new - 1, 1)), -1, old)
     low = np.minimum(np.floor(at), old - 1).astype(np.intp)
     return low + 1, low + 2, (at - low).astype(np.float32)
 
 
-def _between(values: Array, axis: int, low: Array, high: Array, share: Array) -> Array:
-    """Along an axis, between the values at `low` and at `high`."""
+def _interpolated(values: Array, axis: int, low: Array, high: Array, share: Array) -> Array:
+    """Linear interpolation along an axis between the values at `low` and at `high`."""
     out, other = (values.take(at, axis, mode="clip").astype(np.float32, copy=False) for at in (low, high))
     other -= out
     other *= share if axis == 2 else share[:, None]
@@ -102,21 +102,21 @@ def _between(values: Array, axis: int, low: Array, high: Array, share: Array) ->
 def rotate_crop(images: Array, width: int, height: int, *, angle: Numbers = 0.,
                 scale: Numbers = 1., dx: Numbers = 0., dy: Numbers = 0.,
                 aspect: Numbers = 1.) -> Array:
-    """A turned, scaled, shifted window of each image: (n, c, h, w) -> (n, c, height, width), outside is 0.
+    """A rotated, scaled, shifted crop of each image: (n, c, h, w) -> (n, c, height, width), 0 outside.
 
-    angle in radians, scale > 1 magnifies, dx and dy shift the window in magnified pixels, aspect > 1 squeezes
-    x. Each may be one number or n numbers.  Bilinear; darknet's rotate_crop_image.
+    angle in radians, scale > 1 magnifies, dx and dy shift the crop in magnified pixels, aspect > 1 squeezes x.  Each
+    may be one number or n numbers.  Bilinear; darknet's rotate_crop_image.
     """
     n, channels, h, w = images.shape
     dtype = images.dtype
     u, v, cos, sin = grid(images, width, height, angle, scale, dx, dy, aspect)
-    x = np.clip(cos * u - sin * v + dtype.type(w / 2), -1, w)      # further out is black all the same
+    x = np.clip(cos * u - sin * v + dtype.type(w / 2), -1, w)      # black further out too
     y = np.clip(sin * u + cos * v + dtype.type(h / 2), -1, h)
     column, row = np.floor(x), np.floor(y)
     x -= column
     y -= row
 
-    # A frame of zeros, one pixel before and two after: no tap has to ask whether it is inside.
+    # A border of zeros, one pixel before and two after: no tap has to check whether it is inside.
     framed = np.zeros((n, h + 3, w + 3, channels), dtype)
     framed[:, 1:-2, 1:-2] = images.transpose(0, 2, 3, 1)
     flat = framed.reshape(-1, channels)
@@ -132,8 +132,8 @@ def rotate_crop(images: Array, width: int, height: int, *, angle: Numbers = 0.,
 
 def grid(images: Array, width: int, height: int, angle: Numbers, scale: Numbers, dx: Numbers, dy: Numbers,
          aspect: Numbers) -> tuple[Array, Array, Array, Array]:
-    """Of rotate_crop's window before it is turned: u (n, 1, width), v (n, height, 1) from the middle of the image in
-    its pixels; and the angle's cosine and sine (n, 1, 1)."""
+    """The grid of rotate_crop before its rotation: u (n, 1, width), v (n, height, 1), in pixels from the centre of the
+    image; and the cosine and sine of the angle (n, 1, 1)."""
     dtype = images.dtype
     angle, scale, dx, dy, aspect = (one_each(value, images) for value in (angle, scale, dx, dy, aspect))
     u = ((np.arange(width, dtype=dtype) - dtype.type(width / 2)) * aspect + dx * aspect) / scale
@@ -148,15 +148,15 @@ def one_each(value: Numbers, images: Array) -> Array:
 
 def distort(images: Array, hue: Numbers = 0., saturation: Numbers = 1.,
             exposure: Numbers = 1.) -> Array:
-    """Turn the hue, multiply saturation and value: (n, c, h, w) in 0..1 -> the same shape, clamped to 0..1.
+    """Shift the hue, multiply saturation and value: (n, c, h, w) in 0..1 -> the same shape, clipped to 0..1.
 
-    hue is in turns (-1..1), each argument one number or n numbers.  One-channel images are multiplied by the
-    exposure.  The result is darknet's distort_image (to HSV, change, back to RGB), where the saturation may
-    pass 1 on its way.
+    hue is a share of the colour circle (-1..1); each argument is one number or n numbers.  One-channel images are
+    multiplied by the exposure.  The result is darknet's distort_image (to HSV, change, back to RGB), where the
+    saturation may exceed 1 in between.
 
-    With value v = max, spread d = max - min and k = (n + 6 hue) mod 6 for n = 5, 3, 1, a channel of an HSV
-    colour is v - d * clip(min(k, 4 - k), 0, 1).  Saturation multiplies d, exposure everything, so only the
-    hue has to be found, and without a turn not even that: v - d * clip(...) is the channel itself.
+    With value v = max, chroma d = max - min and k = (n + 6 hue) mod 6 for n = 5, 3, 1, a channel of an HSV colour is
+    v - d * clip(min(k, 4 - k), 0, 1).  Saturation multiplies d, exposure everything, so only the hue has to be
+    computed, and without a shift not even that: v - d * clip(...) is the channel itself.
     """
     hue, saturation, exposure = (one_each(value, images) for value in (hue, saturation, exposure))
     if images.shape[1] != 3:
@@ -165,21 +165,21 @@ def distort(images: Array, hue: Numbers = 0., saturation: Numbers = 1.,
     if not hue.any():
         out = value[:, None] - saturation[:, None] * (value[:, None] - images)
     else:
-        spread = value - images.min(axis=1)
-        sixths = _hue(images, value, spread) + 6 * hue
-        spread *= saturation
+        chroma = value - images.min(axis=1)
+        sixths = _hue(images, value, chroma) + 6 * hue
+        chroma *= saturation
         out = np.empty_like(images)
         for channel, offset in enumerate((5, 3, 1)):
             k = sixths + offset
             k -= 6 * np.floor(k / 6)
-            np.subtract(value, spread * np.clip(np.minimum(k, 4 - k), 0, 1), out=out[:, channel])
+            np.subtract(value, chroma * np.clip(np.minimum(k, 4 - k), 0, 1), out=out[:, channel])
     out *= exposure[:, None]
     return np.clip(out, 0, 1, out=out)
 
 
-def _hue(images: Array, value: Array, spread: Array) -> Array:
-    """(n, h, w): the place on the hexagon of colours, 0 red, 2 green, 4 blue; 0 for greys."""
+def _hue(images: Array, value: Array, chroma: Array) -> Array:
+    """(n, h, w): the position on the colour hexagon, 0 red, 2 green, 4 blue; 0 for greys."""
     red, green, blue = images[:, 0], images[:, 1], images[:, 2]
-    divisor = np.where(spread == 0, 1, spread)
+    divisor = np.where(chroma == 0, 1, chroma)
     return np.where(value == red, (green - blue) / divisor,
                     np.where(value == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor))

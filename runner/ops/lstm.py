@@ -7,8 +7,8 @@ Array = np.ndarray
 
 
 def lstm_cell(u: Array, w: Array, biases: Array, c: Array, h: Array) -> tuple[Array, tuple]:
-    """u, w (n, 4, k) what input and state bring to the gates f, i, g, o, biases (4, k) of both, c (n, k) the last cell
-    -> new c, saved; h (n, k) is written.
+    """u, w (n, 4, k): products of input and state for the gates f, i, g, o; biases (4, k): the sum of both;
+    c (n, k): the previous cell state -> new c, saved; h (n, k) is written.
 
         z = u + w + biases;  c' = logistic(f) c + logistic(i) tanh(g);  h = logistic(o) tanh(c')
     """
@@ -22,7 +22,7 @@ def lstm_cell(u: Array, w: Array, biases: Array, c: Array, h: Array) -> tuple[Ar
 
 
 def lstm_cell_backward(dh: Array, dc: Array, saved: tuple, dz: Array) -> Array:
-    """dh, dc (n, k): gradients of h and of the new c -> gradient of the last c; dz (n, 4, k) is written."""
+    """dh, dc (n, k): gradients of h and of the new c -> gradient of the previous c; dz (n, 4, k) is written."""
     f, i, g, o, c, a = saved
     dc = dc + dh * o * (1 - a * a)
     dz[:, 0] = dc * c * f * (1 - f)

@@ -1,16 +1,15 @@
-"""Memory for large arrays that is used again and again.
+"""A memory pool for large arrays.
 
-A fresh large array costs as much as the arithmetic that fills it: the system hands its pages out one fault at a time,
-and takes them back when the array dies.  `empty` cuts large arrays out of a few regions that stay instead.
+A fresh large array costs as much as the arithmetic that fills it: the system maps its pages one fault at a time, and
+unmaps them when the array is freed.  `empty` allocates large arrays from a few regions that are kept instead.
 
-A piece goes back by itself when the last array that lies in it is gone; a view, a transpose, a slice count too, for
-each holds on to the piece.  So nothing is released by hand, and nothing that somebody can still read is handed out
-again: what `net.predict` returns belongs to the caller for as long as he keeps it.  All of it may be called from any
-thread.  Arrays below SMALL come from NumPy as usual.
+A block is freed when the last array in it is gone; views, transposes and slices count too, because each keeps a
+reference to the block.  So nothing is released by hand, and no memory that can still be read is reused: what
+`net.predict` returns belongs to the caller for as long as it is kept.  Everything is thread-safe.  Arrays below SMALL
+come from NumPy.
 
-Pieces next to each other join when both are free, and a request takes the first place it fits into, from the front:
-what is held follows the most that was in use at once, whatever shapes come and go.  `release` gives back regions in
-which nothing lies.
+Adjacent free blocks are merged, and an allocation takes the first gap it fits into (first fit): the memory held
+follows the largest amount in use at once, whatever the shapes.  `release` returns unused regions to the system.
 """
 import math
 import sys
@@ -23,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-SMALL = 1 << 18         # bytes: below, a fresh array costs less than the search for a place
-# bytes a region has at least.  Where the system gives memory when it is first written to, a large one costs nothing
-# and keeps all free places next to each other
+SMALL = 1 << 18         # bytes: a smaller array is cheaper from NumPy than from the pool
+# smallest region, bytes.  Where the system commits memory on the first write, a large one costs nothing and keeps
+# the free space in one piece
 REGION = 64 << 20 if sys.platform == "win32" else 1 << 30
 ALIGN = 64              # bytes of a cache line, and of the widest vector
 
@@ -33,31 +32,31 @@ Shape = int | Iterable[int]
 
 
 class _Region:
-    """One block of memory and the free spans in it, (start, stop) in order."""
+    """A large piece of memory and its free spans (start, stop), in order."""
 
     def __init__(self, size: int):
         owner = np.empty(size + ALIGN, np.uint8)
         first = -owner.ctypes.data % ALIGN
-        # NumPy lets the base of a view be the owner of its memory unless something else, here a memoryview, is between
+        # NumPy makes the owner of the memory the base of every view, unless there is a memoryview in between
         self.view = owner.data[first:first + size]
         self.size = size
-        self.reached = 0        # bytes from the front that have ever been lent
+        self.high_water = 0        # high-water mark, bytes from the start
         self.free = [(0, size)]
 
-    def cut(self, size: int) -> int:
-        """The start of a piece from the first span that has room, or -1."""
+    def allocate(self, size: int) -> int:
+        """The start of a block in the first span that is large enough, or -1."""
         for k, (start, stop) in enumerate(self.free):
             if stop - start >= size:
                 if stop - start == size:
                     del self.free[k]
                 else:
                     self.free[k] = (start + size, stop)
-                self.reached = max(self.reached, start + size)
+                self.high_water = max(self.high_water, start + size)
                 return start
         return -1
 
-    def join(self, start: int, stop: int) -> None:
-        """Take a piece back."""
+    def give_back(self, start: int, stop: int) -> None:
+        """Free a block, and merge it with free neighbours."""
         k = bisect_left(self.free, (start, stop))
         if k < len(self.free) and self.free[k][0] == stop:
             stop = self.free.pop(k)[1]
@@ -72,52 +71,52 @@ class _Region:
         return self.free == [(0, self.size)]
 
 
-class _Loan(weakref.ref):
-    """A piece that is in use: it lives as long as the arrays in it."""
+class _Block(weakref.ref):
+    """A block in use, known by a weak reference: it lives as long as the arrays in it."""
     __slots__ = ("region", "start", "stop")
-    __hash__, __eq__ = object.__hash__, object.__eq__      # a piece is itself; arrays cannot be hashed
+    __hash__, __eq__ = object.__hash__, object.__eq__      # by identity: arrays cannot be hashed
     region: _Region
     start: int
     stop: int
 
 
 class Pool:
-    """Regions, and who has which piece of them.  The process has one, behind `empty`; others serve tests."""
+    """Regions and the blocks in use.  The process has one pool, behind `empty`; tests make their own."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._regions: list[_Region] = []
-        self._loans: set[_Loan] = set()
-        # pieces nobody lies in any more; they arrive from whatever code dropped the last array, so without the lock
-        self._returned: deque[_Loan] = deque()
+        self._blocks: set[_Block] = set()
+        # freed blocks, appended by weakref callbacks on any thread, hence without the lock
+        self._freed: deque[_Block] = deque()
 
     def empty(self, shape: Shape, dtype: Any = np.float32) -> np.ndarray:
-        """As np.empty: what is in it is undefined."""
+        """As np.empty: the values are undefined."""
         shape, dtype = (shape,) if isinstance(shape, int) else tuple(shape), np.dtype(dtype)
         size = math.prod(shape) * dtype.itemsize
         if size < SMALL or dtype.hasobject:
             return np.empty(shape, dtype)
-        room = -(-size // ALIGN) * ALIGN
+        padded = -(-size // ALIGN) * ALIGN
         with self._lock:
-            self._take_back()
+            self._collect()
             for region in self._regions:
-                start = region.cut(room)
+                start = region.allocate(padded)
                 if start >= 0:
                     break
             else:
-                region = self._grow(room)
-                start = region.cut(room)
-            block = np.frombuffer(region.view, np.uint8, size, start)
-            loan = _Loan(block, self._returned.append)
-            loan.region, loan.start, loan.stop = region, start, start + room
-            self._loans.add(loan)
-        return np.ndarray(shape, dtype, block)
+                region = self._grow(padded)
+                start = region.allocate(padded)
+            memory = np.frombuffer(region.view, np.uint8, size, start)
+            block = _Block(memory, self._freed.append)
+            block.region, block.start, block.stop = region, start, start + padded
+            self._blocks.add(block)
+        return np.ndarray(shape, dtype, memory)
 
     def usage(self) -> tuple[int, int]:
-        """Bytes held (of a region, what has ever been lent), and how many of them are in use."""
+        """Bytes held (of a region, up to its high-water mark), and how many of them are in use."""
         with self._lock:
-            self._take_back()
-            return sum(region.reached for region in self._regions), sum(loan.stop - loan.start for loan in self._loans)
+            self._collect()
+            return sum(region.high_water for region in self._regions), sum(b.stop - b.start for b in self._blocks)
 
     def reserved(self) -> int:
         """Bytes of all regions, what was never lent included: the system gives no pages for that."""
@@ -125,24 +124,24 @@ class Pool:
             return sum(region.size for region in self._regions)
 
     def release(self) -> None:
-        """Give the regions back in which nothing lies."""
+        """Return the unused regions to the system."""
         with self._lock:
-            self._take_back()
+            self._collect()
             self._regions = [region for region in self._regions if not region.unused]
 
-    def _take_back(self) -> None:
-        while self._returned:
-            loan = self._returned.popleft()
-            self._loans.discard(loan)
-            loan.region.join(loan.start, loan.stop)
+    def _collect(self) -> None:
+        while self._freed:
+            block = self._freed.popleft()
+            self._blocks.discard(block)
+            block.region.give_back(block.start, block.stop)
 
-    def _grow(self, room: int) -> _Region:
-        """A new region; those that are free and had no room for this make way for it."""
+    def _grow(self, size: int) -> _Region:
+        """A new region, which replaces the unused ones that are too small."""
         self._regions = [region for region in self._regions if not region.unused]
         try:
-            region = _Region(max(room, REGION))
+            region = _Region(max(size, REGION))
         except MemoryError:
-            region = _Region(room)
+            region = _Region(size)
         self._regions.append(region)
         return region
 
@@ -159,5 +158,5 @@ def zeros(shape: Shape, dtype: Any = np.float32) -> np.ndarray:
 
 
 def empty_like(other: np.ndarray) -> np.ndarray:
-    """An array of the same shape and type, C-contiguous, whatever is in it."""
+    """An uninitialized array of the same shape and type, C-contiguous."""
     return empty(other.shape, other.dtype)

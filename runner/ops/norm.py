@@ -1,6 +1,6 @@
-"""Batch normalisation (Ioffe & Szegedy 2015) and local response normalisation, forward and backward.
+"""Batch normalization (Ioffe & Szegedy 2015) and local response normalization, forward and backward.
 
-x is (n, c, h, w) or (n, c); statistics are per channel over all else.
+x is (n, c, h, w) or (n, c); statistics are per channel, over all other axes.
 """
 from typing import Any, NamedTuple
 
@@ -8,9 +8,11 @@ import numpy as np
 
 from runner.ops import memory, parallel
 
+FORK_EPSILON = 1e-5     # in the backward passes of darknet's forks, src/blas.c
+
 
 class Normed(NamedTuple):
-    """What batch norm's backward needs: statistics (c,), x - mean, and 1 / deviation (c,)."""
+    """What batch norm's backward needs: statistics (c,), x - mean, and 1 / std (c,)."""
     mean: np.ndarray
     variance: np.ndarray
     centred: np.ndarray
@@ -22,16 +24,16 @@ def batchnorm_train(x: np.ndarray, scales: np.ndarray, biases: np.ndarray, epsil
                     epsilon_outside: bool = False) -> tuple[np.ndarray, Normed]:
     """-> y = scales (x - mean) / sqrt(variance + epsilon) + biases, saved.
 
-    The variance is divided by N - 1, as in darknet (src/blas.c:variance_cpu).  epsilon_outside: the deviation is
-    sqrt(variance) + epsilon.
+    The variance is divided by N - 1, as in darknet (src/blas.c:variance_cpu).  epsilon_outside: the
+    denominator is sqrt(variance) + epsilon.
     """
-    mean = _channel_sum(x) / x.dtype.type(_per_channel(x))
-    centred = np.subtract(x, _along(mean, x), out=memory.empty_like(x))
-    variance = _channel_sum(centred, centred) / x.dtype.type(max(_per_channel(x) - 1, 1))
+    mean = _channel_sum(x) / x.dtype.type(_values_per_channel(x))
+    centred = np.subtract(x, along_channels(mean, x), out=memory.empty_like(x))
+    variance = _channel_sum(centred, centred) / x.dtype.type(max(_values_per_channel(x) - 1, 1))
     inverse = _inverse(variance, epsilon, epsilon_outside)
     y = memory.empty_like(x)
 
-    factor, shift = _along(scales * inverse, x), _along(biases, x)
+    factor, shift = along_channels(scales * inverse, x), along_channels(biases, x)
 
     def block(i: slice) -> None:
         np.multiply(centred[i], factor, out=y[i])
@@ -42,9 +44,9 @@ def batchnorm_train(x: np.ndarray, scales: np.ndarray, biases: np.ndarray, epsil
 
 def batchnorm_inference(x: np.ndarray, scales: np.ndarray, biases: np.ndarray, mean: np.ndarray, variance: np.ndarray,
                         epsilon: float, epsilon_outside: bool = False) -> np.ndarray:
-    """The same with given statistics -> y."""
-    factor = _along(scales * _inverse(variance, epsilon, epsilon_outside), x)
-    y, mean, shift = memory.empty_like(x), _along(mean, x), _along(biases, x)
+    """The same with the given statistics -> y."""
+    factor = along_channels(scales * _inverse(variance, epsilon, epsilon_outside), x)
+    y, mean, shift = memory.empty_like(x), along_channels(mean, x), along_channels(biases, x)
 
     def block(i: slice) -> None:
         np.subtract(x[i], mean, out=y[i])
@@ -59,28 +61,28 @@ def batchnorm_backward(dy: np.ndarray, saved: Normed, scales: np.ndarray, *,
     """-> dx, dscales (c,), dbiases (c,).
 
     rule "exact" is the derivative of batchnorm_train.  "pjreddie" and "alexeyab" are what the forks compute
-    (src/batchnorm_layer.c, src/blas.c): the variance's part divided by N although it was N - 1 forward, an epsilon
-    of 1e-5 whatever the forward had, and AlexeyAB's sqrt(variance) + 1e-5 in the direct term.
+    (src/batchnorm_layer.c, src/blas.c): the term of the variance divided by N although forward divides by N - 1,
+    FORK_EPSILON instead of the epsilon of forward, and AlexeyAB's sqrt(variance) + FORK_EPSILON in the direct term.
     """
-    count, kind = _per_channel(dy), dy.dtype.type
+    count, kind = _values_per_channel(dy), dy.dtype.type
     dbiases, by_centred = _channel_sum(dy), _channel_sum(dy, saved.centred)
     dscales = by_centred * saved.inverse
     if rule == "exact":
         direct = saved.inverse
-        # d(1/deviation) / d(variance)
+        # d(1 / std) / d(variance)
         if saved.epsilon_outside:
             slope = -saved.inverse ** 2 / (2 * np.sqrt(np.maximum(saved.variance, np.finfo(dy.dtype).tiny)))
         else:
             slope = -saved.inverse ** 3 / 2
         by_variance = by_centred * slope * kind(2 / max(count - 1, 1))
     else:
-        root = saved.variance + kind(1e-5)
-        direct = 1 / np.sqrt(root) if rule == "pjreddie" else 1 / (np.sqrt(saved.variance) + kind(1e-5))
+        root = saved.variance + kind(FORK_EPSILON)
+        direct = 1 / np.sqrt(root) if rule == "pjreddie" else 1 / (np.sqrt(saved.variance) + kind(FORK_EPSILON))
         by_variance = by_centred * (-root ** kind(-1.5) / 2) * kind(2 / count)
         saved = saved._replace(inverse=1 / np.sqrt(root))
-    factor, centre = _along(scales * direct, dy), _along(scales * by_variance, dy)
-    # the mean's part: the centred values sum to zero, so only the direct term is left of it
-    level = _along(scales * dbiases * saved.inverse / kind(count), dy)
+    factor, centre = along_channels(scales * direct, dy), along_channels(scales * by_variance, dy)
+    # the term of the mean: the centred values sum to zero, so only the direct part of it is left
+    level = along_channels(scales * dbiases * saved.inverse / kind(count), dy)
     dx = memory.empty_like(dy)
 
     def block(i: slice) -> None:
@@ -92,13 +94,13 @@ def batchnorm_backward(dy: np.ndarray, saved: Normed, scales: np.ndarray, *,
 
 
 def add_bias(x: np.ndarray, biases: np.ndarray) -> np.ndarray:
-    """Add one value a channel to x itself; -> x."""
-    x += _along(biases, x)
+    """x += biases (c,), one per channel; -> x."""
+    x += along_channels(biases, x)
     return x
 
 
 def bias_gradient(dy: np.ndarray) -> np.ndarray:
-    """dy (n, c, ...) -> (c,), its sums."""
+    """dy (n, c, ...) -> (c,), its sum per channel."""
     return _channel_sum(dy)
 
 
@@ -107,7 +109,7 @@ def lrn(x: np.ndarray, size: int, alpha: float, beta: float, kappa: float) -> tu
 
     norms = kappa + alpha (sum of squares over channels k - (size - 1) // 2 ... k + size // 2, less that of channel
     size // 2): darknet's running sum never adds that one channel and later subtracts it
-    (src/normalization_layer.c).  Krizhevsky et al. 2012 without the slip.
+    (src/normalization_layer.c).  Without that bug it is Krizhevsky et al. 2012.
     """
     norms = x.dtype.type(alpha) * _window_sum(x * x, size) + x.dtype.type(kappa)
     return x * norms ** x.dtype.type(-beta), norms
@@ -115,37 +117,37 @@ def lrn(x: np.ndarray, size: int, alpha: float, beta: float, kappa: float) -> tu
 
 def lrn_backward(dy: np.ndarray, x: np.ndarray, norms: np.ndarray, size: int, alpha: float, beta: float,
                  rule: str = "exact") -> np.ndarray:
-    """-> dx.  rule "darknet" leaves out what a channel does to its neighbours' norms."""
+    """-> dx.  rule "darknet" leaves out the influence of a channel on the norms of its neighbours."""
     kind = dy.dtype.type
     dx = dy * norms ** kind(-beta)
     if rule == "exact":
         by_norm = dy * x * norms ** kind(-beta - 1) * kind(-beta)
-        dx += 2 * kind(alpha) * x * _window_sum(by_norm, size, turned=True)
+        dx += 2 * kind(alpha) * x * _window_sum(by_norm, size, transposed=True)
     return dx
 
 
-def _window_sum(q: np.ndarray, size: int, turned: bool = False) -> np.ndarray:
-    """Sums over LRN's window of channels; turned: to whom a channel contributes (the transpose)."""
+def _window_sum(q: np.ndarray, size: int, transposed: bool = False) -> np.ndarray:
+    """Sums over the channels in LRN's window; transposed: over the channels whose window contains this one."""
     c, before, after = q.shape[1], (size - 1) // 2, size // 2
     member = np.abs(np.arange(c)[:, None] - np.arange(c)[None, :])
     ahead = np.arange(c)[None, :] >= np.arange(c)[:, None]
-    window = np.where(ahead, member <= after, member <= before).astype(q.dtype)     # [k, j]: is j in k's window
+    window = np.where(ahead, member <= after, member <= before).astype(q.dtype)     # [k, j]: is j in the window of k
     if after < c:
         window[:, after] -= 1
-    return np.einsum("kj,njhw->nkhw", window.T if turned else window, q, optimize=True)
+    return np.einsum("kj,njhw->nkhw", window.T if transposed else window, q, optimize=True)
 
 
-def _per_channel(x: np.ndarray) -> int:
+def _values_per_channel(x: np.ndarray) -> int:
     return x.size // x.shape[1]
 
 
-def _along(v: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """(c,) shaped to be combined with x."""
+def along_channels(v: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """(c,) reshaped to broadcast against x (n, c, ...)."""
     return v.reshape(1, -1, *[1] * (x.ndim - 2))
 
 
 def _channel_sum(a: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
-    """(c,): sums of a, or of a b; an image at a time and the images in order, whatever the threads."""
+    """(c,): sums of a, or of a b; image by image and in order, so that the number of threads does not matter."""
     n, c = a.shape[:2]
     if a.ndim == 2:
         return (a if b is None else a * b).sum(axis=0)

@@ -1,7 +1,7 @@
-"""How the two update rules of darknet change an array of weights, in place; the gradient is zero afterwards.
+"""The two update rules of darknet, applied to an array of weights in place; they set the gradient to zero.
 
-w weights, g gradient, v and m the optimizer's own arrays: all of one shape and contiguous.  A block of all of them is
-in the cache while it is worked on.
+w weights, g gradient, v and m the state of the optimizer: all of one shape and contiguous.  They are updated block by
+block, so that a block of each stays in the cache.
 """
 from collections.abc import Callable, Sequence
 
@@ -49,10 +49,10 @@ def adam_update(w: Array, g: Array, m: Array, v: Array, b1: float, b2: float, de
     parallel.for_blocks(block, w.size, 1)
 
 
-def plan_sgd(arrays: Sequence[tuple[Array, ...]]) -> Callable[[float, Numbers, Numbers], None]:
+def bind_sgd(arrays: Sequence[tuple[Array, ...]]) -> Callable[[float, Numbers, Numbers], None]:
     """(w, g, v) of every parameter -> run(momentum, decays, rates): `sgd_update` of each, with its decay and rate.
 
-    Made ready once for arrays that stay where they are; so is what the next two give.
+    Bound once to arrays that are updated in place, as are the next two.
     """
     def run(momentum: float, decays: Numbers, rates: Numbers) -> None:
         for (w, g, v), decay, rate in zip(arrays, decays, rates, strict=True):
@@ -60,7 +60,7 @@ def plan_sgd(arrays: Sequence[tuple[Array, ...]]) -> Callable[[float, Numbers, N
     return run
 
 
-def plan_adam(arrays: Sequence[tuple[Array, ...]]) -> Callable[..., None]:
+def bind_adam(arrays: Sequence[tuple[Array, ...]]) -> Callable[..., None]:
     """(w, g, m, v) of every parameter -> run(b1, b2, decay, rates, correction, epsilon): `adam_update` of each."""
     def run(b1: float, b2: float, decay: float, rates: Numbers, correction: float, epsilon: float) -> None:
         for (w, g, m, v), rate in zip(arrays, rates, strict=True):
@@ -68,6 +68,6 @@ def plan_adam(arrays: Sequence[tuple[Array, ...]]) -> Callable[..., None]:
     return run
 
 
-def plan_finite(arrays: Sequence[tuple[Array, ...]]) -> Callable[[], bool]:
-    """(g,) of every parameter -> run(): are all values numbers, neither nan nor infinite?"""
+def bind_finite(arrays: Sequence[tuple[Array, ...]]) -> Callable[[], bool]:
+    """(g,) of every parameter -> run(): are all values finite, neither NaN nor infinity?"""
     return lambda: all(bool(np.isfinite(g).all()) for g, in arrays)

@@ -1,8 +1,8 @@
-"""The one thread pool: work is split by image or by fixed block, so that results never depend on the threads.
+"""The thread pool: work is split by image or by blocks of fixed size, so that results do not depend on the threads.
 
-NumPy releases the interpreter lock in its loops and in BLAS, so plain threads use all cores.  While workers run, BLAS
-itself is held to one thread: two layers of threads would fight for the same cores, and a product split among
-threads may sum in another order.
+NumPy releases the interpreter lock in its loops and in BLAS, so plain threads use all cores.  BLAS itself is limited
+to one thread: two levels of threads would compete for the same cores, and a product split among threads may sum in
+another order.
 """
 import ctypes
 import itertools
@@ -16,17 +16,17 @@ from queue import SimpleQueue
 
 import numpy as np
 
-GRAIN = 1 << 17         # values a piece of work should have: handing out less costs more than it saves
+GRAIN = 1 << 17         # values per block: with fewer, the overhead of sharing them costs more than it saves
 WAVE = 4                # partial sums held at a time
 
 _inside = threading.local()
-_jobs: "SimpleQueue[_Job | None]" = SimpleQueue()
+_queue: "SimpleQueue[_Call | None]" = SimpleQueue()
 _workers: list[threading.Thread] = []
 _threads = 0
 
 
 def threads() -> int:
-    """How many threads work is split among; the cores this process may use unless set_threads said otherwise."""
+    """How many threads work is split among; by default, the cores this process may use."""
     global _threads
     if not _threads:
         _threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -34,16 +34,16 @@ def threads() -> int:
 
 
 def set_threads(count: int) -> None:
-    """Split work among `count` threads from now on; results do not change with it."""
+    """Split work among `count` threads; results do not depend on it."""
     global _threads
-    _dismiss()
+    _stop_workers()
     _threads = max(1, count)
 
 
 def for_blocks(function: Callable[[slice], None], count: int, values: int) -> None:
     """function(slice) for blocks of `count` items of `values` values each, shared among the threads.
 
-    How many items make a block depends on `values` alone, so what is computed together never depends on the threads.
+    The size of a block depends only on `values`, so what is computed together does not depend on the threads.
     """
     each = max(1, GRAIN // max(values, 1))
     starts = range(0, count, each)
@@ -51,7 +51,7 @@ def for_blocks(function: Callable[[slice], None], count: int, values: int) -> No
 
 
 def sum_blocks(function: Callable[[slice], np.ndarray], count: int, values: int) -> np.ndarray:
-    """The sum of function(slice) over blocks as for_blocks makes them, added in order; a few are held at a time."""
+    """The sum of function(slice) over the blocks of for_blocks, added in order; WAVE of them are held at a time."""
     each = max(1, GRAIN // max(values, 1))
     starts = range(0, count, each)
     total: np.ndarray | None = None
@@ -69,8 +69,8 @@ def sum_blocks(function: Callable[[slice], np.ndarray], count: int, values: int)
     return total
 
 
-class _Job:
-    """One call of for_each: the numbers nobody has begun, and how many have ended."""
+class _Call:
+    """One call of for_each: the numbers that are left, and how many are done."""
     __slots__ = ("count", "ended", "errors", "finished", "function", "numbers")
 
     def __init__(self, function: Callable[[int], None], count: int):
@@ -81,11 +81,11 @@ class _Job:
         self.finished.acquire()
 
     def work(self) -> None:
-        """Take numbers until there are none; whoever ends the last one says so."""
+        """Take numbers until none are left; the thread that completes the last one signals it."""
         function = self.function
-        if function is None:    # a worker that comes when all is done
+        if function is None:    # a worker that comes too late
             return
-        for i in self.numbers:  # `next` of a range and of a count are one step each: no number is taken twice
+        for i in self.numbers:  # `next` of a range iterator and of a count are atomic: no number is taken twice
             try:
                 function(i)
             except BaseException as error:
@@ -97,79 +97,80 @@ class _Job:
 def for_each(function: Callable[[int], None], count: int) -> None:
     """function(0) ... function(count - 1), shared among the threads; the exception of the lowest number is raised.
 
-    The caller works too, so that nothing waits for a thread to wake up (some 20 microseconds) but the rest of the
-    work.  Inside a worker, or with one thread, the calls run one after another in the caller.
+    The caller works too, so that it does not wait for threads to wake up (some 20 microseconds).  Inside a worker, or
+    with one thread, the calls run one after another in the caller.
     """
-    hold_blas()
+    limit_blas()
     if count < 2 or threads() == 1 or inside_worker():
         for i in range(count):
             function(i)
         return
-    job, helpers = _Job(function, count), min(threads(), count) - 1
-    _hire(helpers)
+    call, helpers = _Call(function, count), min(threads(), count) - 1
+    _start_workers(helpers)
     for _ in range(helpers):
-        _jobs.put(job)
+        _queue.put(call)
     _inside.worker = True
     try:
-        job.work()
+        call.work()
     finally:
         _inside.worker = False
-    job.finished.acquire()
-    job.function = None     # late workers hold on to the job, not to the arrays
-    if job.errors:
-        raise min(job.errors, key=lambda pair: pair[0])[1]
+    call.finished.acquire()
+    call.function = None    # late workers keep the call alive, not the arrays
+    if call.errors:
+        raise min(call.errors, key=lambda pair: pair[0])[1]
 
 
 def inside_worker() -> bool:
-    """Is this code a piece of work that for_each hands out?"""
+    """Is the caller inside a for_each?"""
     return getattr(_inside, "worker", False)
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """While this lasts, what the caller's thread computes is not shared: for work too small to be handed out."""
-    before, _inside.worker, _inside.alone = (getattr(_inside, "worker", False), is_alone()), True, True
+def serial() -> Iterator[None]:
+    """A context in which the calling thread does all the work itself: for work too small to be shared."""
+    before, _inside.worker, _inside.serial = (getattr(_inside, "worker", False), is_serial()), True, True
     try:
         yield
     finally:
-        _inside.worker, _inside.alone = before
+        _inside.worker, _inside.serial = before
 
 
-def is_alone() -> bool:
-    return getattr(_inside, "alone", False)
+def is_serial() -> bool:
+    """Is the caller inside `serial`?"""
+    return getattr(_inside, "serial", False)
 
 
-def _hire(count: int) -> None:
-    """See to it that there are at least so many workers."""
+def _start_workers(count: int) -> None:
+    """Make sure there are `count` workers."""
     while len(_workers) < count:
-        worker = threading.Thread(target=_serve, args=(_jobs,), name=f"ops_{len(_workers)}", daemon=True)
+        worker = threading.Thread(target=_run_worker, args=(_queue,), name=f"ops_{len(_workers)}", daemon=True)
         _workers.append(worker)
         worker.start()
 
 
-def _serve(jobs: "SimpleQueue[_Job | None]") -> None:
+def _run_worker(queue: "SimpleQueue[_Call | None]") -> None:
     _inside.worker = True
-    while (job := jobs.get()) is not None:
-        job.work()
-        del job     # what it holds would live until the next one
+    while (call := queue.get()) is not None:
+        call.work()
+        del call    # else it would live until the next one
 
 
-def _dismiss() -> None:
-    """Let the workers go, those of a parent process too."""
-    global _jobs
+def _stop_workers() -> None:
+    """Stop all workers; after a fork, forget those of the parent."""
+    global _queue
     for _ in _workers:
-        _jobs.put(None)
+        _queue.put(None)
     _workers.clear()
-    _jobs = SimpleQueue()
+    _queue = SimpleQueue()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_dismiss)
+    os.register_at_fork(after_in_child=_stop_workers)
 
 
 @cache
-def hold_blas() -> bool:
-    """Hold BLAS to one thread in this process, once; -> whether a way was found."""
+def limit_blas() -> bool:
+    """Limit BLAS to one thread in this process; -> whether that was possible."""
     try:
         from threadpoolctl import threadpool_limits
         threadpool_limits(1, user_api="blas")

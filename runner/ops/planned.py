@@ -34,7 +34,7 @@ def plan_dense(weights: np.ndarray, biases: np.ndarray | None, activation: str) 
 
     Several rows are one product: the bits of a row then depend on their number.
     """
-    parallel.hold_blas()
+    parallel.limit_blas()
 
     def run(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         x = x.reshape(len(x), -1)

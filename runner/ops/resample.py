@@ -1,11 +1,11 @@
-"""Moving pixels: enlarging, summing blocks, and the rearrangements between space and channels."""
+"""Upsampling, downsampling, and rearrangements between space and channels."""
 import numpy as np
 
 from runner.ops import memory
 
 
 def upsample(x: np.ndarray, stride: int, scale: float = 1.0) -> np.ndarray:
-    """x (n, c, h, w) -> (n, c, h stride, w stride): every pixel a block of equal ones, times scale."""
+    """x (n, c, h, w) -> (n, c, h stride, w stride): every pixel repeated in a block, times scale."""
     n, c, h, w = x.shape
     y = memory.empty((n, c, h, stride, w, stride), x.dtype)
     y[...] = (x if scale == 1 else x * x.dtype.type(scale))[:, :, :, None, :, None]
@@ -18,7 +18,7 @@ def upsample_backward(dy: np.ndarray, stride: int, scale: float = 1.0) -> np.nda
 
 
 def downsample(x: np.ndarray, stride: int, scale: float = 1.0) -> np.ndarray:
-    """x (n, c, h, w) -> (n, c, h // stride, w // stride): the sum of each block, times scale; a rest is left out."""
+    """x (n, c, h, w) -> (n, c, h // stride, w // stride): the sum of each complete block, times scale."""
     n, c, h, w = x.shape
     h, w = h // stride, w // stride
     y = memory.zeros((n, c, h, w), x.dtype)
@@ -30,16 +30,16 @@ def downsample(x: np.ndarray, stride: int, scale: float = 1.0) -> np.ndarray:
 
 def downsample_backward(dy: np.ndarray, stride: int, scale: float, x_shape: tuple[int, ...]) -> np.ndarray:
     """dy (n, c, h // stride, w // stride) -> dx of x_shape."""
-    spread = upsample(dy, stride, scale)
-    if spread.shape == x_shape:
-        return spread
+    blocks = upsample(dy, stride, scale)
+    if blocks.shape == x_shape:
+        return blocks
     dx = memory.zeros(x_shape, dy.dtype)
-    dx[:, :, :spread.shape[2], :spread.shape[3]] = spread
+    dx[:, :, :blocks.shape[2], :blocks.shape[3]] = blocks
     return dx
 
 
 def space_to_depth(x: np.ndarray, stride: int) -> np.ndarray:
-    """x (n, c, h, w) -> (n, s s c, h / s, w / s), out channel (dy s + dx) c + k; darknet's [reorg3d]."""
+    """x (n, c, h, w) -> (n, s s c, h / s, w / s), output channel (dy s + dx) c + k; darknet's [reorg3d]."""
     n, c, h, w = x.shape
     s = stride
     return np.ascontiguousarray(x.reshape(n, c, h // s, s, w // s, s).transpose(0, 3, 5, 1, 2, 4)).reshape(
@@ -49,7 +49,7 @@ def space_to_depth(x: np.ndarray, stride: int) -> np.ndarray:
 def depth_to_space(x: np.ndarray, stride: int) -> np.ndarray:
     """The inverse of space_to_depth: x (n, c, h, w) -> (n, c / (s s), h s, w s); darknet's [reorg] reverse=1.
 
-    NumPyNet's [shuffler] too, with its first axis of an image taken for rows.
+    Also NumPyNet's [shuffler], whose images have rows as their first axis.
     """
     n, c, h, w = x.shape
     s = stride
@@ -58,10 +58,10 @@ def depth_to_space(x: np.ndarray, stride: int) -> np.ndarray:
 
 
 def reorg(x: np.ndarray, stride: int) -> np.ndarray:
-    """x (n, c, h, w) -> (n, s s c, h / s, w / s), scrambled as darknet's [reorg] does it.
+    """x (n, c, h, w) -> (n, s s c, h / s, w / s), in the scrambled order of darknet's [reorg].
 
-    The same walk as depth_to_space's inverse, but over a virtual image of c / (s s) channels and s times the sides
-    that lies over the same memory.  YOLOv2's weights were trained with it (src/blas.c:reorg_cpu).
+    space_to_depth of the same memory seen as an image of c / (s s) channels and s times the sides.
+    YOLOv2's weights were trained with it (src/blas.c:reorg_cpu).
     """
     n, c, h, w = x.shape
     s = stride
@@ -70,17 +70,7 @@ def reorg(x: np.ndarray, stride: int) -> np.ndarray:
 
 
 def reorg_inverse(x: np.ndarray, stride: int) -> np.ndarray:
-    """Undo reorg: x (n, c, h, w) -> (n, c / (s s), h s, w s); darknet's [reorg3d] reverse=1."""
+    """The inverse of reorg: x (n, c, h, w) -> (n, c / (s s), h s, w s); darknet's [reorg3d] reverse=1."""
     n, c, h, w = x.shape
     s = stride
     return depth_to_space(x.reshape(n, c // (s * s), h * s, w * s), s).reshape(n, c // (s * s), h * s, w * s)
-
-
-def channels_last(x: np.ndarray) -> np.ndarray:
-    """x (n, c, h, w) -> (n, h, w, c), in memory too; what darknet's [reorg] flatten=1 writes."""
-    return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
-
-
-def channels_first(x: np.ndarray) -> np.ndarray:
-    """The inverse of channels_last: x (n, h, w, c) -> (n, c, h, w); darknet's flatten=1 reverse=1."""
-    return np.ascontiguousarray(x.transpose(0, 3, 1, 2))

@@ -10,19 +10,19 @@ from runner.ops.loss import MASKED
 def softmax(x: np.ndarray, groups: int = 1, temperature: float = 1.0) -> np.ndarray:
     """x (n, k) -> p (n, k): each of `groups` equal blocks sums to 1; p = exp(x / temperature) / sum."""
     blocks = x.reshape(len(x), groups, x.shape[1] // groups) * x.dtype.type(1 / temperature)
-    return _normalise(blocks, -1).reshape(x.shape)
+    return _normalize(blocks, -1).reshape(x.shape)
 
 
 def softmax_spatial(x: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """x (n, c, h, w) -> p: over the channels of every pixel."""
-    return _normalise(x * x.dtype.type(1 / temperature), 1)
+    return _normalize(x * x.dtype.type(1 / temperature), 1)
 
 
 def softmax_tree(x: np.ndarray, sizes: Sequence[int], temperature: float = 1.0) -> np.ndarray:
-    """x (n, k) -> p: one softmax for each run of `sizes` values (the groups of siblings of a tree; their sum is k)."""
+    """x (n, k) -> p: one softmax for each run of `sizes` values (groups of siblings in a tree), which add up to k."""
     lengths = np.asarray(sizes)
     if lengths.sum() != x.shape[1] or lengths.min() < 1:
-        raise ShapeError(f"softmax tree: the groups must add up to the {x.shape[1]} values that come in. "
+        raise ShapeError(f"softmax tree: the groups must add up to the {x.shape[1]} input values. "
                          f"Got {lengths.sum()} in {len(lengths)} groups, the smallest of {lengths.min()}")
     starts = np.cumsum(lengths) - lengths
     z = x * x.dtype.type(1 / temperature)
@@ -40,9 +40,9 @@ def softmax_backward(dy: np.ndarray, p: np.ndarray, groups: int = 1, temperature
 
 
 def cross_entropy(p: np.ndarray, truth: np.ndarray) -> float:
-    """What darknet prints: the sum of -log p wherever the truth is not 0, not weighted by it (src/blas.c).
+    """What darknet prints: the sum of -log p where the truth is not 0, not weighted by it (src/blas.c).
 
-    Values whose truth is -1234 (nothing known: tree groups off the path) do not count, as on its GPU.
+    Values whose truth is MASKED (unknown: tree groups off the path) do not count, as on its GPU.
     """
     tiny = np.finfo(p.dtype).tiny
     right = p[(truth != 0) & (truth != MASKED)]
@@ -56,7 +56,7 @@ def binary_cross_entropy(p: np.ndarray, truth: np.ndarray) -> float:
     return -float(each.sum(dtype=np.float64))
 
 
-def _normalise(x: np.ndarray, axis: int) -> np.ndarray:
+def _normalize(x: np.ndarray, axis: int) -> np.ndarray:
     e = np.exp(x - x.max(axis=axis, keepdims=True))
     e /= e.sum(axis=axis, keepdims=True)
     return e

@@ -1,8 +1,8 @@
-"""The moving average of the weights, [net] ema_alpha: steadier than any one of them.
+"""The exponential moving average (EMA) of the weights, [net] ema_alpha: it varies less than the weights themselves.
 
-As in darknet (src/network.c:ema_update) it begins at half of max_batches (without max_batches: at once) and covers
-what is learned, not the rolling statistics, which are averages already.  darknet trains its last 1000 updates from the
-average; here it is what is measured and saved, from its beginning to the end, and training goes on beside it.
+As in darknet (src/network.c:ema_update) it begins at half of max_batches (without max_batches: immediately) and covers
+what is learned, not the rolling statistics, which are averages already.  darknet continues its last 1000 updates from
+the average; here the average is what is evaluated and saved, and training continues with the weights themselves.
 """
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +15,14 @@ Key = tuple[int, str]
 
 
 class Average:
-    """arrays: (layer, parameter) -> its average; empty until it begins."""
+    """arrays: (layer, parameter) -> its average; empty before it begins."""
 
     def __init__(self, net: Network):
         self.net, self.alpha = net, net.options.ema_alpha
         self.arrays: dict[Key, np.ndarray] = {}
 
     def update(self) -> None:
-        """To be called after every weight update."""
+        """Call this after every weight update."""
         if not self.alpha or self.net.progress.iteration < self.net.options.max_batches // 2:
             return
         for key, w in self._learned():
@@ -35,7 +35,7 @@ class Average:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Within the block the network has the averages as its weights."""
+        """Within the block, the network's weights are the averages."""
         kept = {key: w.copy() for key, w in self._learned() if key in self.arrays}
         for key, w in self._learned():
             if key in kept:

@@ -62,7 +62,7 @@ class Optimizer(ABC):
     def gradients_are_finite(self) -> bool:
         """Is every value of every gradient finite?"""
         grads = [(g,) for layer in self.net.layers for g in layer.grads.values()]
-        return self._bind(ops.plan_finite, grads)()
+        return self._bind(ops.bind_finite, grads)()
 
     def grad_norm(self) -> float:
         """The L2 norm of the gradient of everything that learns, summed over the images as the layers have it."""
@@ -122,7 +122,7 @@ class Sgd(Optimizer):
         self.momentum, self.decay = momentum, decay
 
     def update(self, learning: Sequence[Learning], rate: float, images: int) -> None:
-        run = self._bind(ops.plan_sgd, [(w, g, *self.state_of(key, w)) for key, _, w, g in learning])
+        run = self._bind(ops.bind_sgd, [(w, g, *self.state_of(key, w)) for key, _, w, g in learning])
         run(self.momentum, [self.decay * images * layer.specs[key[1]].decay for key, layer, _, _ in learning],
             [rate / images * layer.options.learning_rate for _, layer, _, _ in learning])
 
@@ -141,7 +141,7 @@ class Adam(Optimizer):
         self.B1, self.B2, self.eps, self.decay = B1, B2, eps, decay
 
     def update(self, learning: Sequence[Learning], rate: float, images: int) -> None:
-        run = self._bind(ops.plan_adam, [(w, g, *self.state_of(key, w)) for key, _, w, g in learning])
+        run = self._bind(ops.bind_adam, [(w, g, *self.state_of(key, w)) for key, _, w, g in learning])
         t = self.updates
         run(self.B1, self.B2, self.decay * images,
             [rate / (1 - self.B1 ** t) * layer.options.learning_rate for _, layer, _, _ in learning],

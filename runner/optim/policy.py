@@ -7,9 +7,9 @@ from runner.net_options import NetOptions
 
 
 def rate_at(options: NetOptions, update: int, rng: np.random.Generator | None = None) -> float:
-    """The rate of an update.  The first update of a fresh run is number 1, as darknet counts.
+    """The learning rate of an update.  The first update of a run is number 1, as in darknet.
 
-    rng is drawn from by policy `random` only.
+    rng  only policy `random` draws from it
     """
     rate, b = options.learning_rate, update
     if b < options.burn_in:
@@ -41,7 +41,7 @@ def _logistic(x: float) -> float:
 
 
 def _sgdr(options: NetOptions, b: int) -> float:
-    """Cosine from the rate down to learning_rate_min, restarted with ever longer cycles (Loshchilov & Hutter 2017)."""
+    """Cosine annealing to learning_rate_min, restarted with ever longer cycles (Loshchilov & Hutter 2017)."""
     start, cycle = 0, options.sgdr_cycle or options.max_batches or 1000
     while start + cycle < b:
         start += cycle

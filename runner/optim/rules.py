@@ -19,7 +19,7 @@ RULES: dict[str, type["Rule"]] = {}     # by the name that optimizer= takes
 
 @dataclass(frozen=True)
 class Rule(ABC):
-    """Base of all rules.  The fields are the options of [net] that the rule reads, beside the learning rate.
+    """Base of all rules.  The fields are the options of [net] that the rule reads, in addition to the learning rate.
 
     state_names  of the arrays kept for each array of weights, of its shape; `change` gets them in this order
     """

@@ -103,7 +103,7 @@ class Run:
 
         CheckpointError if there is no usable checkpoint, or it belongs to another cfg, seed or data.
         """
-        candidates = [path for path in (self.folder.state, self.folder.state_before) if path.exists()]
+        candidates = [path for path in (self.folder.checkpoint, self.folder.previous_checkpoint) if path.exists()]
         warnings: list[str] = []
         for path in candidates:
             try:
@@ -278,11 +278,11 @@ class Run:
                   "fingerprint": self.fingerprint(), "best": self.best, "stale": self.stale,
                   "measured": self.last_evaluated, "smooth": None if math.isnan(self.smooth) else self.smooth,
                   "seconds": self.elapsed()}
-        checkpoint.write(self.folder.state, self.folder.state_before, arrays, facts)
+        checkpoint.write(self.folder.checkpoint, self.folder.previous_checkpoint, arrays, facts)
 
     def _write_description(self, status: str = "running") -> None:
         task, options, progress = self.task, self.task.options, self.net.progress
-        self.folder.describe(self.facts | {
+        self.folder.write_facts(self.facts | {
             "cfg": str(options.cfg), "data": task.source, "content": task.data_summary(), "seed": options.seed,
             "classes": list(task.classes), "start": str(self.start_weights) if self.start_weights else None,
             "status": status, "updates": progress.iteration, "seen": progress.seen,

@@ -15,7 +15,7 @@ def test_before_training(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (("test", "cfg/toy.cfg"), ("predict", "cfg/toy.cfg", "data/toy/test")):
         main(*words, expect=2)
         assert capsys.readouterr().err == (f"run.py: {BEST}: there are no weights yet. Train first (python run.py "
-                                           "train cfg/toy.cfg), or name a file by --weights\n")
+                                           "train cfg/toy.cfg), or name a file with --weights\n")
 
 
 def test_it_names_classes_and_agrees_with_test(capsys: pytest.CaptureFixture[str]) -> None:

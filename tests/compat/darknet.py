@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 import runner
+from runner.layers import Cost
 from runner.layers.convolutional import NOT_SHARED
+from runner.model import Model
 from runner.network import Network
 from runner.optim.optimizers import Sgd, make_optimizer
 from runner.training.loop import train
@@ -31,9 +33,8 @@ class Case:
         self.fork = self.json["fork"]
         self.want = dict(np.load(folder / "expected.npz"))
 
-    def array(self, name: str) -> np.ndarray | None:
-        path = self.folder / name
-        return np.load(path) if path.exists() else None
+    def array(self, name: str) -> np.ndarray:
+        return np.load(self.folder / name)
 
     def limit(self, key: str) -> float:
         """The largest difference the case allows for an array."""
@@ -86,7 +87,7 @@ def replay(case: Case) -> Iterator[tuple[str, np.ndarray | None, np.ndarray | No
             yield key, ours, want, case.limit(key)
 
 
-def load(case: Case) -> Network:
+def load(case: Case) -> Model:
     return runner.load(case.folder / "net.cfg", case.folder / "net.weights", compat=FORKS[case.fork])
 
 
@@ -94,7 +95,7 @@ def infer(case: Case) -> dict[str, np.ndarray]:
     """The outputs of one predict call, and of a second one (recurrent layers carry their state over)."""
     net, x = load(case), case.array("input.npy")
     x = x[:case.json["hyper"]["mini_batch"]]        # rows of one pass, time steps among them
-    got = {}
+    got: dict[str, np.ndarray] = {}
     for name in ("infer", "infer2"):
         if any(key.startswith(name + "/") for key in case.want):
             got |= {f"{name}/{i}": y for i, y in enumerate(net.outputs(x))}
@@ -107,7 +108,7 @@ def run_training(case: Case, net: Network) -> dict[str, np.ndarray]:
     parts, steps = hyper["subdivisions"], hyper["steps_run"]
     rows = len(x) // parts
     got: dict[str, Any] = {}
-    passes: list[dict[str, np.ndarray]] = []
+    passes: list[dict[str, Any]] = []
 
     def observe(layer: Any, name: str, array: np.ndarray) -> None:
         index = next((i for i, each in enumerate(net.layers)
@@ -146,7 +147,7 @@ def run_training(case: Case, net: Network) -> dict[str, np.ndarray]:
             if index in net.losses:
                 seen[f"layer_cost/{index}"] = np.float64(net.losses[index])
         return loss, dx
-    net.backward = backward     # type: ignore[method-assign]
+    net.backward = backward     # type: ignore[assignment, method-assign]
 
     def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for step in range(1, steps + 1):
@@ -241,11 +242,11 @@ def _ignores_adam(case: Case, net: Network) -> bool:
 def _repeat_wrong_losses(case: Case, net: Network) -> None:
     """pjreddie, [cost] type=smooth: src/blas.c:smooth_l1_cpu has the wrong sign where the difference is 1 or more."""
     for layer in net.layers:
-        if case.fork == "pjreddie" and layer.names[0] == "cost" and layer.options.type == "smooth":
+        if case.fork == "pjreddie" and isinstance(layer, Cost) and layer.options.type == "smooth":
             def compare(x: np.ndarray, truth: np.ndarray, inner: Any = layer._compare) -> Any:
                 error, dx = inner(x, truth)
                 return error, np.where(np.abs(truth.reshape(x.shape) - x) >= 1, -dx, dx)
-            layer._compare = compare
+            layer._compare = compare    # type: ignore[method-assign]
 
 
 def _update_again(net: Network, optimizer: Any, index: int, layer: Any, rate: float, images: int) -> None:

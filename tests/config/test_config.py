@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import runner
-from runner.config import Report, parse
+from runner.config import Options, Report, parse
 from runner.config.options import default_text
 from runner.errors import CfgError, UsageError
 from runner.layers import LAYERS, Convolutional, Dropout
@@ -147,7 +147,7 @@ def test_settings_by_index_by_name_and_by_alias(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name, options", KINDS)
-def test_every_option_is_documented_and_refuses_nonsense(name: str, options: type) -> None:
+def test_every_option_is_documented_and_refuses_nonsense(name: str, options: type[Options]) -> None:
     for key, f in options.declared().items():
         meta = f.metadata
         assert meta["doc"] and not meta["doc"].endswith("."), key
@@ -161,12 +161,10 @@ def test_every_option_is_documented_and_refuses_nonsense(name: str, options: typ
 
 
 @pytest.mark.parametrize("name, options", KINDS)
-def test_defaults_pass_their_own_checks(name: str, options: type) -> None:
+def test_defaults_pass_their_own_checks(name: str, options: type[Options]) -> None:
     from runner.config.options import _fits
-    required = {f.name: (-2,) for f in options.declared().values() if f.metadata["default"] is MISSING
-                and "tuple" in str(f.type)}
-    required |= {f.name: 1 for f in options.declared().values() if f.metadata["default"] is MISSING
-                 and "tuple" not in str(f.type)}
+    required = {f.name: (-2,) if "tuple" in str(f.type) else 1
+                for f in options.declared().values() if f.metadata["default"] is MISSING}
     made = options.make(name, **required)
     for f in options.declared().values():
         value = getattr(made, f.name)

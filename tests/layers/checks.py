@@ -141,7 +141,7 @@ def check_images_do_not_mix_in_training_unless_it_is_said(sample: Sample) -> Non
 
 
 def check_backward_adds_to_grads(sample: Sample) -> None:
-    layer, once = build(sample), {}
+    layer, once = build(sample), dict[str, np.ndarray]()
     for _ in range(2):
         again(layer)
         y, saved = layer.forward(*inputs(sample), train=True)
@@ -172,11 +172,12 @@ def check_gradients(sample: Sample, eps: float = 1e-6) -> None:
     dxs = layer.loss(saved, dy)[1:] if isinstance(layer, Head) else layer.backward(dy, saved)
     grads = {name: g.copy() for name, g in layer.grads.items()}
     if isinstance(layer, Head) and layer.options.__dict__.get("noloss"):
-        assert not dxs[0].any()
+        assert dxs[0] is not None and not dxs[0].any()
         return
     places = [*((f"dx{i}", x, dx) for i, (x, dx) in enumerate(zip(xs, dxs, strict=True))),
               *((f"d{name}", p, grads[name]) for name, p in layer.params.items())]
     for what, at, gradient in places:
+        assert gradient is not None
         assert at.shape == gradient.shape, f"{what} has shape {gradient.shape}, not {at.shape}"
         for _ in range(3):
             d, kept = rng.normal(size=at.shape), at.copy()

@@ -8,7 +8,7 @@ import pytest
 
 import runner.layers
 from runner.layers import LAYERS, Contrastive, Convolutional, Iseg
-from runner.layers.shared.base import LayerOptions
+from runner.layers.shared.base import Layer, LayerOptions
 from tests.layers import checks
 from tests.layers.samples import SAMPLES, Sample
 
@@ -24,7 +24,7 @@ def test_layer(sample: Sample, check: Callable, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.names[0])
-def test_every_layer_is_sampled_with_every_option(kind: type) -> None:
+def test_every_layer_is_sampled_with_every_option(kind: type[Layer]) -> None:
     mine = [sample for sample in SAMPLES if sample.name in kind.names]
     used = {part.split("=")[0] for sample in mine for part in sample.text.split()}
     own = {key for key, f in kind.Options.declared().items() if not f.metadata["reason"]}
@@ -48,6 +48,7 @@ def test_a_binary_convolution_by_hand() -> None:
         y, saved = layer.forward(x, train=True)
         assert y.ravel().tolist() == want
         dx, = layer.backward(np.ones_like(y), saved)
+        assert dx is not None
         assert dx.ravel().tolist() == [2, -2, 2], "the input's gradient is that of the signs"
         assert layer.grads["weights"].ravel().tolist() == x.ravel().tolist(), "the weights' goes straight through"
     assert Convolutional((32, 4, 4), xnor=True).flops() == Convolutional((32, 4, 4)).flops() / 32

@@ -1,4 +1,6 @@
 """What recurrent layers promise beyond the common checks: time, state, streams, the forks' ways."""
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -24,7 +26,7 @@ KINDS = [
 NAMED = pytest.mark.parametrize("kind, shape, options", KINDS, ids=lambda v: getattr(v, "__name__", ""))
 
 
-def layer_of(kind: type[Layer], shape: tuple, options: dict, steps: int, **env: object) -> Layer:
+def layer_of(kind: type[Layer], shape: tuple, options: dict, steps: int, **env: Any) -> Layer:
     return kind(shape, env=Env(dtype=np.dtype("float64"), time_steps=steps, **env), **options)
 
 
@@ -91,10 +93,10 @@ def test_lstm_is_the_textbook_one() -> None:
     layer, x = layer_of(Lstm, (5,), {"output": 2}, 4), rows((5,), 4)
     for p in layer.params.values():
         p += np.random.default_rng(1).normal(size=p.shape)
-    p, h, c = layer.params, np.zeros((STREAMS, 2)), np.zeros((STREAMS, 2))
+    params, h, c = layer.params, np.zeros((STREAMS, 2)), np.zeros((STREAMS, 2))
     for t in range(4):
-        z = {g: x[t * STREAMS:(t + 1) * STREAMS] @ p[f"u{g}/weights"].T + p[f"u{g}/biases"]
-             + h @ p[f"w{g}/weights"].T + p[f"w{g}/biases"] for g in "figo"}
+        z = {g: x[t * STREAMS:(t + 1) * STREAMS] @ params[f"u{g}/weights"].T + params[f"u{g}/biases"]
+             + h @ params[f"w{g}/weights"].T + params[f"w{g}/biases"] for g in "figo"}
         f, i, o = (ops.logistic(z[g]) for g in "fio")
         c = f * c + i * np.tanh(z["g"])
         h = o * np.tanh(c)
@@ -109,7 +111,7 @@ def test_stored_orders_are_the_forks() -> None:
 
 
 def test_hidden_is_read_where_the_fork_reads_it() -> None:
-    def hidden(**more: object) -> int:
+    def hidden(**more: Any) -> int:
         options = {"output": 3} | ({"hidden": 7} if more.pop("given", False) else {})
         return layer_of(Rnn, (5,), options, 1, **more).specs["self_layer/biases"].size
     assert (hidden(), hidden(given=True)) == (3, 7)
@@ -122,6 +124,7 @@ def test_history_shows_the_newest_frame_first() -> None:
     y, saved = layer.forward(np.arange(1, 9).reshape(8, 1, 1, 1), train=True)       # streams 1 3 5 7 and 2 4 6 8
     assert y[0::2, :, 0, 0].tolist() == [[1, 0, 0], [3, 1, 0], [5, 3, 1], [7, 5, 3]]
     dx, = layer.backward(np.ones_like(y), saved)
+    assert dx is not None
     assert dx[:, 0, 0, 0].tolist() == [3, 3, 3, 3, 2, 2, 1, 1]
     assert layer.forward(np.full((2, 1, 1, 1), 9))[0][:, :, 0, 0].tolist() == [[9, 7, 5], [9, 8, 6]]
 
@@ -136,7 +139,9 @@ def test_simplernn_can_give_the_last_step_only() -> None:
     np.testing.assert_array_equal(y, full[-STREAMS:])
     dy = np.zeros_like(full)
     dy[-STREAMS:] = 1
-    np.testing.assert_allclose(last.backward(np.ones_like(y), saved)[0], every.backward(dy, saved_full)[0])
+    (dx_last,), (dx_every,) = last.backward(np.ones_like(y), saved), every.backward(dy, saved_full)
+    assert dx_last is not None and dx_every is not None
+    np.testing.assert_allclose(dx_last, dx_every)
     np.testing.assert_allclose(last.grads["recurrent_weights"], every.grads["recurrent_weights"])
 
 

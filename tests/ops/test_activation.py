@@ -1,4 +1,6 @@
 """Activations against darknet's numbers, and their gradients against finite differences."""
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ pytestmark = pytest.mark.usefixtures("backend")
 X = np.array([-5, -1.5, -0.5, 0, 0.5, 1.5, 5])
 
 # computed with darknet's own C functions: f(X), and the gradient it uses
-FORWARD = {
+FORWARD: dict[str, Sequence[float] | np.ndarray] = {
     "logistic": [0.00669285, 0.182426, 0.377541, 0.5, 0.622459, 0.817574, 0.993307],
     "loggy": [-0.986614, -0.635149, -0.244919, 0, 0.244919, 0.635149, 0.986614],
     "elu": [-0.993262, -0.77687, -0.393469, 0, 0.5, 1.5, 5],
@@ -33,7 +35,7 @@ FORWARD = {
     "elliot": [0.0833333, 0.2, 0.333333, 0.5, 0.666667, 0.8, 0.916667],
     "softplus": [0.00671535, 0.201413, 0.474077, 0.693147, 0.974077, 1.701413, 5.006715],
 }
-SLOPE = {
+SLOPE: dict[str, Sequence[float] | np.ndarray] = {
     "logistic": [0.00664806, 0.149146, 0.235004, 0.25, 0.235004, 0.149146, 0.00664803],
     "loggy": [0.0132961, 0.298293, 0.470007, 0.5, 0.470007, 0.298293, 0.0132961],
     "elu": [0.00673795, 0.22313, 0.606531, 1, 1, 1, 1],

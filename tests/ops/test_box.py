@@ -100,7 +100,7 @@ def test_ciou_step_adds_only_to_the_sides_of_diou():
 @pytest.mark.filterwarnings("error")
 def test_boxes_without_area_give_numbers(kind):
     point = np.array([[.5, .5, 0, 0], [.5, .5, 0, .2]], np.float32)
-    for other in (point, point + np.float32([.1, 0, 0, 0]), PRED.astype(np.float32)):
+    for other in (point, point + np.array([.1, 0, 0, 0], np.float32), PRED.astype(np.float32)):
         assert np.isfinite(getattr(ops, kind)(point, other)).all()
         assert np.isfinite(ops.box_gradient(point, other, kind)).all()
     assert ops.iou(point[0], point[0]) == 0

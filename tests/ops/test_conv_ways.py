@@ -1,4 +1,6 @@
 """The ways in which plain NumPy convolves give one result; which one is taken follows from the shapes."""
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -14,8 +16,8 @@ GEOMETRIES = [((1, 1), 0), ((0, 0), 0), ((2, 2), 0), ((7, 1), 0), ((1, 1), 9)]  
 def test_winograd(n: int, c: int, f: int, h: int, w: int, padding: tuple, more: int,
                   monkeypatch: pytest.MonkeyPatch) -> None:
     x, weights = RNG.normal(size=(n, c, h, w)), RNG.normal(size=(f, c, 3, 3))
-    size = tuple(conv.conv_out(side, 3, 1, pad) + more for side, pad in zip((h, w), padding, strict=True))
-    settings = {"padding": padding, "out_size": size}
+    size = (conv.conv_out(h, 3, 1, padding[0]) + more, conv.conv_out(w, 3, 1, padding[1]) + more)
+    settings: dict[str, Any] = {"padding": padding, "out_size": size}
     dy = RNG.normal(size=(n, f, *size))
     assert winograd.fits(n, weights.shape, size, (1, 1), 1, 1)
     y, (dx, dw) = conv.conv2d(x, weights, **settings), conv.conv2d_backward(dy, x, weights, padding=padding)
@@ -26,6 +28,7 @@ def test_winograd(n: int, c: int, f: int, h: int, w: int, padding: tuple, more: 
     np.testing.assert_allclose(y, want, atol=1e-10)
     np.testing.assert_allclose(short, want, atol=2e-5 * np.abs(want).max())
     for mine, theirs in zip((dx, dw), conv.conv2d_backward(dy, x, weights, padding=padding), strict=True):
+        assert mine is not None and theirs is not None
         np.testing.assert_allclose(mine, theirs, atol=1e-10 * np.abs(theirs).max())
 
 
@@ -36,10 +39,11 @@ def test_winograd(n: int, c: int, f: int, h: int, w: int, padding: tuple, more: 
 def test_the_gradient_of_the_data_is_the_transpose(stride: tuple, size: int, padding: tuple, dilation: int,
                                                    groups: int) -> None:
     x, weights = RNG.normal(size=(2, 4, 11, 9)), RNG.normal(size=(6, 4 // groups, size, size))
-    settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    settings: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     y = conv.conv2d(x, weights, **settings)
     dy = RNG.normal(size=y.shape)
     dx, _ = conv.conv2d_backward(dy, x, weights, **settings)
+    assert dx is not None
     np.testing.assert_allclose((dx * x).sum(), (dy * y).sum(), rtol=1e-9, atol=1e-9)
     other = RNG.normal(size=x.shape)
     np.testing.assert_allclose((dx * other).sum(), (dy * conv.conv2d(other, weights, **settings)).sum(), rtol=1e-9,
@@ -51,14 +55,15 @@ def test_the_gradient_of_the_data_is_the_transpose(stride: tuple, size: int, pad
 def test_bits(c: int, f: int, side: int, size: int, stride: int) -> None:
     """They do not depend on the threads, nor alone on the batch."""
     x, weights = (RNG.normal(size=shape).astype("float32") for shape in ((5, c, side, side), (f, c, size, size)))
-    settings = {"padding": (size // 2, size // 2), "stride": (stride, stride)}
+    settings: dict[str, Any] = {"padding": (size // 2, size // 2), "stride": (stride, stride)}
     before, results = parallel.threads(), []
     try:
         for threads in (1, 2, 4):
             parallel.set_threads(threads)
             y = conv.conv2d(x, weights, **settings)
-            results.append([y, conv.conv2d(x, weights, alone=True, **settings),
-                            *conv.conv2d_backward(y, x, weights, **settings)])
+            dx, dweights = conv.conv2d_backward(y, x, weights, **settings)
+            assert dx is not None
+            results.append([y, conv.conv2d(x, weights, alone=True, **settings), dx, dweights])
     finally:
         parallel.set_threads(before)
     for other in results[1:]:

@@ -9,11 +9,11 @@ from runner import ops
 X = np.array([[.5, -2, 3, 0.25]])
 T = np.array([[1, 0, 1, 0.25]])          # d = .5, 2, -2, 0
 
-ERROR = {
+ERROR: dict[str, list[float]] = {
     "sse": [.25, 4, 4, 0], "masked": [.25, 4, 4, 0], "seg": [.25, 4, 4, 0], "smooth": [.25, 3, 3, 0],
     "L1": [.5, 2, 2, 0], "wgan": [-.5, -2, -3, -.25], "mse": [.0625, 1, 1, 0], "mae": [.125, .5, .5, 0],
 }
-DELTA = {       # darknet's, minus the gradient
+DELTA: dict[str, list[float]] = {       # darknet's, minus the gradient
     "sse": [.5, 2, -2, 0], "masked": [.5, 2, -2, 0], "seg": [.5, 2, -2, 0], "smooth": [.5, 1, -1, 0],
     "L1": [1, 1, -1, -1], "wgan": [1, -1, 1, 1], "mse": [.25, 1, -1, 0], "mae": [.25, .25, -.25, 0],
 }
@@ -23,6 +23,8 @@ def data(kind: str, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray]:
     """x and truth (3, 2, 2, 3), differences away from 0 and 1 where some kinds bend."""
     rng = np.random.default_rng(1)
     shape = (3, 2, 2, 3)
+    x: np.ndarray
+    t: np.ndarray
     if kind == "hellinger":
         x, t = rng.uniform(0.1, 1, shape), rng.uniform(0.1, 1, shape)
     elif kind in ("hinge", "wgan"):

@@ -34,7 +34,7 @@ def test_memory_is_used_again_only_when_the_last_view_is_gone(pool: memory.Pool)
     a = pool.empty(BIG)
     place, size = a.ctypes.data, a.nbytes
     a[...] = 7
-    views: list[np.ndarray | memoryview] = [a[3:].T[::2], a.view("i4"), memoryview(a), a.reshape(-1)]
+    views: list[np.ndarray | memoryview] = [a[3:].T[::2], a.view("i4"), memoryview(a.data), a.reshape(-1)]
     del a
     while views:
         other = pool.empty(BIG)

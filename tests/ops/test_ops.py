@@ -1,4 +1,6 @@
 """Kernels against slow, obvious loops, and the same bits for any number of threads."""
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -36,12 +38,13 @@ GEOMETRIES = [  # c, f, size, stride, padding, dilation, groups
 def test_convolution(c: int, f: int, size: int, stride: tuple, padding: tuple, dilation: int, groups: int,
                      monkeypatch: pytest.MonkeyPatch) -> None:
     x, w = RNG.normal(size=(3, c, 7, 6)), RNG.normal(size=(f, c // groups, size, size))
-    settings = dict(stride=stride, padding=padding, dilation=dilation, groups=groups)
+    settings: dict[str, Any] = dict(stride=stride, padding=padding, dilation=dilation, groups=groups)
     y = ops.conv2d(x, w, **settings)
     want = slow_conv(x, w, stride, padding, dilation, groups, y.shape[2:])
     np.testing.assert_allclose(y, want, atol=1e-12)
     dy = RNG.normal(size=y.shape)
     dx, dw = ops.conv2d_backward(dy, x, w, **settings)
+    assert dx is not None
     # both gradients of a product that is linear in x and in w
     d = RNG.normal(size=x.shape)
     np.testing.assert_allclose((dx * d).sum(), (dy * ops.conv2d(d, w, **settings)).sum(), rtol=1e-9)
@@ -50,7 +53,9 @@ def test_convolution(c: int, f: int, size: int, stride: tuple, padding: tuple, d
     # blocks of one row give the same
     monkeypatch.setattr("runner.ops.conv.BLOCK", 1)
     np.testing.assert_allclose(ops.conv2d(x, w, **settings), want, atol=1e-12)
-    np.testing.assert_allclose(ops.conv2d_backward(dy, x, w, **settings)[0], dx, atol=1e-12)
+    again, _ = ops.conv2d_backward(dy, x, w, **settings)
+    assert again is not None
+    np.testing.assert_allclose(again, dx, atol=1e-12)
 
 
 @pytest.mark.parametrize("size, stride, padding", [(2, (2, 2), 0), (3, (2, 2), 2), (2, (2, 1), 0), (3, (3, 3), 1)])
@@ -62,6 +67,7 @@ def test_transposed_convolution_is_the_transpose(size: int, stride: tuple, paddi
     d = RNG.normal(size=y.shape)
     np.testing.assert_allclose((y * d).sum(), (x * ops.conv2d(d, w, stride=stride, padding=pad)).sum(), rtol=1e-9)
     dx, dw = ops.conv2d_transpose_backward(d, x, w, stride=stride, padding=pad)
+    assert dx is not None
     np.testing.assert_allclose((dx * x).sum(), (y * d).sum(), rtol=1e-9)
     np.testing.assert_allclose((dw * w).sum(), (y * d).sum(), rtol=1e-9)
 
@@ -70,6 +76,7 @@ def test_transposed_convolution_is_the_transpose(size: int, stride: tuple, paddi
 def test_maxpool(size: int, stride: tuple, padding: int) -> None:
     x = RNG.integers(0, 5, (2, 3, 7, 6)).astype("float32")      # many ties: the first must win
     y, index = ops.maxpool2d(x, size, stride, padding)
+    assert index is not None
     dy = RNG.normal(size=y.shape).astype("float32")
     dx = np.zeros_like(x)
     for n, c, oy, ox in np.ndindex(y.shape):
@@ -127,6 +134,7 @@ def test_any_number_of_threads_gives_the_same_bits(restore_threads: None) -> Non
         normed, saved = ops.batchnorm_train(y, scales, scales, 1e-5)
         dy, dscales, _ = ops.batchnorm_backward(normed, saved, scales, rule="exact")
         dx, dw = ops.conv2d_backward(dy, x, w, padding=(1, 1))
+        assert dx is not None
         results.append([y, normed, dscales, dx, dw, ops.maxpool2d(y, 2, (2, 2), 1)[0]])
     for other in results[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))

@@ -50,7 +50,10 @@ def test_work_is_shared() -> None:
     before = parallel.threads()
     parallel.set_threads(2)
     meeting = threading.Barrier(2, timeout=20)
-    parallel.for_each(lambda i: meeting.wait() and None, 2)
+
+    def wait(i: int) -> None:
+        meeting.wait()
+    parallel.for_each(wait, 2)
     parallel.set_threads(before)
 
 
@@ -80,8 +83,8 @@ def test_alone_nothing_is_shared() -> None:
     before = parallel.threads()
     parallel.set_threads(4)
     who: list[int] = []
-    with parallel.alone():
-        with parallel.alone():
+    with parallel.serial():
+        with parallel.serial():
             pass
         parallel.for_each(lambda i: who.append(threading.get_ident()), 20)
     assert set(who) == {threading.get_ident()}

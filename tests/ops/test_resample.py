@@ -102,15 +102,6 @@ def test_depth_to_space_has_the_blocks_channels_outermost():
         assert y[n, k, i, j] == x[n, 3 * (2 * (i % 2) + j % 2) + k, i // 2, j // 2]
 
 
-def test_flatten_puts_channels_last_in_memory():
-    x = count(2, 3, 2, 5)
-    y = ops.channels_last(x)
-    assert y.flags.c_contiguous and y.shape == (2, 2, 5, 3)
-    np.testing.assert_array_equal(y.reshape(2, -1)[1, :4], [30, 40, 50, 31])
-    np.testing.assert_array_equal(ops.channels_first(y), x)
-    assert ops.channels_first(y).flags.c_contiguous
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_upsample(dtype):
     y = ops.upsample(count(1, 2, 1, 2).astype(dtype), 2, 0.5)

@@ -62,7 +62,7 @@ def test_tree_and_its_printed_cost_are_darknets():
 
 @pytest.mark.parametrize("sizes", [(2, 3), (4, 4), (6, 0)])
 def test_tree_must_cover_the_values(sizes):
-    with pytest.raises(ShapeError, match="add up to the 6 values"):
+    with pytest.raises(ShapeError, match="add up to the 6 input values"):
         ops.softmax_tree(rows((1, 6)), sizes)
 
 

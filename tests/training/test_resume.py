@@ -108,7 +108,7 @@ def test_the_optimizer_remembers(tmp_path, monkeypatch, optimizer):
     same_as(whole)
 
 
-@pytest.mark.parametrize("moment", ["atomic_write", "os.replace", "describe", "folder.save"])
+@pytest.mark.parametrize("moment", ["atomic_write", "os.replace", "write_facts", "folder.save"])
 def test_a_crash_while_it_saves(whole, monkeypatch, moment):
     calls = []
 
@@ -121,7 +121,7 @@ def test_a_crash_while_it_saves(whole, monkeypatch, moment):
         calls.clear()
         with monkeypatch.context() as patch:
             target, name = {"atomic_write": (checkpoint, "atomic_write"), "os.replace": (checkpoint.os, "replace"),
-                           "describe": (run_module.RunFolder, "describe"),
+                           "write_facts": (run_module.RunFolder, "write_facts"),
                            "folder.save": (run_module.RunFolder, "save")}[moment]
             real = getattr(target, name)
             patch.setattr(target, name, lambda *a, real=real, at=at, **k: breaking(*a, real=real, at=at, **k))

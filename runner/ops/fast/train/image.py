@@ -25,14 +25,14 @@ def resize(image: Array, width: int, height: int) -> Array:
     return out
 
 
-def cut_out(pixels: Array, left: int, top: int, wide: int, tall: int, width: int, height: int,
-            part: tuple[int, int, int, int]) -> Array:
+def crop(pixels: Array, left: int, top: int, crop_width: int, crop_height: int, width: int, height: int,
+         part: tuple[int, int, int, int]) -> Array:
     if pixels.dtype.name not in PIXELS or not pixels.flags.c_contiguous:
-        return reference.cut_out(pixels, left, top, wide, tall, width, height, part)
+        return reference.crop(pixels, left, top, crop_width, crop_height, width, height, part)
     x0, y0, x1, y1 = part
     channels, h, w = pixels.shape
-    columns = reference.framed_taps(left, wide, width, w, x0, x1)
-    rows = reference.framed_taps(top, tall, height, h, y0, y1)
+    columns = reference.framed_taps(left, crop_width, width, w, x0, x1)
+    rows = reference.framed_taps(top, crop_height, height, h, y0, y1)
     mean = np.zeros(channels, f4)
     if min(columns[0].min(), rows[0].min()) == 0 or columns[1].max() > w or rows[1].max() > h:
         mean[:] = (pixels.mean(axis=(1, 2)) if pixels.dtype == f4 else _sums(pixels) / (h * w)).astype(pixels.dtype)

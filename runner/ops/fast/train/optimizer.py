@@ -21,17 +21,17 @@ RUN = 1 << 14       # values that are looked at before the next array's turn
 
 
 def sgd_update(w: Array, g: Array, v: Array, momentum: float, decay: float, rate: float) -> None:
-    plan_sgd([(w, g, v)])(momentum, [decay], [rate])
+    bind_sgd([(w, g, v)])(momentum, [decay], [rate])
 
 
 def adam_update(w: Array, g: Array, m: Array, v: Array, b1: float, b2: float, decay: float, rate: float,
                 correction: float, epsilon: float) -> None:
-    plan_adam([(w, g, m, v)])(b1, b2, decay, [rate], correction, epsilon)
+    bind_adam([(w, g, m, v)])(b1, b2, decay, [rate], correction, epsilon)
 
 
-def plan_sgd(arrays: Sequence[tuple[Array, ...]]) -> Callable[[float, Numbers, Numbers], None]:
+def bind_sgd(arrays: Sequence[tuple[Array, ...]]) -> Callable[[float, Numbers, Numbers], None]:
     if not _fit(arrays):
-        return reference.plan_sgd(arrays)
+        return reference.bind_sgd(arrays)
     table = _Table(arrays)
 
     def run(momentum: float, decays: Numbers, rates: Numbers) -> None:
@@ -40,9 +40,9 @@ def plan_sgd(arrays: Sequence[tuple[Array, ...]]) -> Callable[[float, Numbers, N
     return run
 
 
-def plan_adam(arrays: Sequence[tuple[Array, ...]]) -> Callable[..., None]:
+def bind_adam(arrays: Sequence[tuple[Array, ...]]) -> Callable[..., None]:
     if not _fit(arrays):
-        return reference.plan_adam(arrays)
+        return reference.bind_adam(arrays)
     table = _Table(arrays)
 
     def run(b1: float, b2: float, decay: float, rates: Numbers, correction: float, epsilon: float) -> None:
@@ -51,9 +51,9 @@ def plan_adam(arrays: Sequence[tuple[Array, ...]]) -> Callable[..., None]:
     return run
 
 
-def plan_finite(arrays: Sequence[tuple[Array, ...]]) -> Callable[[], bool]:
+def bind_finite(arrays: Sequence[tuple[Array, ...]]) -> Callable[[], bool]:
     if not _fit(arrays):
-        return reference.plan_finite(arrays)
+        return reference.bind_finite(arrays)
     table = _Table(arrays)
 
     def run() -> bool:

@@ -44,8 +44,8 @@ def test_cut_out(h: int, w: int, height: int, width: int, left: int, top: int, w
     if kind != "float32":
         pixels = (pixels * np.iinfo(kind).max).astype(kind)
     for part in ((0, 0, width, height), (width // 3, height // 2, width, height)):
-        same(fast.cut_out(pixels, left, top, wide, tall, width, height, part),
-             reference.cut_out(pixels, left, top, wide, tall, width, height, part))
+        same(fast.crop(pixels, left, top, wide, tall, width, height, part),
+             reference.crop(pixels, left, top, wide, tall, width, height, part))
 
 
 @few
@@ -75,5 +75,5 @@ def test_what_they_lack_is_left_to_the_reference() -> None:
         same(fast.resize(images, 5, 4), reference.resize(images, 5, 4))
         same(fast.rotate_crop(images, 5, 4, angle=.3), reference.rotate_crop(images, 5, 4, angle=.3))
         same(fast.distort(images, .1, 1.2, .9), reference.distort(images, .1, 1.2, .9))
-    same(fast.cut_out(turned[0], 1, 1, 5, 5, 4, 4, (0, 0, 4, 4)),
-         reference.cut_out(turned[0], 1, 1, 5, 5, 4, 4, (0, 0, 4, 4)))
+    same(fast.crop(turned[0], 1, 1, 5, 5, 4, 4, (0, 0, 4, 4)),
+         reference.crop(turned[0], 1, 1, 5, 5, 4, 4, (0, 0, 4, 4)))

@@ -200,6 +200,7 @@ def test_maxpool(shape: tuple, size: int, down: int, across: int, padding: int, 
         return      # a window with no pixel in it: [maxpool] does not take it
     want, index = ops.REFERENCE["maxpool2d"](x, size, (down, across), padding)
     got, won = fast.maxpool2d(x, size, (down, across), padding)
+    assert index is not None and won is not None
     assert np.array_equal(got, want) and np.array_equal(won, index)
     assert np.array_equal(fast.maxpool2d(x, size, (down, across), padding, need_index=False)[0], want)
     dy = normal(seed + 1, *want.shape)
@@ -266,12 +267,12 @@ def test_all_parameters_at_once(kernels: dict) -> None:
         for group in groups:
             np.abs(group[3], out=group[3])
         wanted = [[array.copy() for array in group] for group in groups]
-        kernels["plan_sgd"]([(w, g, m) for w, g, m, _ in groups])(.9, decays, rates)
+        kernels["bind_sgd"]([(w, g, m) for w, g, m, _ in groups])(.9, decays, rates)
         for (w, g, m, _), decay, rate in zip(wanted, decays, rates, strict=True):
             ops.REFERENCE["sgd_update"](w, g, m, .9, decay, rate)
         for k, group in enumerate(groups):
             group[1][...] = wanted[k][1][...] = normal(k, len(group[1]))
-        kernels["plan_adam"]([(w, g, m, v) for w, g, m, v in groups])(.9, .99, .01, rates, .5, 1e-3)
+        kernels["bind_adam"]([(w, g, m, v) for w, g, m, v in groups])(.9, .99, .01, rates, .5, 1e-3)
         for (w, g, m, v), rate in zip(wanted, rates, strict=True):
             ops.REFERENCE["adam_update"](w, g, m, v, .9, .99, .01, rate, .5, 1e-3)
         for group, want in zip(groups, wanted, strict=True):
@@ -282,14 +283,14 @@ def test_all_parameters_at_once(kernels: dict) -> None:
 @pytest.mark.parametrize("kernels", [ops.REFERENCE, vars(fast)], ids=["numpy", "fast"])
 def test_what_is_no_number_is_found(kernels: dict) -> None:
     arrays = [normal(1, 3), normal(2, 40_000), np.full((2, 5), 3e38, "float32")]
-    finite = kernels["plan_finite"]([(array,) for array in arrays])
+    finite = kernels["bind_finite"]([(array,) for array in arrays])
     assert finite(), "a sum beyond the largest number is no fault of a value"
     for array, at in ((arrays[0], 2), (arrays[1], 39_999), (arrays[1], 0), (arrays[2].reshape(-1), 7)):
         for value in (np.nan, np.inf, -np.inf):
             kept, array[at] = array[at], value
             assert not finite()
             array[at] = kept
-    assert finite() and kernels["plan_finite"]([])()
+    assert finite() and kernels["bind_finite"]([])()
 
 
 def test_the_bits_of_pooling_and_updates() -> None:
@@ -297,6 +298,7 @@ def test_the_bits_of_pooling_and_updates() -> None:
 
     def compute() -> list[np.ndarray]:
         y, index = fast.maxpool2d(x, 3, (2, 2), 2)
+        assert index is not None
         moved, grad, state = w.copy(), w[::-1].copy(), w.copy()
         fast.sgd_update(moved, grad, state, .9, .01, .1)
         fast.adam_update(moved, grad + x.reshape(-1)[:len(w)], state, abs(w), .9, .99, .01, .1, .5, 1e-3)
