@@ -90,10 +90,10 @@ def _stack(sections: Sequence[Section], env: Env, report: Report) -> list[Placed
         links: tuple[int, ...] = ()
         if kind and options is not None:
             links = _links(kind.sources(options), index, section, report)
-            feeding = [_feeding(link, stack, env) for link in links]
-            if links and None not in feeding:
+            in_shapes = [_out_shape(link, stack, env) for link in links]
+            if links and None not in in_shapes:
                 try:
-                    layer = kind.build(options, [shape for shape in feeding if shape is not None], env)
+                    layer = kind.build(options, [shape for shape in in_shapes if shape is not None], env)
                     _share(layer, index, stack, section, report)
                 except NotAnImage:
                     report.error(network_checks.flat_route(stack, links, f"layer {index} [{section.name}]", env))
@@ -106,7 +106,7 @@ def _stack(sections: Sequence[Section], env: Env, report: Report) -> list[Placed
     return stack
 
 
-def _feeding(link: int, stack: Sequence[Placed], env: Env) -> Shape | None:
+def _out_shape(link: int, stack: Sequence[Placed], env: Env) -> Shape | None:
     """The shape of an output; None where its layer could not be built."""
     if link < 0:
         return env.in_shape or None     # empty while [net] itself is wrong
@@ -127,20 +127,21 @@ def _links(sources: Iterable[int], index: int, section: Section, report: Report)
 
 
 def _naming(section: Section) -> str | None:
+    """The option that names the sources, where the section has it."""
     return next((key for key in ("layers", "from") if key in section.lines), None)
 
 
 def _share(layer: Layer, index: int, stack: Sequence[Placed], section: Section, report: Report) -> None:
-    at = getattr(layer.options, "share_index", NOT_SHARED)
-    if at == NOT_SHARED:
+    """Let a layer with share_index use the arrays of the layer it names."""
+    if not isinstance(layer, Convolutional) or layer.options.share_index == NOT_SHARED:
         return
-    at = at + index if at < 0 else at
+    at = layer.options.share_index + (index if layer.options.share_index < 0 else 0)
     other = stack[at].layer if 0 <= at < index else None
-    if not isinstance(layer, Convolutional) or not isinstance(other, Convolutional):
+    if isinstance(other, Convolutional):
+        layer.share(other)
+    else:
         report.error(f"{section.where('share_index')} share_index must name an earlier [{section.name}] layer. "
                      f"Got {layer.options.share_index}")
-    else:
-        layer.share(other)
 
 
 def check(cfg: str | Path, *, settings: Iterable[str] = (),

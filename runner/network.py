@@ -4,6 +4,7 @@ The network owns the graph: which output feeds which layer, when an output is fr
 output that several layers read.  Layers know none of it, and the network knows nothing that is built on top of it:
 runner/model.py makes one from a .cfg and a .weights file.
 """
+import math
 from collections.abc import Callable, Container
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -23,8 +24,8 @@ UNTIMED = nullcontext()
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the summary; counts are for one image."""
+class LayerSummary:
+    """A layer in numbers; counts are for one image."""
     index: int
     name: str
     reads: tuple[int, ...]
@@ -39,6 +40,7 @@ class Network:
     """A graph of layers: `layers[i]` reads the outputs `links[i]`; -1 in links is the network's input.
 
     options   the [net] section
+    last      index of the layer whose output is the network's: the last that is not a [cost]
     progress  updates and images seen so far
     losses    layer -> loss, of the last backward
     sections  of the cfg, with settings applied; empty for a network that was built without one
@@ -117,7 +119,7 @@ class Network:
             if index == self.last:
                 y = out
             if index in keep:
-                # a later layer may work in place (dropout as darknet does it): keep what it was
+                # a later layer may write over it (darknet's dropout does): keep a copy
                 kept[index] = out.copy() if train else out
             for link in set(links):
                 if self._last_consumer[link] == index:
@@ -287,11 +289,9 @@ class Network:
         """The layers whose arrays are their own; one with share_index borrows those of an earlier layer."""
         return [layer for layer in self.layers if layer.stored or not isinstance(layer, Convolutional)]
 
-    def rows(self) -> list[Row]:
-        """The lines of the summary."""
-        rows = []
-        for index, (layer, links) in enumerate(zip(self.layers, self.links, strict=True)):
-            rows.append(Row(index, layer.names[0], links, " + ".join(map(shape_text, layer.in_shapes)),
-                            shape_text(layer.out_shape), sum(s.size for s in layer.specs.values()),
-                            layer.flops() / 1e9, int(np.prod(layer.out_shape))))
-        return rows
+    def summary(self) -> list[LayerSummary]:
+        """Every layer in numbers."""
+        return [LayerSummary(index, layer.names[0], links, " + ".join(map(shape_text, layer.in_shapes)),
+                             shape_text(layer.out_shape), sum(spec.size for spec in layer.specs.values()),
+                             layer.flops() / 1e9, math.prod(layer.out_shape))
+                for index, (layer, links) in enumerate(zip(self.layers, self.links, strict=True))]

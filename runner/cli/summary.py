@@ -15,7 +15,7 @@ from runner.cli import common, console
 from runner.machine import bytes_text
 
 if TYPE_CHECKING:
-    from runner.network import Network, Row
+    from runner.network import LayerSummary, Network
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     report = Report(args.strict)
     net = runner.load(args.cfg, settings=args.settings, allocate=False, report=report)
     console.warn(report.warnings)
-    rows, sums = net.rows(), totals(net)
+    rows, sums = net.summary(), totals(net)
     if args.json:
         console.write_json(args.json, {"layers": [row.__dict__ for row in rows], **sums})
     if args.json == "-":
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 def totals(net: "Network") -> dict[str, Any]:
     """Sums over the layers, and the estimated memory of inference on one image and of training."""
     from runner.analysis import footprint
-    rows, need = net.rows(), footprint.training(net)
+    rows, need = net.summary(), footprint.training(net)
     names = ("weights", "gradients", "optimizer", "activations", "inputs", "scratch")
     parts = {name: getattr(need, name) for name in names}
     return {"parameters": net.param_count, "bflops": sum(row.bflops for row in rows),
@@ -58,7 +58,7 @@ def totals(net: "Network") -> dict[str, Any]:
             "training_bytes": need.total, "training_memory": parts}
 
 
-def _table(rows: Sequence["Row"]) -> str:
+def _table(rows: Sequence["LayerSummary"]) -> str:
     lines = [("", "layer", "reads", "input", "output", "parameters", "BFLOPs", "memory")]
     for row in rows:
         reads = "" if row.reads == (row.index - 1,) else ",".join("input" if r < 0 else str(r) for r in row.reads)

@@ -37,7 +37,8 @@ def generate(net: Network, seed: bytes, length: int, *, temperature: float = 0.7
     seed, rng = seed or FIRST, rng or np.random.default_rng()
     check_symbols(np.frombuffer(seed, np.uint8), net.in_shape[0], "the seed text")
     # softmax at temperature T is the softmax at temperature S to the power of S / T, normalised again
-    power = getattr(net.layers[net.last].options, "temperature", 1.0) / temperature
+    last = net.layers[net.last]
+    power = (last.options.temperature if isinstance(last, Softmax) else 1.0) / temperature
     net.reset_state()
     p, plan = np.zeros(0), Plan(net)
     for character in seed:

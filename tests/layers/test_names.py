@@ -70,7 +70,7 @@ def test_depthwise_is_a_convolution_with_a_group_for_each_channel(tmp_path: Path
     x = np.random.default_rng(0).random((2, 3, 8, 8), np.float32)
     assert np.array_equal(a.predict(x), b.predict(x))
     assert np.array_equal(a.optimized().predict(x), b.optimized().predict(x))
-    assert a.rows()[0].bflops == b.rows()[0].bflops and a.rows()[0].out_shape == "4 x 4 x 3"
+    assert a.summary()[0].bflops == b.summary()[0].bflops and a.summary()[0].out_shape == "4 x 4 x 3"
     a.resize(10, 6)
     assert a.layers[0].out_shape == (3, 3, 5)
 

@@ -84,7 +84,7 @@ def moving_average(ys: list[float]) -> list[float]:
 
 def network_rows(net: Network) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("", "layer", "reads", "input", "output", "parameters", "BFLOPs")]
-    for row in net.rows():
+    for row in net.summary():
         reads = "" if row.reads == (row.index - 1,) else ", ".join("input" if r < 0 else str(r) for r in row.reads)
         rows.append((str(row.index), row.name, reads, row.in_shape, row.out_shape,
                      f"{row.params:,}" if row.params else "", f"{row.bflops:.4g}" if row.bflops else ""))
