@@ -1,11 +1,11 @@
-"""How well boxes were found: average precision as AlexeyAB's `detector map` counts it, and as COCO defines it.
+"""Average precision of detections, as in AlexeyAB's `detector map`, and as defined by COCO.
 
-Both take lists with an entry for each picture:
+Both take lists with one entry per image:
   found   (m, 6) rows class, probability, x, y, w, h          (PredictedBoxes.rows())
-  truth   (k, 5) rows x, y, w, h, class                       (as labels are)
-  crowds  like truth: what is neither to be found nor wrong to find (darknet's difficult, COCO's iscrowd); may be
-          left out
-in any one unit of length, centre coordinates.
+  truth   (k, 5) rows x, y, w, h, class                       (as in a dataset)
+  crowds  like truth: objects that need not be found, and whose detections are not wrong (VOC's difficult, COCO's
+          iscrowd); optional
+with the centre x, y and in any unit.
 """
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ from runner.images.box_format import convert
 
 COCO_OVERLAPS = np.linspace(.5, .95, 10)
 COCO_RECALLS = np.linspace(0, 1, 101)
-COCO_MOST = 100         # boxes of a class and picture that are looked at, the surest
+COCO_MOST = 100         # boxes of a class and image that count, by falling probability
 
 
 @dataclass(frozen=True)
 class AveragePrecision:
-    """Of darknet's kind, at one overlap; counts are at the asked confidence."""
-    per_class: np.ndarray       # (classes,) average precision; 0 where the class never occurs
-    mean: float                 # over all classes, those that never occur among them, as in darknet
-    truths: np.ndarray          # (classes,) how often each occurs
+    """Average precision as in darknet, at one IoU threshold; the counts are at one confidence threshold."""
+    per_class: np.ndarray       # (classes,) average precision; 0 for a class without ground truth
+    mean: float                 # over all classes, including those without ground truth, as in darknet
+    truths: np.ndarray          # (classes,) how many objects there are
     true_positives: int
     false_positives: int
     false_negatives: int
-    mean_overlap: float         # of the true positives, the false ones counted as 0
+    mean_overlap: float         # mean IoU of the positives; false ones count as 0
     best_threshold: float       # the confidence with the highest F1
 
     @property
@@ -47,12 +47,12 @@ class AveragePrecision:
 
 @dataclass(frozen=True)
 class CocoPrecision:
-    """COCO's: per_class (classes, 10) at the overlaps .5, .55, ... .95; nan where a class never occurs."""
+    """COCO's: per_class (classes, 10) at the IoU thresholds .5, .55, ... .95; NaN for a class without ground truth."""
     per_class: np.ndarray
 
     @property
     def mean(self) -> float:
-        """mAP@[.5:.95] over the classes that occur; 0 if none does."""
+        """mAP@[.5:.95] over the classes with ground truth; 0 if there is none."""
         return _mean(self.per_class)
 
     @property
@@ -66,9 +66,12 @@ def darknet_precision(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], 
                       crowds: Sequence[np.ndarray] = ()) -> AveragePrecision:
     """As src/detector.c:validate_detector_map.
 
-    A box goes to the truth of its class that it overlaps most, if by more than `overlap`; the surest box of a truth
-    is right, the others are wrong.  One that fits no truth is not counted if it overlaps a crowd.
-    points: 0 the area under the curve, 11 or 101 the mean at that many recalls.
+    A box is matched with the object of its class that it overlaps most, if the IoU is above `overlap`; the most
+    probable box of an object is a true positive, the others are false.  A box without a match that overlaps a crowd
+    does not count.
+
+    confidence  boxes above it count in precision, recall and F1
+    points      0: the area under the curve; 11 or 101: the mean precision at that many recalls
     """
     k, p, hits, close_by, truths = _ranked(found, truth, classes, overlap, crowds)
     per_class = np.array([_area(hits[k == c], truths[c], points) for c in range(classes)])
@@ -81,19 +84,21 @@ def darknet_precision(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], 
 
 def recall_curves(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], classes: int, *, overlap: float = 0.5,
                   crowds: Sequence[np.ndarray] = ()) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For each class recall and precision after each of its boxes, the surest first; matched as darknet_precision."""
+    """For each class, recall and precision after each of its boxes by falling probability; matched as in
+    darknet_precision."""
     k, _, hits, _, truths = _ranked(found, truth, classes, overlap, crowds)
     return [_curve(hits[k == c], int(truths[c]))[::-1] for c in range(classes)]
 
 
 def _ranked(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], classes: int, overlap: float,
             crowds: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
-    """All boxes that count, the surest first: class, probability, is it right, its overlap; and the truths a class."""
-    kinds, scores, right, overlaps = [np.zeros(0, int)], [np.zeros(0)], [np.zeros(0, bool)], [np.zeros(0)]
+    """All boxes that count, by falling probability: class, probability, true positive or not, IoU; and the number of
+    objects of each class (classes,)."""
+    found_classes, scores, right, overlaps = [np.zeros(0, int)], [np.zeros(0)], [np.zeros(0, bool)], [np.zeros(0)]
     truths = np.zeros(classes, int)
     for boxes, rows, crowd in zip(found, truth, _crowds(crowds, found), strict=True):
         truths += np.bincount(rows[:, 4].astype(int), minlength=classes)[:classes]
-        for kind, mine, theirs, many in _of_each_class(boxes, rows, crowd):
+        for index, mine, theirs, many in _of_each_class(boxes, rows, crowd):
             table, score = _overlaps(mine, theirs), mine[:, 1]
             hit, best = np.zeros(len(score), bool), np.zeros(len(score))
             if table.shape[1]:
@@ -102,11 +107,11 @@ def _ranked(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], classes: i
                 first = np.unique(goal[close], return_index=True)[1]
                 hit[np.flatnonzero(close)[first]] = True
             counts = (best > overlap) | ~(_overlaps(mine, many) > overlap).any(axis=1)
-            kinds.append(np.full(int(counts.sum()), kind))
+            found_classes.append(np.full(int(counts.sum()), index))
             scores.append(score[counts])
             right.append(hit[counts])
             overlaps.append(best[counts])
-    k, p, hits, close_by = (np.concatenate(each) for each in (kinds, scores, right, overlaps))
+    k, p, hits, close_by = (np.concatenate(each) for each in (found_classes, scores, right, overlaps))
     order = np.argsort(-p, kind="stable")
     return k[order], p[order], hits[order], close_by[order], truths
 
@@ -115,7 +120,7 @@ def coco_precision(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], cla
                    crowds: Sequence[np.ndarray] = ()) -> CocoPrecision:
     """As COCO's evaluation of boxes of all areas (pycocotools, cocoeval.py).
 
-    A box that takes no truth and lies in a crowd, by as much of its own area, is not counted.
+    A box without a match does not count if a crowd covers it, by at least the IoU threshold as a share of its area.
     """
     scores: list[list[np.ndarray]] = [[] for _ in range(classes)]
     right: list[list[np.ndarray]] = [[] for _ in range(classes)]
@@ -123,22 +128,22 @@ def coco_precision(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], cla
     truths = np.zeros(classes, int)
     for boxes, rows, crowd in zip(found, truth, _crowds(crowds, found), strict=True):
         truths += np.bincount(rows[:, 4].astype(int), minlength=classes)[:classes]
-        for kind, mine, theirs, many in _of_each_class(boxes, rows, crowd):
-            if kind < classes:
+        for index, mine, theirs, many in _of_each_class(boxes, rows, crowd):
+            if index < classes:
                 mine = mine[:COCO_MOST]
                 hit = _matched(_overlaps(mine, theirs))
                 inside = _inside(mine, many).max(axis=1, initial=0) >= COCO_OVERLAPS[:, None]
-                scores[kind].append(mine[:, 1])
-                right[kind].append(hit)
-                counted[kind].append(hit | ~inside)
+                scores[index].append(mine[:, 1])
+                right[index].append(hit)
+                counted[index].append(hit | ~inside)
     per_class = np.full((classes, len(COCO_OVERLAPS)), np.nan)
-    for kind in np.flatnonzero(truths).tolist():
-        per_class[kind] = 0
-        if scores[kind]:
-            order = np.argsort(-np.concatenate(scores[kind]), kind="stable")
-            hits = np.concatenate(right[kind], axis=1)[:, order]
-            counts = np.concatenate(counted[kind], axis=1)[:, order]
-            per_class[kind] = [_at_recalls(each[counts[t]], truths[kind]) for t, each in enumerate(hits)]
+    for index in np.flatnonzero(truths).tolist():
+        per_class[index] = 0
+        if scores[index]:
+            order = np.argsort(-np.concatenate(scores[index]), kind="stable")
+            hits = np.concatenate(right[index], axis=1)[:, order]
+            counts = np.concatenate(counted[index], axis=1)[:, order]
+            per_class[index] = [_at_recalls(each[counts[t]], truths[index]) for t, each in enumerate(hits)]
     return CocoPrecision(per_class)
 
 
@@ -148,20 +153,20 @@ def _crowds(crowds: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> Sequen
 
 def _of_each_class(boxes: np.ndarray, rows: np.ndarray,
                    crowd: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
-    """For each class that was found in a picture: it, its boxes, the surest first, its truths and its crowds."""
-    for kind in np.unique(boxes[:, 0]).astype(int):
-        mine = boxes[boxes[:, 0] == kind]
-        yield (int(kind), mine[np.argsort(-mine[:, 1], kind="stable")], rows[rows[:, 4] == kind],
-               crowd[crowd[:, 4] == kind])
+    """For each class found in an image: the class, its boxes by falling probability, its objects and its crowds."""
+    for index in np.unique(boxes[:, 0]).astype(int):
+        mine = boxes[boxes[:, 0] == index]
+        yield (int(index), mine[np.argsort(-mine[:, 1], kind="stable")], rows[rows[:, 4] == index],
+               crowd[crowd[:, 4] == index])
 
 
 def _overlaps(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """IoU of every box with every truth (boxes, truths)."""
+    """IoU of every box with every object (boxes, objects)."""
     return ops.iou(mine[:, None, 2:6].astype(float), theirs[None, :, :4].astype(float))
 
 
 def _inside(mine: np.ndarray, crowd: np.ndarray) -> np.ndarray:
-    """How much of each box lies in each crowd (boxes, crowds), 0 to 1."""
+    """The share of each box that each crowd covers (boxes, crowds), 0 to 1."""
     a = convert(mine[:, None, 2:6].astype(float), "cxcywh", "xyxy")
     b = convert(crowd[None, :, :4].astype(float), "cxcywh", "xyxy")
     low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
@@ -170,14 +175,15 @@ def _inside(mine: np.ndarray, crowd: np.ndarray) -> np.ndarray:
 
 
 def _matched(table: np.ndarray) -> np.ndarray:
-    """COCO's rule at each overlap: the surest box takes the truth it fits best of those left -> (10, boxes)."""
+    """COCO's matching at each IoU threshold: by falling probability, each box takes the best of the objects left
+    -> (10, boxes) bool."""
     hit = np.zeros((len(COCO_OVERLAPS), len(table)), bool)
     if not table.shape[1]:
         return hit
     for t, least in enumerate(COCO_OVERLAPS):
         left = table.copy()
         for box in range(len(left)):
-            best = left.shape[1] - 1 - int(left[box, ::-1].argmax())    # of equals the last, as there
+            best = left.shape[1] - 1 - int(left[box, ::-1].argmax())    # of equal ones the last, as in pycocotools
             if left[box, best] >= min(least, 1 - 1e-10):
                 hit[t, box] = True
                 left[:, best] = -1
@@ -185,13 +191,13 @@ def _matched(table: np.ndarray) -> np.ndarray:
 
 
 def _curve(hits: np.ndarray, truths: int) -> tuple[np.ndarray, np.ndarray]:
-    """Precision and recall after each box, the surest first."""
+    """Precision and recall after each box, by falling probability."""
     tp = np.cumsum(hits)
     return tp / np.arange(1, len(hits) + 1), tp / max(truths, 1)
 
 
 def _area(hits: np.ndarray, truths: int, points: int) -> float:
-    """Darknet's average precision of one class."""
+    """The average precision of one class as in darknet."""
     if not len(hits) or not truths:
         return 0.0
     precision, recall = _curve(hits, truths)
@@ -209,7 +215,7 @@ def _at_recalls(hits: np.ndarray, truths: int) -> float:
 
 
 def _best_threshold(scores: np.ndarray, hits: np.ndarray, truths: int) -> float:
-    """The confidence at which 2 tp / (found + truths) is highest; 0 when nothing was found."""
+    """The confidence at which F1 = 2 tp / (found + truths) is highest; 0 without true positives."""
     if not hits.any():
         return 0.0
     f1 = 2 * np.cumsum(hits) / (np.arange(1, len(hits) + 1) + truths)

@@ -1,4 +1,4 @@
-"""Suppression of boxes that say the same thing twice  (src/box.c: do_nms_sort, do_nms_obj, diounms_sort)."""
+"""Non-maximum suppression  (src/box.c: do_nms_sort, do_nms_obj, diounms_sort)."""
 from collections.abc import Callable
 
 import numpy as np
@@ -6,20 +6,22 @@ import numpy as np
 from runner import ops
 from runner.errors import UsageError, did_you_mean
 
-# the words of a cfg's nms_kind=, and shorter ones
+# the values of nms_kind= in a cfg, and short forms
 KINDS = {"default": "sort", "sort": "sort", "obj": "obj", "greedynms": "greedy", "greedy": "greedy",
          "diounms": "diou", "diou": "diou", "cornersnms": "corners", "corners": "corners"}
 
 
 def suppress(boxes: np.ndarray, objectness: np.ndarray, probability: np.ndarray, thresh: float = 0.45,
              kind: str = "sort", beta: float = 0.6) -> tuple[np.ndarray, np.ndarray]:
-    """-> objectness (k,), probability (k, classes), with zeros where a better box was too similar.
+    """-> objectness (k,), probability (k, classes), with zeros for boxes that are suppressed by a better one.
 
-    boxes (k, 4) centre x, y, w, h in any one unit.  kind:
-      sort, corners  class by class, from the most probable down: IoU above thresh with a kept box goes
+    boxes (k, 4) centre x, y, w, h in any unit.  kind:
+      sort, corners  class by class, by falling probability: a box whose IoU with a kept one is above thresh is
+                     suppressed
       greedy         the same with DIoU (exponent 0.6), which darknet calls greedynms
       diou           the same with DIoU of exponent `beta`
       obj            by objectness, all classes of a box at once
+    UsageError for another kind.
     """
     if kind not in KINDS:
         raise UsageError(f"nms kind must be one of {', '.join(KINDS)}. Got {kind!r}{did_you_mean(kind, KINDS)}")
@@ -32,9 +34,9 @@ def suppress(boxes: np.ndarray, objectness: np.ndarray, probability: np.ndarray,
         return ops.diou(others, one) if kind == "greedy" else ops.iou(others, one)
 
     if kind == "obj":
-        gone = ~_kept(boxes, objectness, thresh, similar)
-        objectness[gone] = 0
-        probability[gone] = 0
+        suppressed = ~_kept(boxes, objectness, thresh, similar)
+        objectness[suppressed] = 0
+        probability[suppressed] = 0
         return objectness, probability
     for column in probability.T:
         alive = np.where(objectness != 0, column, 0)
@@ -43,9 +45,9 @@ def suppress(boxes: np.ndarray, objectness: np.ndarray, probability: np.ndarray,
 
 
 def _kept(boxes: np.ndarray, score: np.ndarray, thresh: float, similar: Callable) -> np.ndarray:
-    """Which boxes (k,) survive, taken from the highest score down; those of score 0 do not.
+    """Which boxes (k,) are kept, by falling score; those with a score of 0 are not.
 
-    Scores can be negative: the objectness of a [detection] head is any number.
+    Scores can be negative: the objectness of a [detection] head is unbounded.
     """
     order = np.argsort(-score, kind="stable")
     order = order[score[order] != 0]

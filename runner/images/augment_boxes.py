@@ -206,8 +206,8 @@ def _mosaic(sources: list[ImageAndBoxes], settings: BoxAugment, width: int, heig
         flipped = bool(settings.flip and rng.random() < 0.5)
         crop = _random_crop(w, h, settings, width, height, rng, quadrant, flipped)
         before, after = (crop.right, crop.left) if flipped else (crop.left, crop.right)
-        left, right, x0, x1 = _quadrant_ranges(quadrant % 2, cut_x, width, before, after, w)
-        top, bottom, y0, y1 = _quadrant_ranges(quadrant // 2, cut_y, height, crop.top, crop.bottom, h)
+        left, right, x0, x1 = quadrant_ranges(quadrant % 2, cut_x, width, before, after, w)
+        top, bottom, y0, y1 = quadrant_ranges(quadrant // 2, cut_y, height, crop.top, crop.bottom, h)
         boxes = _boxes_in(source, crop, flipped, width, height)
         image = _resized(source[0], crop, flipped, (left, top, right, bottom), width, height)
         inside = crop_boxes(boxes, (width / (right - left), height / (bottom - top)),
@@ -219,7 +219,7 @@ def _mosaic(sources: list[ImageAndBoxes], settings: BoxAugment, width: int, heig
     return canvas, np.concatenate(found)
 
 
-def _quadrant_ranges(second: int, cut: int, side: int, before: int, after: int, old: int) -> tuple[int, int, int, int]:
+def quadrant_ranges(second: int, cut: int, side: int, before: int, after: int, old: int) -> tuple[int, int, int, int]:
     """Along one axis: the range of the changed image that is taken, and the range of the canvas it fills.
 
     before, after  what the crop cuts off the image, in its pixels, negative where the crop extends beyond it

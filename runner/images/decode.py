@@ -125,11 +125,11 @@ def _deep_grey(image: Image.Image) -> np.ndarray:
     values = np.asarray(image)[None]
     if image.mode == "F":
         if not (values.min() >= 0 and values.max() <= 1):
-            raise DataError(f"floating point pixels must lie in 0..1. Got {values.min():g} to "
+            raise DataError(f"floating point pixels must be in 0..1. Got {values.min():g} to "
                             f"{values.max():g}")
         return values.astype(np.float32)
     if values.min() < 0 or values.max() > 65535:
-        raise DataError(f"integer pixels must lie in 0..65535. Got {values.min()} to {values.max()}")
+        raise DataError(f"integer pixels must be in 0..65535. Got {values.min()} to {values.max()}")
     return values.astype(np.uint16)
 
 

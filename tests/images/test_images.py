@@ -155,7 +155,7 @@ def test_floating_point_tiff(tmp_path):
     Image.fromarray(values).save(tmp_path / "a.tif")
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif", 1)[0], values)
     Image.fromarray(values * 300).save(tmp_path / "b.tif")
-    with pytest.raises(DataError, match=r"b\.tif: floating point pixels must lie in 0\.\.1"):
+    with pytest.raises(DataError, match=r"b\.tif: floating point pixels must be in 0\.\.1"):
         read_image(tmp_path / "b.tif")
 
 
@@ -174,7 +174,7 @@ def test_exif_orientation_is_applied(tmp_path, orientation, undo):
     np.testing.assert_allclose(got * 255, undo(COLOURS), rtol=1e-6)
 
 
-def test_damaged_exif_data_does_not_spoil_the_pixels(tmp_path):
+def test_damaged_exif_data_does_not_change_the_pixels(tmp_path):
     Image.fromarray(COLOURS).save(tmp_path / "a.png", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\xff\x01\x12")
     np.testing.assert_allclose(read_image(tmp_path / "a.png").transpose(1, 2, 0) * 255, COLOURS, rtol=1e-6)
 

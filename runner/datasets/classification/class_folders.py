@@ -23,7 +23,7 @@ def split_of_folder(folder: Path, names: list[str]) -> Split:
 
 
 def open_class_folders(folder: Path) -> Dataset:
-    """folder/train/<class>/... and folder/test/<class>/... (or val, valid, validation), or folder/<class>/... alone.
+    """folder/train/<class>/... and folder/test/<class>/... (or val, valid, validation), or only folder/<class>/...
 
     Classes are the names of the folders in natural order.  Raises DataError where there are no images.
     """

@@ -43,7 +43,7 @@ def _matches(kind: Container, path: Path) -> bool:
 
 
 def _files(kind: Container, folder: Path) -> list[Path]:
-    """The files of a kind in a folder, in natural order; a packed one is left out where it is unpacked beside it."""
+    """The files of a kind in a folder, in natural order; without packed ones that are there unpacked too."""
     if not kind.in_folders:
         return []
     found = sorted((entry for entry in folder.iterdir() if entry.is_file() and kind.matches(entry)),
@@ -58,7 +58,7 @@ def _open(kind: Container, path: Path) -> Dataset:
 def _open_file(kind: Container, path: Path) -> Dataset:
     """One file: its training and test images, or all for training."""
     train, test, names = kind.read(path)
-    both = train is not None and test is not None       # then numbers alone are ambiguous
+    both = train is not None and test is not None       # then a number does not identify an image
     train_arrays, test_arrays = ([with_names(images, f"{path}:{split}" if both else path, names)] if images else []
                                  for split, images in (("train", train), ("test", test)))
     warnings = [] if test else [f"{path}: all images of this file are training images, {NO_TEST_IMAGES}"]

@@ -46,7 +46,7 @@ def with_names(images: PixelsAndLabels, source: str | os.PathLike, names: list[s
 def read_container(path: str | os.PathLike, labels: str | os.PathLike | None = None) -> ImageArrays:
     """The images of one file, its training images where it holds two splits.
 
-    labels: the file of the labels, of an idx file whose labels are not beside it.
+    labels: the file of the labels, of an idx file whose labels have another name.
     """
     kind = container_of(path)
     if labels:

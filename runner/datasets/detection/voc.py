@@ -22,7 +22,7 @@ from runner.datasets.lists import read_lines
 from runner.errors import DataError, closest
 from runner.images.decode import SUFFIXES
 
-PROBED = 100        # images that are looked at to find out whether XML files are beside them
+PROBED = 100        # images that are checked for an XML file in their folder
 
 
 class Entry(NamedTuple):
