@@ -172,9 +172,9 @@ def choose_backend(choice: str) -> None:
     from runner import ops
     ops.use(choice)
     if ops.backend() == "fast":
-        import runner.ops.fast.jit as compiling
-        compiling.tell = lambda: console.remark("compiling kernels, once: a few seconds for each kernel when it "
-                                                "is first used")
+        import runner.ops.fast.jit as jit
+        jit.on_first_compilation = lambda: console.remark(
+            "compiling kernels, once: a few seconds for each kernel when it is first used")
 
 
 def load_trained(args: Any) -> tuple["Network", "RunFolder"]:

@@ -1,11 +1,9 @@
 """3 x 3 convolutions at stride 1 with a quarter of the multiplications: Winograd's F(4 x 4, 3 x 3).
 
-A tile of 4 x 4 outputs depends on 6 x 6 inputs d.  With the three small matrices below it is
-A [(G w G^T) * (B d B^T)] A^T, where * goes value by value: 36 multiplications in place of 144 (Lavin & Gray, Fast
-Algorithms for Convolutional Neural Networks, 2015; their B^T and A^T are B and A here).  A transform along both axes is
+A tile of 4 x 4 outputs depends on 6 x 6 inputs; winograd_matrices.py has the formula.  A transform along both axes is
 one matrix, the Kronecker product of that along one with itself.  So all there is to do is matrix products: the tiles'
-values times BB; for each of the 36 places, tiles and channels times channels and filters; and AA.  The gradients are
-the same products the other way.
+values times INPUT_TRANSFORM; for each of the 36 points, tiles and channels times channels and filters; and
+OUTPUT_TRANSFORM.  The gradients are the same products the other way.
 
 Inside, the channels come last: then a tile is made of long runs, however small the image.
 """
@@ -17,13 +15,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from runner.ops import memory, parallel
+from runner.ops.winograd_matrices import FILTER_TRANSFORM, INPUT_TRANSFORM, OUTPUT_TRANSFORM, TILE
 
-B = np.array([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0],
-              [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]])
-G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
-A = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
-BB, GG, AA = (np.kron(matrix, matrix) for matrix in (B, G, A))      # (36, 36), (36, 9), (16, 36)
-TILE = 4
 ROOM = 1 << 19      # values in the transformed tiles of one block
 LEAST = 32          # channels and filters from which on the transforms are worth their time
 FEWEST = 64         # tiles of one block all the same: with fewer, BLAS is busy copying the weights
@@ -48,7 +41,7 @@ def conv(x: np.ndarray, weights: np.ndarray, y: np.ndarray, padding: Pair, alone
     turned: with weights (c, f, 3, 3) turned round instead, as the gradient of the data wants it.
     """
     c, f, kind = x.shape[1], y.shape[1], x.dtype
-    places = np.ascontiguousarray(GG[:, ::-1] if turned else GG, kind)
+    places = np.ascontiguousarray(FILTER_TRANSFORM[:, ::-1] if turned else FILTER_TRANSFORM, kind)
     # BLAS takes either order of many channels; few are put in the order of the product first, which is faster then
     ordered = not turned and c < MANY
     kernel = weights.swapaxes(0, 1) if ordered else weights
@@ -67,7 +60,7 @@ def conv(x: np.ndarray, weights: np.ndarray, y: np.ndarray, padding: Pair, alone
         v = _transformed(x[images], padding, y.shape[2:], rows)
         products = memory.empty((36, v.shape[1], f), kind)
         np.matmul(v, u, out=products)
-        tiles = np.matmul(AA.astype(kind), products.reshape(36, -1))
+        tiles = np.matmul(OUTPUT_TRANSFORM.astype(kind), products.reshape(36, -1))
         out = y[images, :, rows.start * TILE:rows.stop * TILE]
         split = (*out.shape[:2], rows.stop - rows.start, TILE, _tiles(y.shape[2:])[1], TILE)
         exact = out.size == math.prod(split)        # else the last tiles reach beyond y
@@ -79,7 +72,8 @@ def conv(x: np.ndarray, weights: np.ndarray, y: np.ndarray, padding: Pair, alone
 
 
 def weight_gradient(dy: np.ndarray, x: np.ndarray, padding: Pair) -> np.ndarray:
-    """dweights (f, c, 3, 3) for dy (n, f, oh, ow): GG^T of the sum over all tiles of (AA^T dy) times (BB d)."""
+    """dweights (f, c, 3, 3) for dy (n, f, oh, ow): the transposed filter transform of the
+    sum over all tiles of the transposed output transform of dy times the input transform of d."""
     f, c, kind, out = dy.shape[1], x.shape[1], x.dtype, dy.shape[2:]
     blocks = list(_blocks(len(x), out, max(c, f), False))
     share = -(-len(blocks) // PARTS)
@@ -91,7 +85,7 @@ def weight_gradient(dy: np.ndarray, x: np.ndarray, padding: Pair) -> np.ndarray:
         for step, (images, rows) in enumerate(blocks[starts[number]:starts[number] + share]):
             v = _transformed(x[images], padding, out, rows)
             tiles = _gathered(dy[images], (rows.start * TILE, 0), (rows.stop - rows.start, _tiles(out)[1]), TILE)
-            m = np.matmul(AA.T.astype(kind), tiles).reshape(36, -1, f).swapaxes(1, 2)
+            m = np.matmul(OUTPUT_TRANSFORM.T.astype(kind), tiles).reshape(36, -1, f).swapaxes(1, 2)
             np.matmul(m, v, out=product if step else total)
             if step:
                 total += product
@@ -99,15 +93,15 @@ def weight_gradient(dy: np.ndarray, x: np.ndarray, padding: Pair) -> np.ndarray:
     total = parts[0]
     for more in parts[1:]:
         total += more
-    return np.matmul(total.reshape(36, -1).T, GG.astype(kind)).reshape(f, c, 3, 3)
+    return np.matmul(total.reshape(36, -1).T, FILTER_TRANSFORM.astype(kind)).reshape(f, c, 3, 3)
 
 
 def _transformed(x: np.ndarray, padding: Pair, out: tuple[int, ...], rows: slice) -> np.ndarray:
-    """BB d (36, tiles, c) of some rows of tiles; the tiles of all images, across, then down."""
+    """INPUT_TRANSFORM d (36, tiles, c) of some rows of tiles; the tiles of all images, across, then down."""
     count, across = rows.stop - rows.start, _tiles(out)[1]
     tiles = _gathered(x, (rows.start * TILE - padding[0], -padding[1]), (count, across), TILE + 2)
     v = memory.empty(tiles.shape, x.dtype)
-    np.matmul(BB.astype(x.dtype), tiles, out=v)
+    np.matmul(INPUT_TRANSFORM.astype(x.dtype), tiles, out=v)
     return v.reshape(36, -1, x.shape[1])
 
 

@@ -3,8 +3,7 @@
 A kernel that lacks a case (float64, a rare activation, a fork's formula) calls the reference.  What the reference
 saves for backward is what these save, so either backward takes it.
 """
-from runner.ops.fast.infer.conv import plan_conv2d
-from runner.ops.fast.infer.simple_operators import (
+from runner.ops.fast.infer.operators import (
     plan_add,
     plan_avgpool,
     plan_logistic,
@@ -12,6 +11,7 @@ from runner.ops.fast.infer.simple_operators import (
     plan_softmax,
     plan_upsample,
 )
+from runner.ops.fast.planned import plan_conv2d, plan_dense
 from runner.ops.fast.train.activation import activate, activate_backward
 from runner.ops.fast.train.conv import (
     conv2d,
@@ -20,7 +20,7 @@ from runner.ops.fast.train.conv import (
     conv2d_transpose_backward,
     conv2d_workspace,
 )
-from runner.ops.fast.train.dense import dense, dense_input_gradient, dense_weight_gradient, plan_dense
+from runner.ops.fast.train.dense import dense, dense_input_gradient, dense_weight_gradient
 from runner.ops.fast.train.fused import (
     batchnorm_activate,
     batchnorm_activate_backward,

@@ -1,7 +1,7 @@
-"""How a kernel is compiled: by numba at its first call, without the interpreter lock, and kept on disk.
+"""How kernels are compiled: by numba at the first call, without the interpreter lock, and cached on disk.
 
-The compiled code lies in `__pycache__` beside the source, or in the user's cache folder where that cannot be written.
-It is used again as long as the files of this folder stay the same: kernels of one call into those of another.
+The compiled code is kept in `__pycache__` next to the source, or in the user's cache folder where that is not writable.
+It is valid as long as no file of this folder changes, because kernels of one file are inlined into those of others.
 """
 import hashlib
 from collections.abc import Callable
@@ -14,13 +14,15 @@ from numba.core.ccallback import CFunc
 
 STAMP = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.rglob("*.py")))).hexdigest()
 
-tell: Callable[[], None] | None = None      # called once, before the first compilation of this process
+REORDERED = {"reassoc", "contract", "arcp", "nsz"}      # LLVM's fast-math flags, without those that assume no NaN
+
+on_first_compilation: Callable[[], None] | None = None      # called once per process, before the first compilation
 
 
 def compiled(function: Callable) -> Any:
-    """Decorator of a kernel.  Sums may be taken in another order, so that they run in vector registers, but in one
-    that is fixed once it is compiled; nan and infinity keep their meaning."""
-    return _compiled(function, {"reassoc", "contract", "arcp", "nsz"})
+    """Decorator of a kernel.  Sums may be reordered, so that they run in vector registers, but the order is fixed once
+    it is compiled; NaN and infinity keep their meaning."""
+    return _compiled(function, REORDERED)
 
 
 def compiled_exactly(function: Callable) -> Any:
@@ -28,13 +30,13 @@ def compiled_exactly(function: Callable) -> Any:
     return _compiled(function, False)
 
 
-def _compiled(function: Callable, freedom: set[str] | bool) -> Any:
-    settings: dict[str, Any] = dict(nogil=True, fastmath=freedom, error_model="numpy")
+def _compiled(function: Callable, fastmath: set[str] | bool) -> Any:
+    settings: dict[str, Any] = dict(nogil=True, fastmath=fastmath, error_model="numpy")
     try:
         kernel = numba.njit(cache=True, **settings)(function)
-    except RuntimeError:        # no folder can be written: compiled anew in every process
+    except RuntimeError:        # no folder is writable: compiled again in every process
         return numba.njit(**settings)(function)
-    try:        # numba itself asks only how old the kernel's own file is
+    try:        # numba itself compares only the age of the kernel's own file
         kernel._cache._cache_file._source_stamp = STAMP
     except AttributeError:
         pass
@@ -44,10 +46,13 @@ def _compiled(function: Callable, freedom: set[str] | bool) -> Any:
 _entries: list[CFunc] = []
 
 
-def entry(function: Callable, signature: Any) -> int:
-    """The address of a function compiled for this signature.  Who calls it by its address is compiled without it: a
-    large function called from many places is compiled once only."""
-    made: Any = CFunc(function, sigutils.normalize_signature(signature), locals={}, options=dict(nopython=True))
+def entry(function: Callable, signature: Any, reordered: bool = False) -> int:
+    """The address of a function compiled for this signature, to be called by address: its callers are compiled without
+    it, so a large function with many callers is compiled once.  reordered: sums as in `compiled`, else as written."""
+    options: dict[str, Any] = {"nopython": True}
+    if reordered:
+        options |= {"fastmath": REORDERED, "error_model": "numpy"}
+    made: Any = CFunc(function, sigutils.normalize_signature(signature), locals={}, options=options)
     try:
         made.enable_caching()
         made._cache._cache_file._source_stamp = STAMP
@@ -59,17 +64,17 @@ def entry(function: Callable, signature: Any) -> int:
 
 
 def inlined(function: Callable) -> Any:
-    """Decorator of a short part of kernels, written into each of them: a call with arrays costs as much as moving some
-    dozens of values."""
+    """Decorator of a function that is inlined into the kernels calling it: a call that passes arrays costs as much as
+    copying some dozens of values."""
     return numba.njit(inline="always")(function)
 
 
 class _Listener(event.Listener):
     def on_start(self, event: Any) -> None:
-        global tell
-        if tell is not None:
-            say, tell = tell, None
-            say()
+        global on_first_compilation
+        if on_first_compilation is not None:
+            callback, on_first_compilation = on_first_compilation, None
+            callback()
 
     def on_end(self, event: Any) -> None:
         pass

@@ -1,69 +1,308 @@
-"""Convolutions of an inference program: the plain sum, Winograd's, and depthwise ones, on blocked images."""
+"""The convolution operators of inference programs: direct, Winograd's, depthwise and grouped, on blocked images."""
 import math
 import threading
-from collections.abc import Callable
-from dataclasses import replace
-from functools import cached_property
+from abc import abstractmethod
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from runner.ops import memory, parallel
-from runner.ops import planned as reference
-from runner.ops.conv import Pair, conv_out
-from runner.ops.fast.infer import instructions
-from runner.ops.fast.infer.executor import Program
-from runner.ops.fast.infer.operators import Base
+from runner.ops.conv import Pair
+from runner.ops.fast.infer import instructions, winograd
+from runner.ops.fast.infer.executor import CompiledProgram
+from runner.ops.fast.infer.operators import Operator, act_fields, padded, planes_in, planes_out
 from runner.ops.fast.simd import direct
-from runner.ops.fast.simd.isa import LANES
-from runner.ops.fast.simd.math import COMPILED_ACTIVATIONS, f4
-from runner.ops.fast.train import conv
+from runner.ops.fast.simd.isa import LANES, MAX_PIXELS_4_VECTORS, MAX_VECTORS, VECTOR_BYTES
+from runner.ops.fast.simd.math import RECTIFIER, f4
+from runner.ops.fast.tuning import (
+    PLAN_PARTS,
+    PLAN_PLANAR_CHANNELS,
+    PLAN_STRIP_INPUTS,
+    PLAN_WINOGRAD_MAX_WEIGHTS,
+    PLAN_WINOGRAD_MIN_TILES,
+    PLAN_WINOGRAD_SHARES,
+    PLAN_WINOGRAD_STRIP,
+    PLAN_WINOGRAD_STRIPS_WEIGHTS,
+    WINOGRAD_MIN_USEFUL,
+)
 from runner.ops.inference_op import Layout, Shape, View
+from runner.ops.winograd_matrices import FILTER_TRANSFORM, POINTS, TILE
 
-CACHE = 1 << 16         # values of the input a part of a convolution looks at, about: they stay in the cache
-STRIP = 1 << 18         # values of a strip of Winograd's convolution, transformed
-PARTS = 16              # pieces of work a step has at least, where it is large enough
-FEW_INPUTS = 4          # channels up to which an image is taken as it is: one register would be mostly empty
-FEW = 100 * 100         # channels times filters up to which Winograd's transforms cost more than its products
-LEAST, MANY = 9, 512 * 512      # with fewer tiles than that, and more weights, reading these is what takes the time
-# G g G^T of a kernel, row by row, as a product with the nine values of g (tiles.py)
-G = np.array([[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6],
-              [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]])
-WINOGRAD = np.kron(G, G).astype(f4)
-Run = Callable[..., np.ndarray]
-_packing = threading.Lock()     # two threads may begin with a network at once
+WINOGRAD_FILTERS = FILTER_TRANSFORM.astype(f4)
+_packing = threading.Lock()     # two threads may make their first call of a network at once
 
 
-def plan_conv2d(weights: np.ndarray, biases: np.ndarray | None, activation: str, in_shape: tuple[int, ...], *,
-                stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: int = 1, groups: int = 1,
-                out_size: Pair | None = None) -> Run:
-    f, _, kh, kw = weights.shape
-    if weights.dtype != f4 or not weights.size or activation not in COMPILED_ACTIVATIONS:
-        return reference.plan_conv2d(weights, biases, activation, in_shape, stride=stride, padding=padding,
-                                     dilation=dilation, groups=groups, out_size=out_size)
-    oh, ow = out_size or (conv_out(in_shape[2], kh, stride[0], padding[0], dilation),
-                          conv_out(in_shape[3], kw, stride[1], padding[1], dilation))
-    if groups == 1:
-        return Conv(weights, biases, activation, in_shape[1:], (oh, ow), stride, padding, dilation)
-    if groups == f == in_shape[1]:
-        return Depthwise(weights, biases, activation, in_shape[1:], (oh, ow), stride, padding, dilation)
-    every = _group_by_group(weights, groups)
-    if every is not None:
-        each = f // len(every)
-        return Grouped([Conv(part, None if biases is None else biases[k * each:(k + 1) * each], activation,
-                             (part.shape[1], *in_shape[2:]), (oh, ow), stride, padding, dilation)
-                        for k, part in enumerate(every)])
-    weights = weights.copy()
+@dataclass(frozen=True)
+class Geometry:
+    """How windows lie on an image: in_shape (c, h, w), size of the filters, out (oh, ow)."""
+    in_shape: Shape
+    size: Pair
+    out: Pair
+    stride: Pair
+    padding: Pair
+    dilation: int
 
-    def run(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        y = conv.conv2d(x, weights, stride=stride, padding=padding, dilation=dilation, groups=groups,
-                        out_size=(oh, ow), alone=True)
-        return reference.finish(y, biases, activation, out)
-    return run
+    @property
+    def border(self) -> int:
+        """Zeros around the image that windows read."""
+        beyond = [(out - 1) * stride + (k - 1) * self.dilation - pad - (inside - 1) for out, stride, k, pad, inside in
+                  zip(self.out, self.stride, self.size, self.padding, self.in_shape[1:], strict=True)]
+        return max(0, *self.padding, *beyond)
+
+    def taps(self, row: int, pixel: int) -> list[int]:
+        """Offsets of a window from the pixel it belongs to, where rows and pixels are that far apart."""
+        return [(i * self.dilation - self.padding[0]) * row + (j * self.dilation - self.padding[1]) * pixel
+                for i in range(self.size[0]) for j in range(self.size[1])]
 
 
-def _group_by_group(weights: np.ndarray, groups: int) -> list[np.ndarray] | None:
-    """The weights of each group, so many groups as one that whole blocks of channels are filled (what one group does
-    not see of another's channels has weight 0); None where they cannot be."""
+def convolution(weights: np.ndarray, biases: np.ndarray | None, activation: str, geometry: Geometry) -> "Convolution":
+    """The operator for weights (f, c, kh, kw) without groups: which algorithm takes which shape."""
+    kind = Winograd if Winograd.is_worth_it(len(weights), geometry) else Direct
+    return kind(weights, biases, activation, geometry)
+
+
+class Convolution(Operator):
+    """act(conv2d(x) + biases) with weights (f, c, kh, kw), biases (f,) or None: what both algorithms share.
+
+    Output channels are computed in groups of `group` blocks, each with a panel of packed weights.
+    """
+
+    def __init__(self, weights: np.ndarray, biases: np.ndarray | None, activation: str, geometry: Geometry):
+        self.geometry, self.biases, self.activation, self.filters = geometry, biases, activation, len(weights)
+        self.ic_blocks, self.oc_blocks = -(-geometry.in_shape[0] // LANES), -(-len(weights) // LANES)
+        self.group = (4 if self.oc_blocks % 4 == 0 and MAX_VECTORS == 4 and geometry.out[1] <= MAX_PIXELS_4_VECTORS
+                      else 2)
+        self._given: np.ndarray | None = weights
+        self._packed: np.ndarray | None = None
+
+    def out_shape(self, shape: Shape) -> Shape:
+        return self.filters, *self.geometry.out
+
+    def pack_weights(self) -> None:
+        assert self.packed.size == self.packed_size
+
+    @property
+    @abstractmethod
+    def packed_size(self) -> int:
+        """Values of the packed weights."""
+
+    @property
+    def packed(self) -> np.ndarray:
+        """Flat; the weights as given are dropped, so that they are not in memory twice."""
+        with _packing:
+            if self._packed is None:
+                assert self._given is not None
+                self._packed, self._given = self._pack(self._given), None
+            return self._packed
+
+    def _pack(self, weights: np.ndarray) -> np.ndarray:
+        size, inputs = self.group * LANES, self.packed_size // (self.oc_blocks * LANES)
+        flat = memory.zeros(self.packed_size)
+
+        def pack(i: slice) -> None:
+            for first in range(i.start * size, i.stop * size, size):
+                part = weights[first:first + size].reshape(-1, weights.shape[1], math.prod(weights.shape[2:]))
+                self._pack_group(part, first, min(size, self.oc_blocks * LANES - first), flat)
+        parallel.for_blocks(pack, -(-self.filters // size), size * inputs)
+        return flat
+
+    @abstractmethod
+    def _pack_group(self, part: np.ndarray, first: int, width: int, flat: np.ndarray) -> None:
+        """Pack weights (f, c, taps) of the group whose first output channel is `first`, and that is `width` wide."""
+
+    def _constants(self, program: CompiledProgram) -> dict[str, int]:
+        """The arrays its instructions read."""
+        return dict(weights=program.array(self.packed_size, lambda: self.packed),
+                    biases=program.array(self.oc_blocks * LANES, lambda: padded(self.biases, self.oc_blocks * LANES)))
+
+
+class Direct(Convolution):
+    """The sum as it is defined, over the taps of each window.  With few channels the input is plain, not blocked."""
+
+    def __init__(self, weights: np.ndarray, biases: np.ndarray | None, activation: str, geometry: Geometry):
+        super().__init__(weights, biases, activation, geometry)
+        self.planar = geometry.in_shape[0] <= PLAN_PLANAR_CHANNELS
+        self.border = 0 if self.planar else geometry.border
+        # planes of the input, and consecutive values of a pixel in each
+        self.planes, self.inner = (geometry.in_shape[0], 1) if self.planar else (self.ic_blocks, LANES)
+
+    def layouts(self, shapes: list[Shape], border: int) -> tuple[list[Layout], Layout]:
+        own = Layout(1, self.geometry.border) if self.planar else Layout(LANES, border)
+        return [own], Layout(LANES, border)
+
+    @property
+    def packed_size(self) -> int:
+        return self.planes * self.inner * math.prod(self.geometry.size) * self.oc_blocks * LANES
+
+    def _pack_group(self, part: np.ndarray, first: int, width: int, flat: np.ndarray) -> None:
+        """(planes, taps, inner, width); the last block of channels may be filled up with zeros."""
+        taps = part.shape[2]
+        inputs = self.planes * taps * self.inner
+        into = flat[inputs * first:inputs * (first + width)].reshape(self.planes, taps, self.inner, width)
+        for k in range(self.planes):
+            block = part[:, k * self.inner:(k + 1) * self.inner].transpose(2, 1, 0)
+            into[k, :, :block.shape[1], :len(part)] = block
+
+    def emit(self, program: CompiledProgram, xs: list[View], y: View, scratch: int) -> None:
+        g, source = self.geometry, planes_in(xs[0])
+        plane, row = source.pop("x_plane"), source.pop("x_row")
+        taps = [k * plane + tap for k in range(self.planes) for tap in g.taps(row, self.inner)]
+        strip, shares = self._parts(program.rows)
+        x_stride = self.inner * g.stride[1]
+        program.append(instructions.convolve, program.rows * -(-g.out[0] // strip) * shares, **source, **planes_out(y),
+                       **act_fields(self.activation), **self._constants(program), x_stride=x_stride, y_stride=LANES,
+                       x_window_row=row * g.stride[0], strip=strip, shares=shares, group=self.group,
+                       taps=program.taps(taps), tap_count=len(taps), inner=self.inner,
+                       panel_bytes=self.group * VECTOR_BYTES * len(taps) * self.inner, weights_image_bytes=0,
+                       tile=program.tile(direct.convolve if x_stride == LANES else direct.convolve_strided),
+                       scratch=g.out[1] * LANES)
+
+    def _parts(self, rows: int) -> tuple[int, int]:
+        """-> rows of a strip, and the parts its output channels are split into."""
+        g, groups = self.geometry, -(-self.oc_blocks // self.group)
+        inputs_of_row = self.planes * self.inner * g.in_shape[2] * g.stride[0]
+        strip = max(1, min(g.out[0], PLAN_STRIP_INPUTS // inputs_of_row))
+        shares = min(groups, max(1, -(-PLAN_PARTS // (-(-g.out[0] // strip) * rows))))
+        if shares * -(-g.out[0] // strip) * rows < PLAN_PARTS:
+            strip = max(1, g.out[0] // -(-PLAN_PARTS // (shares * rows)))
+        return strip, shares
+
+
+class Winograd(Convolution):
+    """3 x 3 at stride 1 with a quarter of the multiplications (infer/winograd.py)."""
+
+    def __init__(self, weights: np.ndarray, biases: np.ndarray | None, activation: str, geometry: Geometry):
+        super().__init__(weights, biases, activation, geometry)
+        self.border = geometry.border
+        self.tile_rows, self.tile_cols = self._tiles(geometry)
+        self.in_strips = len(weights) * geometry.in_shape[0] <= PLAN_WINOGRAD_STRIPS_WEIGHTS
+
+    @staticmethod
+    def _tiles(geometry: Geometry) -> Pair:
+        return -(-geometry.out[0] // TILE), -(-geometry.out[1] // TILE)
+
+    @classmethod
+    def is_worth_it(cls, filters: int, geometry: Geometry) -> bool:
+        g = geometry
+        if (g.size, g.stride, g.dilation, g.padding) != ((3, 3), (1, 1), 1, (1, 1)):
+            return False
+        tiles, channels = math.prod(cls._tiles(g)), g.in_shape[0]
+        if tiles < PLAN_WINOGRAD_MIN_TILES and channels * filters > PLAN_WINOGRAD_MAX_WEIGHTS:
+            return False
+        useful = math.prod(g.out) / (TILE ** 2 * tiles)
+        return min(channels, filters) >= LANES and useful > WINOGRAD_MIN_USEFUL
+
+    @property
+    def packed_size(self) -> int:
+        return POINTS * self.ic_blocks * LANES * self.oc_blocks * LANES
+
+    def _pack_group(self, part: np.ndarray, first: int, width: int, flat: np.ndarray) -> None:
+        """Of each point (inputs, width)."""
+        inputs = self.ic_blocks * LANES
+        into = flat.reshape(POINTS, -1)[:, inputs * first:inputs * (first + width)].reshape(POINTS, -1, width)
+        into[:, :part.shape[1], :len(part)] = (part @ WINOGRAD_FILTERS.T).T
+
+    def scratch(self, rows: int) -> int:
+        tiles = self.tile_rows * self.tile_cols * rows
+        return 0 if self.in_strips else POINTS * tiles * (self.ic_blocks + self.oc_blocks) * LANES
+
+    def emit(self, program: CompiledProgram, xs: list[View], y: View, scratch: int) -> None:
+        g, zeros = self.geometry, program.zeros(self.oc_blocks * LANES)
+        gemm = dict(**self._constants(program), group=self.group, tile=program.tile(direct.convolve),
+                    panel_bytes=self.group * VECTOR_BYTES * self.ic_blocks * LANES)
+        point_bytes = self.ic_blocks * self.oc_blocks * LANES * VECTOR_BYTES
+        source = planes_in(xs[0]) | dict(x_h=g.in_shape[1], x_w=g.in_shape[2], tile_cols=self.tile_cols,
+                                         ic_blocks=self.ic_blocks)
+        target = planes_out(y) | act_fields(self.activation) | dict(epilogue=program.tile(direct.add))
+        transforms = winograd.input_scratch(self.tile_cols) + winograd.output_scratch(self.tile_cols)
+        if self.in_strips:
+            values = POINTS * (self.ic_blocks + self.oc_blocks) * LANES     # of a tile
+            strip = max(1, min(self.tile_rows, PLAN_WINOGRAD_STRIP // (values * self.tile_cols),
+                               -(-self.tile_rows * program.rows // PLAN_PARTS)))
+            tiles = strip * self.tile_cols
+            program.append(winograd.winograd, program.rows * -(-self.tile_rows // strip), **source, **target, **gemm,
+                           strip=strip, strip_tiles=tiles, point_bytes=point_bytes, zeros=zeros,
+                           taps=program.taps([k * tiles * LANES for k in range(self.ic_blocks)]),
+                           scratch=values * tiles + transforms)
+            return
+        tiles = program.rows * self.tile_rows * self.tile_cols
+        plane, v_point, m_point = tiles * LANES, self.ic_blocks * tiles * LANES, self.oc_blocks * tiles * LANES
+        v, m = scratch, scratch + POINTS * v_point
+        strip = max(1, -(-self.tile_rows * program.rows * self.ic_blocks // PLAN_PARTS))
+        strips = -(-self.tile_rows // strip)
+        program.append(winograd.winograd_input, program.rows * self.ic_blocks * strips, **source, strip=strip, v=v,
+                       v_plane=plane, v_point=v_point, scratch=transforms)
+        shares = min(PLAN_WINOGRAD_SHARES, -(-self.oc_blocks // self.group))
+        identity = dict(act_code=RECTIFIER, act_alpha=1, act_beta=0)
+        # the points are its images, each one row of all tiles
+        program.append(instructions.convolve, POINTS * shares, **gemm | dict(biases=zeros), **identity, x=v,
+                       x_image=v_point, x_window_row=0, x_stride=LANES, y=m, y_image=m_point, y_plane=plane, y_row=0,
+                       y_stride=LANES, h=1, w=tiles, border=0, oc_blocks=self.oc_blocks, strip=1, shares=shares,
+                       weights_image_bytes=point_bytes, inner=LANES, tap_count=self.ic_blocks,
+                       taps=program.taps([k * plane for k in range(self.ic_blocks)]))
+        program.append(winograd.winograd_output, program.rows * self.oc_blocks * strips, **target, strip=strip,
+                       tile_cols=self.tile_cols, biases=gemm["biases"], m=m, m_plane=plane, m_point=m_point,
+                       taps=program.taps([0]), scratch=transforms)
+
+
+class Depthwise(Operator):
+    """act(conv2d(x) + biases) where every channel has a filter of its own: weights (c, 1, kh, kw)."""
+
+    def __init__(self, weights: np.ndarray, biases: np.ndarray | None, activation: str, geometry: Geometry):
+        self.activation, self.geometry, self.border = activation, geometry, geometry.border
+        c, taps = len(weights), math.prod(geometry.size)
+        self.blocks = -(-c // LANES)
+        full = np.zeros((self.blocks * LANES, taps + 1), f4)
+        full[:c, :-1] = weights.reshape(c, -1)
+        if biases is not None:
+            full[:c, -1] = biases
+        blocks = full.reshape(self.blocks, LANES, -1).swapaxes(1, 2)
+        self.packed, self.biases = blocks[:, :-1].copy(), blocks[:, -1].copy()
+
+    def out_shape(self, shape: Shape) -> Shape:
+        return shape[1], *self.geometry.out
+
+    def emit(self, program: CompiledProgram, xs: list[View], y: View, scratch: int) -> None:
+        g, source = self.geometry, planes_in(xs[0])
+        row = source.pop("x_row")
+        taps = g.taps(row, LANES)
+        strip = max(1, min(g.out[0], -(-g.out[0] * program.rows * self.blocks // PLAN_PARTS)))
+        program.append(instructions.depthwise, program.rows * self.blocks * -(-g.out[0] // strip), **source,
+                       **planes_out(y), **act_fields(self.activation), tile=program.tile(direct.scale), strip=strip,
+                       x_stride=LANES * g.stride[1], x_window_row=row * g.stride[0], taps=program.taps(taps),
+                       tap_count=len(taps), weights=program.array(self.packed.size, lambda: self.packed),
+                       biases=program.array(self.biases.size, lambda: self.biases),
+                       panel_bytes=len(taps) * VECTOR_BYTES, scratch=g.out[1] * LANES)
+
+
+class Grouped(Operator):
+    """Several convolutions next to each other, each of whole blocks of channels."""
+
+    def __init__(self, parts: list[Convolution]):
+        self.parts, self.border = parts, parts[0].border
+
+    def out_shape(self, shape: Shape) -> Shape:
+        return sum(part.filters for part in self.parts), *self.parts[0].geometry.out
+
+    def pack_weights(self) -> None:
+        for part in self.parts:
+            part.pack_weights()
+
+    def scratch(self, rows: int) -> int:
+        return max(part.scratch(rows) for part in self.parts)
+
+    def emit(self, program: CompiledProgram, xs: list[View], y: View, scratch: int) -> None:
+        x = xs[0]
+        for k, part in enumerate(self.parts):
+            in_shape, out_shape = part.geometry.in_shape, (part.filters, *part.geometry.out)
+            source = replace(x, offset=x.offset + k * x.layout.size(in_shape), shape=in_shape)
+            target = replace(y, offset=y.offset + k * y.layout.size(out_shape), shape=out_shape)
+            part.emit(program, [source], target, scratch)
+
+
+def merge_groups(weights: np.ndarray, groups: int) -> list[np.ndarray] | None:
+    """Weights (f, c, kh, kw) of `groups` groups -> those of fewer, larger groups that fill whole blocks of channels,
+    with zeros between channels of different groups; None where that is not possible."""
     f, c, kh, kw = weights.shape
     each = f // groups
     together = max(1, LANES // c)
@@ -76,231 +315,3 @@ def _group_by_group(weights: np.ndarray, groups: int) -> list[np.ndarray] | None
             part[k, :, k] = weights[(first + k) * c:(first + k + 1) * c]
         parts.append(part.reshape(together * c, together * c, kh, kw))
     return parts
-
-
-class Conv(Base):
-    """act(conv2d(x) + biases): weights (f, c, kh, kw), biases (f,) or None."""
-
-    def __init__(self, weights: np.ndarray, biases: np.ndarray | None, activation: str, in_shape: Shape, out: Pair,
-                 stride: Pair, padding: Pair, dilation: int, winograd: bool | None = None):
-        self.given: np.ndarray | None = weights
-        self._packed: np.ndarray | None = None
-        self.biases, self.activation, self.filters = biases, activation, weights.shape
-        self.shape, self.out, self.stride, self.padding, self.dilation = in_shape, out, stride, padding, dilation
-        (f, c, kh, kw), (_, h, w) = weights.shape, in_shape
-        self.deep, self.wide = -(-c // LANES), -(-f // LANES)
-        self.planar = c <= FEW_INPUTS
-        beyond = [(size - 1) * stride_ + (k - 1) * dilation - pad - (inside - 1) for size, stride_, k, pad, inside in
-                  zip(out, stride, (kh, kw), padding, (h, w), strict=True)]
-        self.frame = max(0, *padding, *beyond)
-        self.border = 0 if self.planar else self.frame
-        self.winograd = self._for_winograd() if winograd is None else winograd
-        self.group = 4 if self.wide % 4 == 0 and direct.GROUP == 4 and out[1] <= direct.FEWER else 2
-
-    def _for_winograd(self) -> bool:
-        f, c, kh, kw = self.filters
-        if (kh, kw, self.stride, self.dilation, self.padding) != (3, 3, (1, 1), 1, (1, 1)):
-            return False
-        tiles = math.prod(self._tiles())
-        if tiles < LEAST and c * f > MANY:
-            return False
-        return min(c, f) >= LANES and math.prod(self.out) / (16 * tiles) > 0.5
-
-    def layouts(self, shapes: list[Shape], border: int) -> tuple[list[Layout], Layout]:
-        return [Layout(1, self.frame) if self.planar else Layout(LANES, border)], Layout(LANES, border)
-
-    @cached_property
-    def padded_biases(self) -> np.ndarray:
-        biases = np.zeros(self.wide * LANES, f4)
-        if self.biases is not None:
-            biases[:len(self.biases)] = self.biases
-        return biases
-
-    def pack_weights(self) -> None:
-        assert self.packed.size == self.packed_size
-
-    @property
-    def packed_size(self) -> int:
-        _, c, kh, kw = self.filters
-        return (c if self.planar else self.deep * LANES) * (36 if self.winograd else kh * kw) * self.wide * LANES
-
-    @property
-    def packed(self) -> np.ndarray:
-        with _packing:
-            if self._packed is None:
-                assert self.given is not None
-                self._packed, self.given = self._pack(self.given), None     # weights should not be there twice
-            return self._packed
-
-    def _pack(self, weights: np.ndarray) -> np.ndarray:
-        """Flat: of each group of channels (taps, inputs, filters), of Winograd's 36 products (inputs, filters)."""
-        f, c, kh, kw = self.filters
-        size, inputs = self.group * LANES, self.packed_size // (self.wide * LANES * (36 if self.winograd else 1))
-        flat = memory.zeros((36 if self.winograd else 1, inputs * self.wide * LANES))
-
-        def pack(i: slice) -> None:
-            for first in range(i.start * size, i.stop * size, size):
-                part = weights[first:first + size].reshape(-1, c, kh * kw)
-                width = min(size, self.wide * LANES - first)
-                into = flat[:, inputs * first:inputs * (first + width)]
-                if self.winograd:
-                    into.reshape(36, -1, width)[:, :c, :len(part)] = (part @ WINOGRAD.T).T
-                elif self.planar:
-                    into.reshape(c, kh * kw, width)[..., :len(part)] = part.transpose(1, 2, 0)
-                else:       # the last block of channels may be filled by zeros
-                    blocks = into.reshape(self.deep, kh * kw, LANES, width)
-                    for k in range(self.deep):
-                        block = part[:, k * LANES:(k + 1) * LANES].transpose(2, 1, 0)
-                        blocks[k, :, :block.shape[1], :len(part)] = block
-        parallel.for_blocks(pack, -(-f // size), size * inputs * len(flat))
-        return flat.reshape(-1)
-
-    def out_shape(self, shape: Shape) -> Shape:
-        return self.filters[0], *self.out
-
-    def _tiles(self) -> Pair:
-        return -(-self.out[0] // 4), -(-self.out[1] // 4)
-
-    def _in_strips(self) -> bool:
-        return self.filters[0] * self.filters[1] <= FEW
-
-    def scratch(self, rows: int) -> int:
-        if not self.winograd or self._in_strips():
-            return 0
-        return 36 * math.prod(self._tiles()) * rows * (self.deep + self.wide) * LANES
-
-    def emit(self, program: Program, xs: list[View], y: View, scratch: int) -> None:
-        x, (oh, ow) = xs[0], self.out
-        _, h, w = self.shape
-        act = COMPILED_ACTIVATIONS[self.activation]
-        common = dict(images=program.rows, h=oh, w=ow, border=y.layout.border, deep=self.deep, wide=self.wide,
-                      group=self.group, code=act.code, low=act.alpha, high=act.beta, x_h=h, x_w=w,
-                      weights=program.address(self.packed_size, lambda: self.packed),
-                      biases=program.address(self.wide * LANES, lambda: self.padded_biases))
-        into = dict(y=y.offset + y.layout.first(ow), y_image=y.image_stride, y_plane=y.layout.plane(oh, ow),
-                    y_row=y.layout.row(ow), y_step=LANES)
-        row, plane = x.layout.row(w), x.layout.plane(h, w)
-        begin = x.offset + x.layout.first(w)
-        if self.winograd:
-            self._emit_winograd(program, common, into, dict(x=begin, x_image=x.image_stride, x_plane=plane, x_row=row),
-            scratch)
-            return
-        _, c, kh, kw = self.filters
-        inner = 1 if self.planar else LANES
-        planes = c if self.planar else self.deep
-        taps = [k * plane + (i * self.dilation - self.padding[0]) * row
-                + (j * self.dilation - self.padding[1]) * inner
-                for k in range(planes) for i in range(kh) for j in range(kw)]
-        groups = -(-self.wide // self.group)
-        each = planes * inner * w * self.stride[0]
-        strip = max(1, min(oh, CACHE // each))
-        shares = min(groups, max(1, -(-PARTS // (-(-oh // strip) * program.rows))))
-        if shares * -(-oh // strip) * program.rows < PARTS:
-            strip = max(1, oh // -(-PARTS // (shares * program.rows)))
-        beside = inner * self.stride[1] == LANES
-        program.step(instructions.CONVOLVE, program.rows * -(-oh // strip) * shares, **common, **into, x=begin,
-                   x_image=x.image_stride,
-                   tile=program.tile(direct.convolve if beside else direct.convolve_apart),
-                   x_row=row, x_step=inner * self.stride[1], x_down=row * self.stride[0], strip=strip, shares=shares,
-                   taps=program.taps(taps), tap_count=len(taps), inner=inner,
-                   panel=self.group * LANES * len(taps) * inner * 4, spare=ow * LANES)
-
-    def _emit_winograd(self, program: Program, common: dict, into: dict, source: dict, scratch: int) -> None:
-        down, across = self._tiles()
-        nothing = program.zeros(self.wide * LANES)
-        size, panel = self.deep * self.wide * LANES * LANES * 4, self.group * LANES * self.deep * LANES * 4
-        work = 12 * (4 * across + 2) * LANES + (24 + 4 * across * 5) * LANES
-        common |= dict(across=across, panel=panel, weights_image=size, tile=program.tile(direct.convolve),
-                       ending=program.tile(direct.add))
-        if self._in_strips():
-            values = 36 * (self.deep + self.wide) * LANES
-            strip = max(1, min(down, STRIP // (values * across), -(-down * program.rows // PARTS)))
-            places = strip * across
-            program.step(instructions.WINOGRAD, program.rows * -(-down // strip), **common, **into, **source,
-                       strip=strip,
-                       x_step=places, other=nothing, taps=program.taps([k * places * LANES for k in range(self.deep)]),
-                       spare=values * places + work)
-            return
-        places = program.rows * down * across
-        pixel, one = dict(x_step=LANES, y_step=LANES, tile=common["tile"]), places * LANES
-        v, m = scratch, scratch + 36 * self.deep * one
-        strip, shares = max(1, -(-down * program.rows * self.deep // PARTS)), min(4, -(-self.wide // self.group))
-        strips = -(-down // strip)
-        program.step(instructions.TILES_IN, program.rows * self.deep * strips, **common, **source, strip=strip,
-                   spare=work,
-                   y=v, y_plane=one, y_row=self.deep * one)
-        program.step(instructions.CONVOLVE, 36 * shares, **pixel, images=36, h=1, w=places, deep=self.deep,
-                   wide=self.wide,
-                   group=self.group, low=1, strip=1, shares=shares, panel=panel, weights=common["weights"],
-                   weights_image=size, biases=nothing, inner=LANES, tap_count=self.deep,
-                   taps=program.taps([k * one for k in range(self.deep)]),
-                   x=v, x_image=self.deep * one, y=m, y_image=self.wide * one, y_plane=one)
-        program.step(instructions.TILES_OUT, program.rows * self.wide * strips, **common, **into, strip=strip,
-                   spare=work,
-                   x=m, x_plane=one, x_row=self.wide * one, taps=program.taps([0]))
-
-
-class Depthwise(Base):
-    """act(conv2d(x) + biases) where every channel is convolved by itself: weights (c, 1, kh, kw)."""
-
-    def __init__(self, weights: np.ndarray, biases: np.ndarray | None, activation: str, in_shape: Shape, out: Pair,
-                 stride: Pair, padding: Pair, dilation: int):
-        self.activation, self.shape, self.out = activation, in_shape, out
-        self.stride, self.padding, self.dilation, self.size = stride, padding, dilation, weights.shape[2:]
-        (c, _, kh, kw), (_, h, w) = weights.shape, in_shape
-        self.wide = -(-c // LANES)
-        self.border = max(0, *padding, *((size - 1) * step + (k - 1) * dilation - pad - (inside - 1)
-                                         for size, step, k, pad, inside in
-                                         zip(out, stride, (kh, kw), padding, (h, w), strict=True)))
-        whole = np.zeros((self.wide * LANES, kh * kw + 1), f4)
-        whole[:c, :-1] = weights.reshape(c, -1)
-        if biases is not None:
-            whole[:c, -1] = biases
-        blocks = whole.reshape(self.wide, LANES, -1).swapaxes(1, 2)
-        self.packed, self.biases = blocks[:, :-1].copy(), blocks[:, -1].copy()
-
-    def out_shape(self, shape: Shape) -> Shape:
-        return shape[1], *self.out
-
-    def emit(self, program: Program, xs: list[View], y: View, scratch: int) -> None:
-        x, (oh, ow), (kh, kw), (_, h, w) = xs[0], self.out, self.size, self.shape
-        act = COMPILED_ACTIVATIONS[self.activation]
-        row = x.layout.row(w)
-        taps = [(i * self.dilation - self.padding[0]) * row + (j * self.dilation - self.padding[1]) * LANES
-                for i in range(kh) for j in range(kw)]
-        strip = max(1, min(oh, -(-oh * program.rows * self.wide // PARTS)))
-        program.step(instructions.SCALE, program.rows * self.wide * -(-oh // strip), h=oh, w=ow, wide=self.wide,
-                   tile=program.tile(direct.scale),
-                   border=y.layout.border, code=act.code, low=act.alpha, high=act.beta, strip=strip,
-                   x=x.offset + x.layout.first(w), x_image=x.image_stride, x_plane=x.layout.plane(h, w),
-                   x_step=LANES * self.stride[1], x_down=row * self.stride[0],
-                   y=y.offset + y.layout.first(ow), y_image=y.image_stride, y_plane=y.layout.plane(oh, ow),
-                   y_row=y.layout.row(ow), taps=program.taps(taps), tap_count=len(taps),
-                   weights=program.address(self.packed.size, lambda: self.packed),
-                   biases=program.address(self.biases.size, lambda: self.biases),
-                   panel=len(taps) * LANES * 4, spare=ow * LANES)
-
-
-class Grouped(Base):
-    """Several convolutions side by side, each of whole blocks of channels."""
-
-    def __init__(self, parts: list[Conv]):
-        self.parts, self.border = parts, parts[0].border
-
-    def out_shape(self, shape: Shape) -> Shape:
-        return sum(part.filters[0] for part in self.parts), *self.parts[0].out
-
-    def pack_weights(self) -> None:
-        for part in self.parts:
-            part.pack_weights()
-
-    def scratch(self, rows: int) -> int:
-        return max(part.scratch(rows) for part in self.parts)
-
-    def emit(self, program: Program, xs: list[View], y: View, scratch: int) -> None:
-        x = xs[0]
-        for k, part in enumerate(self.parts):
-            (_, *size), (f, c, *_) = part.shape, part.filters
-            mine = replace(x, offset=x.offset + k * x.layout.size((c, *size)), shape=part.shape)
-            into = replace(y, offset=y.offset + k * y.layout.size((f, *part.out)), shape=(f, *part.out))
-            part.emit(program, [mine], into, scratch)

@@ -1,8 +1,7 @@
-"""What the kernels of an inference program share, and those of connected layers and of layouts.
+"""The operators of inference programs, but for convolutions (conv.py): each emits the instructions of an operation.
 
-A kernel writes an operation into the table of steps.  It is also a function run(x, out) on plain arrays, for callers
-that have use for that: it then makes a program of its own.  Weights are packed once, at the first use.  The others are
-in conv_plan.py and planned.py.
+An operator is also a function op(*xs, out) on plain arrays, for callers outside a plan: it then makes a program of its
+own.  Weights are packed once, at the first use.
 """
 import math
 from collections.abc import Callable
@@ -12,38 +11,69 @@ from typing import Any
 import numpy as np
 
 from runner.ops import memory, parallel
+from runner.ops import planned as reference
 from runner.ops.fast.infer import instructions
-from runner.ops.fast.infer.executor import Program
+from runner.ops.fast.infer.executor import CompiledProgram
 from runner.ops.fast.simd import direct
-from runner.ops.fast.simd.isa import LANES
+from runner.ops.fast.simd.isa import FLOAT_BYTES, LANES, MAX_PIXELS_STRIDED, MAX_VECTORS
 from runner.ops.fast.simd.math import COMPILED_ACTIVATIONS, f4
 from runner.ops.inference_op import PLAIN, InferenceOp, Layout, Shape, View
+from runner.ops.pool import Pair
 
-Run = Callable[..., Any]
+Run = Callable[..., np.ndarray]
 
 
-class Base(InferenceOp):
-    """What kernels share.  slow: the same on plain arrays of any type and shape, where there are such."""
-    slow: Run | None = None
+def plan_add(activation: str) -> Run:
+    plain = reference.plan_add(activation)
+    return AddOp(activation, plain) if activation in COMPILED_ACTIVATIONS else plain
+
+
+def plan_avgpool() -> Run:
+    return MeanOp(reference.plan_avgpool())
+
+
+def plan_logistic(curved: np.ndarray, factors: np.ndarray, offsets: np.ndarray) -> Run:
+    return PartialSigmoidOp(curved, factors, offsets, reference.plan_logistic(curved, factors, offsets))
+
+
+def plan_maxpool2d(size: int, stride: Pair, padding: int) -> Run:
+    return MaxpoolOp(size, stride, padding, reference.plan_maxpool2d(size, stride, padding))
+
+
+def plan_softmax(groups: int, temperature: float) -> Run:
+    return SoftmaxOp(groups, temperature, reference.plan_softmax(groups, temperature))
+
+
+def plan_upsample(stride: int, scale: float) -> Run:
+    plain = reference.plan_upsample(stride, scale)
+    return UpsampleOp(stride, plain) if scale == 1 else plain
+
+
+class Operator(InferenceOp):
+    """What the operators share.  plain: the same operation for plain arrays of any type and shape, if there is one."""
+    plain: Run | None = None
 
     def layouts(self, shapes: list[Shape], border: int) -> tuple[list[Layout], Layout]:
         return [Layout(LANES, border)] * len(shapes), Layout(LANES, border)
 
-    def convert(self, source: Layout, target: Layout) -> "Convert":
-        return Convert(source, target)
+    def convert(self, source: Layout, target: Layout) -> "ConvertOp":
+        return ConvertOp(source, target)
 
-    def new_program(self, rows: int, dry: bool) -> Program:
-        return Program(rows, dry)
+    def new_program(self, rows: int, dry: bool) -> CompiledProgram:
+        return CompiledProgram(rows, dry)
+
+    def out_shape(self, shape: Shape) -> Shape:
+        """Of an image, for inputs (n, ...)."""
+        return shape[1:]
 
     def __call__(self, *arrays: Any) -> np.ndarray:
-        """run(*xs, out) by itself, on plain arrays."""
+        """op(*xs, out) on plain arrays, in a program of its own."""
         *xs, out = arrays if len(arrays) > 1 else (*arrays, None)
+        if self.plain and any(x.dtype != f4 or x.ndim != 4 for x in xs):
+            return self.plain(*arrays)
         takes, gives = self.layouts([x.shape[1:] for x in xs], self.border)
-        if self.slow and any(x.dtype != f4 or x.ndim != 4 for x in xs):
-            return self.slow(*arrays)
         rows, shape = len(xs[0]), self.out_shape(xs[0].shape) if out is None else out.shape[1:]
-        program = Program(rows)
-        given, at, size, inside = np.concatenate([x.reshape(-1) for x in xs], dtype=f4), 0, 0, []
+        program, size = CompiledProgram(rows), 0
 
         def view(shape: Shape, layout: Layout) -> View:
             nonlocal size
@@ -51,49 +81,70 @@ class Base(InferenceOp):
             place = View(size, layout.size(shape), shape, layout, rows)
             size += rows * place.image_stride
             return place
+        inputs, at = [], 0
         for x, layout in zip(xs, takes, strict=True):
-            outside = View(at, x[0].size, x.shape[1:] if x.ndim == 4 else (x[0].size, 1, 1), PLAIN, rows,
-            external_input=True)
-            inside.append(view(x.shape[1:], layout))
-            Convert(PLAIN, layout).emit(program, [outside], inside[-1], 0)
+            external = View(at, x[0].size, x.shape[1:] if x.ndim == 4 else (x[0].size, 1, 1), PLAIN, rows,
+                            external_input=True)
+            inputs.append(view(x.shape[1:], layout))
+            ConvertOp(PLAIN, layout).emit(program, [external], inputs[-1], 0)
             at += x.size
         y = last = view(shape, gives)
         scratch = size
         size += self.scratch(rows)
-        self.emit(program, inside, y, scratch)
+        self.emit(program, inputs, y, scratch)
         if gives != PLAIN:
             last = view(shape, PLAIN)
-            Convert(gives, PLAIN).emit(program, [y], last, 0)
-        m = memory.empty(max(size, 64))
-        program.bind(m.view(np.uint8))(given)
+            ConvertOp(gives, PLAIN).emit(program, [y], last, 0)
+        m = memory.empty(max(size, 1))
+        program.bind(m.view(np.uint8))(np.concatenate([x.reshape(-1) for x in xs], dtype=f4))
         out = memory.empty((rows, *shape)) if out is None else out
         np.copyto(out, m[last.offset:last.offset + out.size].reshape(out.shape))
         return out
 
-    def out_shape(self, shape: Shape) -> Shape:
-        """Of an image, for inputs (n, ...)."""
-        return shape[1:]
+
+def values_in(x: View) -> dict[str, int]:
+    """An input taken value by value."""
+    return dict(x=x.offset, x_image=x.image_stride)
 
 
-def planes(x: View, y: View) -> dict[str, int]:
-    """Where two blocked images lie, for steps that take them plane by plane."""
-    (c, h, w), (_, oh, ow) = x.shape, y.shape
+def values_out(y: View) -> dict[str, int]:
+    """An output taken value by value."""
+    return dict(y=y.offset, y_image=y.image_stride)
+
+
+def planes_in(x: View) -> dict[str, int]:
+    """An input taken plane by plane."""
+    _, h, w = x.shape
     return dict(x=x.offset + x.layout.first(w), x_image=x.image_stride, x_plane=x.layout.plane(h, w),
-    x_row=x.layout.row(w),
-                x_h=h, x_w=w, y=y.offset + y.layout.first(ow), y_image=y.image_stride, y_plane=y.layout.plane(oh, ow),
-                y_row=y.layout.row(ow), h=oh, w=ow, border=y.layout.border, wide=y.layout.blocks(c),
-                deep=x.layout.blocks(c), channels=c)
+                x_row=x.layout.row(w))
 
 
-class Dense(Base):
-    """act(x W^T + biases): weights (o, i)."""
+def planes_out(y: View) -> dict[str, int]:
+    """An output taken plane by plane."""
+    c, h, w = y.shape
+    return dict(y=y.offset + y.layout.first(w), y_image=y.image_stride, y_plane=y.layout.plane(h, w),
+                y_row=y.layout.row(w), h=h, w=w, border=y.layout.border, oc_blocks=y.layout.blocks(c))
 
-    def __init__(self, weights: np.ndarray, biases: np.ndarray | None, activation: str, slow: Run):
-        self.weights, self.given_biases, self.activation, self.slow = weights, biases, activation, slow
-        self.groups = -(-len(weights) // (direct.GROUP * LANES))
-        left = len(weights) - (self.groups - 1) * direct.GROUP * LANES
-        self.last = 1 if left <= LANES else 2 if left <= 2 * LANES else direct.GROUP      # registers of the last group
-        self.packed_size = ((self.groups - 1) * direct.GROUP + self.last) * LANES * weights.shape[1]
+
+def act_fields(name: str) -> dict[str, Any]:
+    """An activation as the fields of an instruction."""
+    act = COMPILED_ACTIVATIONS[name]
+    return dict(act_code=act.code, act_alpha=act.alpha, act_beta=act.beta)
+
+
+class DenseOp(Operator):
+    """act(x W^T + biases): weights (o, i).  On plain arrays it is `plain`."""
+
+    def __init__(self, weights: np.ndarray, biases: np.ndarray | None, activation: str, plain: Run):
+        self.weights, self.given_biases, self.activation, self.plain = weights, biases, activation, plain
+        self.groups = -(-len(weights) // (MAX_VECTORS * LANES))
+        left = len(weights) - (self.groups - 1) * MAX_VECTORS * LANES
+        self.last = 1 if left <= LANES else 2 if left <= 2 * LANES else MAX_VECTORS     # vectors of the last group
+        self.packed_size = ((self.groups - 1) * MAX_VECTORS + self.last) * LANES * weights.shape[1]
+
+    def __call__(self, *arrays: Any) -> np.ndarray:
+        assert self.plain is not None
+        return self.plain(*arrays)
 
     def out_shape(self, shape: Shape) -> Shape:
         return (len(self.weights),)
@@ -103,63 +154,158 @@ class Dense(Base):
 
     @cached_property
     def packed(self) -> np.ndarray:
-        i, size, vectors = self.weights.shape[1], direct.GROUP * LANES, self.last
+        """Flat: of each group of outputs (inputs, outputs)."""
+        i, size, last = self.weights.shape[1], MAX_VECTORS * LANES, self.last
         flat = memory.zeros(self.packed_size)
 
         def pack(j: slice) -> None:
             for g in range(j.start, j.stop):
                 part = self.weights[g * size:(g + 1) * size]
-                width = size if g < self.groups - 1 else vectors * LANES
+                width = size if g < self.groups - 1 else last * LANES
                 flat[g * size * i:g * size * i + width * i].reshape(i, width)[:, :len(part)] = part.T
         parallel.for_blocks(pack, self.groups, size * i)
         return flat
 
     @cached_property
     def biases(self) -> np.ndarray:
-        biases = np.zeros(self.groups * direct.GROUP * LANES, f4)
-        if self.given_biases is not None:
-            biases[:len(self.given_biases)] = self.given_biases
-        return biases
+        return padded(self.given_biases, self.groups * MAX_VECTORS * LANES)
 
-    def emit(self, program: Program, xs: list[View], y: View, scratch: int) -> None:
-        act = COMPILED_ACTIVATIONS[self.activation]
+    def emit(self, program: CompiledProgram, xs: list[View], y: View, scratch: int) -> None:
         o, i = self.weights.shape
-        size = direct.GROUP * LANES
-        program.step(instructions.DENSE, self.groups, tile=program.tile(direct.convolve_apart), images=program.rows,
-                   code=act.code, low=act.alpha, high=act.beta, group=direct.GROUP,
-                   channels=o, x=xs[0].offset, x_image=xs[0].image_stride, y=y.offset, y_image=y.image_stride, inner=i,
-                   panel=size * i * 4, weights=program.address(self.packed_size, lambda: self.packed),
-                   biases=program.address(self.groups * size, lambda: self.biases),
-                   taps=program.taps([0]), spare=(direct.STRIDED + 1) * size)
-
-    def __call__(self, *arrays: Any) -> np.ndarray:
-        assert self.slow is not None
-        return self.slow(*arrays)
+        size = MAX_VECTORS * LANES
+        program.append(instructions.dense, self.groups, **values_in(xs[0]), **values_out(y),
+                       **act_fields(self.activation), tile=program.tile(direct.convolve_strided), images=program.rows,
+                       channels=o, inner=i, group=MAX_VECTORS, last=self.last, panel_bytes=size * i * FLOAT_BYTES,
+                       weights=program.array(self.packed_size, lambda: self.packed),
+                       biases=program.array(self.groups * size, lambda: self.biases), taps=program.taps([0]),
+                       scratch=(MAX_PIXELS_STRIDED + 1) * size)
 
 
-class Convert(Base):
+class ConvertOp(Operator):
     """From one layout to another, one of them plain, or a copy."""
 
     def __init__(self, source: Layout, target: Layout):
         self.source, self.target = source, target
 
-    def emit(self, program: Program, xs: list[View], y: View, scratch: int) -> None:
-        x, where = xs[0], planes(xs[0], y)
+    def emit(self, program: CompiledProgram, xs: list[View], y: View, scratch: int) -> None:
+        x, (c, h, w) = xs[0], y.shape
         if x.layout == y.layout != PLAIN:
-            program.step(instructions.COPY, program.rows * where["wide"], wide=where["wide"], x=x.offset,
-                       x_image=x.image_stride, y=y.offset,
-                       y_image=y.image_stride, x_plane=where["x_plane"], y_plane=where["y_plane"],
-                       size=where["x_plane"])
-        elif x.layout == y.layout:
-            program.step(instructions.PACK, program.rows, wide=1, h=1, w=x.image_stride, channels=1, size=1,
-                       outside=x.external_input, x=x.offset,
-                       x_image=x.image_stride, y=y.offset, y_image=y.image_stride)
+            blocks, size = x.layout.blocks(c), x.layout.plane(h, w)
+            program.append(instructions.copy_planes, program.rows * blocks, **values_in(x), **values_out(y),
+                           x_plane=size, y_plane=size, oc_blocks=blocks, size=size)
+        elif x.layout == y.layout:      # a plain image is one row of one channel
+            program.append(instructions.pack, program.rows, **values_in(x), **values_out(y), x_plane=0, x_row=0,
+                           y_plane=0, y_row=0, h=1, w=x.image_stride, border=0, oc_blocks=1, channels=1, block=1,
+                           external_input=x.external_input)
         elif x.layout == PLAIN:
-            program.step(instructions.PACK, program.rows * where["wide"], **where, size=y.layout.block,
-                       outside=x.external_input)
+            program.append(instructions.pack, program.rows * y.layout.blocks(c), **planes_in(x), **planes_out(y),
+                           channels=c, block=y.layout.block, external_input=x.external_input)
         else:
-            program.step(instructions.UNPACK, program.rows * where["deep"], **where | dict(wide=where["deep"],
-                       h=x.shape[1],
-                                                                                w=x.shape[2]), size=x.layout.block)
+            out = planes_out(y)
+            del out["border"], out["oc_blocks"]
+            blocks = x.layout.blocks(c)
+            program.append(instructions.unpack, program.rows * blocks, **planes_in(x), **out, channels=c,
+                           ic_blocks=blocks, block=x.layout.block)
 
 
+class MaxpoolOp(Operator):
+    """The maxima of windows (size, size)."""
+
+    def __init__(self, size: int, stride: Pair, padding: int, plain: Run):
+        self.size, self.stride, self.padding, self.plain = size, stride, padding, plain
+
+    def emit(self, program: CompiledProgram, xs: list[View], y: View, scratch: int) -> None:
+        (_, h, w), out = xs[0].shape, planes_out(y)
+        program.append(instructions.maxpool, program.rows * out["oc_blocks"], **planes_in(xs[0]), **out, x_h=h, x_w=w,
+                       size=self.size, stride_y=self.stride[0], stride_x=self.stride[1], pad=self.padding // 2,
+                       zeros=program.zeros(LANES), tile=program.tile(direct.largest))
+
+
+class AddOp(Operator):
+    """act(the sum of two or more images)."""
+
+    def __init__(self, activation: str, plain: Run):
+        self.activation, self.plain = activation, plain
+
+    def emit(self, program: CompiledProgram, xs: list[View], y: View, scratch: int) -> None:
+        x, zeros, out = xs[0], program.zeros(LANES), planes_out(y)
+        for other in xs[1:]:        # the first two into y, then y and the next
+            taps = [place for image in range(program.rows)
+                    for place in (0, other.offset - x.offset + image * (other.image_stride - x.image_stride))]
+            program.append(instructions.add, program.rows * out["oc_blocks"], **planes_in(x), **out,
+                           **act_fields(self.activation if other is xs[-1] else "linear"), biases=zeros,
+                           tile=program.tile(direct.add), taps=program.taps(taps), scratch=y.shape[2] * LANES)
+            x = y
+
+
+class PartialSigmoidOp(Operator):
+    """factors f(x) + offsets, channel by channel, from blocked images to plain ones; f: logistic, or the identity."""
+
+    def __init__(self, curved: np.ndarray, factors: np.ndarray, offsets: np.ndarray, plain: Run):
+        self.plain, self.settings = plain, np.stack([curved, factors, offsets], axis=1).astype(f4)
+
+    def layouts(self, shapes: list[Shape], border: int) -> tuple[list[Layout], Layout]:
+        return [Layout(LANES, border)], PLAIN
+
+    def emit(self, program: CompiledProgram, xs: list[View], y: View, scratch: int) -> None:
+        c, h, w = xs[0].shape
+        blocks = xs[0].layout.blocks(c)
+        program.append(instructions.partial_sigmoid, program.rows * blocks, **planes_in(xs[0]), **values_out(y),
+                       x_h=h, x_w=w, channels=c, ic_blocks=blocks, scratch=h * w,
+                       settings=program.array(self.settings.size, lambda: self.settings))
+
+
+class UpsampleOp(Operator):
+    """Each pixel `stride` times each way."""
+
+    def __init__(self, stride: int, plain: Run):
+        self.stride, self.plain = stride, plain
+
+    def out_shape(self, shape: Shape) -> Shape:
+        return shape[1], shape[2] * self.stride, shape[3] * self.stride
+
+    def emit(self, program: CompiledProgram, xs: list[View], y: View, scratch: int) -> None:
+        out = planes_out(y)
+        program.append(instructions.upsample, program.rows * out["oc_blocks"], **planes_in(xs[0]), **out,
+                       x_w=xs[0].shape[2], stride=self.stride, biases=program.zeros(LANES), taps=program.taps([0]),
+                       tile=program.tile(direct.add))
+
+
+class MeanOp(Operator):
+    """The mean of each channel, from blocked images to plain values."""
+
+    def __init__(self, plain: Run):
+        self.plain = plain
+
+    def layouts(self, shapes: list[Shape], border: int) -> tuple[list[Layout], Layout]:
+        return [Layout(LANES, border)], PLAIN
+
+    def emit(self, program: CompiledProgram, xs: list[View], y: View, scratch: int) -> None:
+        source, (c, h, w) = planes_in(xs[0]), xs[0].shape
+        row, blocks = source.pop("x_row"), xs[0].layout.blocks(c)
+        program.append(instructions.mean, program.rows * blocks, **source, **values_out(y), channels=c,
+                       ic_blocks=blocks, biases=program.zeros(LANES), tile=program.tile(direct.add), tap_count=h * w,
+                       taps=program.taps([i * row + j * LANES for i in range(h) for j in range(w)]), scratch=LANES)
+
+
+class SoftmaxOp(Operator):
+    """Softmax of each of `groups` equal groups of values, divided by the temperature first."""
+
+    def __init__(self, groups: int, temperature: float, plain: Run):
+        self.groups, self.temperature, self.plain = groups, temperature, plain
+
+    def layouts(self, shapes: list[Shape], border: int) -> tuple[list[Layout], Layout]:
+        return [PLAIN], PLAIN
+
+    def emit(self, program: CompiledProgram, xs: list[View], y: View, scratch: int) -> None:
+        program.append(instructions.softmax, program.rows * self.groups, **values_in(xs[0]), **values_out(y),
+                       groups=self.groups, size=math.prod(y.shape) // self.groups,
+                       inverse_temperature=1 / self.temperature)
+
+
+def padded(biases: np.ndarray | None, size: int) -> np.ndarray:
+    """Biases (f,), or none, followed by zeros (size,)."""
+    full = np.zeros(size, f4)
+    if biases is not None:
+        full[:len(biases)] = biases
+    return full

@@ -12,10 +12,9 @@ from numba.extending import intrinsic
 from runner.ops.fast.simd.builder import INDEX, Writer
 from runner.ops.fast.simd.copy import prefetch_line
 from runner.ops.fast.simd.isa import DOT_COLUMNS, DOT_ROWS, LANES
+from runner.ops.fast.tuning import PREFETCH_ROWS, PREFETCH_VECTORS
 
 DOT_OUTPUTS = 3         # rows of the matrix that `row_dots` takes at a time
-PREFETCH_VECTORS = 6    # how far ahead, in vectors of a row of the matrix, `row_dots` prefetches
-PREFETCH_ROWS = 4       # how far ahead, in rows of the matrix, `row_sums` prefetches
 
 
 @intrinsic

@@ -1,7 +1,8 @@
 """From a formula over vectors to a kernel that applies it: the transforms of Winograd's F(4x4, 3x3).
 
-`transform` compiles a formula of n inputs and m outputs, so the matrices of the convolution (runner/ops/winograd.py)
-are written here as the sums they stand for, with common terms computed once.
+`transform` compiles a formula of n inputs and m outputs, so the matrices of the convolution (winograd_matrices.py) are
+written here as the sums they stand for, with common terms computed once.  Training and inference share these kernels;
+each has its own walk over the tiles, because their layouts differ (NCHW, NCHWc).
 """
 from collections.abc import Callable
 from typing import Any

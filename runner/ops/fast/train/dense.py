@@ -18,13 +18,12 @@ from runner.ops import memory, parallel, planned
 from runner.ops.dense import dense as reference
 from runner.ops.dense import dense_input_gradient as reference_input_gradient
 from runner.ops.dense import dense_weight_gradient as reference_weight_gradient
-from runner.ops.fast.infer import operators
 from runner.ops.fast.jit import compiled
 from runner.ops.fast.simd.copy import copy, prefetch
 from runner.ops.fast.simd.dot import DOT_OUTPUTS, row_dots, row_sums
 from runner.ops.fast.simd.gemm import gemm_packed1, gemm_packed2, gemm_packed3
 from runner.ops.fast.simd.isa import LANES, MR
-from runner.ops.fast.simd.math import COMPILED_ACTIVATIONS, f4
+from runner.ops.fast.simd.math import f4
 from runner.ops.fast.simd.transpose import transpose
 
 Array = np.ndarray
@@ -50,7 +49,8 @@ def dense(x: Array, weights: Array, alone: bool = False) -> Array:
     return _outputs(x, weights, memory.empty((len(x), len(weights)), f4), alone)
 
 
-def plan_dense(weights: Array, biases: Array | None, activation: str) -> planned.Run:
+def plan_dense_plain(weights: Array, biases: Array | None, activation: str) -> planned.Run:
+    """`plan_dense` on plain arrays: a row gives the same bits in any batch."""
     other = planned.plan_dense(weights, biases, activation)
 
     def run(x: Array, out: Array | None = None) -> Array:
@@ -61,8 +61,7 @@ def plan_dense(weights: Array, biases: Array | None, activation: str) -> planned
         if biases is None and activation == "linear":
             return y
         return planned.finish(y, biases, activation, y)
-    known = weights.dtype == f4 and activation in COMPILED_ACTIVATIONS
-    return operators.Dense(weights, biases, activation, run) if known else run
+    return run
 
 
 def dense_input_gradient(dy: Array, weights: Array) -> Array:

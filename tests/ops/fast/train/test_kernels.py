@@ -80,7 +80,7 @@ def test_the_first_network_chooses_the_default_backend() -> None:
 def test_a_first_run_says_what_it_waits_for(tmp_path: Path) -> None:
     """... and a second one, with the kernels on disk, says nothing."""
     code = ("import sys; import numpy as np; from runner import ops; from runner.cli import common; "
-            "common.choose_kernels('fast'); ops.activate(np.ones(3, 'float32'), 'leaky')")
+            "common.choose_backend('fast'); ops.activate(np.ones(3, 'float32'), 'leaky')")
     words = [subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True,
                             env={"NUMBA_CACHE_DIR": str(tmp_path), "PATH": ""}).stderr for _ in range(2)]
     assert words[0].startswith("compiling kernels, once") and words[0].count("\n") == 1
