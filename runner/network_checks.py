@@ -31,7 +31,7 @@ class Placed(NamedTuple):
     links: tuple[int, ...]
 
 
-# --- [net] alone ---------------------------------------------------------------------------------------------
+# --- [net] on its own ---------------------------------------------------------------------------------------------
 
 
 def check_net(options: NetOptions, section: Section, report: Report) -> None:
@@ -227,8 +227,8 @@ def _activation(layer: Layer | None) -> str | None:
 
 
 def _check_readers(stack: Sequence[Placed], env: Env, report: Report) -> None:
-    """A wrong index in layers= or from= leaves an output nobody reads, reads boxes as if they were features, or adds
-    images of different sizes."""
+    """A wrong index in layers= or from= leaves an output without a consumer, reads boxes as if they were features, or
+    adds images of different sizes."""
     read = {link for place in stack for link in place.links}
     for index, (section, layer, links) in enumerate(stack):
         if index not in read and index < len(stack) - 1 and not isinstance(layer, Head):
@@ -333,7 +333,7 @@ def _deepest(stack: Sequence[Placed], links: Sequence[int], strides: dict[int, t
 
 def _strides(stack: Sequence[Placed], env: Env) -> dict[int, tuple[int, int]]:
     """Layer -> pixels of the input from one of its pixels to the next, down and across; only of layers whose size
-    follows the input's.  Told by an input so large that rounding does not count."""
+    follows the input's.  Computed with an input so large that rounding does not matter."""
     env = dataclasses.replace(env, in_shape=(env.in_shape[0], LARGE, LARGE), allocate=False)
     shapes: dict[int, Shape] = {-1: env.in_shape}
     found = {-1: (1, 1)}
@@ -365,7 +365,7 @@ def _check_sizes(net: NetOptions, section: Section, stack: Sequence[Placed], env
         stride, index = max(steps)
         option = "width" if width % stride[1] else "height"
         report.warn(f"{section.where(option)} {width} x {height} is not a multiple of {_stride_text(stride)}, the "
-                    f"stride of layer {index} [{stack[index].section.name}]: the outermost cells lie partly beyond the "
+                    f"stride of layer {index} [{stack[index].section.name}]: the outermost cells are partly beyond the "
                     "image")
     if head.options.random:
         for index, (_, layer, links) in enumerate(stack):
@@ -397,7 +397,7 @@ def check_images(sections: Sequence[Section], in_shape: Shape) -> None:
 
 
 def gives_probabilities(layers: Sequence[Layer], links: Sequence[tuple[int, ...]], index: int) -> bool:
-    """Whether the outputs of a layer lie between 0 and 1, whatever its inputs."""
+    """Whether the outputs of a layer are always between 0 and 1."""
     layer = layers[index]
     if isinstance(layer, Softmax) or _activation(layer) in PROBABLE:
         return True

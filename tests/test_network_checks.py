@@ -144,12 +144,12 @@ def test_anchors_left_out_and_repeated_are_warned_of(tmp_path: Path) -> None:
                         "a.cfg:14: [yolo] mask names anchor 1 more than once: of equal anchors only the first learns"]
 
 
-def test_heads_of_different_classes_are_told_with_both_lines_also_when_one_cannot_be_built(tmp_path: Path) -> None:
+def test_heads_of_different_classes_are_reported_with_both_lines_even_if_one_cannot_be_built(tmp_path: Path) -> None:
     text = NET + conv(12) + HEAD + "[route]\nlayers=0\n" + HEAD.replace("classes=1", "classes=2")
     errors, _ = said(tmp_path, text)
     assert errors[-1] == ("a.cfg:18: [yolo] classes=2, and classes=1 in a.cfg:12: [yolo]: the heads of a network must "
                           "have the same classes")
-    assert "filters=14" in errors[0], "the head whose filters are wrong is told too"
+    assert "filters=14" in errors[0], "the head with the wrong filters= is reported too"
 
 
 @pytest.mark.parametrize("activation, coords, says", [
@@ -283,7 +283,7 @@ def test_the_grid_of_a_head(tmp_path: Path) -> None:
     text = NET + conv(stride=2) + conv(stride=2) + conv(12) + HEAD
     assert said(tmp_path, text) == ([], [])
     assert said(tmp_path, text.replace("width=64", "width=66"))[1] == [
-        "a.cfg:2: [net] 66 x 64 is not a multiple of 4, the stride of layer 3 [yolo]: the outermost cells lie partly "
+        "a.cfg:2: [net] 66 x 64 is not a multiple of 4, the stride of layer 3 [yolo]: the outermost cells are partly "
         "beyond the image"]
 
 

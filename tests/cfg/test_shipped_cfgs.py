@@ -34,7 +34,7 @@ CLASSICS = {
     "yolo-fastest": (346_062, 0.252),       # yolo-fastest-1.1.weights: 1,384,268 bytes
     "rnn": (8_950_016, 0), "gru": (16_851_200, 0), "lstm": (22_380_800, 0),
 }
-# docs/results.md and docs/detection.md tell of them
+# described in docs/results.md and docs/detection.md
 OURS = {"net", "chars", "mnist", "mnist-connected", "cifar10", "scenes", "bccd"}
 # the same network in the corpus, whose table a real darknet printed
 PRINTED = {
@@ -86,7 +86,7 @@ def test_e2e_layer_by_layer(name: str) -> None:
 
 
 def test_a_classic_network_trains(tmp_path: Path) -> None:
-    """cifar.cfg, made small, learns to tell two colours apart."""
+    """cifar.cfg, made small, learns to distinguish two colours."""
     settings = ["net.batch=4", "net.width=12", "net.height=12", "net.max_batches=30", "net.learning_rate=0.05",
                 "dropout.probability=0", *(f"{i}.filters=8" for i in (0, 1, 2, 5, 6, 7, 10, 11, 12)), "14.filters=2"]
     net = runner.load(ROOT / "cfg" / "cifar.cfg", settings=settings)

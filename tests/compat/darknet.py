@@ -1,7 +1,7 @@
 """Replays a recorded case of the real darknet (tests/golden/README.md) on our network, array by array.
 
 `replay(folder)` yields (key, ours, recorded, limit) for every recorded array, or (key, None, None, reason) where the
-recording holds a defect of the fork that is not copied.  Such rules stand in DEFECTS: each names the fork, what the
+recording holds a defect of the fork that is not copied.  Such rules are in DEFECTS: each names the fork, what the
 section and its options are, and why; never a case.
 """
 import json
@@ -235,7 +235,7 @@ def _repeat_defects(case: Case, net: Network) -> None:
 
 
 def _ignores_adam(case: Case, net: Network) -> bool:
-    """adam=1 is honoured by the forks' GPU code only; cases worked out from that code say that they are derived."""
+    """adam=1 is honoured by the forks' GPU code only; cases derived from that code say so."""
     return net.options.adam and not any("DERIVED" in note for note in case.json["notes"])
 
 

@@ -2,8 +2,8 @@
 
 None is for a single case.
 
-Each defect spoils the gradient of some parts of the layer, that of everything below it, and with the first update all
-that follows.  Forward passes, the first loss, and the gradients of the other parts are compared as ever.
+Each defect makes the gradient of some parts of the layer wrong, that of all earlier layers, and with the first update
+everything after it.  Forward passes, the first loss, and the gradients of the other parts are compared as ever.
 """
 from typing import Any
 

@@ -117,11 +117,11 @@ def test_exact_inference_is_darknets(folder: Path, planned: bool) -> None:
     net = runner.load(folder / "net.cfg")
     fork_order = any(layer.names[0] in ("lstm", "gru", "batchnorm") for layer in net.layers)
     if fork_order or (case.fork == "pjreddie" and any("scales" in layer.specs for layer in net.layers)):
-        pytest.skip("the two forks store or normalise this one differently; test_network holds it in compat mode")
+        pytest.skip("the two forks store or normalise this one differently; test_network checks it in compat mode")
     if case.fork == "pjreddie" and any(layer.names[0] == "crnn" for layer in net.layers) and _tall_or_wide(net):
-        pytest.skip("pjreddie's [crnn] takes the width for the height, which shows where the image is no square")
+        pytest.skip("pjreddie's [crnn] takes the width for the height, which matters if the image is not square")
     if case.fork == "AlexeyAB" and any(layer.names[0] == "region" for layer in net.layers):
-        pytest.skip("AlexeyAB's [region] writes its output in another order; test_detection_golden holds the boxes")
+        pytest.skip("AlexeyAB's [region] has another order; tests/detection/test_golden_boxes.py checks it")
     weights.load(net, folder / "net.weights")
     x = case.array("input.npy")[:case.json["hyper"]["mini_batch"]]
     for index, got in enumerate(net.optimized().outputs(x) if planned else net.outputs(x)):
@@ -133,7 +133,7 @@ def test_exact_inference_is_darknets(folder: Path, planned: bool) -> None:
 
 @pytest.mark.parametrize("folder", NETWORKS, ids=lambda p: p.name)
 def test_a_plan_gives_the_numbers_of_the_fork(folder: Path) -> None:
-    """In compat mode every recorded inference output through a plan, asked for alone: memory is used again."""
+    """In compat mode, every recorded inference output, one plan call each, so that memory is reused."""
     case = darknet.Case(folder)
     net = darknet.load(case)
     x = case.array("input.npy")[:case.json["hyper"]["mini_batch"]]
@@ -146,7 +146,7 @@ def test_a_plan_gives_the_numbers_of_the_fork(folder: Path) -> None:
         want = case.want[f"infer/{index}"].reshape(plain[index].shape)
         limit = case.limit(f"infer/{index}")
         if not np.abs(plain[index] - want).max(initial=0) <= limit:
-            continue        # test_network tells which recorded numbers are not met, and why
+            continue        # test_network reports it, with the reason
         net.reset_state()
         got = plan.wanted(x, [index])[index]
         assert np.abs(got - want).max(initial=0) <= limit, f"layer {index}"

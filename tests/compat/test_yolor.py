@@ -136,7 +136,7 @@ def test_batch_norm_adds_the_forks_epsilon(tmp_path: Path) -> None:
 
 
 def exported(net: runner.network.Network, path: Path, less: int = 0) -> Path:
-    """As the fork's save_weights: header, then the convolutional layers alone."""
+    """As the fork's save_weights: header, then only the convolutional layers."""
     parts = [net.layers[i].params.get(name, net.layers[i].buffers.get(name)).ravel() for i in (0, 5)
              for name in net.layers[i].stored]
     values = np.concatenate(parts)
@@ -185,7 +185,7 @@ def test_the_signs(tmp_path: Path, text: str, sign: str) -> None:
     assert report.warnings == ([f"{tmp_path}/{sign}{PROPOSED}"] if sign else [])
     asked = Report()
     load(tmp_path, text.replace("logistic", "linear"), report=asked, compat="yolor")
-    assert not asked.warnings, "who has asked for it is not told again, and new_coords does not count"
+    assert not asked.warnings, "no suggestion if --compat yolor is given; new_coords is not a sign"
 
 
 def test_the_command_line_takes_it(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -66,7 +66,7 @@ def test_second_box_of_one_truth_is_wrong() -> None:
     boxes, rows = found((0, .9, A), (0, .8, near(A, .05))), truth((A, 0), (B, 0))
     got = darknet_precision([boxes], [rows], 1)
     assert (got.true_positives, got.false_positives, got.false_negatives) == (1, 1, 1)
-    # darknet gives a truth to the surest box only; COCO lets the second look for another truth, and there is none near
+    # darknet matches a truth with the most confident box only; COCO lets the second try another truth, but none is near
     assert coco_precision([boxes], [rows], 1).at_half == pytest.approx(51 / 101)
 
 
@@ -102,7 +102,7 @@ def test_as_pycocotools(crowded: bool) -> None:
         again[:, :4] += rng.normal(0, 1.5, (len(again), 4)).clip(-4, 4)
         boxes.append(np.concatenate([again[:, 4:], rng.uniform(0, 1, (len(again), 1)), again[:, :4]], axis=1))
     crowds = [each[:1] * [1, 1, 1.5, 1.5, 1] for each in rows] if crowded else []
-    if crowded:     # every picture's first thing is a crowd, larger than the boxes that lie in it
+    if crowded:     # the first object of every image is a crowd, larger than the boxes inside it
         rows = [each[1:] for each in rows]
     ours = coco_precision(boxes, rows, 3, crowds)
     mean, half = pycoco.stats(boxes, rows, 3, crowds)
@@ -119,6 +119,6 @@ def test_what_lies_in_a_crowd_is_not_counted() -> None:
     assert (left_out.mean, left_out.true_positives, left_out.false_positives) == (1, 1, 0)
     assert darknet_precision([boxes], [rows], 2, crowds=[truth((far, 1))]).false_positives == 1, "of another class"
     assert coco_precision([boxes], [rows], 1).at_half == pytest.approx(.5)
-    # COCO: a crowd may be much larger than the box that lies in it
+    # COCO: a crowd may be much larger than the box inside it
     assert coco_precision([boxes], [rows], 1, [truth(([.5, .2, .6, .4], 0))]).at_half == 1
     assert coco_precision([boxes], [rows], 1, [truth(([.6, .1, .1, .1], 0))]).at_half == pytest.approx(.5)

@@ -1,4 +1,4 @@
-"""The detection heads on numbers worked out from darknet's formulas, and what they say to mistakes."""
+"""The detection heads: numbers computed by hand from darknet's formulas, and error messages."""
 from typing import Any
 
 import numpy as np
@@ -98,14 +98,14 @@ def test_detection() -> None:
 
 @pytest.mark.parametrize("kind", [Yolo, GaussianYolo, Region])
 def test_truth_in_every_form_is_the_same(kind: Any) -> None:
-    """Rows of 5 or 6 values, flat or not; the list ends at the first x = 0; rows without a size are no boxes."""
+    """Rows of 5 or 6 values, flat or not; the list ends at the first x = 0; rows without a size are ignored."""
     entries = 9 if kind is GaussianYolo else 5
     layer = kind((entries + 2, 4, 4), classes=2, max=4)
     x = np.random.default_rng(0).normal(size=(2, entries + 2, 4, 4))
     rows = np.zeros((2, 4, 6))
     rows[:, :2, :5] = [[.3, .4, .2, .3, 1], [.8, .1, .5, .1, 0]]
     more = rows.copy()
-    more[0, 3] = [.5, .5, .5, .5, 1, 0]         # behind the end
+    more[0, 3] = [.5, .5, .5, .5, 1, 0]         # after the end of the list
     more[1, 2] = [.5, .5, 0, 0, 1, 0]           # without a size
     want = learn(layer, x, rows)
     for truth in (rows[..., :5], rows.reshape(2, -1), rows[..., :5].reshape(2, -1), more):
@@ -122,7 +122,7 @@ def test_objects_at_the_far_border_belong_to_the_last_cell() -> None:
 
 @pytest.mark.parametrize("kind", [Yolo, GaussianYolo, Region])
 def test_following_the_gradient_finds_the_box(kind: Any) -> None:
-    """The values themselves learn one truth: the surest box becomes it."""
+    """Gradient descent on the outputs: the most confident box converges to the truth."""
     entries = 9 if kind is GaussianYolo else 5
     layer = kind((2 * (entries + 3), 4, 4), classes=3, num=2, env=Env(progress=Progress(seen=50000)),
                  anchors=(1., 1., 2., 2.))

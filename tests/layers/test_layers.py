@@ -72,7 +72,7 @@ def test_iseg_teaches_classes_by_their_masks_and_codes_by_their_means() -> None:
     x = np.array([[[[0., 0, 0, 0]], [[1., 3, -1, -5]]]])
     truth = np.array([[0, 1, 1, 0, 0, 0, 0, 0, 1, 1, -1, 0, 0, 0, 0.]])      # two things of two pixels, the end
     cost, dx = layer.loss(layer.forward(x, train=True)[1], truth)
-    np.testing.assert_allclose(-dx[0, 0, 0], [.5, .5, .5, .5], err_msg="every pixel lies in a mask: 1 - sigmoid(0)")
+    np.testing.assert_allclose(-dx[0, 0, 0], [.5, .5, .5, .5], err_msg="every pixel is in a mask: 1 - sigmoid(0)")
     # means 2 and -3: to the own one, away from the other, on top of 0.1 (0 - code), all times 0.01
     want = [-.1 + .1 + .1, -.3 - .1 + .1, .1 - .1 - .1, .5 + .1 - .1]
     np.testing.assert_allclose(-dx[0, 1, 0], 0.01 * np.array(want), atol=1e-9)

@@ -53,7 +53,7 @@ def test_the_gradient_of_the_data_is_the_transpose(stride: tuple, size: int, pad
 @pytest.mark.parametrize("c, f, side, size, stride", [
     (40, 48, 40, 3, 1), (32, 64, 14, 3, 1), (256, 256, 13, 3, 1), (64, 128, 7, 1, 1), (3, 64, 33, 7, 2)])
 def test_bits(c: int, f: int, side: int, size: int, stride: int) -> None:
-    """They do not depend on the threads, nor alone on the batch."""
+    """Results depend neither on the number of threads nor, with alone=True, on the batch."""
     x, weights = (RNG.normal(size=shape).astype("float32") for shape in ((5, c, side, side), (f, c, size, size)))
     settings: dict[str, Any] = {"padding": (size // 2, size // 2), "stride": (stride, stride)}
     before, results = parallel.threads(), []

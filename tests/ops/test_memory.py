@@ -26,11 +26,11 @@ def test_an_array_is_as_numpys(pool: memory.Pool) -> None:
         a[...] = 1
         assert a.sum(dtype="f8") == a.size
     assert pool.empty((0, 5)).shape == (0, 5) and pool.empty(()).shape == ()
-    assert pool.empty((1 << 17), object)[0] is None, "references are no plain memory"
+    assert pool.empty((1 << 17), object)[0] is None, "an object array is not plain memory"
     assert memory.zeros(BIG).dtype == np.float32 and not memory.zeros(BIG).any()
 
 
-def test_memory_is_used_again_only_when_the_last_view_is_gone(pool: memory.Pool) -> None:
+def test_a_block_is_reused_only_when_the_last_view_is_gone(pool: memory.Pool) -> None:
     a = pool.empty(BIG)
     place, size = a.ctypes.data, a.nbytes
     a[...] = 7
@@ -40,7 +40,7 @@ def test_memory_is_used_again_only_when_the_last_view_is_gone(pool: memory.Pool)
         other = pool.empty(BIG)
         assert other.ctypes.data != place
         other[...] = 1
-        assert (np.asarray(views[-1]).T.copy().view("f4") == 7).all(), "somebody still reads it"
+        assert (np.asarray(views[-1]).T.copy().view("f4") == 7).all(), "a view still needs the block"
         del other
         assert pool.usage()[1] == size
         views.pop()
@@ -67,7 +67,7 @@ def layers(side: int) -> Iterator[tuple[int, int, int]]:
 
 
 def test_what_is_held_follows_the_most_in_use_whatever_the_shapes(pool: memory.Pool) -> None:
-    """A training step at sizes that change, as random=1 makes them: forward keeps all, backward lets go."""
+    """A training step at sizes that change, as random=1 makes them: forward keeps all outputs, backward frees them."""
     rng, most, held = np.random.default_rng(1), 0, []
     for _ in range(300):
         side = int(rng.integers(10, 20)) * 32

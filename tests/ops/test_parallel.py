@@ -1,4 +1,4 @@
-"""The thread pool: every number once, errors told, and what was computed with does not stay behind."""
+"""The thread pool: every index once, errors reach the caller, and no references are kept."""
 import threading
 import weakref
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What inference plans are made of: both kernel sets against the plain operations, into a given array."""
+"""The operations of inference plans: both backends against the plain operations, writing into a given array."""
 from collections.abc import Iterator
 
 import numpy as np
