@@ -44,7 +44,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from runner.detection import detection_heads
-    from runner.errors import DataError
     from runner.images.contact_sheet import contact_sheet
     from runner.training import open_task
     if args.of:         # an image mixed with itself shows nothing
@@ -52,8 +51,7 @@ def run(args: argparse.Namespace) -> int:
     common.require_image_name(args.save)
     net = common.load_network(args, allocate=False)
     task = open_task(net, common.task_options(args))
-    if not task.has_training_data:
-        raise DataError(f"{task.source} has no training {task.unit}")
+    task.require_training_data()
     row_count, column_count, size = (4, 4, 256) if detection_heads(net.layers) else (6, 8, 112)
     rows = [("before", [_use_only(task, args.of)])] if args.of else []
     with task.batches() as batches:

@@ -83,7 +83,7 @@ def _save_every(text: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     from runner.analysis.footprint import check_fits
-    from runner.errors import CfgError, DataError, Diverged, RunnerError, UsageError
+    from runner.errors import CfgError, Diverged, RunnerError, UsageError
     from runner.network_checks import untrainable
     from runner.training import Run, RunFolder, open_task
     folder = RunFolder(args.cfg, args.name)
@@ -102,8 +102,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.clear or args.cutoff or args.partial is not None:
         raise UsageError("--cutoff, --partial and --clear need --weights")
     task = open_task(net, common.task_options(args))
-    if not task.has_training_data:
-        raise DataError(f"{task.source} has no training {task.unit}")
+    task.require_training_data()
     run = Run(task, folder, _control(args), start_weights=start, facts=_facts(args))
     if args.resume:
         console.warn(run.resume())

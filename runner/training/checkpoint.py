@@ -132,7 +132,7 @@ def _blas() -> str:
         blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})   # type: ignore[union-attr]
         return str(blas.get("name", "unknown"))
     libraries = {f"{library['internal_api']} {library.get('architecture', '')}".strip() for library in threadpool_info()
-             if library["user_api"] == "blas"}
+                 if library["user_api"] == "blas"}
     return ", ".join(sorted(libraries)) or "unknown"
 
 

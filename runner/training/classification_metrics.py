@@ -8,7 +8,7 @@ import numpy as np
 from runner.inference import Plan
 from runner.layers import Head
 from runner.network import Network
-from runner.training.metrics import Metrics, Table
+from runner.training.metrics import Metrics, Table, unique_names
 
 MAX_CONSOLE_CLASSES = 30    # more classes make a confusion matrix wider than any terminal
 
@@ -56,8 +56,7 @@ class ClassificationMetrics(Metrics):
         return [Table("", rows), Table("confusion matrix: rows are true classes, columns predicted ones", cells)]
 
     def as_json(self) -> dict[str, Any]:
-        names = self._names()
-        names = [name if names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(names)]
+        names = unique_names(self._names())
         more: dict[str, Any] = {"top_k": {str(k): share for k, share in self.top_k.items()}} if self.top_k else {}
         more |= {"how": self.views} if self.views else {}
         return {"images": self.images, "top1": self.top1, "top5": self.top5, **more, "loss": self.loss,

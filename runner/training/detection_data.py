@@ -22,7 +22,7 @@ CLASSIFIER_OPTIONS = {"angle": 0, "aspect": 1, "balance": 0, "label_smooth_eps":
 
 
 def training_loader(net: Network, split: DetectionSplit, *, seed: int = 0, on_bad: str = "skip",
-                   warn: Warn | None = None, workers: int | None = None) -> DetectionLoader:
+                    warn: Warn | None = None, workers: int | None = None) -> DetectionLoader:
     """Endless (x, truth) batches for `runner.train`, augmented as [net] and the last head ask, starting after the
     network's `progress.iteration` updates.
 
@@ -35,14 +35,14 @@ def training_loader(net: Network, split: DetectionSplit, *, seed: int = 0, on_ba
             warn(sentence)
     largest = sizes(0) if sizes else (width, height)
     return detection_batches(split, batch=max(o.batch // o.subdivisions, 1), width=largest[0], height=largest[1],
-                       channels=channels, boxes=max_truth_rows(net), augment=augment,
-                       sizes=(lambda k: sizes(k // o.subdivisions)) if sizes else None,
-                       shuffle=True, seed=seed, endless=True, start_batch=net.progress.iteration * o.subdivisions,
-                       on_bad=on_bad, warn=warn, workers=workers, draft=net.env.compat.draft_decoding)
+                             channels=channels, boxes=max_truth_rows(net), augment=augment,
+                             sizes=(lambda k: sizes(k // o.subdivisions)) if sizes else None,
+                             shuffle=True, seed=seed, endless=True, start_batch=net.progress.iteration * o.subdivisions,
+                             on_bad=on_bad, warn=warn, workers=workers, draft=net.env.compat.draft_decoding)
 
 
 def evaluation_loader(net: Network, split: DetectionSplit, *, letterbox: bool | None = None, on_bad: str = "skip",
-                          warn: Warn | None = None, workers: int | None = None) -> DetectionLoader:
+                      warn: Warn | None = None, workers: int | None = None) -> DetectionLoader:
     """Each image once, in order, prepared as for `detect`; letterbox None: as [net] letter_box says.
 
     truth holds all boxes of an image, as fractions of x.
@@ -79,10 +79,10 @@ def ineffective_options(net: Network) -> list[str]:
     """A sentence for each [net] option that is set but has no effect on a detector."""
     o = net.options
     sentences = [f"[net] {name}={getattr(o, name):g} has no effect on a detector"
-             for name, neutral in CLASSIFIER_OPTIONS.items() if getattr(o, name) != neutral]
+                 for name, neutral in CLASSIFIER_OPTIONS.items() if getattr(o, name) != neutral]
     if o.cutmix or o.mixup in (2, 4):
         sentences.append("[net] cutmix has no effect: it is for classifiers, as in darknet" +
-                     ("; images are combined by mosaic instead" if o.mosaic or o.mixup == 4 else ""))
+                         ("; images are combined by mosaic instead" if o.mosaic or o.mixup == 4 else ""))
     if o.letter_box and (o.mosaic or o.mixup >= 3):
         sentences.append("[net] letter_box=1 has no effect on images combined by mosaic: they are stretched")
     return sentences

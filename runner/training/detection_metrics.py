@@ -16,7 +16,7 @@ from runner.detection import (
 )
 from runner.inference import Plan
 from runner.network import Network
-from runner.training.metrics import Metrics, Table
+from runner.training.metrics import Metrics, Table, unique_names
 
 MIN_CONFIDENCE = 0.005      # of the boxes that average precision ranks, as in AlexeyAB's `detector map`
 
@@ -85,8 +85,8 @@ class DetectionMetrics(Metrics):
             return {"confidence": confidence, "true_positives": at.true_positives,
                     "false_positives": at.false_positives, "false_negatives": at.false_negatives,
                     "precision": at.precision, "recall": at.recall, "f1": at.f1, "mean_iou": at.mean_overlap}
-        per_class = {name: {"boxes": int(n), "ap": float(ap), "ap50_95": float(coco)} for name, n, ap, coco in
-                     zip(unique(self.names), self.at.truths, self.at.per_class, self.coco_per_class(), strict=True)}
+        rows = zip(unique_names(self.names), self.at.truths, self.at.per_class, self.coco_per_class(), strict=True)
+        per_class = {name: {"boxes": int(n), "ap": float(ap), "ap50_95": float(coco)} for name, n, ap, coco in rows}
         return {"images": self.images, "boxes": int(self.at.truths.sum()), "iou": self.criteria.overlap,
                 "points": self.criteria.points, "map": self.at.mean, "map50_95": self.coco.mean,
                 "coco_map50": self.coco.at_half, "per_class": per_class,
@@ -99,12 +99,7 @@ class DetectionMetrics(Metrics):
 
     def notes(self) -> dict[str, Any]:
         return {"threshold": round(self.at.best_threshold, 4), "map50_95": self.coco.mean,
-                "per_class": dict(zip(unique(self.names), (float(ap) for ap in self.at.per_class), strict=True))}
-
-
-def unique(names: Sequence[str]) -> list[str]:
-    """The class names; duplicates get their number appended."""
-    return [name if names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(names)]
+                "per_class": dict(zip(unique_names(self.names), (float(ap) for ap in self.at.per_class), strict=True))}
 
 
 @dataclass(frozen=True)

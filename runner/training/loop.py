@@ -45,15 +45,15 @@ def train(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]], *,
     multi_scale = any(head.options.random for head in map(net.layers.__getitem__, detection_heads(net.layers)))
     cfg_size = net.in_shape[2:0:-1]      # width, height
     while not options.max_batches or progress.iteration < options.max_batches:
-        began, waited, images, loss = time.perf_counter(), 0.0, 0, 0.0
+        start, waited, images, loss = time.perf_counter(), 0.0, 0, 0.0
         try:
             for _ in range(options.subdivisions):
                 requested = time.perf_counter()
-                part = next(source, None)
+                batch = next(source, None)
                 waited += time.perf_counter() - requested
-                if part is None:
+                if batch is None:
                     break
-                x, truth = part
+                x, truth = batch
                 progress.seen += len(x)
                 if multi_scale:
                     net.resize(x.shape[3], x.shape[2])
@@ -75,15 +75,15 @@ def train(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]], *,
         rate = rate_at(options, progress.iteration + 1, net.env.rng)
         optimizer.step(rate, images)
         progress.iteration += 1
-        yield Step(progress.iteration, progress.seen, images, loss / images, rate, time.perf_counter() - began, waited)
+        yield Step(progress.iteration, progress.seen, images, loss / images, rate, time.perf_counter() - start, waited)
 
 
-def _diverged(net: Network, x: np.ndarray, images: int, what: str) -> None:
+def _diverged(net: Network, x: np.ndarray, images: int, problem: str) -> None:
     """Undo what the unfinished update has done so far, and raise Diverged with the layer where it started."""
     net.progress.seen -= images
     net.zero_grads()
     origin = _first_non_finite(net, x)
-    raise Diverged(f"{what}, first seen in {origin}" if origin else what)
+    raise Diverged(f"{problem}, first seen in {origin}" if origin else problem)
 
 
 def _first_non_finite(net: Network, x: np.ndarray) -> str:

@@ -10,6 +10,11 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[str]]
 
 
+def unique_names(names: Sequence[str]) -> list[str]:
+    """The class names; duplicates get their number appended."""
+    return [name if names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(names)]
+
+
 class Metrics(ABC):
     """The metrics of a network on one split of its data."""
 

@@ -157,7 +157,7 @@ def test_a_share_of_the_images_is_held_out(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     toy_boxes.make(tmp_path)
     task = open_task(runner.load("cfg/squares.cfg", settings=["net.split_share=0.25"]),
-                   TaskOptions("cfg/squares.cfg", data="data/squares/images/train"))
+                     TaskOptions("cfg/squares.cfg", data="data/squares/images/train"))
     assert task.data_summary() == "18 images with 33 boxes to train, 6 to test, 2 classes" and task.has_test_data
 
 

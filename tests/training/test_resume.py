@@ -121,8 +121,8 @@ def test_a_crash_while_it_saves(whole, monkeypatch, moment):
         calls.clear()
         with monkeypatch.context() as patch:
             target, name = {"atomic_write": (checkpoint, "atomic_write"), "os.replace": (checkpoint.os, "replace"),
-                           "write_facts": (run_module.RunFolder, "write_facts"),
-                           "folder.save": (run_module.RunFolder, "save")}[moment]
+                            "write_facts": (run_module.RunFolder, "write_facts"),
+                            "folder.save": (run_module.RunFolder, "save")}[moment]
             real = getattr(target, name)
             patch.setattr(target, name, lambda *a, real=real, at=at, **k: breaking(*a, real=real, at=at, **k))
             with pytest.raises(Crash):

@@ -61,9 +61,9 @@ def compare_page(folders: dict[str, RunFolder], comparison: Comparison) -> str:
 def _settings(folder: RunFolder, facts: dict[str, Any]) -> dict[str, str]:
     """All settings of a run by name: the options of its cfg and of the command line, and the software versions."""
     settings = {"cfg": str(facts.get("cfg")), "data": str(facts.get("data")), "seed": str(facts.get("seed")),
-             "compat": str(facts.get("compat")), "started from": str(facts.get("start") or "random weights")}
+                "compat": str(facts.get("compat")), "started from": str(facts.get("start") or "random weights")}
     settings |= {f"--{key.replace('_', '-')}": str(value) for key, value in (facts.get("options") or {}).items()
-              if key not in ("data", "seed", "compat")}
+                 if key not in ("data", "seed", "compat")}
     settings |= {checkpoint.LABELS.get(key, key): str(value) for key, value in (facts.get("versions") or {}).items()}
     if folder.resolved.exists():
         for section in parse(folder.resolved.read_text(encoding="utf-8"), folder.resolved.name, Report()):

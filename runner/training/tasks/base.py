@@ -1,6 +1,6 @@
 """The interface of a task, through which one loop trains and one verb evaluates every kind of network."""
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -34,6 +34,11 @@ class TaskOptions:
     on_bad: str = "skip"
     warn: Callable[[str], None] = lambda sentence: None
     criteria: DetectionCriteria = field(default_factory=DetectionCriteria)
+
+
+def test_images_text(split: Sized | None) -> str:
+    """The test images in `data_summary`: "355 to test"."""
+    return "no test images, so the last weights count as the best" if not split else f"{len(split)} to test"
 
 
 class Task(ABC):
@@ -110,6 +115,11 @@ class Task(ABC):
     def next_commands(self) -> list[str]:
         """Commands to suggest after training."""
         return [f"python run.py test {self.options.cfg}"]
+
+    def require_training_data(self) -> None:
+        """DataError unless there is data to train on."""
+        if not self.has_training_data:
+            raise DataError(f"{self.source} has no training {self.unit}")
 
     def missing_split(self, split: str) -> DataError:
         """The error for a split that the data does not have."""

@@ -17,7 +17,7 @@ from runner.network_checks import check_images
 from runner.training.classification_metrics import ClassificationMetrics, compute_metrics, evaluate
 from runner.training.metrics import Metrics
 from runner.training.report_items import CaptionedImage, ConfusionMatrix, ImageGrid, ReportItem
-from runner.training.tasks.base import Batches, Task, TaskOptions
+from runner.training.tasks.base import Batches, Task, TaskOptions, test_images_text
 from runner.training.test_time_augmentation import mean_outputs
 
 REPORT_IMAGES = 12          # in each row of a report
@@ -45,9 +45,8 @@ class Classifier(Task):
         self.has_training_data, self.has_test_data = self.data.train is not None, self.data.test is not None
 
     def data_summary(self) -> str:
-        test = f"{len(self.data.test)} to test" if self.data.test else \
-            "no test images, so the last weights count as the best"
-        return f"{len(self.data.train or ())} images to train, {test}, {len(self.classes)} classes"
+        return (f"{len(self.data.train or ())} images to train, {test_images_text(self.data.test)}, "
+                f"{len(self.classes)} classes")
 
     def batches(self) -> Batches:
         o, options = self.net.options, self.options

@@ -16,7 +16,7 @@ from runner.training.detection_data import evaluation_loader, training_loader
 from runner.training.detection_metrics import DetectionMetrics, SplitDetections, collect_detections
 from runner.training.metrics import Metrics
 from runner.training.report_items import CaptionedImage, ImageGrid, LineChart, ReportItem
-from runner.training.tasks.base import Batches, Task, TaskOptions
+from runner.training.tasks.base import Batches, Task, TaskOptions, test_images_text
 
 MAX_CURVES = 12     # classes with a precision-recall curve, those with the most boxes
 REPORT_IMAGES = 8   # in each row of a report
@@ -45,10 +45,9 @@ class Detector(Task):
         self.has_training_data, self.has_test_data = self.data.train is not None, self.data.test is not None
 
     def data_summary(self) -> str:
-        test = f"{len(self.data.test)} to test" if self.data.test else \
-            "no test images, so the last weights count as the best"
         boxes = len(self.data.train.boxes()) if self.data.train else 0
-        return f"{len(self.data.train or ())} images with {boxes} boxes to train, {test}, {len(self.classes)} classes"
+        return (f"{len(self.data.train or ())} images with {boxes} boxes to train, {test_images_text(self.data.test)}, "
+                f"{len(self.classes)} classes")
 
     def batches(self) -> Batches:
         return training_loader(self.net, self._split("train"), seed=self.options.seed, on_bad=self.options.on_bad,
