@@ -22,7 +22,7 @@ from runner.ops import parallel
 from runner.optim.optimizers import state_arrays
 
 PREFETCHED_BATCHES = 2      # that the loader keeps ready
-THREAD_SCRATCH = 6 << 20    # bytes of scratch memory a thread uses, im2col columns above all, beside the arrays counted
+THREAD_SCRATCH = 6 << 20    # bytes of scratch memory a thread uses, im2col columns above all, not counted otherwise
 
 
 @dataclass(frozen=True)
@@ -125,28 +125,29 @@ def _through_training(net: Network, rows: int) -> Iterator[int]:
     kept = [layer.keeps() for layer in net.layers]
     size = {-1: rows * _bytes(net, net.in_shape)}
     size |= {i: rows * _bytes(net, layer.out_shape) for i, layer in enumerate(net.layers)}
-    held: dict[int, int] = {}       # output -> the first layer whose backward pass needs it
+    kept_since: dict[int, int] = {}     # output -> the first layer that keeps it for its backward pass
     for i, links in enumerate(net.links):
         for link in (*(links if kept[i].inputs else ()), *((i,) if kept[i].output else ())):
-            held.setdefault(link, i)
-    read = {link: i for i, links in enumerate(net.links) for link in links}
-    extra = 0
+            kept_since.setdefault(link, i)
+    last_consumer = {link: i for i, links in enumerate(net.links) for link in links}
+    more = 0        # bytes that layers keep in addition to inputs and outputs
     for i in range(len(net.layers)):
-        extra += rows * kept[i].more
-        alive = {link for link in size if link <= i and (held.get(link, i + 1) <= i or read.get(link, -1) >= i)} | {i}
-        yield sum(size[link] for link in alive) + extra
-    pending: set[int] = {net.last}      # outputs whose gradient is alive
+        more += rows * kept[i].more
+        alive = {link for link in size
+                 if link <= i and (kept_since.get(link, i + 1) <= i or last_consumer.get(link, -1) >= i)} | {i}
+        yield sum(size[link] for link in alive) + more
+    gradients: set[int] = {net.last}    # outputs whose gradient is alive
     for i in reversed(range(len(net.layers))):
-        layer, below = net.layers[i], {link for link in net.links[i] if link >= 0}
-        saved = sum(size[link] for link in size if held.get(link, i + 1) <= i) + extra
-        waiting = sum(size[link] for link in pending - {i} | below)
+        layer, sources = net.layers[i], {link for link in net.links[i] if link >= 0}
+        saved = sum(size[link] for link in size if kept_since.get(link, i + 1) <= i) + more
+        others = sum(size[link] for link in gradients - {i} | sources)
         if layer.specs:     # first the gradient of the raw product, then that of the input
-            yield saved + sum(size[link] for link in pending - {i}) + 2 * size[i]
-            yield saved - rows * kept[i].more + waiting + size[i]
+            yield saved + sum(size[link] for link in gradients - {i}) + 2 * size[i]
+            yield saved - rows * kept[i].more + others + size[i]
         else:
-            yield saved + waiting + size[i]
-        extra -= rows * kept[i].more
-        pending = pending - {i} | below
+            yield saved + others + size[i]
+        more -= rows * kept[i].more
+        gradients = gradients - {i} | sources
 
 
 def _scratch(net: Network, rows: int, *, training: bool) -> int:

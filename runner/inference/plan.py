@@ -3,7 +3,7 @@
 Whatever does not depend on the images is computed once.  Each layer says how it computes its output with fixed weights
 (`prepare`: batch norm is folded into the weights, bias and activation into the last pass), whether the output is an
 input or a part of it (`alias`: dropout, a group of channels), and whether it only concatenates (`concat_in_place`: its
-sources write into it).  memory_plan.py turns that into calls and assigns the memory.
+sources write into it).  memory_plan.py makes calls of that and assigns the memory.
 
 With programs (ops/inference_op.py), several images go through a call together, as many as fit into MEMORY_BUDGET.
 Without, an execution plan is for one image, and each thread computes an image at a time.  Either way an image gets the

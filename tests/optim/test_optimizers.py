@@ -97,7 +97,7 @@ def adamw(w: float, d: Callable) -> Iterator[float]:
         m = 0.6 * m + 0.4 * g
         v = 0.95 * v + 0.05 * g ** 2
         step = (m / (1 - 0.6 ** (k + 1))) / (math.sqrt(v / (1 - 0.95 ** (k + 1))) + 0.001)
-        w = w - R * (step + (d(k, w) - g))          # the decay beside the step, not inside it
+        w = w - R * (step + (d(k, w) - g))          # the decay is decoupled from the step
         yield w
 
 
