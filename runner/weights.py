@@ -6,7 +6,7 @@ anything is read.  Source: src/parser.c:load_weights_upto, save_weights_upto.
 """
 import difflib
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -99,6 +99,18 @@ def save(net: Network, path: str | Path, *, cutoff: int | None = None) -> None:
             if getattr(layer.options, "flipped", False) and name == "weights":
                 array = array.reshape(len(array), -1).T
             file.write(np.ascontiguousarray(array, "<f4").tobytes())
+
+
+def average(net: Network, paths: Sequence[str | Path]) -> None:
+    """Set every array of the network to its mean over several files, as darknet's `average` does."""
+    arrays = [_array(layer, name) for _, layer, name in _stored(net, None)]
+    sums = [np.zeros(array.shape) for array in arrays]
+    for path in paths:
+        load(net, path)
+        for total, array in zip(sums, arrays, strict=True):
+            total += array
+    for total, array in zip(sums, arrays, strict=True):
+        array[...] = total / len(paths)
 
 
 def transfer(net: Network, source: Network) -> set[int]:

@@ -24,6 +24,7 @@ from typing import get_args
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from runner.cli import darknet  # noqa: E402
 from runner.compat import COMPAT, Compat  # noqa: E402
 from runner.config import Options  # noqa: E402
 from runner.config.options import default_text, describe  # noqa: E402
@@ -117,6 +118,23 @@ def compat_table() -> str:
     return markdown(("", *COMPAT, "what it is"), rows)
 
 
+def darknet_commands() -> str:
+    """Every command of darknet and what is written here, from runner/cli/darknet.py."""
+    offered = {name: command for name, command in darknet.COMMANDS.items() if command.takes != "..."}
+    rows = [(f"`{name} {command.takes}`", f"`{darknet.written(command.here)}`" if command.here else "-", command.note)
+            for name, command in offered.items()]
+    others = ", ".join(f"`{name}`" for name in darknet.COMMANDS if name not in offered)
+    return markdown(("darknet", "here", ""), [*rows, (others, "-", darknet.NOT_HERE)])
+
+
+def darknet_flags() -> str:
+    """Every flag of those commands, likewise."""
+    options = {name: darknet.option_of(name) for name in darknet.FLAGS}
+    return markdown(("flag", "here"), [
+        (f"`-{name}{' VALUE' if flag.value else ''}`", f"`{options[name]}`" if options[name] else flag.why)
+        for name, flag in darknet.FLAGS.items()])
+
+
 def word(value: object) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value}"
 
@@ -155,6 +173,8 @@ def fill(text: str, file: str) -> str:
             body = sections()
         elif what == "compat":
             body = compat_table()
+        elif what == "darknet" and name in ("commands", "flags"):
+            body = darknet_commands() if name == "commands" else darknet_flags()
         elif what == "formats" and name in get_args(Task):
             body = formats_table(name)
         else:

@@ -46,6 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command -> exit status.  A RunnerError is printed to stderr; any other exception is a bug."""
     argv = list(sys.argv[1:] if argv is None else argv)
     verb = next((word for word in argv if not word.startswith("-")), None)
+    if verb == "detect" or (verb is not None and verb not in VERBS):
+        from runner.cli import darknet
+        if darknet.is_darknet(argv):
+            return darknet.respond(argv)
     if verb is not None and verb not in VERBS:
         near = difflib.get_close_matches(verb, VERBS, 1)
         hint = f" (did you mean {near[0]!r}?)" if near else f" (known: {', '.join(VERBS)})"

@@ -1,0 +1,360 @@
+"""Commands of darknet, answered with the command here that does the same.
+
+  python run.py detector train my.data my.cfg darknet53.conv.74
+  python run.py detector test my.data my.cfg my.weights dog.jpg -thresh .4 --run      and run it
+
+COMMANDS is the table: what darknet's command takes, and what is written here.  docs/from-darknet.md is made of it.
+"""
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runner.cli import console
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Command:
+    """takes  what stands behind darknet's words, in order; "[x]" may be left out, "x..." takes the rest
+    here   the words behind `run.py`; a part in brackets needs all its {values}; or Python, from "python:" on
+    note   what is worth knowing; where there is no command here, why
+    """
+    takes: str
+    here: str = ""
+    note: str = ""
+
+
+TRAIN = "train {cfg} --data {data} [--weights {weights}] [--cutoff {cutoff}] [--clear{clear}]"
+DETECT = ("detect {cfg} {image} --weights {weights} [--names {names}] [--thresh {thresh}] [--letterbox{letter_box}] "
+          "[--json {out}] [--txt labels{save_labels}] --save predictions")
+VIDEO = ("detect {cfg} {video} --weights {weights} [--names {names}] [--thresh {thresh}] [--letterbox{letter_box}] "
+         "[--json {json_file_output}] [--save {out_filename}] [--save {prefix}]")
+TEST = "test {cfg} --data {data} --weights {weights} [--thresh {thresh}] [--iou {iou_thresh}] [--points {points}] " \
+       "[--letterbox{letter_box}]"
+PREDICT = "predict {cfg} {image} --weights {weights} [--names {names}] [--top {t}]"
+RATED = "test {cfg} --data {data} --weights {weights}"
+GENERATE = "generate {cfg} [--weights {weights}] [--seed-text {seed}] [--length {len}] [--temperature {temp}] " \
+           "[--seed {srand}]"
+SURGERY = "python:from runner import load, weights; net = load({cfg!r}, {weights!r}); layer = net.layers[0]; "
+NOT_HERE = "not offered"
+
+COMMANDS = {
+    "detector train": Command("data cfg [weights]", TRAIN, "evaluates as it learns, as with -map; --resume continues"),
+    "detector test": Command("data cfg weights [image]", DETECT, "the images with their boxes go to predictions/"),
+    "detector valid": Command("data cfg weights", "detect {cfg} {valid} --weights {weights} [--names {names}] --thresh "
+                              ".005 --json results.json", "`test` computes the average precision itself"),
+    "detector valid2": Command("data cfg weights", TEST, "boxes are not averaged with those of the mirrored image"),
+    "detector recall": Command("data cfg weights", TEST, "prints recall with precision and average precision"),
+    "detector map": Command("data cfg weights", TEST),
+    "detector calc_anchors": Command("data", "anchors --data {data} --clusters {num_of_clusters} --width {width} "
+                                     "--height {height} [--save anchors.png{show}]"),
+    "detector demo": Command("data cfg weights [video]", VIDEO, "videos need requirements-video.txt"),
+    "detector draw": Command("data cfg weights [image]", "", "it draws patterns that mislead a detector"),
+    "detect": Command("cfg weights [image]", DETECT),
+    "yolo train": Command("cfg [weights]", "train {cfg} [--weights {weights}] [--cutoff {cutoff}]",
+                          "the data is named by --data; darknet's is fixed to /data/voc"),
+    "yolo test": Command("cfg weights [image]", DETECT),
+    "yolo valid": Command("cfg weights", "test {cfg} --weights {weights}", "the data is named by --data"),
+    "yolo recall": Command("cfg weights", "test {cfg} --weights {weights}", "the data is named by --data"),
+    "yolo demo": Command("cfg weights [video]", VIDEO),
+    "coco train": Command("cfg [weights]", "train {cfg} [--weights {weights}] [--cutoff {cutoff}]",
+                          "the data is named by --data; darknet's is fixed to data/coco"),
+    "coco test": Command("cfg weights [image]", DETECT),
+    "coco valid": Command("cfg weights", "test {cfg} --weights {weights}", "the data is named by --data"),
+    "coco recall": Command("cfg weights", "test {cfg} --weights {weights}", "the data is named by --data"),
+    "coco demo": Command("cfg weights [video]", VIDEO),
+    "classifier train": Command("data cfg [weights]", TRAIN, "evaluates as it learns; the log has top-5 accuracy"),
+    "classifier predict": Command("data cfg weights [image]", PREDICT),
+    "classifier try": Command("data cfg weights [image]", PREDICT, "the layer to look at cannot be chosen"),
+    "classifier test": Command("data cfg weights", "predict {cfg} {valid} --weights {weights} [--names {names}] --json "
+                               "results.json"),
+    "classifier label": Command("data cfg weights", "predict {cfg} {valid} --weights {weights} [--names {names}] "
+                                "--json results.json"),
+    "classifier valid": Command("data cfg weights", RATED),
+    "classifier validcrop": Command("data cfg weights", RATED),
+    "classifier validfull": Command("data cfg weights", RATED),
+    "classifier validmulti": Command("data cfg weights", RATED + " --sizes 224,256,288,320,352"),
+    "classifier valid10": Command("data cfg weights", RATED + " --crops 10"),
+    "classifier demo": Command("data cfg weights [video]", "", "`predict` reads images, not a camera"),
+    "classify": Command("cfg weights [image]", PREDICT),
+    "cifar train": Command("cfg [weights]", "train {cfg} --data data/cifar10 [--weights {weights}] [--clear{clear}]",
+                           "`download cifar10` brings the images"),
+    "cifar test": Command("cfg weights", "test {cfg} --data data/cifar10 --weights {weights} --top-k 1,2"),
+    "cifar multi": Command("cfg weights", "test {cfg} --data data/cifar10 --weights {weights} --crops 10"),
+    "rnn train": Command("cfg [weights]", "train {cfg} [--data {file}] [--weights {weights}] [--clear{clear}]"),
+    "rnn valid": Command("cfg weights", "test {cfg} [--data {file}] --weights {weights}",
+                         "it measures the end of the text of --data; darknet reads stdin"),
+    "rnn validtactic": Command("cfg weights", "test {cfg} [--data {file}] --weights {weights}"),
+    "rnn generate": Command("cfg weights", GENERATE),
+    "rnn generatetactic": Command("cfg weights", GENERATE, "it does not stop at the end of a line"),
+    "rnn vec": Command("cfg weights", "", "from Python, net.outputs(x) gives the output of every layer"),
+    "partial": Command("cfg weights out n", "python:from runner import load, weights; weights.save(load({cfg!r}, "
+                       "{weights!r}), {out!r}, cutoff={n})", "`train --cutoff N` reads a whole file that far, too"),
+    "average": Command("cfg out files...", "python:from runner import load, weights; net = load({cfg!r}); "
+                       "weights.average(net, {files!r}); weights.save(net, {out!r})",
+                       "ema_alpha= in [net] averages while training"),
+    "rgbgr": Command("cfg weights out", SURGERY + "w = layer.params['weights']; w[...] = w[:, ::-1].copy(); "
+                     "weights.save(net, {out!r})"),
+    "rescale": Command("cfg weights out", SURGERY + "w = layer.params['weights']; w *= 2; layer.params['biases'] -= .5 "
+                       "* w.sum(axis=(1, 2, 3)); weights.save(net, {out!r})"),
+    "ops": Command("cfg", "summary {cfg}", "BFLOPs of every layer, and of all"),
+    "speed": Command("cfg [tics]", "profile {cfg} [--runs {tics}]"),
+    "reset": Command("cfg weights out", "", "batch norm is folded into the weights when a network is used"),
+    "denormalize": Command("cfg weights out", "", "batch norm is folded into the weights when a network is used"),
+    "normalize": Command("cfg weights out", "", "train with batch_normalize=1, --weights and --partial instead"),
+    "oneoff": Command("cfg weights out", "", "surgery on one network; --partial and --cutoff take over what fits"),
+    "oneoff2": Command("cfg weights out n", "", "surgery on one network; --partial and --cutoff take over what fits"),
+    "statistics": Command("cfg weights", "", "from Python, net.layers[i].params holds the weights"),
+    "print": Command("cfg weights n", "", "from Python, net.layers[i].params holds the weights"),
+    "visualize": Command("cfg [weights]", "", "from Python, net.layers[i].params holds the weights"),
+    **{name: Command("...", "", NOT_HERE) for name in (
+        "regressor", "segmenter", "isegmenter", "lsd", "nightmare", "tag", "art", "super", "writing", "captcha", "dice",
+        "voxel", "go", "vid", "3d", "imtest", "mkimg", "cfglayers", "cifar distill", "cifar extract", "cifar csv",
+        "cifar csvtrain", "cifar eval", "classifier gun", "classifier threat", "classifier csv", "classifier fout")},
+}
+SPELLINGS = {"calcanchors": "calc_anchors"}     # hank-ai's
+DEFAULTS = {"detector calc_anchors": {"num_of_clusters": "5", "width": "416", "height": "416"}}
+
+
+@dataclass(frozen=True)
+class Flag:
+    """value  whether a value follows; why  what becomes of it where a command has no place for it."""
+    value: bool
+    why: str
+
+
+NO_WINDOW = "there is no window"
+NO_GPU = "there is no GPU"
+NO_SERVER = "nothing is sent over a network"
+ALWAYS = "it is always so"
+FLAGS = {
+    "thresh": Flag(True, "it belongs to detecting and testing"), "iou_thresh": Flag(True, "it belongs to testing"),
+    "points": Flag(True, "it belongs to testing"), "letter_box": Flag(False, "letter_box=1 in [net] says it"),
+    "out": Flag(True, "--json writes the results"), "save_labels": Flag(False, "--txt of `detect` writes labels"),
+    "clear": Flag(False, "it belongs to training"), "t": Flag(True, "it belongs to `predict`"),
+    "num_of_clusters": Flag(True, "it belongs to `anchors`"), "width": Flag(True, "--set net.width="),
+    "height": Flag(True, "--set net.height="), "w": Flag(True, "a video keeps its size"),
+    "h": Flag(True, "a video keeps its size"), "show": Flag(False, NO_WINDOW), "c": Flag(True, "a camera is camera:N"),
+    "out_filename": Flag(True, "--save FOLDER writes the video"), "prefix": Flag(True, "--save FOLDER writes images"),
+    "json_file_output": Flag(True, "--json writes the results"), "file": Flag(True, "--data names the text"),
+    "seed": Flag(True, "--seed-text of `generate`"), "len": Flag(True, "--length of `generate`"),
+    "temp": Flag(True, "--temperature of `generate`"), "srand": Flag(True, "--seed"),
+    "map": Flag(False, "mAP is computed while training, every --validate-every updates"),
+    "mAP_epochs": Flag(True, "--validate-every counts updates"),
+    "topk": Flag(False, "top-5 accuracy is in the log; --top-k of `test` takes others"),
+    "gpus": Flag(True, NO_GPU), "i": Flag(True, NO_GPU), "nogpu": Flag(False, ALWAYS),
+    "cuda_debug_sync": Flag(False, NO_GPU), "fp16": Flag(False, NO_GPU), "fp32": Flag(False, ALWAYS),
+    "dont_show": Flag(False, ALWAYS), "show_imgs": Flag(False, "`augment` draws what a network sees"),
+    "chart": Flag(True, "report.html has the curves"), "mjpeg_port": Flag(True, NO_SERVER),
+    "json_port": Flag(True, NO_SERVER), "http_post_host": Flag(True, NO_SERVER),
+    "benchmark": Flag(False, "`profile` times a network"),
+    "benchmark_layers": Flag(False, "`profile` times every layer"),
+    "ext_output": Flag(False, "boxes are printed; --csv writes them in pixels"), "fullscreen": Flag(False, NO_WINDOW),
+    "dontdraw_bbox": Flag(False, "without --save nothing is drawn"),
+    "hier": Flag(True, "it is .5, the default there"),
+    "avgframes": Flag(True, "frames are not averaged"), "avg": Flag(True, "frames are not averaged"),
+    "s": Flag(True, "--every N looks at every Nth frame"), "fps": Flag(True, "a video keeps its speed"),
+    "time_limit_sec": Flag(True, "--frames N ends a video"), "nms": Flag(True, "--nms of `detect` and `test`"),
+    "dontuse_opencv": Flag(False, ALWAYS), "tokenized": Flag(False, "texts are read as bytes"),
+    "tokens": Flag(True, "texts are read as bytes"), "verbose": Flag(False, "`summary` prints the layers"),
+}
+
+
+@dataclass
+class Answer:
+    """words    behind `run.py`, or behind `python -c` where python is True; empty: there is no such command
+    missing  what was left out, as it stands in `words`
+    remarks  what darknet's command said that this one does not
+    """
+    name: str
+    words: list[str] = field(default_factory=list)
+    python: bool = False
+    missing: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def line(self) -> str:
+        if self.python and not set(self.words[0]) & set('"$`\\!'):
+            return f'python -c "{self.words[0]}"'
+        return shlex.join(["python", "-c" if self.python else "run.py", *self.words])
+
+
+def written(template: str) -> str:
+    """A template as documentation shows it: {cfg} is CFG, and a flag that takes no value stands alone."""
+    text = re.sub(r"(?<=\w){\w+}", "", template.removeprefix("python:"))
+    text = re.sub(r"{(\w+)(!r)?}", lambda match: f"'{match[1].upper()}'" if match[2] else match[1].upper(), text)
+    return f'python -c "{text}"' if template.startswith("python:") else text
+
+
+def option_of(flag: str) -> str:
+    """The option here that a flag becomes, where some command has a place for it."""
+    for command in COMMANDS.values():
+        match = re.search(rf"(--[\w-]+)[^\[\]]*{{{flag}}}", command.here)
+        if match:
+            return match[1]
+    return ""
+
+
+def is_darknet(words: Sequence[str]) -> bool:
+    """Is this a command of darknet?  Its `detect` is told from ours by the weights behind the cfg."""
+    words = _bare(words)
+    if words[:1] == ["detect"]:
+        plain = _split(words[1:])[0]
+        return len(plain) > 1 and bool(re.search(r"\.(weights|backup)$|\.conv\.\d+$", plain[1])) and \
+            "--weights" not in words
+    return bool(words) and any(words[0] == name.split()[0] for name in COMMANDS)
+
+
+def answer(words: Sequence[str]) -> Answer:
+    """What is to be typed instead of the words behind `darknet`, for which `is_darknet` holds."""
+    words = [SPELLINGS.get(word, word) for word in _bare(words)]
+    name = next((name for name in (" ".join(words[:2]), words[0]) if name in COMMANDS), "")
+    if not name:
+        known = [name.split()[1] for name in COMMANDS if name.startswith(f"{words[0]} ") and COMMANDS[name].here]
+        return Answer(words[0], remarks=[f"darknet's {words[0]} is one of {', '.join(known)}"])
+    command, found = COMMANDS[name], Answer(name)
+    if not command.here:
+        found.remarks.append(f"darknet's `{name}` has no counterpart: {command.note}")
+        return found
+    plain, flags = _split(words[len(name.split()):])
+    values = dict(DEFAULTS.get(name, {})) | _places(plain, command.takes, found)
+    values |= {flag: value for flag, value in flags.items() if flag in FLAGS}
+    _fill(values, name, found)
+    used = set(re.findall(r"{(\w+)", command.here))
+    for flag in flags:
+        if flag not in used and not (flag == "c" and "video" in used):
+            found.remarks.append(f"-{flag}: {FLAGS[flag].why if flag in FLAGS else 'nothing here corresponds to it'}")
+    if command.note:
+        found.remarks.append(command.note)
+    if command.here.startswith("python:"):
+        found.words, found.python = [command.here.removeprefix("python:").format(**values)], True
+    else:
+        found.words = _expanded(command.here, values)
+    return found
+
+
+def respond(words: Sequence[str]) -> int:
+    """Say what is typed here instead; with --run, do it -> exit status."""
+    run = "--run" in words
+    found = answer([word for word in words if word != "--run"])
+    if not found.words:
+        for remark in found.remarks:
+            console.remark(f"run.py: {remark}")
+        return 2
+    console.remark(f"darknet's `{found.name}` is written here:")
+    console.say(found.line)
+    for remark in found.remarks:
+        console.remark(remark)
+    if not run:
+        console.remark("(--run at its end runs it)")
+        return 2
+    if found.missing:
+        console.remark(f"run.py: {', '.join(found.missing)} must be given")
+        return 2
+    if found.python:
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        return subprocess.run([sys.executable, "-c", *found.words], env=os.environ | {"PYTHONPATH": path}).returncode
+    from runner.cli import main
+    return main(found.words)
+
+
+def _bare(words: Sequence[str]) -> list[str]:
+    """Without "darknet" at the beginning, nor flags before the command, such as -i 0."""
+    words = list(words)
+    while words and (words[0].startswith("-") or Path(words[0]).name in ("darknet", "darknet.exe")):
+        flag = FLAGS.get(words[0].lstrip("-"))
+        words = words[2 if flag and flag.value else 1:]
+    return words
+
+
+def _split(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """-> words that are not flags; flag -> value, "" where it takes none.  A number after an unknown flag is taken."""
+    plain: list[str] = []
+    flags: dict[str, str] = {}
+    waiting = list(words)
+    while waiting:
+        word = waiting.pop(0)
+        name = word.lstrip("-")
+        if not word.startswith("-") or not name or re.fullmatch(r"[\d.]+", name):
+            plain.append(word)
+            continue
+        takes = FLAGS[name].value if name in FLAGS else bool(waiting and re.fullmatch(r"[\d.]+", waiting[0]))
+        flags[name] = waiting.pop(0) if takes and waiting else ""
+    return plain, flags
+
+
+def _places(plain: Sequence[str], takes: str, found: Answer) -> dict[str, Any]:
+    """The words by what they are.  Files that stand in another order are told by their endings, as hank-ai's does."""
+    names, values, rest = takes.split(), dict[str, Any](), list(plain)
+    for name, ending in (("cfg", ".cfg"), ("data", ".data")):
+        match = next((word for word in rest if word.endswith(ending)), None)
+        if name in names and match is not None:
+            values[name] = match
+            rest.remove(match)
+    for name in names:
+        key = name.strip("[].")
+        if key in values:
+            continue
+        if rest:
+            values[key] = rest if name.endswith("...") else rest.pop(0)
+            rest = [] if name.endswith("...") else rest
+        elif not name.startswith("["):
+            values[key] = [key.upper()] if name.endswith("...") else key.upper()
+            found.missing.append(key.upper())
+    if rest:
+        found.remarks.append(f"left over: {shlex.join(rest)}")
+    return values
+
+
+def _fill(values: dict[str, Any], name: str, found: Answer) -> None:
+    """What a command here is told and darknet knows by itself."""
+    if match := re.search(r"\.conv\.(\d+)$", values.get("weights", "")):
+        values["cutoff"] = match[1]
+    if "out_filename" in values:        # --save names a folder, and the video in it is called as it was
+        values["out_filename"] = str(Path(values["out_filename"]).with_suffix(""))
+    if "[video]" in COMMANDS[name].takes and "video" not in values:
+        values["video"] = "camera" + (f":{values['c']}" if values.get("c", "0") != "0" else "")
+    if "[image]" in COMMANDS[name].takes and "image" not in values:
+        values["image"] = "-"
+        found.remarks.append("- reads the paths of images from stdin, as darknet does")
+    data = values.get("data", "")
+    if data and {"{names}", "{valid}"} & set(re.findall(r"{\w+}", COMMANDS[name].here)):
+        listed = _listed(data)
+        values |= {key: listed[key] for key in ("names", "valid") if key in listed}
+        if "valid" not in listed:
+            values["valid"] = "IMAGES"
+    if values.get("valid") == "IMAGES" and "{valid}" in COMMANDS[name].here:
+        found.missing.append("IMAGES")
+
+
+def _listed(data: str) -> dict[str, str]:
+    """key -> value of a .data file, files beside it by their paths; nothing where it cannot be read, which the command
+    will say."""
+    try:
+        text = Path(data).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    values = dict[str, str]()
+    for line in text.splitlines():
+        key, equals, value = (part.strip() for part in line.partition("="))
+        if equals and value and key[:1] not in ("#", ";"):
+            beside = Path(data).parent / value
+            values.setdefault(key, str(beside) if not Path(value).exists() and beside.exists() else value)
+    return values
+
+
+def _expanded(template: str, values: Mapping[str, Any]) -> list[str]:
+    """The words of a command; a part in brackets only where all its values are known."""
+    words: list[str] = []
+    for optional, plain in re.findall(r"\[([^\]]*)\]|(\S+)", template):
+        names = re.findall(r"{(\w+)}", optional)
+        if plain or all(name in values for name in names):
+            words += [word.format(**values) for word in (optional or plain).split()]
+    return words
