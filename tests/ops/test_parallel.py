@@ -45,16 +45,14 @@ def test_calls_within_calls_and_from_several_threads(threads: int) -> None:
     assert all((each == 20).all() for each in totals)
 
 
-def test_work_is_shared() -> None:
+def test_work_is_shared(restore_threads: None) -> None:
     """Two calls that wait for each other end only if two threads take them."""
-    before = parallel.threads()
     parallel.set_threads(2)
     meeting = threading.Barrier(2, timeout=20)
 
     def wait(i: int) -> None:
         meeting.wait()
     parallel.for_each(wait, 2)
-    parallel.set_threads(before)
 
 
 def test_the_error_of_the_lowest_number_is_raised(threads: int) -> None:
@@ -67,8 +65,7 @@ def test_the_error_of_the_lowest_number_is_raised(threads: int) -> None:
     parallel.for_each(lambda i: None, 10)
 
 
-def test_nothing_of_a_call_stays_alive() -> None:
-    before = parallel.threads()
+def test_nothing_of_a_call_stays_alive(restore_threads: None) -> None:
     parallel.set_threads(4)
     for _ in range(20):
         array = np.zeros(10)
@@ -76,11 +73,9 @@ def test_nothing_of_a_call_stays_alive() -> None:
         parallel.for_each(lambda i, array=array: array.__setitem__(i, i), 10)   # type: ignore[misc]
         del array
         assert alive() is None
-    parallel.set_threads(before)
 
 
-def test_alone_nothing_is_shared() -> None:
-    before = parallel.threads()
+def test_work_is_not_shared_inside_serial(restore_threads: None) -> None:
     parallel.set_threads(4)
     who: list[int] = []
     with parallel.serial():
@@ -88,5 +83,4 @@ def test_alone_nothing_is_shared() -> None:
             pass
         parallel.for_each(lambda i: who.append(threading.get_ident()), 20)
     assert set(who) == {threading.get_ident()}
-    test_work_is_shared()
-    parallel.set_threads(before)
+    test_work_is_shared(None)      # and shared again after it

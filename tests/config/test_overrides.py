@@ -1,0 +1,26 @@
+"""--set: what it changes, and the exact sentence for every error."""
+from pathlib import Path
+
+import pytest
+
+import runner
+from tests.config.cases import NET, problems
+
+
+@pytest.mark.parametrize("setting, says", [
+    ("net.batch=x", "--set net.batch=x: [net] batch must be an integer, at least 1. Got 'x'"),
+    ("0.filters=0", "--set 0.filters=0: [convolutional] filters must be an integer, at least 1. Got '0'"),
+    ("7.filters=1", "--set 7.filters=1: layers are numbered 0 to 0"),
+    ("droput.probability=1", "--set droput.probability=1: the cfg has no section [droput] (known: convolutional, net)"),
+    ("batch=4", "--set batch=4: expected SECTION.OPTION=VALUE, for instance net.batch=32 or 5.probability=0.3"),
+    ("net.bach=4", "--set net.bach=4: [net] unknown option 'bach' (did you mean 'batch'?)"),
+])
+def test_errors_of_settings(tmp_path: Path, setting: str, says: str) -> None:
+    assert problems(tmp_path, NET + "[convolutional]\n", settings=[setting]) == [says]
+
+
+def test_settings_by_index_by_name_and_by_alias(tmp_path: Path) -> None:
+    (tmp_path / "a.cfg").write_text(NET + "[conv]\n[convolutional]\nfilters=9\n")
+    net = runner.load(tmp_path / "a.cfg", settings=["conv.filters=5", "1.size=3", "net.learning_rate=0.5"])
+    assert [layer.options.filters for layer in net.layers] == [5, 5]
+    assert net.layers[1].options.size == 3 and net.options.learning_rate == 0.5

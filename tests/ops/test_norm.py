@@ -1,0 +1,27 @@
+"""Batch norm and local response normalization against numbers recorded from darknet."""
+import numpy as np
+import pytest
+
+from runner import ops
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+
+def test_lrn_of_the_reference() -> None:
+    x = np.arange(1, 9, dtype="float64").reshape(1, 8, 1, 1)
+    y, norms = ops.lrn(x, 5, 0.1, 0.75, 2)
+    np.testing.assert_allclose(norms.ravel(), [2.5, 4.1, 6.6, 10.1, 14.6, 20.1, 18.5, 16])
+    np.testing.assert_allclose(y.ravel(), [.502973, .694132, .728557, .706023, .66943, .632054, .784728, 1], atol=1e-6)
+
+
+def test_batch_norm_of_the_reference() -> None:
+    """One image, a 1 x 1 convolution with weight 2, scale 1.5, shift .25 (docs: darknet's own numbers)."""
+    z = 2 * np.array([1., 2, 4, -1]).reshape(1, 1, 2, 2)
+    y, saved = ops.batchnorm_train(z, np.array([1.5]), np.array([.25]), 1e-5)
+    assert saved.mean[0] == 3 and abs(saved.variance[0] - 17.3333) < 1e-4
+    out = ops.activate(y, "leaky")[0]
+    np.testing.assert_allclose(out.ravel(), [-.0110288, .610288, 2.05144, -.155144], rtol=1e-5)
+    dz = ops.activate_backward(np.array([1, -1, .5, .25]).reshape(1, 1, 2, 2), out, "leaky")
+    dx, dscales, dbiases = ops.batchnorm_backward(dz, saved, np.array([1.5]), rule="pjreddie")
+    np.testing.assert_allclose([*dscales, *dbiases], [.306245, -.375], rtol=1e-5)
+    np.testing.assert_allclose(dx.ravel(), [.076431, -.333137, .180794, .075912], rtol=1e-5)
