@@ -2,6 +2,7 @@
 import math
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from runner.cli import main
 from runner.config import Report
 from runner.detection import predict_boxes
 from runner.errors import WeightsError
+from runner.model import Model
 
 ANCHORS = ((10, 13), (16, 30), (33, 23))
 CLASSES = 2
@@ -45,7 +47,7 @@ YOLOR = BODY.format(constants="[implicit_add]\nfilters=8\n[implicit_mul]\nfilter
                               "[shift_channels]\nfrom=1", scaled="[control_channels]\nfrom=2")
 
 
-def load(tmp_path: Path, text: str = PLAIN, **more) -> runner.network.Network:
+def load(tmp_path: Path, text: str = PLAIN, **more: Any) -> Model:
     (tmp_path / "a.cfg").write_text(text)
     return runner.load(tmp_path / "a.cfg", **more)
 
@@ -119,7 +121,8 @@ def test_reorg_takes_a_block_column_by_column(tmp_path: Path) -> None:
     y, saved = layer.forward(x)
     wanted = np.concatenate([x[..., ::2, ::2], x[..., 1::2, ::2], x[..., ::2, 1::2], x[..., 1::2, 1::2]], axis=1)
     assert np.array_equal(y, wanted) and y.shape[1:] == layer.out_shape
-    assert np.isclose((y * dy).sum(), (x * layer.backward(dy, saved)[0]).sum()), "backward is the transpose of forward"
+    dx, = layer.backward(dy, saved)
+    assert dx is not None and np.isclose((y * dy).sum(), (x * dx).sum()), "backward is the transpose of forward"
 
 
 def test_batch_norm_adds_the_forks_epsilon(tmp_path: Path) -> None:
@@ -135,9 +138,9 @@ def test_batch_norm_adds_the_forks_epsilon(tmp_path: Path) -> None:
 # --- weights -----------------------------------------------------------------------------------------------------
 
 
-def exported(net: runner.network.Network, path: Path, less: int = 0) -> Path:
+def exported(net: Model, path: Path, less: int = 0) -> Path:
     """As the fork's save_weights: header, then only the convolutional layers."""
-    parts = [net.layers[i].params.get(name, net.layers[i].buffers.get(name)).ravel() for i in (0, 5)
+    parts = [(net.layers[i].params | net.layers[i].buffers)[name].ravel() for i in (0, 5)
              for name in net.layers[i].stored]
     values = np.concatenate(parts)
     path.write_bytes(struct.pack("<3iQ", 0, 2, 5, 0) + values[:len(values) - less].astype("<f4").tobytes())
