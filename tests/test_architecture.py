@@ -74,6 +74,20 @@ def upward_imports(me: str, tree: ast.AST) -> list[str]:
     return wrong
 
 
+FAST = "runner.ops.fast."
+# folder of the compiled backend -> what else of the backend it may import
+FAST_FOLDERS = {"simd": {"jit", "tuning"}, "train": {"simd", "jit", "tuning"}, "infer": {"simd", "jit", "tuning"}}
+
+
+def crossing_imports(me: str, tree: ast.AST) -> list[str]:
+    """Imports between folders of the compiled backend that are strangers to each other."""
+    folder = me.removeprefix(FAST).partition(".")[0]
+    if not me.startswith(FAST) or folder not in FAST_FOLDERS:
+        return []
+    parts = {other: other.removeprefix(FAST).partition(".")[0] for other in imported(tree) if other.startswith(FAST)}
+    return [f"{me} imports {other}" for other, part in parts.items() if part not in FAST_FOLDERS[folder] | {folder}]
+
+
 def bound_functions(me: str, tree: ast.AST) -> list[str]:
     """Functions imported from `runner.ops` by name, which `ops.use("fast")` could not replace."""
     if home(me) == (0, "runner.ops"):
@@ -89,6 +103,7 @@ def bound_functions(me: str, tree: ast.AST) -> list[str]:
 def test_imports_point_down(path: Path) -> None:
     me, tree = module_of(path), ast.parse(path.read_text())
     assert not upward_imports(me, tree)
+    assert not crossing_imports(me, tree)
     assert not bound_functions(me, tree)
 
 
@@ -99,6 +114,11 @@ def test_the_checks_above_find_violations() -> None:
     assert upward_imports("runner.weights", ast.parse("import runner.training.loop"))
     assert upward_imports("runner.nowhere", ast.parse(""))
     assert not upward_imports("runner.training.loop", up)
+    training = ast.parse("from runner.ops.fast.train import dense")
+    assert crossing_imports("runner.ops.fast.infer.conv", training)
+    assert crossing_imports("runner.ops.fast.simd.dot", training)
+    assert crossing_imports("runner.ops.fast.train.dense", ast.parse("import runner.ops.fast.infer.executor"))
+    assert not crossing_imports("runner.ops.fast.planned", training)
     assert bound_functions("runner.layers.maxpool", ast.parse("from runner.ops import maxpool2d"))
     assert bound_functions("runner.layers.maxpool", ast.parse("from runner.ops.pool import maxpool2d"))
     assert not bound_functions("runner.layers.maxpool", ast.parse("from runner import ops"))

@@ -34,7 +34,7 @@ _packing = threading.Lock()     # two threads may make their first call of a net
 
 @dataclass(frozen=True)
 class Geometry:
-    """How windows lie on an image: in_shape (c, h, w), size of the filters, out (oh, ow)."""
+    """Windows and the image they cover: in_shape (c, h, w), size of the filters, out (oh, ow)."""
     in_shape: Shape
     size: Pair
     out: Pair
