@@ -32,7 +32,7 @@ class Connected(Layer):
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
         """x (n, ...) -> y (n, output), saved."""
         flat = x.reshape(len(x), -1)
-        z = ops.dense(flat, self.params["weights"], alone=not train)
+        z = ops.dense(flat, self.params["weights"], batch_independent=not train)
         y, kept = tail.forward(self, z, self.options.activation, train=train,
                                momentum=self.env.compat.connected_momentum)
         return y, (flat, kept)

@@ -106,7 +106,7 @@ class Convolutional(Layer):
         x, o = x.reshape(len(x), *self.image(self.in_shapes[0])), self.options
         seen = ops.signs(x) if o.xnor else x
         z = ops.conv2d(seen, self._weights(), stride=self.stride, padding=self.padding, dilation=self.dilation,
-                       groups=self.groups, out_size=self.sharp_shape[1:], alone=not train)
+                       groups=self.groups, out_size=self.sharp_shape[1:], batch_independent=not train)
         y, kept = tail.forward(self, z, self.options.activation, train=train,
                                momentum=self.env.compat.batchnorm_momentum)
         if o.antialiasing:

@@ -9,7 +9,7 @@ import numpy as np
 
 from runner.ops import memory, parallel
 from runner.ops.activation import ACTIVATIONS, activate
-from runner.ops.conv import Pair, conv2d, conv_out
+from runner.ops.conv import Pair, conv2d, output_size
 from runner.ops.pool import avgpool, maxpool2d
 from runner.ops.softmax import softmax
 
@@ -20,8 +20,7 @@ def plan_conv2d(weights: np.ndarray, biases: np.ndarray | None, activation: str,
                 stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: int = 1, groups: int = 1,
                 out_size: Pair | None = None) -> Run:
     """act(conv2d(x) + biases) for x of in_shape (n, c, h, w); weights (f, c / groups, kh, kw), biases (f,) or None."""
-    size = out_size or (conv_out(in_shape[2], weights.shape[2], stride[0], padding[0], dilation),
-                        conv_out(in_shape[3], weights.shape[3], stride[1], padding[1], dilation))
+    size = out_size or output_size(in_shape, weights.shape, stride, padding, dilation)
 
     def run(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         y = conv2d(x, weights, stride=stride, padding=padding, dilation=dilation, groups=groups, out_size=size)

@@ -21,3 +21,14 @@ A_T = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0
 # the same along rows and columns at once, on flattened tiles
 INPUT_TRANSFORM, FILTER_TRANSFORM, OUTPUT_TRANSFORM = (     # (36, 36), (36, 9), (16, 36)
     np.kron(matrix, matrix) for matrix in (B_T, G, A_T))
+
+
+def tile_grid(out: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns of tiles that cover an output of (oh, ow)."""
+    return -(-out[0] // TILE), -(-out[1] // TILE)
+
+
+def useful_share(out: tuple[int, ...]) -> float:
+    """The share of the tiles' outputs that are inside an output of (oh, ow): the rest is computed in vain."""
+    rows, columns = tile_grid(out)
+    return out[0] * out[1] / (rows * columns * TILE ** 2)

@@ -29,13 +29,15 @@ def test_any_number_of_threads_gives_the_same_bits(restore_threads: None) -> Non
 
 
 def test_a_module_as_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "wrong_backend.py").write_text("def dense(x, weights, alone=False):\n    return x @ weights.T + 1\n")
+    (tmp_path / "wrong_backend.py").write_text(
+        "def dense(x, weights, batch_independent=False):\n    return x @ weights.T + 1\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(TypeError, match="has another signature"):
         ops.use("wrong_backend")      # its arguments are not annotated as the reference's are
     ops.use()
     (tmp_path / "right_backend.py").write_text(
-        "import numpy as np\ndef dense(x: np.ndarray, weights: np.ndarray, alone: bool = False) -> np.ndarray:\n"
+        "import numpy as np\n"
+        "def dense(x: np.ndarray, weights: np.ndarray, batch_independent: bool = False) -> np.ndarray:\n"
         "    return x @ weights.T + 1\n")
     x, w = np.ones((1, 2)), np.ones((1, 2))
     ops.use("right_backend")

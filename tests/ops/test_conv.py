@@ -50,7 +50,7 @@ def test_convolution(c: int, f: int, size: int, stride: tuple, padding: tuple, d
     d = RNG.normal(size=w.shape)
     np.testing.assert_allclose((dw * d).sum(), (dy * ops.conv2d(x, d, **settings)).sum(), rtol=1e-9)
     # blocks of one row give the same
-    monkeypatch.setattr("runner.ops.conv.BLOCK", 1)
+    monkeypatch.setattr("runner.ops.conv.COLUMN_BLOCK", 1)
     np.testing.assert_allclose(ops.conv2d(x, w, **settings), want, atol=1e-12)
     again, _ = ops.conv2d_backward(dy, x, w, **settings)
     assert again is not None

@@ -16,14 +16,14 @@ GEOMETRIES = [((1, 1), 0), ((0, 0), 0), ((2, 2), 0), ((7, 1), 0), ((1, 1), 9)]  
 def test_winograd(n: int, c: int, f: int, h: int, w: int, padding: tuple, more: int,
                   monkeypatch: pytest.MonkeyPatch) -> None:
     x, weights = RNG.normal(size=(n, c, h, w)), RNG.normal(size=(f, c, 3, 3))
-    size = (conv.conv_out(h, 3, 1, padding[0]) + more, conv.conv_out(w, 3, 1, padding[1]) + more)
+    size = (conv.output_length(h, 3, 1, padding[0]) + more, conv.output_length(w, 3, 1, padding[1]) + more)
     settings: dict[str, Any] = {"padding": padding, "out_size": size}
     dy = RNG.normal(size=(n, f, *size))
-    assert winograd.fits(n, weights.shape, size, (1, 1), 1, 1)
+    assert winograd.suits(n, weights.shape, size, (1, 1), 1, 1)
     y, (dx, dw) = conv.conv2d(x, weights, **settings), conv.conv2d_backward(dy, x, weights, padding=padding)
     short = conv.conv2d(x.astype("float32"), weights.astype("float32"), **settings)
-    monkeypatch.setattr(winograd, "LEAST", 1 << 20)
-    assert not winograd.fits(n, weights.shape, size, (1, 1), 1, 1)
+    monkeypatch.setattr(winograd, "MIN_TILES", 1 << 20)
+    assert not winograd.suits(n, weights.shape, size, (1, 1), 1, 1)
     want = conv.conv2d(x, weights, **settings)
     np.testing.assert_allclose(y, want, atol=1e-10)
     np.testing.assert_allclose(short, want, atol=2e-5 * np.abs(want).max())
@@ -53,7 +53,7 @@ def test_the_gradient_of_the_data_is_the_transpose(stride: tuple, size: int, pad
 @pytest.mark.parametrize("c, f, side, size, stride", [
     (40, 48, 40, 3, 1), (32, 64, 14, 3, 1), (256, 256, 13, 3, 1), (64, 128, 7, 1, 1), (3, 64, 33, 7, 2)])
 def test_bits(c: int, f: int, side: int, size: int, stride: int) -> None:
-    """Results depend neither on the number of threads nor, with alone=True, on the batch."""
+    """Results depend neither on the number of threads nor, with batch_independent=True, on the batch."""
     x, weights = (RNG.normal(size=shape).astype("float32") for shape in ((5, c, side, side), (f, c, size, size)))
     settings: dict[str, Any] = {"padding": (size // 2, size // 2), "stride": (stride, stride)}
     before, results = parallel.threads(), []
@@ -63,10 +63,10 @@ def test_bits(c: int, f: int, side: int, size: int, stride: int) -> None:
             y = conv.conv2d(x, weights, **settings)
             dx, dweights = conv.conv2d_backward(y, x, weights, **settings)
             assert dx is not None
-            results.append([y, conv.conv2d(x, weights, alone=True, **settings), dx, dweights])
+            results.append([y, conv.conv2d(x, weights, batch_independent=True, **settings), dx, dweights])
     finally:
         parallel.set_threads(before)
     for other in results[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
-    np.testing.assert_array_equal(results[0][1][2:3], conv.conv2d(x[2:3], weights, alone=True, **settings))
+    np.testing.assert_array_equal(results[0][1][2:3], conv.conv2d(x[2:3], weights, batch_independent=True, **settings))
     np.testing.assert_array_equal(results[0][1][2:3], conv.conv2d(x[2:3], weights, **settings))

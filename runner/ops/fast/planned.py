@@ -5,7 +5,7 @@ Everything else in infer/ and train/ does not know the other folder.
 import numpy as np
 
 from runner.ops import planned as reference
-from runner.ops.conv import Pair, conv_out
+from runner.ops.conv import Pair, output_size
 from runner.ops.fast.infer.conv import Depthwise, Geometry, Grouped, convolution, merge_groups
 from runner.ops.fast.infer.operators import DenseOp
 from runner.ops.fast.simd.math import COMPILED_ACTIVATIONS, f4
@@ -22,8 +22,7 @@ def plan_conv2d(weights: np.ndarray, biases: np.ndarray | None, activation: str,
     if weights.dtype != f4 or not weights.size or activation not in COMPILED_ACTIVATIONS:
         return reference.plan_conv2d(weights, biases, activation, in_shape, stride=stride, padding=padding,
                                      dilation=dilation, groups=groups, out_size=out_size)
-    out = out_size or (conv_out(in_shape[2], kh, stride[0], padding[0], dilation),
-                       conv_out(in_shape[3], kw, stride[1], padding[1], dilation))
+    out = out_size or output_size(in_shape, weights.shape, stride, padding, dilation)
     geometry = Geometry(in_shape[1:], (kh, kw), out, stride, padding, dilation)
     if groups == 1:
         return convolution(weights, biases, activation, geometry)
@@ -39,7 +38,7 @@ def plan_conv2d(weights: np.ndarray, biases: np.ndarray | None, activation: str,
 
     def run(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         y = conv2d(x, weights, stride=stride, padding=padding, dilation=dilation, groups=groups,
-                   out_size=geometry.out, alone=True)
+                   out_size=geometry.out, batch_independent=True)
         return reference.finish(y, biases, activation, out)
     return run
 

@@ -1,14 +1,14 @@
 """Matrix products of fully connected and recurrent layers, compiled.
 
-Few rows meet a large matrix W: BLAS packs the matrix first, which costs more than the product.  Here W is read once,
-as it lies in memory, some rows of it (y = x W^T) or some columns (dx = dy W) against up to eight rows of x, all sums
-in registers; the time is what it takes to fetch W.
+Few rows meet a large matrix W: BLAS packs the matrix first, which costs more than the product.  Here W is read once, in
+place, some rows of it (y = x W^T) or some columns (dx = dy W) against up to eight rows of x, all sums in registers; the
+time is that of reading W.
 
-Many rows, and the weights' gradient, are products of blocks: both factors are packed into panels that stay in the
-cache, and multiplied by the tile of the convolutions.
+Many rows, and the weight gradient, are products of blocks: both factors are packed into strips (of columns) and panels
+(of rows) that stay in the cache, and multiplied by the GEMM microkernel of the convolutions.
 
-The sum that makes a value has one order, wherever in the product the value lies: threads may share the work in any
-way, and a row of x gives the same bits whatever rows come with it (with `alone` however many they are).
+The sum that makes a value has one order, wherever in the product the value is: threads may share the work in any way,
+and a row of x gives the same bits whatever rows come with it (with `batch_independent` however many they are).
 """
 from collections.abc import Callable
 
@@ -18,35 +18,30 @@ from runner.ops import memory, parallel, planned
 from runner.ops.dense import dense as reference
 from runner.ops.dense import dense_input_gradient as reference_input_gradient
 from runner.ops.dense import dense_weight_gradient as reference_weight_gradient
-from runner.ops.fast.jit import compiled
+from runner.ops.fast import tuning
+from runner.ops.fast.jit import compiled, inlined
 from runner.ops.fast.simd.copy import copy, prefetch
 from runner.ops.fast.simd.dot import DOT_OUTPUTS, row_dots, row_sums
 from runner.ops.fast.simd.gemm import gemm_packed1, gemm_packed2, gemm_packed3
 from runner.ops.fast.simd.isa import LANES, MR
 from runner.ops.fast.simd.math import f4
 from runner.ops.fast.simd.transpose import transpose
+from runner.ops.fast.train.arrays import is_supported
 
 Array = np.ndarray
-FEW = 32            # rows up to which W is not packed, going forward
-FEW_BACK = 64       # and back
-SMALL = 1 << 21     # multiplications one thread does before another has woken up
-NEAR = 1 << 17      # values of W that stay in the cache while all rows of x meet them
-DEPTH = 32          # rows of W whose columns are summed in registers
-STRIP = 3 * LANES   # columns of a tile
-LONG = 128          # terms of a sum of a tile
-STRIPS = 6          # strips that are packed together
-PANELS = 8          # panels a strip meets while it is in the cache
-SOON = 8            # rows that are asked for before they are packed
+STRIP = 3 * LANES       # columns of a strip: three vectors, as gemm_packed3 takes them
+CACHED_WEIGHTS, SUM_ROWS, TERMS = tuning.DENSE_CACHED_WEIGHTS, tuning.DENSE_SUM_ROWS, tuning.DENSE_TERMS
+STRIPS, PANELS, PREFETCH = tuning.DENSE_STRIPS, tuning.DENSE_PANELS, tuning.DENSE_PREFETCH_ROWS
 
 dots8, dots4, dots2, dots1 = (row_dots(min(rows, MR)) for rows in (8, 4, 2, 1))
 wide8, wide4, wide2, wide1 = (row_sums(min(rows, MR), 3) for rows in (8, 4, 2, 1))
 slim8, slim4, slim2, slim1 = (row_sums(min(rows, MR), 1) for rows in (8, 4, 2, 1))
 
 
-def dense(x: Array, weights: Array, alone: bool = False) -> Array:
-    if not _fits(x, weights):
-        return reference(x, weights, alone)
-    return _outputs(x, weights, memory.empty((len(x), len(weights)), f4), alone)
+def dense(x: Array, weights: Array, batch_independent: bool = False) -> Array:
+    if not is_supported(x, weights):
+        return reference(x, weights, batch_independent)
+    return _multiply(x, weights, memory.empty((len(x), len(weights)), f4), batch_independent)
 
 
 def plan_dense_plain(weights: Array, biases: Array | None, activation: str) -> planned.Run:
@@ -55,9 +50,10 @@ def plan_dense_plain(weights: Array, biases: Array | None, activation: str) -> p
 
     def run(x: Array, out: Array | None = None) -> Array:
         x = x.reshape(len(x), -1)
-        if not _fits(x, weights):
+        if not is_supported(x, weights):
             return other(x, out)
-        y = _outputs(x, weights, np.empty((len(x), len(weights)), f4) if out is None else out, alone=True)
+        y = np.empty((len(x), len(weights)), f4) if out is None else out
+        _multiply(x, weights, y, batch_independent=True)
         if biases is None and activation == "linear":
             return y
         return planned.finish(y, biases, activation, y)
@@ -65,50 +61,45 @@ def plan_dense_plain(weights: Array, biases: Array | None, activation: str) -> p
 
 
 def dense_input_gradient(dy: Array, weights: Array) -> Array:
-    if not _fits(dy, weights):
+    if not is_supported(dy, weights):
         return reference_input_gradient(dy, weights)
     dx = memory.empty((len(dy), weights.shape[1]), f4)
-    if len(dy) <= FEW_BACK:
-        _share(lambda first, last: _sums(dy, weights, dx, first, last), dx.shape[1], LANES, dy.size * dx.shape[1])
+    work = dy.size * dx.shape[1]
+    if len(dy) <= tuning.DENSE_GRADIENT_ROWS:
+        _share(lambda first, last: _dx_in_place(dy, weights, dx, first, last), dx.shape[1], LANES, work)
     else:
-        _share(lambda first, last: _back(dy, weights, dx, first, last), dx.shape[1], STRIP, dy.size * dx.shape[1])
+        _share(lambda first, last: _dx_packed(dy, weights, dx, first, last), dx.shape[1], STRIP, work)
     return dx
 
 
 def dense_weight_gradient(dy: Array, x: Array, total: Array | None = None) -> Array:
-    if not _fits(dy, x) or not (total is None or _fits(total)):
+    if not is_supported(dy, x) or not (total is None or is_supported(total)):
         return reference_weight_gradient(dy, x, total)
     add, (n, outputs), inputs = total is not None, dy.shape, x.shape[1]
     dw = memory.empty((outputs, inputs), f4) if total is None else total
     count = -(-outputs // MR)
     panels, strips = memory.empty((count, n, MR), f4), memory.empty((-(-inputs // STRIP), n, STRIP), f4)
     work = n * dw.size
-    _share(lambda first, last: _pack_strips(x, strips, first, last), len(strips), 1, work if n > FEW_BACK else 0)
-    _share(lambda first, last: _gradient(dy, panels, strips, dw, first, last, add), count, 1, work)
+    _share(lambda first, last: _pack_strips(x, strips, first, last), len(strips), 1,
+           work if n > tuning.DENSE_GRADIENT_ROWS else 0)
+    _share(lambda first, last: _dw(dy, panels, strips, dw, first, last, add), count, 1, work)
     return dw
 
 
-def _fits(*arrays: Array) -> bool:
-    for array in arrays:
-        if array.dtype != f4 or not array.size or not array.flags.c_contiguous:
-            return False
-    return True
-
-
-def _outputs(x: Array, weights: Array, y: Array, alone: bool) -> Array:
+def _multiply(x: Array, weights: Array, y: Array, batch_independent: bool) -> Array:
     """y = x W^T."""
     work = len(x) * weights.size
-    if alone or len(x) <= FEW:
-        _share(lambda first, last: _dots(x, weights, y, first, last), len(weights), DOT_OUTPUTS, work)
+    if batch_independent or len(x) <= tuning.DENSE_ROWS:
+        _share(lambda first, last: _y_in_place(x, weights, y, first, last), len(weights), DOT_OUTPUTS, work)
     else:
-        _share(lambda first, last: _forward(x, weights, y, first, last), len(weights), STRIP, work)
+        _share(lambda first, last: _y_packed(x, weights, y, first, last), len(weights), STRIP, work)
     return y
 
 
 def _share(function: Callable[[int, int], None], count: int, unit: int, work: int) -> None:
-    """function(first, last) for parts of `count` that begin at a multiple of `unit`, or once for all where there is
-    little to do.  How many parts there are does not show in the results."""
-    if work <= SMALL or parallel.threads() == 1 or parallel.inside_worker():
+    """function(first, last) for parts of `count` that begin at a multiple of `unit`, or once for all where `work`
+    multiplications are not worth it.  The results do not depend on the number of parts."""
+    if work <= tuning.DENSE_ONE_THREAD or parallel.threads() == 1 or parallel.inside_worker():
         function(0, count)
         return
     units = max(1, count // unit)       # what is left over belongs to the last part
@@ -117,33 +108,71 @@ def _share(function: Callable[[int, int], None], count: int, unit: int, work: in
     parallel.for_each(lambda k: function(ends[k], ends[k + 1]), parts)
 
 
+@inlined
+def _rows_at_once(left):
+    """Rows that the microkernels take where `left` remain: 8, 4, 2 or 1."""
+    return 8 if left >= 8 and MR == 8 else 4 if left >= 4 else 2 if left >= 2 else 1
+
+
+@inlined        # the arguments of the microkernels, a product each: see simd/dot.py
+def _row_dots(rows, w, w0, ldw, x, x0, ldx, k, y, y0, ldy):
+    """y (rows, DOT_OUTPUTS) = x w^T over k vectors, rows as _rows_at_once() gives them."""
+    if rows == 8:
+        dots8(w, w0, ldw, x, x0, ldx, k, y, y0, ldy)
+    elif rows == 4:
+        dots4(w, w0, ldw, x, x0, ldx, k, y, y0, ldy)
+    elif rows == 2:
+        dots2(w, w0, ldw, x, x0, ldx, k, y, y0, ldy)
+    else:
+        dots1(w, w0, ldw, x, x0, ldx, k, y, y0, ldy)
+
+
+@inlined        # the arguments of the microkernels
+def _row_sums_wide(rows, x, x0, ldx, w, w0, ldw, k, y, y0, ldy, add):
+    """y (rows, STRIP) = or, if add, += x (rows, k) w (k, STRIP)."""
+    if rows == 8:
+        wide8(x, x0, ldx, w, w0, ldw, k, y, y0, ldy, add)
+    elif rows == 4:
+        wide4(x, x0, ldx, w, w0, ldw, k, y, y0, ldy, add)
+    elif rows == 2:
+        wide2(x, x0, ldx, w, w0, ldw, k, y, y0, ldy, add)
+    else:
+        wide1(x, x0, ldx, w, w0, ldw, k, y, y0, ldy, add)
+
+
+@inlined        # the arguments of the microkernels
+def _row_sums_slim(rows, x, x0, ldx, w, w0, ldw, k, y, y0, ldy, add):
+    """y (rows, LANES) = or, if add, += x (rows, k) w (k, LANES)."""
+    if rows == 8:
+        slim8(x, x0, ldx, w, w0, ldw, k, y, y0, ldy, add)
+    elif rows == 4:
+        slim4(x, x0, ldx, w, w0, ldw, k, y, y0, ldy, add)
+    elif rows == 2:
+        slim2(x, x0, ldx, w, w0, ldw, k, y, y0, ldy, add)
+    else:
+        slim1(x, x0, ldx, w, w0, ldw, k, y, y0, ldy, add)
+
+
 @compiled
-def _dots(x, w, y, begin, end):
-    """y[:, begin:end] = x w[begin:end]^T."""
+def _y_in_place(x, w, y, begin, end):
+    """y[:, begin:end] = x w[begin:end]^T; x (n, k), w (outputs, k), y (n, outputs)."""
     n, k = x.shape
-    flat_x, flat_w, flat_y, vectors, every = x.reshape(-1), w.reshape(-1), y.reshape(-1), k // LANES, y.shape[1]
-    near = max(1, NEAR // k // DOT_OUTPUTS) * DOT_OUTPUTS
+    flat_x, flat_w, flat_y, vectors, ldy = x.reshape(-1), w.reshape(-1), y.reshape(-1), k // LANES, y.shape[1]
+    cached = max(1, CACHED_WEIGHTS // k // DOT_OUTPUTS) * DOT_OUTPUTS
     if vectors == 0 or end - begin < DOT_OUTPUTS:
         for r in range(n):
             for j in range(begin, end):
                 y[r, j] = _dot(x[r], w[j])
         return
-    for start in range(begin, end, near):
-        stop = min(start + near, end)
+    for start in range(begin, end, cached):
+        stop = min(start + cached, end)
         r = 0
         while r < n:
-            left = n - r
+            rows = _rows_at_once(n - r)
             for place in range(start, stop, DOT_OUTPUTS):
                 j = min(place, end - DOT_OUTPUTS)
-                if left >= 8 and MR == 8:
-                    dots8(flat_w, j * k, k, flat_x, r * k, k, vectors, flat_y, r * every + j, every)
-                elif left >= 4:
-                    dots4(flat_w, j * k, k, flat_x, r * k, k, vectors, flat_y, r * every + j, every)
-                elif left >= 2:
-                    dots2(flat_w, j * k, k, flat_x, r * k, k, vectors, flat_y, r * every + j, every)
-                else:
-                    dots1(flat_w, j * k, k, flat_x, r * k, k, vectors, flat_y, r * every + j, every)
-            r += 8 if left >= 8 and MR == 8 else 4 if left >= 4 else 2 if left >= 2 else 1
+                _row_dots(rows, flat_w, j * k, k, flat_x, r * k, k, vectors, flat_y, r * ldy + j, ldy)
+            r += rows
         if vectors * LANES < k:
             for r in range(n):
                 for j in range(min(start, end - DOT_OUTPUTS), stop):
@@ -152,6 +181,7 @@ def _dots(x, w, y, begin, end):
 
 @compiled
 def _dot(a, b):
+    """The sum of a[i] b[i]."""
     total = f4(0)
     for i in range(a.size):
         total += a[i] * b[i]
@@ -159,35 +189,21 @@ def _dot(a, b):
 
 
 @compiled
-def _sums(dy, w, dx, begin, end):
-    """dx[:, begin:end] = dy w[:, begin:end]."""
+def _dx_in_place(dy, w, dx, begin, end):
+    """dx[:, begin:end] = dy w[:, begin:end]; dy (n, outputs), w (outputs, k), dx (n, k)."""
     (n, outputs), k = dy.shape, w.shape[1]
     flat_y, flat_w, flat_x = dy.reshape(-1), w.reshape(-1), dx.reshape(-1)
     whole = begin + (end - begin) // LANES * LANES
-    for o in range(0, outputs, DEPTH):
-        depth, add = min(DEPTH, outputs - o), min(o, 1)
+    for o in range(0, outputs, SUM_ROWS):
+        terms, add = min(SUM_ROWS, outputs - o), min(o, 1)
         r = 0
         while r < n:
-            left, at = n - r, r * outputs + o
+            rows, at = _rows_at_once(n - r), r * outputs + o
             for j in range(begin, whole - 2 * LANES, STRIP):
-                if left >= 8 and MR == 8:
-                    wide8(flat_y, at, outputs, flat_w, o * k + j, k, depth, flat_x, r * k + j, k, add)
-                elif left >= 4:
-                    wide4(flat_y, at, outputs, flat_w, o * k + j, k, depth, flat_x, r * k + j, k, add)
-                elif left >= 2:
-                    wide2(flat_y, at, outputs, flat_w, o * k + j, k, depth, flat_x, r * k + j, k, add)
-                else:
-                    wide1(flat_y, at, outputs, flat_w, o * k + j, k, depth, flat_x, r * k + j, k, add)
+                _row_sums_wide(rows, flat_y, at, outputs, flat_w, o * k + j, k, terms, flat_x, r * k + j, k, add)
             for j in range(begin + (whole - begin) // STRIP * STRIP, whole, LANES):
-                if left >= 8 and MR == 8:
-                    slim8(flat_y, at, outputs, flat_w, o * k + j, k, depth, flat_x, r * k + j, k, add)
-                elif left >= 4:
-                    slim4(flat_y, at, outputs, flat_w, o * k + j, k, depth, flat_x, r * k + j, k, add)
-                elif left >= 2:
-                    slim2(flat_y, at, outputs, flat_w, o * k + j, k, depth, flat_x, r * k + j, k, add)
-                else:
-                    slim1(flat_y, at, outputs, flat_w, o * k + j, k, depth, flat_x, r * k + j, k, add)
-            r += 8 if left >= 8 and MR == 8 else 4 if left >= 4 else 2 if left >= 2 else 1
+                _row_sums_slim(rows, flat_y, at, outputs, flat_w, o * k + j, k, terms, flat_x, r * k + j, k, add)
+            r += rows
     for r in range(n if whole < end else 0):
         rest = dx[r, whole:end]
         rest[:] = 0
@@ -198,94 +214,80 @@ def _sums(dy, w, dx, begin, end):
 
 
 @compiled
-def _forward(x, w, y, begin, end):
-    """y[:, begin:end] = x w[begin:end]^T."""
+def _y_packed(x, w, y, begin, end):
+    """y[:, begin:end] = x w[begin:end]^T; x (n, k), w (outputs, k), y (n, outputs)."""
     k = w.shape[1]
-    strip, spare = np.empty(LONG * STRIP, f4), np.empty(MR * LANES, f4)
+    strip, scratch = np.empty(TERMS * STRIP, f4), np.empty(MR * LANES, f4)
     for j in range(begin, end, STRIP):
-        for i in range(0, k, LONG):
-            long, columns = min(LONG, k - i), min(STRIP, end - j)
-            _turned(w, j, columns, i, long, strip)
-            _meet(x, i, strip, 0, long, y, j, columns, spare, i)
+        for i in range(0, k, TERMS):
+            terms, columns = min(TERMS, k - i), min(STRIP, end - j)
+            _transpose_strip(w, j, columns, i, terms, strip)
+            _multiply_strip(x, i, strip, 0, terms, y, j, columns, scratch, i)
 
 
 @compiled
-def _meet(x, i, strip, at, long, y, j, columns, spare, add):
-    """y[:, j:j + columns] = or, if add, += x[:, i:i + long] times a strip, which begins at `at`."""
+def _multiply_strip(x, i, strip, at, terms, y, j, columns, scratch, add):
+    """y[:, j:j + columns] = or, if add, += x[:, i:i + terms] strip; the strip (terms, STRIP) begins at `at`."""
     (n, ldx), ldy, flat_x, flat_y = x.shape, y.shape[1], x.reshape(-1), y.reshape(-1)
     r = 0
     while r < n:
-        left, from_x, to_y, done = n - r, r * ldx + i, r * ldy + j, 0
-        height = 8 if left >= 8 and MR == 8 else 4 if left >= 4 else 2 if left >= 2 else 1
+        rows, from_x, to_y, done = _rows_at_once(n - r), r * ldx + i, r * ldy + j, 0
         if columns == STRIP:
             done = STRIP
-            if height == 8:
-                wide8(flat_x, from_x, ldx, strip, at, STRIP, long, flat_y, to_y, ldy, add)
-            elif height == 4:
-                wide4(flat_x, from_x, ldx, strip, at, STRIP, long, flat_y, to_y, ldy, add)
-            elif height == 2:
-                wide2(flat_x, from_x, ldx, strip, at, STRIP, long, flat_y, to_y, ldy, add)
-            else:
-                wide1(flat_x, from_x, ldx, strip, at, STRIP, long, flat_y, to_y, ldy, add)
+            _row_sums_wide(rows, flat_x, from_x, ldx, strip, at, STRIP, terms, flat_y, to_y, ldy, add)
         while done < columns:
             whole = columns - done >= LANES
-            into, place, every = (flat_y, to_y + done, ldy) if whole else (spare, 0, LANES)
-            again = add if whole else 0
-            if height == 8:
-                slim8(flat_x, from_x, ldx, strip, at + done, STRIP, long, into, place, every, again)
-            elif height == 4:
-                slim4(flat_x, from_x, ldx, strip, at + done, STRIP, long, into, place, every, again)
-            elif height == 2:
-                slim2(flat_x, from_x, ldx, strip, at + done, STRIP, long, into, place, every, again)
-            else:
-                slim1(flat_x, from_x, ldx, strip, at + done, STRIP, long, into, place, every, again)
+            out, place, ldo = (flat_y, to_y + done, ldy) if whole else (scratch, 0, LANES)
+            _row_sums_slim(rows, flat_x, from_x, ldx, strip, at + done, STRIP, terms, out, place, ldo,
+                           add if whole else 0)
             if not whole:
-                for m in range(height):
+                for m in range(rows):
                     for c in range(columns - done):
-                        value = spare[m * LANES + c]
+                        value = scratch[m * LANES + c]
                         y[r + m, j + done + c] = y[r + m, j + done + c] + value if add else value
             done += LANES
-        r += height
+        r += rows
 
 
 @compiled
-def _turned(w, j, columns, i, long, strip):
-    """strip[q, c] = w[j + c, i + q]."""
-    if columns == STRIP and long % LANES == 0:
+def _transpose_strip(w, j, columns, i, terms, strip):
+    """strip[q, c] = w[j + c, i + q], for q below `terms`; 0 for c from `columns` on."""
+    if columns == STRIP and terms % LANES == 0:
         flat, k = w.reshape(-1), w.shape[1]
-        for q in range(0, long, LANES):
+        for q in range(0, terms, LANES):
             for c in range(0, STRIP, LANES):
                 transpose(flat, (j + c) * k + i + q, k, strip, q * STRIP + c, STRIP)
         return
     strip[:] = 0
     for c in range(columns):
-        for q in range(long):
+        for q in range(terms):
             strip[q * STRIP + c] = w[j + c, i + q]
 
 
 @compiled
-def _back(dy, w, dx, begin, end):
-    """dx[:, begin:end] = dy w[:, begin:end]."""
+def _dx_packed(dy, w, dx, begin, end):
+    """dx[:, begin:end] = dy w[:, begin:end]; dy (n, outputs), w (outputs, k), dx (n, k)."""
     (outputs, k), flat = w.shape, w.reshape(-1)
-    strips, spare = np.empty(STRIPS * LONG * STRIP, f4), np.empty(MR * LANES, f4)
+    strips, scratch = np.empty(STRIPS * TERMS * STRIP, f4), np.empty(MR * LANES, f4)
     for first in range(begin, end, STRIPS * STRIP):
         last = min(first + STRIPS * STRIP, end)
         vectors = (last - first + LANES - 1) // LANES
-        for o in range(0, outputs, LONG):
-            long = min(LONG, outputs - o)
-            for q in range(long):
-                prefetch(flat, min(o + q + SOON, outputs - 1) * k + first, vectors)
-                _deal(flat, (o + q) * k + first, last - first, strips, q * STRIP, LONG * STRIP)
+        for o in range(0, outputs, TERMS):
+            terms = min(TERMS, outputs - o)
+            for q in range(terms):
+                prefetch(flat, min(o + q + PREFETCH, outputs - 1) * k + first, vectors)
+                _split_row(flat, (o + q) * k + first, last - first, strips, q * STRIP, TERMS * STRIP)
             for j in range(first, last, STRIP):
-                _meet(dy, o, strips, (j - first) * LONG, long, dx, j, min(STRIP, last - j), spare, o)
+                _multiply_strip(dy, o, strips, (j - first) * TERMS, terms, dx, j, min(STRIP, last - j), scratch, o)
 
 
 @compiled
-def _deal(a, a0, count, strips, at, every):
-    """`count` values from a[a0] on, STRIP of them to each strip; zeros fill the last."""
+def _split_row(a, a0, count, strips, at, size):
+    """The `count` values from a[a0] on, STRIP of them to each strip: the first to strips[at:], the next `size` further
+    on; zeros fill the last."""
     for first in range(0, count - STRIP + 1, STRIP):
         copy(a, a0 + first, strips, at, 3)
-        at += every
+        at += size
     rest = count % STRIP
     if rest:
         strips[at:at + STRIP] = 0
@@ -295,18 +297,22 @@ def _deal(a, a0, count, strips, at, every):
 
 @compiled
 def _pack_strips(x, strips, begin, end):
-    """x (n, k) -> strips (k / STRIP, n, STRIP)."""
-    (n, k), every, flat_x, flat = x.shape, strips[0].size, x.reshape(-1), strips.reshape(-1)
+    """strips[s, i, c] = x[i, s STRIP + c], for the strips begin ... end; x (n, k), strips (k / STRIP, n, STRIP)."""
+    (n, k), size, flat_x, flat = x.shape, strips[0].size, x.reshape(-1), strips.reshape(-1)
     count = min(end * STRIP, k) - begin * STRIP
     for i in range(n):
-        _deal(flat_x, i * k + begin * STRIP, count, flat, begin * every + i * STRIP, every)
+        _split_row(flat_x, i * k + begin * STRIP, count, flat, begin * size + i * STRIP, size)
 
 
 @compiled
-def _gradient(dy, panels, strips, dw, begin, end, add):
-    """dw = or += dy^T x, the panels begin ... end of it; x in strips, dy packed here (outputs / MR, n, MR)."""
+def _dw(dy, panels, strips, dw, begin, end, add):
+    """dw = or, if add, += dy^T x, the panels begin ... end of its rows.
+
+    dy (n, outputs), packed here to panels (outputs / MR, n, MR); strips: x as _pack_strips() gives it; dw (outputs,
+    inputs).
+    """
     (n, outputs), inputs, flat_dw = dy.shape, dw.shape[1], dw.reshape(-1)
-    flat, flat_strips, spare = panels.reshape(-1), strips.reshape(-1), np.empty(MR * STRIP, f4)
+    flat, flat_strips, scratch = panels.reshape(-1), strips.reshape(-1), np.empty(MR * STRIP, f4)
     for p in range(begin, end):
         first, rows, panel = p * MR, min(MR, outputs - p * MR), panels[p]
         for i in range(n if rows == MR else 0):
@@ -317,36 +323,34 @@ def _gradient(dy, panels, strips, dw, begin, end, add):
                 panel[i, m] = dy[i, first + m] if m < rows else f4(0)
     for block in range(begin, end, PANELS):
         stop = min(block + PANELS, end)
-        for i in range(0, n, LONG):
-            long = min(LONG, n - i)
+        for i in range(0, n, TERMS):
+            terms, more = min(TERMS, n - i), 1 if add or i else 0
             for s in range(len(strips)):
                 columns = min(STRIP, inputs - s * STRIP)
                 for p in range(block, stop):
                     rows, panel, strip = min(MR, outputs - p * MR), (p * n + i) * MR, (s * n + i) * STRIP
-                    if rows < MR or columns < STRIP:
-                        _tile(flat, panel, flat_strips, strip, long, dw, p * MR, rows, s * STRIP, columns, spare,
-                              add or i > 0)
-                        continue
                     place = p * MR * inputs + s * STRIP
-                    for m in range(MR):       # what is added to comes from far away
+                    if rows < MR or columns < STRIP:
+                        _edge_tile(flat, panel, flat_strips, strip, terms, flat_dw, place, inputs, rows, columns,
+                                   scratch, more)
+                        continue
+                    for m in range(MR):       # rows of dw are far apart
                         prefetch(flat_dw, place + m * inputs, 3)
-                    gemm_packed3(flat, panel, flat_strips, strip, STRIP, long, flat_dw, place, inputs,
-                                 1 if add or i else 0)
+                    gemm_packed3(flat, panel, flat_strips, strip, STRIP, terms, flat_dw, place, inputs, more)
 
 
-@compiled
-def _tile(a, a0, b, b0, k, c, row, rows, column, columns, spare, add):
-    """c[row:, column:] (rows, columns) = or, if add, += the sum over k of a[k, row] b[k, column], at the edges of c."""
-    flat, every, more = c.reshape(-1), c.shape[1], 1 if add else 0
-    place = row * every + column
+@compiled       # the arguments of a GEMM and the size of the tile
+def _edge_tile(a, a0, b, b0, k, c, c0, ldc, rows, columns, scratch, add):
+    """c (rows, columns) = or, if add, += the sum over k of a[k, row] b[k, column]: a tile at the edge of a matrix,
+    smaller than (MR, STRIP)."""
     if rows == MR and columns == 2 * LANES:
-        gemm_packed2(a, a0, b, b0, STRIP, k, flat, place, every, more)
+        gemm_packed2(a, a0, b, b0, STRIP, k, c, c0, ldc, add)
         return
     if rows == MR and columns == LANES:
-        gemm_packed1(a, a0, b, b0, STRIP, k, flat, place, every, more)
+        gemm_packed1(a, a0, b, b0, STRIP, k, c, c0, ldc, add)
         return
-    gemm_packed3(a, a0, b, b0, STRIP, k, spare, 0, STRIP, 0)
+    gemm_packed3(a, a0, b, b0, STRIP, k, scratch, 0, STRIP, 0)
     for m in range(rows):
-        into, sums = c[row + m, column:column + columns], spare[m * STRIP:m * STRIP + columns]
+        out, sums = c[c0 + m * ldc:c0 + m * ldc + columns], scratch[m * STRIP:m * STRIP + columns]
         for j in range(columns):
-            into[j] = into[j] + sums[j] if add else sums[j]
+            out[j] = out[j] + sums[j] if add else sums[j]

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.ops import fast
-from runner.ops.fast.train.conv import small_images
+from runner.ops.fast import tuning
 
 few = settings(max_examples=60, deadline=None)      # the first example waits for the compiler
 sides = st.integers(1, 3)
@@ -48,12 +48,12 @@ def close(got: np.ndarray, want: np.ndarray, limit: float = 2e-5) -> None:
 @contextmanager
 def without_the_small_way(off: bool) -> Iterator[None]:
     """Nearly all shapes here are small: others are to meet them too."""
-    before = small_images.SMALL
-    small_images.SMALL = ((0, 0),) if off else before   # type: ignore[assignment]
+    before = tuning.SMALL_IMAGES
+    tuning.SMALL_IMAGES = () if off else before
     try:
         yield
     finally:
-        small_images.SMALL = before
+        tuning.SMALL_IMAGES = before
 
 
 @pytest.mark.parametrize("small", [True, False])

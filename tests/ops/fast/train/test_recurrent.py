@@ -27,8 +27,8 @@ def close(got: np.ndarray, want: np.ndarray, limit: float = 3e-6) -> None:
 def test_products(rows: int, inputs: int, outputs: int) -> None:
     x, w, b = normal(1, rows, inputs), normal(2, outputs, inputs), normal(3, outputs)
     want = x.astype(float) @ w.T.astype(float)
-    for alone in (False, True):
-        close(fast.dense(x, w, alone), want, 1e-5)
+    for batch_independent in (False, True):
+        close(fast.dense(x, w, batch_independent), want, 1e-5)
     close(fast.plan_dense(w, b, "leaky")(x), np.where(want + b > 0, want + b, .1 * (want + b)), 1e-5)
     out = np.empty((rows, outputs), "float32")
     assert fast.plan_dense(w, None, "linear")(x, out) is out
@@ -57,10 +57,10 @@ def test_gradients_of_products(rows: int, inputs: int, outputs: int) -> None:
 
 def test_many_rows_alone_have_the_bits_of_few() -> None:
     x, w = normal(1, 150, 100), normal(2, 40, 100)
-    whole = fast.dense(x, w, alone=True)
+    whole = fast.dense(x, w, batch_independent=True)
     assert np.array_equal(fast.plan_dense(w, None, "linear")(x), whole)
     for rows in (1, 8, 61):
-        assert np.array_equal(fast.dense(x[:rows], w, alone=True), whole[:rows])
+        assert np.array_equal(fast.dense(x[:rows], w, batch_independent=True), whole[:rows])
 
 
 def cell(kernels: dict, n: int, k: int, kind: str = "float32") -> list[np.ndarray]:
@@ -96,7 +96,7 @@ def test_the_threads_do_not_show() -> None:
         for threads in (1, 2, 4):
             parallel.set_threads(threads)
             results.append([fast.dense(x, w), fast.plan_dense(w, None, "linear")(x), fast.dense(many, w),
-                            fast.dense(many, w, alone=True), fast.dense_input_gradient(dy, w),
+                            fast.dense(many, w, batch_independent=True), fast.dense_input_gradient(dy, w),
                             fast.dense_input_gradient(dy[:9], w), fast.dense_weight_gradient(dy, many),
                             *cell(vars(fast), 20, 500)])
     finally:

@@ -10,7 +10,9 @@ from runner.ops import conv, parallel
 if importlib.util.find_spec("numba") is None:
     pytest.skip("the compiled kernels need numba: pip install -r requirements-fast.txt", allow_module_level=True)
 from runner.ops import fast
+from runner.ops.fast import tuning
 from runner.ops.fast.train.conv import winograd
+from runner.ops.winograd_matrices import POINTS
 
 SHAPES = [  # images, channels, filters, height, width, zeros on each side
     (2, 9, 11, 13, 17, 1), (3, 16, 8, 18, 18, 0), (2, 8, 24, 30, 5, 1), (2, 70, 50, 26, 26, 1), (4, 8, 8, 6, 14, 2),
@@ -20,10 +22,10 @@ SHAPES = [  # images, channels, filters, height, width, zeros on each side
 
 @pytest.fixture(params=["strips", "groups"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    for limit in ("FEW", "FEWER"):
-        monkeypatch.setattr(winograd, limit, 0 if request.param == "groups" else 1 << 30)
-    monkeypatch.setattr(winograd, "GROUP", 36 * 200 * 40)       # several groups, of images and of rows
-    monkeypatch.setattr(winograd, "STRIP", 36 * 100 * 8)
+    for limit in ("WINOGRAD_STRIPS_WEIGHTS", "WGRAD_STRIPS_WEIGHTS"):
+        monkeypatch.setattr(tuning, limit, 0 if request.param == "groups" else 1 << 30)
+    monkeypatch.setattr(tuning, "WINOGRAD_GROUP", POINTS * 200 * 40)       # several groups, of images and of rows
+    monkeypatch.setattr(tuning, "WINOGRAD_STRIP", POINTS * 100 * 8)
     return request.param
 
 
@@ -68,14 +70,14 @@ def test_threads_and_batch_do_not_show(shape: tuple[int, ...], way: str) -> None
         parallel.set_threads(before)
     for other in results[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
-    together = fast.conv2d(x, weights, **geometry, alone=True)
-    assert all(np.array_equal(fast.conv2d(x[i:i + 1], weights, **geometry, alone=True), together[i:i + 1])
+    together = fast.conv2d(x, weights, **geometry, batch_independent=True)
+    assert all(np.array_equal(fast.conv2d(x[i:i + 1], weights, **geometry, batch_independent=True), together[i:i + 1])
                for i in range(len(x)))
 
 
 def test_it_is_chosen_for_large_images_only() -> None:
     def fits(n: int, side: int, **more: Any) -> bool:
-        return winograd.fits((n, 32, side, side), (64, 32, 3, 3), (side, side), (1, 1), (1, 1), 1, 1, **more)
-    assert fits(1, 52) and fits(8, 13) and not fits(1, 13) and not fits(8, 13, alone=True)
-    assert not winograd.fits((1, 3, 52, 52), (64, 3, 3, 3), (52, 52), (1, 1), (1, 1), 1, 1)
-    assert not winograd.fits((1, 32, 52, 52), (64, 32, 3, 3), (26, 26), (2, 2), (1, 1), 1, 1)
+        return winograd.suits((n, 32, side, side), (64, 32, 3, 3), (side, side), (1, 1), (1, 1), 1, 1, **more)
+    assert fits(1, 52) and fits(8, 13) and not fits(1, 13) and not fits(8, 13, batch_independent=True)
+    assert not winograd.suits((1, 3, 52, 52), (64, 3, 3, 3), (52, 52), (1, 1), (1, 1), 1, 1)
+    assert not winograd.suits((1, 32, 52, 52), (64, 32, 3, 3), (26, 26), (2, 2), (1, 1), 1, 1)

@@ -1,25 +1,18 @@
-"""The transforms of Winograd's convolution F(4x4, 3x3), compiled (Lavin & Gray 2016; points 0, 1, -1, 2, -2, infinity).
+"""The transforms of Winograd's convolution F(4x4, 3x3) in training, over images; their formulas: simd/transform.py.
 
-An output is cut into tiles of 4 x 4; each needs 6 x 6 of the input.  With the matrices
-
-    B^T = [4  0 -5  0  1  0]    G = [ 1/4     0     0]    A^T = [1  1  1  1  1  0]
-          [0 -4 -4  1  1  0]        [-1/6  -1/6  -1/6]          [0  1 -1  2 -2  0]
-          [0  4 -4 -1  1  0]        [-1/6   1/6  -1/6]          [0  1  1  4  4  0]
-          [0 -2 -1  2  1  0]        [1/24  1/12   1/6]          [0  1 -1  8 -8  1]
-          [0  2 -1 -2  1  0]        [1/24 -1/12   1/6]
-          [0  4  0 -5  0  1]        [   0     0     1]
-
-a tile of the output is A^T [(G g G^T) * (B^T d B)] A: 36 multiplications where the plain sum has 144.  Every function
-here is one of these transforms or its transpose, which the gradients need.
+An output is cut into tiles of 4 x 4; each depends on 6 x 6 inputs.  Every function here is one of the transforms of
+winograd_matrices.py or its transpose, which the gradients need.
 
 Transformed arrays are cut into blocks of MR tiles and LANES channels, see winograd_gemm.py; in the last blocks the
-channels that are missing are zeros, and what lies beyond the tiles is undefined.  Channels lie side by side in the
-buffers here too, so every step fills its registers however small the image is.  What comes from an image or goes to
-one is turned, LANES channels by LANES pixels at a time.
+missing channels are zeros, and what is beyond the tiles is undefined.  Channels are consecutive in the buffers here
+too, so every step fills its registers however small the image is.  What comes from an image or goes to one is
+transposed, LANES channels by LANES pixels at a time.
 """
+from typing import NamedTuple
+
 import numpy as np
 
-from runner.ops.fast.jit import compiled
+from runner.ops.fast.jit import compiled, inlined
 from runner.ops.fast.simd.copy import copy
 from runner.ops.fast.simd.isa import LANES, MR
 from runner.ops.fast.simd.math import f4
@@ -31,166 +24,191 @@ from runner.ops.fast.simd.transform import (
     output_transform_backward,
 )
 from runner.ops.fast.simd.transpose import transpose
-from runner.ops.fast.train.conv.winograd_gemm import BLOCK, DEEP, KERNELS, PANEL, PIECE
+from runner.ops.fast.train.conv.winograd_gemm import K_BLOCK, POINT_BLOCK, TILE_BLOCK, U_BLOCK, U_PANEL
+from runner.ops.winograd_matrices import IN_TILE, POINTS, TAPS, TILE
+
+FILTER = TAPS * TAPS            # values of a filter
+U_POINT = K_BLOCK * U_PANEL     # from one point of U to the next
+
+
+class Tiles(NamedTuple):
+    """The tile rows top ... bottom of an image, which are the tiles `first` ... of a transformed array."""
+    first: int
+    top: int
+    bottom: int
+    tile_cols: int              # tiles of a row
+
+
+@inlined
+def _place(tiles, row, column, blocks, k):
+    """Where block k of channels of a tile is in a transformed array of `blocks` blocks of channels."""
+    tile = tiles.first + (row - tiles.top) * tiles.tile_cols + column
+    return (tile // MR * blocks + k) * TILE_BLOCK + tile % MR * LANES
 
 
 @compiled
-def tiles_in(x, v, first, deep, pad_y, pad_x, low, high, top, bottom, across):
-    """x (c, h, w) -> B^T d B of the tile rows top..bottom: tiles first... of v, blocks low..high of its `deep`."""
+def transform_input(x, v, tiles, padding, ic_blocks, low, high):
+    """x (c, h, w) -> B^T d B of some tiles, for the blocks low ... high of the `ic_blocks` of v."""
     _, h, w = x.shape
-    wide = 4 * across + 2
-    kept = min(w, wide - pad_x)
-    d, rows = np.empty(6 * w * LANES, f4), np.zeros(6 * wide * LANES, f4)
+    pad_y, pad_x = padding
+    width = TILE * tiles.tile_cols + IN_TILE - TILE
+    kept = min(w, width - pad_x)
+    d, rows = np.empty(IN_TILE * w * LANES, f4), np.zeros(IN_TILE * width * LANES, f4)
     for k in range(low, high):
         d[:] = 0
-        for ty in range(top, bottom):
+        for ty in range(tiles.top, tiles.bottom):
             start = 0
-            if ty > top:        # two rows of the last tiles are seen again
-                copy(d, 4 * w * LANES, d, 0, 2 * w)
-                start = 2
-            y0 = 4 * ty - pad_y
-            above = min(max(start, -y0), 6)
-            below = max(min(6, h - y0), above)
+            if ty > tiles.top:      # the last rows of the tiles above are the first of these
+                start = IN_TILE - TILE
+                copy(d, TILE * w * LANES, d, 0, start * w)
+            y0 = TILE * ty - pad_y
+            above = min(max(start, -y0), IN_TILE)
+            below = max(min(IN_TILE, h - y0), above)
             d[start * w * LANES:above * w * LANES] = 0
             d[below * w * LANES:] = 0
             if below > above:
-                turn_rows(x, k * LANES, y0 + above, (below - above) * w, d, above * w * LANES)
-            input_transform(d, 0, w * LANES, rows, pad_x * LANES, wide * LANES, kept)
-            for t in range(across):
-                tile = first + (ty - top) * across + t
-                at = (tile // MR * deep + k) * BLOCK + tile % MR * LANES
-                for i in range(6):
-                    input_transform(rows, (i * wide + 4 * t) * LANES, LANES, v, at + 6 * i * PIECE, PIECE, 1)
+                _transpose_rows(x, k * LANES, y0 + above, (below - above) * w, d, above * w * LANES)
+            input_transform(d, 0, w * LANES, rows, pad_x * LANES, width * LANES, kept)
+            for t in range(tiles.tile_cols):
+                at = _place(tiles, ty, t, ic_blocks, k)
+                for i in range(IN_TILE):
+                    input_transform(rows, (i * width + TILE * t) * LANES, LANES, v, at + IN_TILE * i * POINT_BLOCK,
+                                    POINT_BLOCK, 1)
 
 
 @compiled
-def tiles_out(m, first, y, vectors, top, bottom, across):
-    """Tiles first... of m -> y (f, oh, ow): A^T m A, the tile rows top..bottom; m: `vectors` blocks."""
+def transform_output(m, y, tiles, oc_blocks):
+    """Some tiles of m, of `oc_blocks` blocks of channels -> A^T m A = y (f, oh, ow)."""
     f, oh, ow = y.shape
-    half, full = np.empty(24 * across * LANES, f4), np.empty((4 * max(ow, 4 * across) + LANES) * LANES, f4)
-    flat = y.reshape(-1)
-    for k in range(vectors):
-        there = min(LANES, f - k * LANES)
-        for ty in range(top, bottom):
-            for t in range(across):
-                tile = first + (ty - top) * across + t
-                at = (tile // MR * vectors + k) * BLOCK + tile % MR * LANES
-                for j in range(6):
-                    output_transform(m, at + j * PIECE, 6 * PIECE, half, (24 * t + j) * LANES, 6 * LANES, 1)
-            rows = min(4, oh - 4 * ty)
+    size = IN_TILE * TILE           # of a tile once its columns are transformed
+    half = np.empty(size * tiles.tile_cols * LANES, f4)
+    full, flat = np.empty((TILE * max(ow, TILE * tiles.tile_cols) + LANES) * LANES, f4), y.reshape(-1)
+    for k in range(oc_blocks):
+        lanes = min(LANES, f - k * LANES)
+        for ty in range(tiles.top, tiles.bottom):
+            for t in range(tiles.tile_cols):
+                at = _place(tiles, ty, t, oc_blocks, k)
+                for j in range(IN_TILE):
+                    output_transform(m, at + j * POINT_BLOCK, IN_TILE * POINT_BLOCK, half, (size * t + j) * LANES,
+                                     IN_TILE * LANES, 1)
+            rows = min(TILE, oh - TILE * ty)
             for i in range(rows):       # what a row has too much is overwritten by the next
-                for t in range(across):
-                    output_transform(half, (24 * t + 6 * i) * LANES, LANES, full, (i * ow + 4 * t) * LANES, LANES, 1)
-            pixels, start = rows * ow, (k * LANES * oh + 4 * ty) * ow
-            if there == LANES and pixels >= LANES:
+                for t in range(tiles.tile_cols):
+                    output_transform(half, (size * t + IN_TILE * i) * LANES, LANES, full, (i * ow + TILE * t) * LANES,
+                                     LANES, 1)
+            pixels, start = rows * ow, (k * LANES * oh + TILE * ty) * ow
+            if lanes == LANES and pixels >= LANES:
                 for q in range(0, pixels, LANES):
                     at = min(q, pixels - LANES)
                     transpose(full, at * LANES, LANES, flat, start + at, oh * ow)
             else:
-                for one in range(there):
+                for one in range(lanes):
                     for q in range(pixels):
                         flat[start + one * oh * ow + q] = full[q * LANES + one]
 
 
 @compiled
-def tiles_out_transposed(dy, z, first, deep, low, high, top, bottom, across):
-    """dy (f, oh, ow) -> A dy A^T: tiles first... of z, blocks low..high of its `deep`."""
+def transform_output_backward(dy, z, tiles, oc_blocks, low, high):
+    """dy (f, oh, ow) -> A dy A^T of some tiles, for the blocks low ... high of the `oc_blocks` of z."""
     _, oh, ow = dy.shape
-    wide = 4 * across
-    d, rows = np.empty(4 * ow * LANES, f4), np.zeros(6 * wide * LANES, f4)
+    width = TILE * tiles.tile_cols
+    d, rows = np.empty(TILE * ow * LANES, f4), np.zeros(IN_TILE * width * LANES, f4)
     for k in range(low, high):
         d[:] = 0
-        for ty in range(top, bottom):
-            there = min(4, oh - 4 * ty)
+        for ty in range(tiles.top, tiles.bottom):
+            there = min(TILE, oh - TILE * ty)
             d[there * ow * LANES:] = 0
-            turn_rows(dy, k * LANES, 4 * ty, there * ow, d, 0)
-            output_transform_backward(d, 0, ow * LANES, rows, 0, wide * LANES, ow)
-            for t in range(across):
-                tile = first + (ty - top) * across + t
-                at = (tile // MR * deep + k) * BLOCK + tile % MR * LANES
-                for i in range(6):
-                    output_transform_backward(rows, (i * wide + 4 * t) * LANES, LANES, z, at + 6 * i * PIECE, PIECE, 1)
+            _transpose_rows(dy, k * LANES, TILE * ty, there * ow, d, 0)
+            output_transform_backward(d, 0, ow * LANES, rows, 0, width * LANES, ow)
+            for t in range(tiles.tile_cols):
+                at = _place(tiles, ty, t, oc_blocks, k)
+                for i in range(IN_TILE):
+                    output_transform_backward(rows, (i * width + TILE * t) * LANES, LANES, z,
+                                              at + IN_TILE * i * POINT_BLOCK, POINT_BLOCK, 1)
 
 
 @compiled
-def turn_rows(x, k, y, pixels, d, start):
-    """x (c, h, w), `pixels` of it from row y on -> d[start:] as (pixels, LANES): channels from k on side by side."""
+def _transpose_rows(x, k, y, pixels, d, start):
+    """x (c, h, w), `pixels` of it from row y on -> d[start:] (pixels, LANES): the channels from k on."""
     c, h, w = x.shape
-    flat, every, there = x.reshape(-1), h * w, min(LANES, c - k)
-    begin = k * every + y * w
-    if there == LANES and pixels >= LANES:
+    flat, plane, lanes = x.reshape(-1), h * w, min(LANES, c - k)
+    begin = k * plane + y * w
+    if lanes == LANES and pixels >= LANES:
         for q in range(0, pixels, LANES):
             at = min(q, pixels - LANES)
-            transpose(flat, begin + at, every, d, start + at * LANES, LANES)
+            transpose(flat, begin + at, plane, d, start + at * LANES, LANES)
     else:
         for q in range(pixels):
-            for one in range(there):
-                d[start + q * LANES + one] = flat[begin + one * every + q]
+            for one in range(lanes):
+                d[start + q * LANES + one] = flat[begin + one * plane + q]
 
 
 @compiled
-def kernels_in(w, turned, first, vectors, k0, k1, u, u0):
-    """w (f, c, 3, 3) -> G g G^T, `vectors` vectors of a panel from vector `first` on, rows k0..k1: u from u0 on.
+def transform_filters(w, flipped, first, vectors, k0, k1, u, u0):
+    """w (f, c, 3, 3) -> G g G^T: rows k0 ... k1 of the `vectors` vectors of a panel of U, from vector `first` on;
+    written to u[u0:].
 
-    turned: a row is a channel and filters lie side by side.  Else a row is a filter, channels lie side by side, and
-    kernels are turned by 180 degrees, as the gradient of the data has them.
+    Rows are channels and columns filters; flipped, for the data gradient: rows are filters, columns channels, and the
+    filters rotated by 180 degrees.
     """
     f, c = w.shape[:2]
-    flat, half = w.reshape(-1), np.empty(18 * LANES, f4)
-    count = 9 * (k1 - k0)
-    g = np.empty((max(count, 9) + LANES) * LANES, f4)
+    flat, half = w.reshape(-1), np.empty(IN_TILE * TAPS * LANES, f4)
+    count = FILTER * (k1 - k0)
+    g = np.empty((max(count, FILTER) + LANES) * LANES, f4)
     for vector in range(vectors):
         column = (first + vector) * LANES
-        there = min(LANES, (f if turned else c) - column)
-        if turned:
-            start = (column * c + k0) * 9
-            if there == LANES and count >= LANES:
+        lanes = min(LANES, (c if flipped else f) - column)
+        if not flipped:
+            start = (column * c + k0) * FILTER
+            if lanes == LANES and count >= LANES:
                 for q in range(0, count, LANES):
                     at = min(q, count - LANES)
-                    transpose(flat, start + at, 9 * c, g, at * LANES, LANES)
+                    transpose(flat, start + at, FILTER * c, g, at * LANES, LANES)
             else:
-                for one in range(there):
+                for one in range(lanes):
                     for q in range(count):
-                        g[q * LANES + one] = flat[start + one * 9 * c + q]
+                        g[q * LANES + one] = flat[start + one * FILTER * c + q]
         for k in range(k1 - k0):
-            place = u0 + k // DEEP * KERNELS + k % DEEP * PANEL + vector * LANES
-            if turned:
-                filter_transform(g, 9 * k * LANES, 3 * LANES, half, 0, 3 * LANES, 3)
-                for i in range(6):
-                    filter_transform(half, 3 * i * LANES, LANES, u, place + 6 * i * DEEP * PANEL, DEEP * PANEL, 1)
+            place = u0 + k // K_BLOCK * U_BLOCK + k % K_BLOCK * U_PANEL + vector * LANES
+            if not flipped:
+                filter_transform(g, FILTER * k * LANES, TAPS * LANES, half, 0, TAPS * LANES, TAPS)
+                for i in range(IN_TILE):
+                    filter_transform(half, TAPS * i * LANES, LANES, u, place + IN_TILE * i * U_POINT, U_POINT, 1)
                 continue
-            start = ((k0 + k) * c + column) * 9
-            if there == LANES and start + 9 * LANES + LANES <= flat.size:
-                for i in range(0, 9, LANES):
-                    transpose(flat, start + i, 9, g, i * LANES, LANES)
+            start = ((k0 + k) * c + column) * FILTER
+            if lanes == LANES and start + FILTER * LANES + LANES <= flat.size:
+                for i in range(0, FILTER, LANES):
+                    transpose(flat, start + i, FILTER, g, i * LANES, LANES)
             else:
-                for one in range(there):
-                    for i in range(9):
-                        g[i * LANES + one] = flat[start + 9 * one + i]
-            filter_transform(g, 6 * LANES, -3 * LANES, half, 0, 3 * LANES, 3)
-            for i in range(6):
-                filter_transform(half, (3 * i + 2) * LANES, -LANES, u, place + 6 * i * DEEP * PANEL, DEEP * PANEL, 1)
+                for one in range(lanes):
+                    for i in range(FILTER):
+                        g[i * LANES + one] = flat[start + FILTER * one + i]
+            # read from the last row and the last column on
+            filter_transform(g, 2 * TAPS * LANES, -TAPS * LANES, half, 0, TAPS * LANES, TAPS)
+            for i in range(IN_TILE):
+                filter_transform(half, (TAPS * i + 2) * LANES, -LANES, u, place + IN_TILE * i * U_POINT, U_POINT, 1)
 
 
 @compiled
-def kernels_in_transposed(du, du0, rows, pitch, dw, low, first, last):
-    """du (rows, channel blocks, 36, LANES) -> G^T du G: filters from `low` on, channel blocks first..last of dw."""
+def transform_filters_backward(du, du0, rows, pitch, dw, low, first, last):
+    """du (rows, channel blocks, POINTS, LANES), rows `pitch` apart -> G^T du G: the filters from `low` on and the
+    channel blocks first ... last of dw (f, c, 3, 3)."""
     c = dw.shape[1]
-    half, g = np.empty(18 * LANES, f4), np.empty((9 + LANES) * LANES, f4)
-    line = np.empty((last - first) * LANES * 9 + 2 * LANES, f4)
-    start, count = first * LANES * 9, (min(last * LANES, c) - first * LANES) * 9
+    half, g = np.empty(IN_TILE * TAPS * LANES, f4), np.empty((FILTER + LANES) * LANES, f4)
+    line = np.empty((last - first) * LANES * FILTER + 2 * LANES, f4)
+    start, count = first * LANES * FILTER, (min(last * LANES, c) - first * LANES) * FILTER
     for k in range(rows):
         out = dw[low + k].reshape(-1)
         for block in range(last - first):
-            at = du0 + k * pitch + block * 36 * LANES
-            filter_transform_backward(du, at, 6 * LANES, half, 0, 6 * LANES, 6)
-            for i in range(3):
-                filter_transform_backward(half, 6 * i * LANES, LANES, g, 3 * i * LANES, LANES, 1)
-            if LANES > 9:       # of every channel a vector; what it has too much is overwritten by the next
-                transpose(g, 0, LANES, line, block * LANES * 9, 9)
+            at = du0 + k * pitch + block * POINTS * LANES
+            filter_transform_backward(du, at, IN_TILE * LANES, half, 0, IN_TILE * LANES, IN_TILE)
+            for i in range(TAPS):
+                filter_transform_backward(half, IN_TILE * i * LANES, LANES, g, TAPS * i * LANES, LANES, 1)
+            if LANES > FILTER:      # of every channel a vector; what it has too much is overwritten by the next
+                transpose(g, 0, LANES, line, block * LANES * FILTER, FILTER)
             else:
-                for i in range(9):
+                for i in range(FILTER):
                     for one in range(LANES):
-                        line[(block * LANES + one) * 9 + i] = g[i * LANES + one]
+                        line[(block * LANES + one) * FILTER + i] = g[i * LANES + one]
         for q in range(count):
             out[start + q] = line[q]
