@@ -31,7 +31,7 @@ def opt(default: Any = MISSING, doc: str = "", *, key: str | None = None, choice
     key      its name in the .cfg, where Python forbids that name (`from`)
     choices  the words it may be
     aliases  further words -> the choice each one is
-    foreign  words that are none of the choices -> what the error says of them
+    foreign  words of other programs that are not choices -> what the error says about them
     low, high  the range, both included
     above    a bound that is not included; only for factors whose default changes nothing
     says     a warning where the option is left out (because the forks' defaults differ)

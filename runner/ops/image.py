@@ -12,7 +12,7 @@ Numbers = np.ndarray | float
 def resize(image: Array, width: int, height: int) -> Array:
     """(..., h, w) -> (..., height, width), bilinear with the corners of both grids aligned.
 
-    Target column x reads source column x * (w - 1) / (width - 1); the last one is copied.  There is no antialiasing
+    Target column x reads source column x * (w - 1) / (width - 1); the last one is copied.  No antialiasing
     when shrinking.  A target of one row or column takes the last one, by the same rule.
     """
     if image.shape[-2:] == (height, width):

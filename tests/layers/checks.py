@@ -43,12 +43,12 @@ def truth_like(layer: Layer, y: np.ndarray) -> np.ndarray:
         boxes = np.concatenate([rng.uniform(.1, .9, (len(y), 3, 4)), kinds], axis=2)
         boxes[-1, 2] = 0
         return boxes.astype(y.dtype)
-    if isinstance(layer, Iseg):         # two things, the second a half; then the end of the list
+    if isinstance(layer, Iseg):         # two objects, half of the image each; then the end of the list
         area = layer.out_shape[1] * layer.out_shape[2]
-        things = np.zeros((len(y), 3, 1 + area))
-        things[:, 1, 0], things[:, 2, 0] = 1, -1
-        things[:, 0, 1:], things[:, 1, 1:1 + area // 2] = np.arange(area) >= area // 2, 1
-        return things.astype(y.dtype)
+        objects = np.zeros((len(y), 3, 1 + area))
+        objects[:, 1, 0], objects[:, 2, 0] = 1, -1
+        objects[:, 0, 1:], objects[:, 1, 1:1 + area // 2] = np.arange(area) >= area // 2, 1
+        return objects.astype(y.dtype)
     groups = getattr(layer.options, "groups", 1)
     flat = y.reshape(len(y) * groups, -1)
     rng = np.random.default_rng(3)
@@ -121,8 +121,8 @@ def check_images_do_not_mix_at_inference(sample: Sample) -> None:
     layer, xs = build(sample), inputs(sample, batch=3)
     together = fresh(layer, *xs)
     for i in range(3):
-        alone = fresh(layer, *(x[i::3] for x in xs))
-        np.testing.assert_allclose(together[i::3], alone, rtol=1e-5, atol=1e-6)
+        single = fresh(layer, *(x[i::3] for x in xs))
+        np.testing.assert_allclose(together[i::3], single, rtol=1e-5, atol=1e-6)
 
 
 def check_inference_is_the_same_twice(sample: Sample) -> None:
@@ -196,7 +196,7 @@ def check_forward_under_each_compat(sample: Sample) -> None:
     for column in COMPAT.values():
         layer = build(sample, compat=column)
         y = layer.forward(*inputs(sample))[0]
-        assert y.size == exact.size and np.isfinite(y).all()     # pjreddie's [crnn] turns its images
+        assert y.size == exact.size and np.isfinite(y).all()     # pjreddie's [crnn] swaps width and height
 
 
 def check_weights_round_trip(sample: Sample, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What every layer is tried on.  A new layer is tested by adding its samples here: every option in some sample."""
+"""Inputs and options on which every layer is tested.  A new layer needs samples here, with every option in some."""
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from runner import ops
 
 
 def distinct(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """All values differ by far more than a gradient check's step: no maximum changes hands, no kink is crossed."""
+    """All values differ by far more than the step of a gradient check: no maximum moves, no kink is crossed."""
     n = int(np.prod(shape))
     return ((rng.permutation(n) + 0.37) / n * 4 - 2).reshape(shape)
 

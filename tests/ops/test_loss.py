@@ -1,4 +1,4 @@
-"""What [cost] counts: values by hand, darknet's deltas, and gradients against the objective."""
+"""The losses of [cost]: values by hand, darknet's deltas, and gradients against the objective."""
 import math
 
 import numpy as np
@@ -83,13 +83,13 @@ def test_types_and_inputs_kept(kind):
     assert isinstance(ops.objective(x, t, kind), float)
 
 
-def test_masked_places_teach_nothing():
+def test_masked_values_have_no_gradient():
     error, dx = ops.loss(np.array([[.5, 7.]]), np.array([[1, ops.MASKED]]), "masked")
     np.testing.assert_array_equal(error, [[.25, 0]])
     np.testing.assert_array_equal(dx, [[-.5, 0]])
 
 
-def test_seg_weighs_the_background():
+def test_seg_weights_the_background():
     error, dx = ops.loss(np.array([[.5, .5]]), np.array([[1., 0]]), "seg", noobj=0.1)
     np.testing.assert_allclose(error, [[.25, .025]])
     np.testing.assert_allclose(dx, [[-.5, .05]])
@@ -100,5 +100,5 @@ def test_means_do_not_depend_on_the_batch(kind):
     """They divide by the values of an image, not by those of the batch: the sum over images is the convention."""
     x, t = data(kind)
     _, together = ops.loss(x, t, kind)
-    alone = [ops.loss(x[i:i + 1], t[i:i + 1], kind)[1] for i in range(len(x))]
-    np.testing.assert_array_equal(together, np.concatenate(alone))
+    single = [ops.loss(x[i:i + 1], t[i:i + 1], kind)[1] for i in range(len(x))]
+    np.testing.assert_array_equal(together, np.concatenate(single))

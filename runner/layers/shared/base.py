@@ -210,7 +210,7 @@ class Layer(ABC):
     def prepare(self, rows: int) -> Callable[..., Any]:
         """-> run(*xs, out), which writes the inference output for `rows` rows of a batch into `out`.
 
-        Called once, with the weights as they are: whatever depends on them alone is computed here.  `out` is
+        Called once, with the weights as they are: whatever depends only on them is computed here.  `out` is
         C-contiguous and (rows, *out_shape), xs are the outputs of the sources.  run must be thread-safe.
         """
         def run(*arrays: np.ndarray) -> None:
