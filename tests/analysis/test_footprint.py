@@ -121,6 +121,7 @@ import tracemalloc
 import numpy as np
 import runner
 from runner.analysis import footprint
+from runner.inference import Plan
 from runner.ops import memory, parallel
 from runner.optim.optimizers import make_optimizer
 
