@@ -1,8 +1,8 @@
 """Replays a recorded case of the real darknet (tests/golden/README.md) on our network, array by array.
 
 `replay(folder)` yields (key, ours, recorded, limit) for every recorded array, or (key, None, None, reason) where the
-recording holds a defect of the fork that is not copied.  Such rules are in DEFECTS: each names the fork, what the
-section and its options are, and why; never a case.
+recording holds a defect of the fork that is not copied.  `defect` has these rules: each names the fork, the section
+and its options, and the reason; never a case.
 """
 import json
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ def group(key: str) -> str:
 
 
 class Recorded:
-    """Stands for the network's generator: hands out the uniforms darknet drew."""
+    """Replaces the network's generator: returns the uniform numbers darknet drew."""
 
     def __init__(self, draws: list[np.ndarray]):
         self.draws = draws
@@ -223,7 +223,7 @@ def _frozen_but_decayed(case: Case, net: Network) -> list[int]:
 
 
 def _repeat_defects(case: Case, net: Network) -> None:
-    """Do to our gradients what the fork's defect does to its own, so that what follows can still be compared."""
+    """Apply the fork's defect to our gradients too, so that everything after it can still be compared."""
     for index, layer in enumerate(net.layers):
         if case.fork == "AlexeyAB" and _normed(layer):
             layer.grads["biases"][...] = 0
@@ -278,11 +278,11 @@ def defect(case: Case, net: Network, key: str) -> str | None:
         return "AlexeyAB, batch_normalize=1: src/batchnorm_layer.c adds no gradient to the biases on the CPU"
     stop = max((i for i, each in enumerate(net.layers) if each.options.stopbackward), default=-1)
     if layer is not None and "delta" in part[0] and ((index or 0) <= stop or layer.options.onlyforward):
-        return f"{case.fork}, stopbackward or onlyforward: we do not work out a gradient that nothing uses"
+        return f"{case.fork}, stopbackward or onlyforward: we do not compute a gradient that nothing uses"
     region = max((i for i, each in enumerate(net.layers) if each.names[0] == "region"), default=-1)
     if case.fork == "pjreddie" and region >= 0 and (
             key == "cost" or group(key) == "params" or (group(key) in ("backward", "grad") and (index or 0) < region)):
-        return "pjreddie, [region]: the backward of src/region_layer.c is empty on the CPU, nothing below it learns"
+        return "pjreddie, [region]: src/region_layer.c has an empty backward on the CPU, no layer before it is trained"
     if case.fork == "pjreddie" and key == f"delta_in/{region}":
         return "pjreddie, [region]: delta_in is before the logistic's slope, which the GPU code adds; delta is compared"
     recurrent = darknet_recurrent.defect(case.fork, net, part, index)

@@ -1,4 +1,4 @@
-"""Activations against darknet's numbers, and their gradients against finite differences."""
+"""Activations against darknet's numbers, gradients against finite differences, compiled against NumPy."""
 from collections.abc import Sequence
 
 import numpy as np
@@ -138,7 +138,7 @@ def test_every_backend_agrees_with_the_reference(name):
 
 
 @pytest.mark.parametrize("name", CHANNELS)
-def test_channels_of_a_pixel_are_shared_out(name):
+def test_normalized_channels_by_their_definition(name):
     x = np.random.default_rng(3).normal(size=(2, 4, 3, 2))
     y, _ = ops.activate(x, name)
     part = {"normalize_channels": np.maximum(x, 0), "normalize_channels_softmax": np.exp(x),

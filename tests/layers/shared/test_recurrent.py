@@ -1,4 +1,4 @@
-"""What recurrent layers promise beyond the common checks: time, state, streams, the forks' ways."""
+"""Recurrent layers beyond the common checks: time steps, state, streams, the formulas of the forks."""
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from runner.layers import ConvLstm, Crnn, Env, Gru, History, Layer, Lstm, Rnn, S
 pytestmark = pytest.mark.usefixtures("backend")
 
 STREAMS = 3
-KINDS = [
+CASES = [
     (Rnn, (5,), {"output": 3, "hidden": 4, "activation": "tanh", "shortcut": True}),
     (Rnn, (5,), {"output": 3, "activation": "leaky", "batch_normalize": True}),
     (Gru, (5,), {"output": 3, "tanh": True}),
@@ -23,11 +23,11 @@ KINDS = [
     (ConvLstm, (3, 3, 4), {"output": 3, "pad": True, "bottleneck": True, "shortcut": True}),
     (History, (2, 3, 4), {"history_size": 3}),
 ]
-NAMED = pytest.mark.parametrize("kind, shape, options", KINDS, ids=lambda v: getattr(v, "__name__", ""))
+NAMED = pytest.mark.parametrize("cls, shape, options", CASES, ids=lambda v: getattr(v, "__name__", ""))
 
 
-def layer_of(kind: type[Layer], shape: tuple, options: dict, steps: int, **env: Any) -> Layer:
-    return kind(shape, env=Env(dtype=np.dtype("float64"), time_steps=steps, **env), **options)
+def layer_of(cls: type[Layer], shape: tuple, options: dict, steps: int, **env: Any) -> Layer:
+    return cls(shape, env=Env(dtype=np.dtype("float64"), time_steps=steps, **env), **options)
 
 
 def rows(shape: tuple, steps: int, streams: int = STREAMS) -> np.ndarray:
@@ -35,18 +35,18 @@ def rows(shape: tuple, steps: int, streams: int = STREAMS) -> np.ndarray:
 
 
 @NAMED
-def test_one_call_of_six_steps_is_six_calls_of_one(kind: type[Layer], shape: tuple, options: dict) -> None:
+def test_one_call_of_six_steps_is_six_calls_of_one(cls: type[Layer], shape: tuple, options: dict) -> None:
     x = rows(shape, 6)
-    whole = layer_of(kind, shape, options, 6).forward(x)[0]
-    single = layer_of(kind, shape, options, 1)
+    whole = layer_of(cls, shape, options, 6).forward(x)[0]
+    single = layer_of(cls, shape, options, 1)
     np.testing.assert_allclose(whole, np.concatenate([single.forward(part)[0] for part in np.split(x, 6)]))
-    threes = layer_of(kind, shape, options, 3)
+    threes = layer_of(cls, shape, options, 3)
     np.testing.assert_allclose(whole, np.concatenate([threes.forward(part)[0] for part in np.split(x, 2)]))
 
 
 @NAMED
-def test_the_past_reaches_the_output_until_it_is_forgotten(kind: type[Layer], shape: tuple, options: dict) -> None:
-    layer, x = layer_of(kind, shape, options, 2), rows(shape, 2)
+def test_the_state_reaches_the_output_until_it_is_reset(cls: type[Layer], shape: tuple, options: dict) -> None:
+    layer, x = layer_of(cls, shape, options, 2), rows(shape, 2)
     first = layer.forward(x)[0]
     assert not np.allclose(layer.forward(x)[0], first)
     layer.reset_state()
@@ -58,25 +58,25 @@ def test_the_past_reaches_the_output_until_it_is_forgotten(kind: type[Layer], sh
 
 
 @NAMED
-def test_other_streams_start_anew(kind: type[Layer], shape: tuple, options: dict) -> None:
-    layer = layer_of(kind, shape, options, 2)
+def test_another_number_of_streams_starts_without_state(cls: type[Layer], shape: tuple, options: dict) -> None:
+    layer = layer_of(cls, shape, options, 2)
     layer.forward(rows(shape, 2))
     x = rows(shape, 2, streams=4)
-    np.testing.assert_array_equal(layer.forward(x)[0], layer_of(kind, shape, options, 2).forward(x)[0])
-    odd = rows(shape, 1, streams=5)     # no whole number of sequences: one step of five streams
-    np.testing.assert_array_equal(layer.forward(odd)[0], layer_of(kind, shape, options, 1).forward(odd)[0])
+    np.testing.assert_array_equal(layer.forward(x)[0], layer_of(cls, shape, options, 2).forward(x)[0])
+    odd = rows(shape, 1, streams=5)     # not whole sequences: one time step of five streams
+    np.testing.assert_array_equal(layer.forward(odd)[0], layer_of(cls, shape, options, 1).forward(odd)[0])
     with pytest.raises(ShapeError, match=r"a multiple of time_steps=2 rows\. Got 5"):
         layer.forward(odd, train=True)
 
 
 @NAMED
-def test_training_goes_on_from_the_last_batch(kind: type[Layer], shape: tuple, options: dict) -> None:
-    """In the exact way; both forks start [rnn] and [crnn] at zero."""
+def test_training_continues_from_the_previous_batch(cls: type[Layer], shape: tuple, options: dict) -> None:
+    """By default; both forks start [rnn] and [crnn] with a state of zeros."""
     for compat in (None, ALEXEYAB, PJREDDIE):
-        layer = layer_of(kind, shape, options, 2, **({"compat": compat} if compat else {}))
+        layer = layer_of(cls, shape, options, 2, **({"compat": compat} if compat else {}))
         x = rows(shape, 2)
         first, again = (layer.forward(x, train=True)[0] for _ in range(2))
-        assert np.allclose(first, again) == (compat is not None and kind in (Rnn, Crnn))
+        assert np.allclose(first, again) == (compat is not None and cls in (Rnn, Crnn))
 
 
 def test_frozen_parts_keep_their_statistics() -> None:
@@ -110,7 +110,7 @@ def test_stored_orders_are_the_forks() -> None:
     assert order == {"alexeyab": "uzuruhwzwrwh", "pjreddie": "wzwrwhuzuruh"}
 
 
-def test_hidden_is_read_where_the_fork_reads_it() -> None:
+def test_hidden_is_ignored_where_the_fork_ignores_it() -> None:
     def hidden(**more: Any) -> int:
         options = {"output": 3} | ({"hidden": 7} if more.pop("given", False) else {})
         return layer_of(Rnn, (5,), options, 1, **more).specs["self_layer/biases"].size
@@ -129,7 +129,7 @@ def test_history_shows_the_newest_frame_first() -> None:
     assert layer.forward(np.full((2, 1, 1, 1), 9))[0][:, :, 0, 0].tolist() == [[9, 7, 5], [9, 8, 6]]
 
 
-def test_simplernn_can_give_the_last_step_only() -> None:
+def test_simplernn_can_return_only_the_last_time_step() -> None:
     x = rows((4,), 3)
     last = layer_of(SimpleRnn, (4,), {"outputs": 2, "steps": 3, "return_sequence": False}, 1)
     every = layer_of(SimpleRnn, (4,), {"outputs": 2, "steps": 3}, 1)
@@ -145,18 +145,18 @@ def test_simplernn_can_give_the_last_step_only() -> None:
     np.testing.assert_allclose(last.grads["recurrent_weights"], every.grads["recurrent_weights"])
 
 
-@pytest.mark.parametrize("kind, options, words", [
+@pytest.mark.parametrize("cls, options, words", [
     (Crnn, {"output": 2, "hidden": 2}, "use stride=1 and pad=1"),
     (ConvLstm, {"output": 2, "pad": True, "stride": 2}, "must keep the size of the image"),
     (ConvLstm, {"output": 5, "pad": True, "bottleneck": True}, "as many input channels as output=5. Got 2"),
 ])
-def test_mistakes(kind: type[Layer], options: dict, words: str) -> None:
+def test_errors(cls: type[Layer], options: dict, words: str) -> None:
     with pytest.raises(ShapeError, match=words):
-        kind((2, 6, 6), **options)
+        cls((2, 6, 6), **options)
 
 
-def test_time_normalizer_scales_what_goes_back_through_h() -> None:
-    """0 cuts it: the first of two steps then learns nothing from the second but through the cell."""
+def test_time_normalizer_scales_the_gradient_through_h() -> None:
+    """0 cuts it: from the second time step, gradient then reaches the first only through the cell state."""
     grads = {}
     for factor in (0.0, 1.0):
         options = {"output": 1, "size": 1, "bottleneck": True, "time_normalizer": factor}
