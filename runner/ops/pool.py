@@ -1,7 +1,7 @@
 """Pooling in darknet's geometry.
 
-`padding` is the *total* number of rows (and columns) added; padding // 2 of them stand before the image.  A window
-starts at oy * stride - padding // 2.  Cells outside the image never win a maximum and are not counted in a mean.
+`padding` is the *total* number of rows (and columns) added; padding // 2 of them are above (left of) the image.  A
+window starts at oy * stride - padding // 2.  Cells outside the image are never a maximum and are not counted in a mean.
 """
 import numpy as np
 
@@ -10,72 +10,73 @@ from runner.ops import memory, parallel
 Pair = tuple[int, int]
 
 
-def pool_out(length: int, size: int, stride: int, padding: int) -> int:
-    """Windows along one axis."""
-    return (length + padding - size) // stride + 1
+def output_size(x_shape: tuple[int, ...], size: int, stride: Pair, padding: int) -> Pair:
+    """(oh, ow) of x (..., h, w) under windows of size x size."""
+    oh, ow = ((length + padding - size) // step + 1 for length, step in zip(x_shape[-2:], stride, strict=True))
+    return oh, ow
 
 
 def maxpool2d(x: np.ndarray, size: int, stride: Pair, padding: int,
               need_index: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
-    """x (n, c, h, w) -> y (n, c, oh, ow), index: which cell of the window won, row * size + column.
+    """x (n, c, h, w) -> y (n, c, oh, ow), index: which cell of the window is the maximum, row * size + column.
 
-    Of equal values the first in the window wins, row by row.  Without need_index the index is None.
+    Of equal values the first in the window is taken, row by row.  Without need_index the index is None.
     """
     n, c, h, w = x.shape
-    out = pool_out(h, size, stride[0], padding), pool_out(w, size, stride[1], padding)
+    out = output_size(x.shape, size, stride, padding)
     y = memory.empty((n, c, *out), x.dtype)
     index = memory.zeros(y.shape, np.uint8 if size < 16 else np.uint16) if need_index else None
-    planes, bests = x.reshape(n * c, h, w), y.reshape(n * c, *out)
-    winners = None if index is None else index.reshape(n * c, *out)
+    planes, maxima = x.reshape(n * c, h, w), y.reshape(n * c, *out)
+    cells = None if index is None else index.reshape(n * c, *out)
 
     def block(i: slice) -> None:
         padded = _pad(planes[i], out, size, stride, padding, -np.inf)
-        if winners is None:
-            np.copyto(bests[i], _by_axis(padded, size, stride, out))
+        if cells is None:
+            np.copyto(maxima[i], _by_axis(padded, size, stride, out))
             return
-        best, winner = bests[i], winners[i]
-        for tap, scattered in enumerate(_taps(padded, size, stride, out)):
-            cells = np.ascontiguousarray(scattered)
+        best, cell = maxima[i], cells[i]
+        for tap, strided in enumerate(_taps(padded, size, stride, out)):
+            values = np.ascontiguousarray(strided)
             if tap == 0:
-                best[...] = cells
-            else:       # whoever wins later has the larger number; a masked copy would take ten times as long
-                np.maximum(winner, (cells > best) * winner.dtype.type(tap), out=winner)
-                np.maximum(best, cells, out=best)
+                best[...] = values
+            else:       # a later cell has the larger number; a masked copy would take ten times as long
+                np.maximum(cell, (values > best) * cell.dtype.type(tap), out=cell)
+                np.maximum(best, values, out=best)
     parallel.for_blocks(block, n * c, h * w)
     return y, index
 
 
 def maxpool2d_backward(dy: np.ndarray, index: np.ndarray, x_shape: tuple[int, ...], size: int, stride: Pair,
                        padding: int) -> np.ndarray:
-    """dy (n, c, oh, ow) -> dx (n, c, h, w): each value goes to the cell that won."""
+    """dy (n, c, oh, ow) -> dx (n, c, h, w): each value is added to the cell that was the maximum."""
     n, c, h, w = x_shape
     out, before = dy.shape[2:], padding // 2
     dx = memory.empty((n * c, h, w), dy.dtype)
-    grads, winners = dy.reshape(n * c, *out), index.reshape(n * c, *out)
+    grads, cells = dy.reshape(n * c, *out), index.reshape(n * c, *out)
 
     def block(i: slice) -> None:
-        spread = _pad(memory.zeros(dx[i].shape, dy.dtype), out, size, stride, padding, 0)
-        for tap, cells in enumerate(_taps(spread, size, stride, out)):
+        padded = _pad(memory.zeros(dx[i].shape, dy.dtype), out, size, stride, padding, 0)
+        for tap, values in enumerate(_taps(padded, size, stride, out)):
             if size <= min(stride):     # windows do not overlap
-                np.multiply(grads[i], winners[i] == tap, out=cells)
+                np.multiply(grads[i], cells[i] == tap, out=values)
             else:
-                cells += grads[i] * (winners[i] == tap)
-        dx[i] = spread[..., before:before + h, before:before + w]
+                values += grads[i] * (cells[i] == tap)
+        dx[i] = padded[..., before:before + h, before:before + w]
     parallel.for_blocks(block, n * c, h * w)
     return dx.reshape(x_shape)
 
 
 def maxpool_depth(x: np.ndarray, out_channels: int) -> tuple[np.ndarray, np.ndarray]:
-    """x (n, c, h, w) -> y (n, out_channels, h, w), index: maxima over channels g, g + out_channels, ..."""
+    """x (n, c, h, w) -> y (n, out_channels, h, w), index: maxima over the channels g, g + out_channels, ..."""
     n, c, h, w = x.shape
     full = c // out_channels
     parts = x[:, :full * out_channels].reshape(n, full, out_channels, h, w)
     index = parts.argmax(axis=1)
     y = np.take_along_axis(parts, index[:, None], axis=1)[:, 0]
-    for g in range(c - full * out_channels):        # an incomplete last round takes part too
-        more = x[:, full * out_channels + g]
-        index[:, g][more > y[:, g]] = full
-        np.maximum(y[:, g], more, out=y[:, g])
+    for g in range(c - full * out_channels):        # the last round may be incomplete
+        last = x[:, full * out_channels + g]
+        index[:, g][last > y[:, g]] = full
+        np.maximum(y[:, g], last, out=y[:, g])
     return y, index
 
 
@@ -89,8 +90,7 @@ def maxpool_depth_backward(dy: np.ndarray, index: np.ndarray, x_shape: tuple[int
 
 def local_avgpool2d(x: np.ndarray, size: int, stride: Pair, padding: int) -> np.ndarray:
     """x (n, c, h, w) -> y (n, c, oh, ow): the sum of a window's cells inside the image divided by their number."""
-    _, _, h, w = x.shape
-    out = pool_out(h, size, stride[0], padding), pool_out(w, size, stride[1], padding)
+    out = output_size(x.shape, size, stride, padding)
     padded = _pad(x, out, size, stride, padding, 0)
     total = sum(_taps(padded, size, stride, out))
     return total / _valid(x.shape, out, size, stride, padding).astype(x.dtype)
@@ -98,14 +98,15 @@ def local_avgpool2d(x: np.ndarray, size: int, stride: Pair, padding: int) -> np.
 
 def local_avgpool2d_backward(dy: np.ndarray, x_shape: tuple[int, ...], size: int, stride: Pair, padding: int,
                              divide_by_valid: bool = True) -> np.ndarray:
-    """dy (n, c, oh, ow) -> dx.  Not divide_by_valid: size^2 everywhere, as AlexeyAB's backward does."""
+    """dy (n, c, oh, ow) -> dx of x_shape.  Not divide_by_valid: divided by size^2 everywhere, as AlexeyAB's backward
+    does."""
     out, before = dy.shape[2:], padding // 2
     count = _valid(x_shape, out, size, stride, padding) if divide_by_valid else np.array(size * size)
     share = dy / count.astype(dy.dtype)
-    spread = _pad(np.zeros(x_shape, dy.dtype), out, size, stride, padding, 0)
-    for cells in _taps(spread, size, stride, out):
+    padded = _pad(np.zeros(x_shape, dy.dtype), out, size, stride, padding, 0)
+    for cells in _taps(padded, size, stride, out):
         cells += share
-    return np.ascontiguousarray(spread[..., before:before + x_shape[2], before:before + x_shape[3]])
+    return np.ascontiguousarray(padded[..., before:before + x_shape[2], before:before + x_shape[3]])
 
 
 def avgpool(x: np.ndarray) -> np.ndarray:
@@ -120,7 +121,7 @@ def avgpool_backward(dy: np.ndarray, x_shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _pad(x: np.ndarray, out: Pair, size: int, stride: Pair, padding: int, value: float) -> np.ndarray:
-    """x (..., h, w), or where windows may look outside a copy with `value` there."""
+    """x (..., h, w), or, where windows reach outside, a copy with `value` there."""
     *front, h, w = x.shape
     before = padding // 2
     tall, wide = (max((o - 1) * s + size, side + before) for o, s, side in zip(out, stride, (h, w), strict=True))
@@ -133,13 +134,13 @@ def _pad(x: np.ndarray, out: Pair, size: int, stride: Pair, padding: int, value:
 
 
 def _taps(padded: np.ndarray, size: int, stride: Pair, out: Pair) -> list[np.ndarray]:
-    """For each cell of the window, row by row: a view (..., oh, ow) of what it sees."""
+    """For each cell of the window, row by row: a view (..., oh, ow) of the values it sees."""
     return [padded[..., i:i + (out[0] - 1) * stride[0] + 1:stride[0], j:j + (out[1] - 1) * stride[1] + 1:stride[1]]
             for i in range(size) for j in range(size)]
 
 
 def _by_axis(padded: np.ndarray, size: int, stride: Pair, out: Pair) -> np.ndarray:
-    """The maximum of rows, then of columns: 2 size steps instead of size^2."""
+    """The maximum over rows, then over columns: 2 size operations instead of size^2."""
     rows = padded[..., :(out[0] - 1) * stride[0] + 1:stride[0], :].copy()
     for i in range(1, size):
         np.maximum(rows, padded[..., i:i + (out[0] - 1) * stride[0] + 1:stride[0], :], out=rows)
@@ -150,7 +151,7 @@ def _by_axis(padded: np.ndarray, size: int, stride: Pair, out: Pair) -> np.ndarr
 
 
 def _valid(x_shape: tuple[int, ...], out: Pair, size: int, stride: Pair, padding: int) -> np.ndarray:
-    """(oh, ow): how many cells of each window lie inside the image."""
+    """(oh, ow): the number of cells of each window that are inside the image."""
     counts = []
     for side, windows, step in zip(x_shape[2:], out, stride, strict=True):
         start = np.arange(windows) * step - padding // 2

@@ -1,20 +1,22 @@
-"""Activations both ways: one pass over the values, split over the pool."""
+"""Activations, forward and backward: one pass over the values, shared among the threads."""
 from typing import Any
 
 import numpy as np
 
 from runner.ops import activation as reference
 from runner.ops import memory, parallel
+from runner.ops.fast import tuning
 from runner.ops.fast.jit import compiled
 from runner.ops.fast.simd.math import COMPILED_ACTIVATIONS, activate_run, f4, slope_run
+from runner.ops.fast.train.arrays import is_supported
 
 Array = np.ndarray
-RUN = 2048      # values at a time, 8 KB: they stay in the innermost cache
+RUN = tuning.RUN
 
 
 def activate(x: Array, name: str, inplace: bool = False) -> tuple[Array, Any]:
     act = COMPILED_ACTIVATIONS.get(name)
-    if name == "linear" or act is None or x.dtype != f4 or not x.flags.c_contiguous:
+    if name == "linear" or act is None or not is_supported(x):
         return reference.activate(x, name, inplace)
     code, alpha, beta, from_input = act
     y = x if inplace and not from_input else memory.empty_like(x)
@@ -28,7 +30,7 @@ def activate(x: Array, name: str, inplace: bool = False) -> tuple[Array, Any]:
 
 def activate_backward(dy: Array, saved: Any, name: str, rule: str = "exact") -> Array:
     act = COMPILED_ACTIVATIONS.get(name)
-    if (name == "linear" or act is None or dy.dtype != f4 or not dy.flags.c_contiguous
+    if (name == "linear" or act is None or not is_supported(dy)
             or (rule == "darknet" and reference.ACTIVATIONS[name].has_fork_rule)):
         return reference.activate_backward(dy, saved, name, rule)
     code, alpha, beta, from_input = act
@@ -41,7 +43,7 @@ def activate_backward(dy: Array, saved: Any, name: str, rule: str = "exact") -> 
 
 @compiled
 def _in_place(code, alpha, beta, x):
-    """By way of a buffer: loops that read and write one array under two names do not run in vector registers."""
+    """x = f(x), x (k,), through a buffer: loops that read and write one array under two names are not vectorised."""
     buffer = np.empty(RUN, f4)
     for at in range(0, x.size, RUN):
         run = x[at:at + RUN]

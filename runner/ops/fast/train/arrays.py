@@ -1,12 +1,17 @@
-"""What the kernels of this folder take: the one test that every public function begins with."""
+"""What the kernels of this folder take: the test that every public function begins with."""
 import numpy as np
 
 f4 = np.float32
 
 
-def is_supported(*arrays: np.ndarray) -> bool:
-    """Are these contiguous float32 arrays that are not empty?  Others go to the reference."""
+def is_contiguous_float32(*arrays: np.ndarray) -> bool:
+    """Are these arrays float32, and C-contiguous?"""
     for array in arrays:
-        if array.dtype != f4 or not array.size or not array.flags.c_contiguous:
+        if array.dtype != f4 or not array.flags.c_contiguous:
             return False
     return True
+
+
+def is_supported(*arrays: np.ndarray) -> bool:
+    """Are these contiguous float32 arrays, and none of them empty?  Others go to the reference."""
+    return is_contiguous_float32(*arrays) and all(array.size for array in arrays)

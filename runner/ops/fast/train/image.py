@@ -1,33 +1,35 @@
-"""Arithmetic on images, a row of the result at a time, rounded as the reference rounds: the same bits.
+"""Arithmetic on images, compiled, a row of the result at a time and rounded as the reference rounds: the same bits.
 
-No pool here: a loader's threads call these, each with images of its own.
+Nothing is shared among threads here: a loader's threads call these, each with images of its own.
 """
 import numpy as np
 
 from runner.ops import image as reference
+from runner.ops.fast import tuning
 from runner.ops.fast.jit import compiled_exactly
 from runner.ops.fast.simd.math import f4
+from runner.ops.fast.train.arrays import is_contiguous_float32, is_supported
 from runner.ops.image import Array, Numbers
 
-PIXELS = ("uint8", "uint16", "float32")
-RUN = 2048      # pixels at a time: they stay in the innermost cache
+PIXEL_TYPES = ("uint8", "uint16", "float32")
+RUN = tuning.RUN
 
 
 def resize(image: Array, width: int, height: int) -> Array:
     h, w = image.shape[-2:]
-    if image.dtype != f4 or not image.flags.c_contiguous or (h, w) == (height, width) or not image.size:
+    if not is_supported(image) or (h, w) == (height, width):
         return reference.resize(image, width, height)
     out = np.empty((*image.shape[:-2], height, width), f4)
     run = _rows_first if height < h else _columns_first
-    (left, right, across), (up, down, along) = reference.taps(w, width), reference.taps(h, height)
-    run(image.reshape(-1, h, w), out.reshape(-1, height, width), left, right, across.astype(f4), up, down,
-        along.astype(f4), f4(reference.dimming(h, height)))
+    (left, right, share_x), (up, down, share_y) = reference.taps(w, width), reference.taps(h, height)
+    run(image.reshape(-1, h, w), out.reshape(-1, height, width), left, right, share_x.astype(f4), up, down,
+        share_y.astype(f4), f4(reference.dimming(h, height)))
     return out
 
 
 def crop(pixels: Array, left: int, top: int, crop_width: int, crop_height: int, width: int, height: int,
          part: tuple[int, int, int, int]) -> Array:
-    if pixels.dtype.name not in PIXELS or not pixels.flags.c_contiguous:
+    if pixels.dtype.name not in PIXEL_TYPES or not pixels.flags.c_contiguous:
         return reference.crop(pixels, left, top, crop_width, crop_height, width, height, part)
     x0, y0, x1, y1 = part
     channels, h, w = pixels.shape
@@ -38,14 +40,14 @@ def crop(pixels: Array, left: int, top: int, crop_width: int, crop_height: int, 
         mean[:] = (pixels.mean(axis=(1, 2)) if pixels.dtype == f4 else _sums(pixels) / (h * w)).astype(pixels.dtype)
     scale = f4(1) if pixels.dtype == f4 else f4(1 / np.iinfo(pixels.dtype).max)
     out = np.empty((channels, y1 - y0, x1 - x0), f4)
-    _cut(pixels, mean, out, *columns, *rows, scale)
+    _crop(pixels, mean, out, *columns, *rows, scale)
     return out
 
 
 def rotate_crop(images: Array, width: int, height: int, *, angle: Numbers = 0.,
                 scale: Numbers = 1., dx: Numbers = 0., dy: Numbers = 0.,
                 aspect: Numbers = 1.) -> Array:
-    if images.dtype != f4 or not images.flags.c_contiguous:
+    if not is_contiguous_float32(images):
         return reference.rotate_crop(images, width, height, angle=angle, scale=scale, dx=dx, dy=dy, aspect=aspect)
     u, v, cos, sin = reference.grid(images, width, height, angle, scale, dx, dy, aspect)
     out = np.empty((*images.shape[:2], height, width), f4)
@@ -55,34 +57,38 @@ def rotate_crop(images: Array, width: int, height: int, *, angle: Numbers = 0.,
 
 def distort(images: Array, hue: Numbers = 0., saturation: Numbers = 1.,
             exposure: Numbers = 1.) -> Array:
-    if images.dtype != f4 or not images.flags.c_contiguous or images.shape[1] != 3:
+    if not is_contiguous_float32(images) or images.shape[1] != 3:
         return reference.distort(images, hue, saturation, exposure)
-    turn, paler, brighter = (np.ascontiguousarray(reference.one_each(value, images)[:, 0, 0])
-                             for value in (hue, saturation, exposure))
+    shifts, saturations, exposures = (np.ascontiguousarray(reference.one_each(value, images)[:, 0, 0])
+                                      for value in (hue, saturation, exposure))
     out = np.empty_like(images)
-    run = _turn_hue if turn.any() else _keep_hue
-    run(images.reshape(len(images), 3, -1), out.reshape(len(images), 3, -1), turn, paler, brighter)
+    run = _shift_hue if shifts.any() else _keep_hue
+    run(images.reshape(len(images), 3, -1), out.reshape(len(images), 3, -1), shifts, saturations, exposures)
     return out
 
 
 @compiled_exactly
-def _rows_first(image, out, left, right, across, up, down, along, dim):
-    """Shrinking: two rows of the source become one, and its columns are gathered."""
+def _rows_first(image, out, left, right, share_x, up, down, share_y, dim):
+    """out[p, i, j] = bilinear interpolation of image between the rows up[i], down[i] and the columns left[j], right[j],
+    with the shares of the latter; the last row is multiplied by `dim`.  image (p, h, w).
+
+    For shrinking: two rows of the image are blended into one, whose columns are interpolated.
+    """
     blend = np.empty(image.shape[2], f4)
     for p in range(image.shape[0]):
         for i in range(up.size):
-            upper, lower, share = image[p, up[i]], image[p, down[i]], along[i]
+            upper, lower, share = image[p, up[i]], image[p, down[i]], share_y[i]
             rest = f4(1) - share
             for j in range(blend.size):
                 blend[j] = upper[j] * rest + lower[j] * share
             if i == up.size - 1:
                 blend *= dim
-            _gather(blend, out[p, i], left, right, across)
+            _interpolate(blend, out[p, i], left, right, share_x)
 
 
 @compiled_exactly
-def _columns_first(image, out, left, right, across, up, down, along, dim):
-    """Enlarging: each row of the source is widened once, and used for several of the result."""
+def _columns_first(image, out, left, right, share_x, up, down, share_y, dim):
+    """The same for enlarging: each row of the image is widened once, and used for several of the result."""
     above, below = np.empty(left.size, f4), np.empty(left.size, f4)
     for p in range(image.shape[0]):
         first = second = -1
@@ -92,12 +98,12 @@ def _columns_first(image, out, left, right, across, up, down, along, dim):
                     above, below = below, above
                     second = first
                 else:
-                    _gather(image[p, up[i]], above, left, right, across)
+                    _interpolate(image[p, up[i]], above, left, right, share_x)
                 first = up[i]
             if down[i] != second:
-                _gather(image[p, down[i]], below, left, right, across)
+                _interpolate(image[p, down[i]], below, left, right, share_x)
                 second = down[i]
-            row, share = out[p, i], along[i]
+            row, share = out[p, i], share_y[i]
             rest = f4(1) - share
             for j in range(row.size):
                 row[j] = above[j] * rest + below[j] * share
@@ -106,14 +112,15 @@ def _columns_first(image, out, left, right, across, up, down, along, dim):
 
 
 @compiled_exactly
-def _gather(row, out, left, right, share):
+def _interpolate(row, out, left, right, share):
+    """out[j] = row[left[j]] (1 - share[j]) + row[right[j]] share[j]."""
     for j in range(out.size):
         out[j] = row[left[j]] * (f4(1) - share[j]) + row[right[j]] * share[j]
 
 
 @compiled_exactly
 def _sums(pixels):
-    """Of whole numbers: exact in any order."""
+    """-> the sum of each channel of pixels (c, h, w), which are integers: exact in any order."""
     sums = np.empty(pixels.shape[0])
     for c in range(sums.size):
         total = 0
@@ -125,8 +132,9 @@ def _sums(pixels):
 
 
 @compiled_exactly
-def _cut(pixels, mean, out, left, right, across, up, down, along, scale):
-    """Rows are numbered with the frame: 0 and the last are nothing but mean."""
+def _crop(pixels, mean, out, left, right, share_x, up, down, share_y, scale):
+    """out[c, i, j] = scale times the bilinear interpolation of pixels (c, h, w) in a frame of one pixel of the mean
+    (c,); rows and columns are numbered with the frame: 0 and the last are the mean."""
     w = pixels.shape[2]
     above, below = np.empty(left.size, f4), np.empty(left.size, f4)
     framed = np.empty(w + 2, f4)
@@ -139,19 +147,19 @@ def _cut(pixels, mean, out, left, right, across, up, down, along, scale):
                     above, below = below, above
                     second = first
                 else:
-                    _fill(pixels[p], up[i], framed, mean[p], above, left, right, across)
+                    _framed_row(pixels[p], up[i], framed, mean[p], above, left, right, share_x)
                 first = up[i]
             if down[i] != second:
-                _fill(pixels[p], down[i], framed, mean[p], below, left, right, across)
+                _framed_row(pixels[p], down[i], framed, mean[p], below, left, right, share_x)
                 second = down[i]
-            row, share = out[p, i], along[i]
+            row, share = out[p, i], share_y[i]
             for j in range(row.size):
                 row[j] = (above[j] + (below[j] - above[j]) * share) * scale
 
 
 @compiled_exactly
-def _fill(plane, number, framed, mean, out, left, right, across):
-    """out = a framed row between its columns."""
+def _framed_row(plane, number, framed, mean, out, left, right, share):
+    """out[j] = row `number` of a framed plane between the columns left[j] and right[j]; framed: scratch (w + 2,)."""
     if number == 0 or number > plane.shape[0]:
         out[:] = mean
         return
@@ -159,16 +167,20 @@ def _fill(plane, number, framed, mean, out, left, right, across):
     for j in range(row.size):
         framed[j + 1] = row[j]
     for j in range(out.size):
-        out[j] = framed[left[j]] + (framed[right[j]] - framed[left[j]]) * across[j]
+        out[j] = framed[left[j]] + (framed[right[j]] - framed[left[j]]) * share[j]
 
 
 @compiled_exactly
 def _rotate(images, out, cos_u, sin_v, sin_u, cos_v):
-    """Along a row of the window x and y rise or fall, so the places within the image are one run."""
+    """out[n, c, i, j] = bilinear interpolation of images (n, c, h, w) at
+    (x, y) = (cos_u[j] - sin_v[i] + w / 2, sin_u[j] + cos_v[i] + h / 2); outside pixels are 0.
+
+    Along a row of the result x and y rise or fall, so the places inside the image are one run.
+    """
     n, channels, h, w = images.shape
     height, width = out.shape[2:]
     one, wide = np.uint64(1), np.uint64(w)
-    x, y = np.empty(width, f4), np.empty(width, f4)         # what is left after the whole pixel
+    x, y = np.empty(width, f4), np.empty(width, f4)         # fractions of a pixel
     column, row = np.empty(width, np.int32), np.empty(width, np.int32)
     for i in range(n):
         planes = images[i].reshape(channels, h * w)
@@ -200,13 +212,14 @@ def _rotate(images, out, cos_u, sin_v, sin_u, cos_v):
 
 @compiled_exactly
 def _at_the_edge(image, row, column, y, x):
-    """Between four pixels of which some are outside, and 0."""
+    """Bilinear interpolation between four pixels of which some may be outside, and 0."""
     upper, lower = _between(image, row, column, x), _between(image, row + 1, column, x)
     return upper + y * (lower - upper)
 
 
 @compiled_exactly
 def _between(image, row, column, share):
+    """Linear interpolation between two pixels of a row; pixels outside are 0."""
     h, w = image.shape
     if row < 0 or row >= h:
         return f4(0)
@@ -216,10 +229,12 @@ def _between(image, row, column, share):
 
 
 @compiled_exactly
-def _keep_hue(images, out, turn, paler, brighter):
+def _keep_hue(images, out, shifts, saturations, exposures):
+    """out = images with saturation and exposure of each multiplied, hue as it is; images, out (n, 3, size): red, green
+    and blue, the factors (n,)."""
     value = np.empty(RUN, f4)
     for i in range(images.shape[0]):
-        saturation, exposure = paler[i], brighter[i]
+        saturation, exposure = saturations[i], exposures[i]
         for at in range(0, images.shape[2], RUN):
             end = at + RUN
             red, green, blue = images[i, 0, at:end], images[i, 1, at:end], images[i, 2, at:end]
@@ -229,23 +244,29 @@ def _keep_hue(images, out, turn, paler, brighter):
             for c in range(3):
                 channel, line = images[i, c, at:end], out[i, c, at:end]
                 for j in range(line.size):
-                    line[j] = _within((value[j] - saturation * (value[j] - channel[j])) * exposure)
+                    line[j] = _clip((value[j] - saturation * (value[j] - channel[j])) * exposure)
 
 
 @compiled_exactly
-def _turn_hue(images, out, turn, paler, brighter):
+def _shift_hue(images, out, shifts, saturations, exposures):
+    """The same, and the hue of each image shifted by so much of a full circle."""
     for i in range(images.shape[0]):
-        hue, saturation, exposure = f4(6) * turn[i], paler[i], brighter[i]
+        hue, saturation, exposure = f4(6) * shifts[i], saturations[i], exposures[i]
         for at in range(0, images.shape[2], RUN):
             end = at + RUN
-            _turn_run(images[i, 0, at:end], images[i, 1, at:end], images[i, 2, at:end], out[i, 0, at:end],
+            _shift_run(images[i, 0, at:end], images[i, 1, at:end], images[i, 2, at:end], out[i, 0, at:end],
                       out[i, 1, at:end], out[i, 2, at:end], hue, saturation, exposure)
 
 
 @compiled_exactly
-def _turn_run(red, green, blue, new_red, new_green, new_blue, hue, saturation, exposure):
-    """By way of buffers, and loops with few arrays each, which run in vector registers."""
-    value, spread, sixths = np.empty(RUN, f4), np.empty(RUN, f4), np.empty(RUN, f4)
+def _shift_run(red, green, blue, new_red, new_green, new_blue, hue, saturation, exposure):
+    """_shift_hue of a run (k,) of pixels; hue in sixths of a circle.
+
+    RGB -> hue, value and chroma (value times saturation), and back by
+    channel(k) = value - chroma clip(min(k, 4 - k)), k = (offset + hue) mod 6, offset 5, 3, 1 for red, green, blue.
+    Through buffers, and in loops with few arrays each, which are vectorised.
+    """
+    value, chroma, sixths = np.empty(RUN, f4), np.empty(RUN, f4), np.empty(RUN, f4)
     for j in range(red.size):
         r, g, b = red[j], green[j], blue[j]
         most = r if r > g else g
@@ -257,21 +278,22 @@ def _turn_run(red, green, blue, new_red, new_green, new_blue, hue, saturation, e
         of_red, of_green, of_blue = (g - b) / divisor, f4(2) + (b - r) / divisor, f4(4) + (r - g) / divisor
         place = of_green if most == g else of_blue
         place = of_red if most == r else place
-        value[j], spread[j], sixths[j] = most, apart * saturation, place + hue
+        value[j], chroma[j], sixths[j] = most, apart * saturation, place + hue
     for line, offset in ((new_red, f4(5)), (new_green, f4(3)), (new_blue, f4(1))):
         for j in range(line.size):
-            line[j] = _within((value[j] - spread[j] * _part(sixths[j] + offset)) * exposure)
+            line[j] = _clip((value[j] - chroma[j] * _chroma_share(sixths[j] + offset)) * exposure)
 
 
 @compiled_exactly
-def _part(k):
-    """How much of the spread a channel is below the value."""
+def _chroma_share(k):
+    """The share of the chroma that a channel is below the value."""
     k = k - f4(6) * np.floor(k / f4(6))
     other = f4(4) - k
-    return _within(k if k < other else other)
+    return _clip(k if k < other else other)
 
 
 @compiled_exactly
-def _within(x):
+def _clip(x):
+    """x between 0 and 1."""
     x = f4(0) if x < 0 else x
     return f4(1) if x > 1 else x

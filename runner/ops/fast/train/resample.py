@@ -1,19 +1,20 @@
-"""Enlarging, and its transpose, a plane at a time."""
+"""Nearest-neighbour upsampling and its transpose, compiled, a plane (one channel of one image) at a time."""
 import numpy as np
 
 from runner.ops import memory, parallel
 from runner.ops import resample as reference
 from runner.ops.fast.jit import compiled
 from runner.ops.fast.simd.math import f4
+from runner.ops.fast.train.arrays import is_supported
 
 
 def upsample(x: np.ndarray, stride: int, scale: float = 1.0) -> np.ndarray:
-    if x.dtype != f4 or not x.flags.c_contiguous:
+    if not is_supported(x):
         return reference.upsample(x, stride, scale)
     n, c, h, w = x.shape
     y = memory.empty((n, c, h * stride, w * stride))
     planes, out = x.reshape(-1, h, w), y.reshape(-1, h * stride, w * stride)
-    parallel.for_blocks(lambda k: upsample_planes(planes[k], out[k], stride, f4(scale)), n * c,
+    parallel.for_blocks(lambda k: _upsample(planes[k], out[k], stride, f4(scale)), n * c,
                         out[:1].size)
     return y
 
@@ -24,7 +25,7 @@ def upsample_backward(dy: np.ndarray, stride: int, scale: float = 1.0) -> np.nda
 
 def downsample(x: np.ndarray, stride: int, scale: float = 1.0) -> np.ndarray:
     n, c, h, w = x.shape
-    if x.dtype != f4 or not x.flags.c_contiguous:
+    if not is_supported(x):
         return reference.downsample(x, stride, scale)
     y = memory.empty((n, c, h // stride, w // stride))
     planes, out = x.reshape(-1, h, w), y.reshape(n * c, *y.shape[2:])
@@ -33,7 +34,8 @@ def downsample(x: np.ndarray, stride: int, scale: float = 1.0) -> np.ndarray:
 
 
 @compiled
-def upsample_planes(x, y, stride, scale):
+def _upsample(x, y, stride, scale):
+    """y[p, i, j] = scale x[p, i / stride, j / stride], rounded down; x (p, h, w)."""
     for p in range(x.shape[0]):
         for i in range(x.shape[1]):
             row, wide = x[p, i], y[p, i * stride]
@@ -50,6 +52,7 @@ def upsample_planes(x, y, stride, scale):
 
 @compiled
 def _downsample(x, y, stride, scale):
+    """y[p, i, j] = scale times the sum of x[p, stride i + k, stride j + m] over k and m below stride; y (p, h, w)."""
     for p in range(y.shape[0]):
         for i in range(y.shape[1]):
             out = y[p, i]

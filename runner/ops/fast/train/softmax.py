@@ -1,13 +1,14 @@
-"""Softmax, compiled: a group of values in three passes that stay in the cache."""
+"""Softmax, compiled: a group of values in three passes over the cache."""
 import numpy as np
 
 from runner.ops import parallel
 from runner.ops.fast.simd.math import f4, softmax_rows
+from runner.ops.fast.train.arrays import is_supported
 from runner.ops.softmax import softmax as reference
 
 
 def softmax(x: np.ndarray, groups: int = 1, temperature: float = 1.0) -> np.ndarray:
-    if x.dtype != f4 or not x.flags.c_contiguous or not x.size:
+    if not is_supported(x):
         return reference(x, groups, temperature)
     y = np.empty_like(x)
     blocks, out = x.reshape(len(x) * groups, -1), y.reshape(len(x) * groups, -1)
