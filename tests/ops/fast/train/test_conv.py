@@ -1,22 +1,17 @@
-"""The compiled convolutions against the reference on random shapes, and the same bits for any number of threads."""
-import importlib.util
+"""Compiled convolutions against the reference on random shapes."""
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
-
-from runner.ops import conv, parallel, planned
-
-if importlib.util.find_spec("numba") is None:
-    pytest.skip("the compiled kernels need numba: pip install -r requirements-fast.txt", allow_module_level=True)
-pytest.importorskip("hypothesis", reason="random shapes need hypothesis: pip install -r requirements-dev.txt")
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.ops import fast
+from runner.ops import conv, fast, planned
 from runner.ops.fast import tuning
+from tests.ops.fast import helpers
 
 few = settings(max_examples=60, deadline=None)      # the first example waits for the compiler
 sides = st.integers(1, 3)
@@ -40,14 +35,12 @@ def cases(draw: Callable) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     return x, weights, dict(stride=(draw(sides), draw(sides)), padding=padding, dilation=dilation, groups=groups)
 
 
-def close(got: np.ndarray, want: np.ndarray, limit: float = 2e-5) -> None:
-    assert got.dtype == want.dtype and got.shape == want.shape
-    np.testing.assert_allclose(got, want, rtol=0, atol=limit * max(np.abs(want).max(initial=0), 1e-3))
+close = functools.partial(helpers.close, limit=2e-5)
 
 
 @contextmanager
-def without_the_small_way(off: bool) -> Iterator[None]:
-    """Nearly all shapes here are small: others are to meet them too."""
+def without_small_images(off: bool) -> Iterator[None]:
+    """Nearly all shapes here are small: the other algorithms should take them too."""
     before = tuning.SMALL_IMAGES
     tuning.SMALL_IMAGES = () if off else before
     try:
@@ -60,7 +53,7 @@ def without_the_small_way(off: bool) -> Iterator[None]:
 @few
 @given(case=cases())
 def test_convolution_and_gradients(small: bool, case: tuple) -> None:
-    with without_the_small_way(not small):
+    with without_small_images(not small):
         check_gradients(*case)
 
 
@@ -124,28 +117,22 @@ GEOMETRIES = [  # c, f, h, size, stride, groups
 
 
 @pytest.mark.parametrize("c, f, h, size, stride, groups", GEOMETRIES)
-def test_threads_and_batch_do_not_show(c: int, f: int, h: int, size: int, stride: int, groups: int) -> None:
+def test_bits_do_not_depend_on_threads_or_batch(c: int, f: int, h: int, size: int, stride: int, groups: int) -> None:
     rng = np.random.default_rng(5)
     x = rng.normal(size=(5, c, h, h + 1)).astype("float32")
     weights = rng.normal(size=(f, c // groups, size, size)).astype("float32")
     geometry: dict[str, Any] = dict(stride=(stride, stride), padding=(size // 2,) * 2, groups=groups)
-    before, results = parallel.threads(), []
-    try:
-        for count in (1, 2, 4):
-            parallel.set_threads(count)
-            y = fast.conv2d(x, weights, **geometry)
-            run = fast.plan_conv2d(weights, np.ones(f, "float32"), "leaky", x[:1].shape, **geometry)
-            dx, dweights = fast.conv2d_backward(y, x, weights, **geometry)
-            assert dx is not None
-            results.append([y, dx, dweights, run(x[4:])])
-    finally:
-        parallel.set_threads(before)
-    for other in results[1:]:
-        assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
-    y, dx, dweights, _ = results[0]
+    run = fast.plan_conv2d(weights, np.ones(f, "float32"), "leaky", x[:1].shape, **geometry)
+
+    def compute() -> list[np.ndarray]:
+        y = fast.conv2d(x, weights, **geometry)
+        dx, dweights = fast.conv2d_backward(y, x, weights, **geometry)
+        assert dx is not None
+        return [y, dx, dweights, run(x[4:])]
+    y, dx, dweights, _ = helpers.same_bits(compute)
     close(y.astype(float), conv.conv2d(x.astype(float), weights.astype(float), **geometry))
     exact = conv.conv2d_backward(y.astype(float), x.astype(float), weights.astype(float), **geometry)
     for got, want in zip((dx, dweights), exact, strict=True):
         assert want is not None
         close(got.astype(float), want)
-    assert np.array_equal(run(x)[4:], run(x[4:])), "an image gets other bits in a batch"
+    assert np.array_equal(run(x)[4:], run(x[4:])), "an image gets different bits in a batch"

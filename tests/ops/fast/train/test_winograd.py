@@ -1,18 +1,14 @@
-"""Winograd's convolution and its gradients against sums in float64, and the same bits for any number of threads."""
-import importlib.util
+"""Winograd's convolution and its gradients against direct sums in float64."""
 from typing import Any
 
 import numpy as np
 import pytest
 
-from runner.ops import conv, parallel
-
-if importlib.util.find_spec("numba") is None:
-    pytest.skip("the compiled kernels need numba: pip install -r requirements-fast.txt", allow_module_level=True)
-from runner.ops import fast
+from runner.ops import conv, fast
 from runner.ops.fast import tuning
 from runner.ops.fast.train.conv import winograd
 from runner.ops.winograd_matrices import POINTS
+from tests.ops.fast.helpers import same_bits
 
 SHAPES = [  # images, channels, filters, height, width, zeros on each side
     (2, 9, 11, 13, 17, 1), (3, 16, 8, 18, 18, 0), (2, 8, 24, 30, 5, 1), (2, 70, 50, 26, 26, 1), (4, 8, 8, 6, 14, 2),
@@ -21,7 +17,7 @@ SHAPES = [  # images, channels, filters, height, width, zeros on each side
 
 
 @pytest.fixture(params=["strips", "groups"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def schedule(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     for limit in ("WINOGRAD_STRIPS_WEIGHTS", "WGRAD_STRIPS_WEIGHTS"):
         monkeypatch.setattr(tuning, limit, 0 if request.param == "groups" else 1 << 30)
     monkeypatch.setattr(tuning, "WINOGRAD_GROUP", POINTS * 200 * 40)       # several groups, of images and of rows
@@ -40,7 +36,7 @@ def close(got: np.ndarray, want: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_the_sums_are_met(shape: tuple[int, ...], way: str) -> None:
+def test_against_direct_sums(shape: tuple[int, ...], schedule: str) -> None:
     x, weights, dy = arrays(*shape)
     pad = (shape[5],) * 2
     y = np.full_like(dy, np.nan)
@@ -56,20 +52,15 @@ def test_the_sums_are_met(shape: tuple[int, ...], way: str) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_threads_and_batch_do_not_show(shape: tuple[int, ...], way: str) -> None:
+def test_bits_do_not_depend_on_threads_or_batch(shape: tuple[int, ...], schedule: str) -> None:
     x, weights, dy = arrays(*shape)
     geometry: dict[str, Any] = dict(padding=(shape[5],) * 2)
-    before, results = parallel.threads(), []
-    try:
-        for count in (1, 2, 4):
-            parallel.set_threads(count)
-            dx, dweights = fast.conv2d_backward(dy, x, weights, **geometry)
-            assert dx is not None
-            results.append([fast.conv2d(x, weights, **geometry), dx, dweights])
-    finally:
-        parallel.set_threads(before)
-    for other in results[1:]:
-        assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+    def compute() -> list[np.ndarray]:
+        dx, dweights = fast.conv2d_backward(dy, x, weights, **geometry)
+        assert dx is not None
+        return [fast.conv2d(x, weights, **geometry), dx, dweights]
+    same_bits(compute)
     together = fast.conv2d(x, weights, **geometry, batch_independent=True)
     assert all(np.array_equal(fast.conv2d(x[i:i + 1], weights, **geometry, batch_independent=True), together[i:i + 1])
                for i in range(len(x)))
