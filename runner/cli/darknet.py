@@ -203,7 +203,7 @@ def option_of(flag: str) -> str:
 
 
 def is_darknet(words: Sequence[str]) -> bool:
-    """Is this a command of darknet?  Its `detect` is told from ours by the weights behind the cfg."""
+    """Is this a command of darknet?  Its `detect` is recognised by the weights after the cfg."""
     words = _bare(words)
     if words[:1] == ["detect"]:
         plain = _split(words[1:])[0]
@@ -291,7 +291,7 @@ def _split(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def _places(plain: Sequence[str], takes: str, found: Answer) -> dict[str, Any]:
-    """The words by what they are.  Files that stand in another order are told by their endings, as hank-ai's does."""
+    """The arguments by meaning.  Files in another order are recognised by their suffixes, as in hank-ai's fork."""
     names, values, rest = takes.split(), dict[str, Any](), list(plain)
     for name, ending in (("cfg", ".cfg"), ("data", ".data")):
         match = next((word for word in rest if word.endswith(ending)), None)
@@ -314,7 +314,7 @@ def _places(plain: Sequence[str], takes: str, found: Answer) -> dict[str, Any]:
 
 
 def _fill(values: dict[str, Any], name: str, found: Answer) -> None:
-    """What a command here is told and darknet knows by itself."""
+    """Options that are explicit here and implicit in darknet."""
     if match := re.search(r"\.conv\.(\d+)$", values.get("weights", "")):
         values["cutoff"] = match[1]
     if "out_filename" in values:        # --save names a folder, and the video in it is called as it was

@@ -1,4 +1,4 @@
-"""[iseg]: instance segmentation: the class of each pixel, and an embedding that tells objects of a class apart."""
+"""[iseg]: instance segmentation: the class of each pixel, and an embedding that separates the objects of a class."""
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ class Iseg(Head):
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
         classes: int = opt(20, "number of classes", low=1)
-        ids: int = opt(32, "length of the embedding that tells objects apart", low=1)
+        ids: int = opt(32, "length of the embedding that separates objects", low=1)
 
     def setup(self, shape: Shape) -> None:
         (c, h, w), o = self.image(shape), self.options

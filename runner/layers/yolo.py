@@ -84,7 +84,7 @@ class Yolo(DetectionHead):
         dets_for_track: int = ignored(1, "detections before an object gets a number", TRACKING)
         dets_for_show: int = ignored(1, "detections before it is drawn", TRACKING)
         track_ciou_norm: float = ignored(0.01, "weight of the overlap in that similarity", TRACKING)
-        embedding_layer: int = ignored(999999, "layer whose output tells objects apart", TRACKING)
+        embedding_layer: int = ignored(999999, "layer whose output separates objects", TRACKING)
 
     def setup(self, shape: Shape) -> None:
         o = self.options

@@ -1,4 +1,4 @@
-"""Operations made ready once for weights and a shape that stay: what an inference plan is made of.
+"""Operations prepared once for fixed weights and shapes: what an inference plan is made of.
 
 plan_name(weights ..., shape) -> run(x, out): writes into `out` (C-contiguous; a new array when it is None) and returns
 it.  `run` keeps nothing of a call: several threads may use it at once.  An image gets the same bits at any batch size.

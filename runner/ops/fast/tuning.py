@@ -116,8 +116,8 @@ DGRAD_RESULTS = 1 << 17
 
 # Points that the lanes of a vector sum up separately, in float32, before the lanes are added.  Since 8590495; no sweep.
 DEPTHWISE_SUM_LANES_AFTER = 4096
-# Up to so many pixels of an output and so many weights of a tap (channels times filters) no other way is faster than
-# the images of a group as one product.  Since 23b1869; no sweep.
+# Pairs of pixels of an output and weights of a tap (channels times filters) up to which one product for a group of
+# images is the fastest algorithm.  Since 23b1869; no sweep.
 SMALL_IMAGES: tuple[tuple[int, int], ...] = (5 * 5, 128 * 128), (16 * 16, 512)
 # Images of such a group at most.  Since 23b1869; no sweep.
 SMALL_GROUP_IMAGES = 16
