@@ -46,8 +46,8 @@ PREFETCH_ROWS = 4
 # Values that a kernel takes through all its steps at a time: 8 KB, a part of the first-level cache.  Since f7e3c09 for
 # batch norm, the image kernels have used the same since; no sweep.
 RUN = 2048
-# Values of an array that an optimizer updates before it turns to the next array: 64 KB of weights, gradients and each
-# state.  Since 315967c; no sweep.
+# Values of an array that an optimizer updates before the next array: 64 KB of weights, of gradients and of each state.
+#  Since 315967c; no sweep.
 UPDATE_PIECE = 1 << 14
 # Simple operations that a value of an LSTM's state stands for where work is split among the threads: four gates with
 # an exponential each.  Since a557da4; no sweep.
