@@ -22,9 +22,11 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Command:
-    """takes  what stands behind darknet's words, in order; "[x]" may be left out, "x..." takes the rest
-    here   the words behind `run.py`; a part in brackets needs all its {values}; or Python, from "python:" on
-    note   what is worth knowing; where there is no command here, why
+    """
+    takes  the arguments of darknet's command, in order; "[x]" is optional, "x..." takes the rest
+    here   the arguments of `run.py`; a part in brackets is used only if all its {values} are known; or Python code,
+           after "python:"
+    note   a remark on the difference or, if there is no such command here, the reason
     """
     takes: str
     here: str = ""
@@ -125,7 +127,7 @@ DEFAULTS = {"detector calc_anchors": {"num_of_clusters": "5", "width": "416", "h
 
 @dataclass(frozen=True)
 class Flag:
-    """value  whether a value follows; why  what becomes of it where a command has no place for it."""
+    """value: whether a value follows; why: the remark if the command here has no option for it."""
     value: bool
     why: str
 
@@ -169,9 +171,11 @@ FLAGS = {
 
 @dataclass
 class Answer:
-    """words    behind `run.py`, or behind `python -c` where python is True; empty: there is no such command
-    missing  what was left out, as it stands in `words`
-    remarks  what darknet's command said that this one does not
+    """
+    name     darknet's command
+    words    the arguments of `run.py`, or of `python -c` if python is True; empty: no such command here
+    missing  arguments that were omitted, as placeholders in `words`
+    remarks  what differs from darknet's command
     """
     name: str
     words: list[str] = field(default_factory=list)
@@ -187,14 +191,14 @@ class Answer:
 
 
 def written(template: str) -> str:
-    """A template as documentation shows it: {cfg} is CFG, and a flag that takes no value stands alone."""
+    """A template as shown in the documentation: {cfg} becomes CFG; a flag without a value has no placeholder."""
     text = re.sub(r"(?<=\w){\w+}", "", template.removeprefix("python:"))
     text = re.sub(r"{(\w+)(!r)?}", lambda match: f"'{match[1].upper()}'" if match[2] else match[1].upper(), text)
     return f'python -c "{text}"' if template.startswith("python:") else text
 
 
 def option_of(flag: str) -> str:
-    """The option here that a flag becomes, where some command has a place for it."""
+    """The option here that corresponds to a flag; "" if no command has one."""
     for command in COMMANDS.values():
         match = re.search(rf"(--[\w-]+)[^\[\]]*{{{flag}}}", command.here)
         if match:
@@ -203,7 +207,7 @@ def option_of(flag: str) -> str:
 
 
 def is_darknet(words: Sequence[str]) -> bool:
-    """Is this a command of darknet?  Its `detect` is recognised by the weights after the cfg."""
+    """Whether this is a command of darknet.  Its `detect` differs from ours by the weights after the cfg."""
     words = _bare(words)
     if words[:1] == ["detect"]:
         plain = _split(words[1:])[0]
@@ -213,7 +217,7 @@ def is_darknet(words: Sequence[str]) -> bool:
 
 
 def answer(words: Sequence[str]) -> Answer:
-    """What is to be typed instead of the words behind `darknet`, for which `is_darknet` holds."""
+    """The command here for the arguments of `darknet`, for which `is_darknet` is true."""
     words = [SPELLINGS.get(word, word) for word in _bare(words)]
     name = next((name for name in (" ".join(words[:2]), words[0]) if name in COMMANDS), "")
     if not name:
@@ -241,7 +245,7 @@ def answer(words: Sequence[str]) -> Answer:
 
 
 def respond(words: Sequence[str]) -> int:
-    """Say what is typed here instead; with --run, do it -> exit status."""
+    """Print the command to use here; with --run, run it -> exit status."""
     run = "--run" in words
     found = answer([word for word in words if word != "--run"])
     if not found.words:
@@ -266,7 +270,7 @@ def respond(words: Sequence[str]) -> int:
 
 
 def _bare(words: Sequence[str]) -> list[str]:
-    """Without "darknet" at the beginning, nor flags before the command, such as -i 0."""
+    """The words without a leading "darknet" and without flags before the command, such as -i 0."""
     words = list(words)
     while words and (words[0].startswith("-") or Path(words[0]).name in ("darknet", "darknet.exe")):
         flag = FLAGS.get(words[0].lstrip("-"))
@@ -275,7 +279,7 @@ def _bare(words: Sequence[str]) -> list[str]:
 
 
 def _split(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """-> words that are not flags; flag -> value, "" where it takes none.  A number after an unknown flag is taken."""
+    """-> words that are not flags; flag -> value, "" if it takes none.  A number after an unknown flag is its value."""
     plain: list[str] = []
     flags: dict[str, str] = {}
     waiting = list(words)
@@ -291,7 +295,7 @@ def _split(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def _places(plain: Sequence[str], takes: str, found: Answer) -> dict[str, Any]:
-    """The arguments by meaning.  Files in another order are recognised by their suffixes, as in hank-ai's fork."""
+    """name -> argument.  Files in another order are recognised by their extensions, as in hank-ai's fork."""
     names, values, rest = takes.split(), dict[str, Any](), list(plain)
     for name, ending in (("cfg", ".cfg"), ("data", ".data")):
         match = next((word for word in rest if word.endswith(ending)), None)
@@ -314,10 +318,10 @@ def _places(plain: Sequence[str], takes: str, found: Answer) -> dict[str, Any]:
 
 
 def _fill(values: dict[str, Any], name: str, found: Answer) -> None:
-    """Options that are explicit here and implicit in darknet."""
+    """Add the values that darknet derives itself but a command here must be given."""
     if match := re.search(r"\.conv\.(\d+)$", values.get("weights", "")):
         values["cutoff"] = match[1]
-    if "out_filename" in values:        # --save names a folder, and the video in it is called as it was
+    if "out_filename" in values:        # --save names a folder; the video in it keeps its name
         values["out_filename"] = str(Path(values["out_filename"]).with_suffix(""))
     if "[video]" in COMMANDS[name].takes and "video" not in values:
         values["video"] = "camera" + (f":{values['c']}" if values.get("c", "0") != "0" else "")
@@ -335,8 +339,8 @@ def _fill(values: dict[str, Any], name: str, found: Answer) -> None:
 
 
 def _listed(data: str) -> dict[str, str]:
-    """key -> value of a .data file, files beside it by their paths; nothing where it cannot be read, which the command
-    will say."""
+    """key -> value of a .data file, with paths relative to its folder resolved; empty if it cannot be read, which the
+    command itself will report."""
     try:
         text = Path(data).read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -345,13 +349,13 @@ def _listed(data: str) -> dict[str, str]:
     for line in text.splitlines():
         key, equals, value = (part.strip() for part in line.partition("="))
         if equals and value and key[:1] not in ("#", ";"):
-            beside = Path(data).parent / value
-            values.setdefault(key, str(beside) if not Path(value).exists() and beside.exists() else value)
+            relative = Path(data).parent / value
+            values.setdefault(key, str(relative) if not Path(value).exists() and relative.exists() else value)
     return values
 
 
 def _expanded(template: str, values: Mapping[str, Any]) -> list[str]:
-    """The words of a command; a part in brackets only where all its values are known."""
+    """The words of a command; a part in brackets only if all its values are known."""
     words: list[str] = []
     for optional, plain in re.findall(r"\[([^\]]*)\]|(\S+)", template):
         names = re.findall(r"{(\w+)}", optional)
