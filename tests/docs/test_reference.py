@@ -7,12 +7,31 @@ from pathlib import Path
 
 import pytest
 
+from runner.cli import main
 from runner.layers import LAYERS
 from tests.paths import ROOT
 from tools import make_reference
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 PATH = re.compile(r"\b(?:runner|tests|tools|bench)/[\w./-]*\w")
+BAD_CFG = """[net]
+width=8
+height=8
+channels=3
+
+[convolutional]
+size=3
+filers=4
+pad=1
+activation=leaky
+
+[convolutional]
+filters=four
+size
+
+[rout]
+layers=-1
+"""
 EXAMPLES = [path for path in PAGES if path.parent == ROOT / "docs/layers"]
 
 
@@ -41,6 +60,14 @@ def test_the_reference_has_every_option_of_every_section() -> None:
         shared = make_reference.LayerOptions.declared()
         missing = [key for key in cls.Options.declared() if key not in shared and f"| `{key}` |" not in part]
         assert part and not missing, f"[{cls.names[0]}] lacks {missing}"
+
+
+def test_the_readme_shows_what_check_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                            capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bad.cfg").write_text(BAD_CFG)
+    assert main(["check", "bad.cfg"]) == 1
+    assert f"```text\n{capsys.readouterr().out}```" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
