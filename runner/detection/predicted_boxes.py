@@ -26,10 +26,10 @@ class PredictedBoxes:
     def rows(self) -> np.ndarray:
         """(m, 6) class, probability, x, y, w, h wherever the probability is above 0; by class, then by falling
         probability."""
-        box, kind = np.nonzero(self.probability > 0)
-        p = self.probability[box, kind]
-        order = np.lexsort((-p, kind))
-        return np.concatenate([kind[order, None], p[order, None], self.boxes[box[order]]], axis=1)
+        box, label = np.nonzero(self.probability > 0)
+        p = self.probability[box, label]
+        order = np.lexsort((-p, label))
+        return np.concatenate([label[order, None], p[order, None], self.boxes[box[order]]], axis=1)
 
     def suppressed(self, thresh: float, kind: str = "sort", beta: float = 0.6) -> "PredictedBoxes":
         """The same boxes; those that non-maximum suppression removes (nms.suppress) have probability 0."""

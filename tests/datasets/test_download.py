@@ -1,4 +1,4 @@
-"""Downloading, from a server on this machine that breaks, lies, forgets and answers late."""
+"""Downloading from a local server that breaks connections, sends wrong data, and answers late."""
 import gzip
 import hashlib
 import http.server
@@ -6,6 +6,7 @@ import io
 import tarfile
 import threading
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ class Server:
 
 
 @pytest.fixture
-def server(monkeypatch):
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(module, "PAUSE", 0)
     found = Server()
     found.files["a.bin"] = CONTENT
@@ -87,7 +88,7 @@ def server(monkeypatch):
     found.http.server_close()
 
 
-def test_a_file_comes_whole(server, tmp_path):
+def test_a_file_comes_whole(server: Server, tmp_path: Path) -> None:
     steps = []
     fetch([server.address + "a.bin"], tmp_path / "new" / "a.bin", MD5, lambda *step: steps.append(step))
     assert (tmp_path / "new" / "a.bin").read_bytes() == CONTENT
@@ -95,7 +96,7 @@ def test_a_file_comes_whole(server, tmp_path):
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.bin"]
 
 
-def test_what_is_there_and_right_is_not_fetched_again(server, tmp_path):
+def test_what_is_there_and_right_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(CONTENT)
     fetch([server.address + "a.bin"], tmp_path / "a.bin", MD5)
     assert server.asked == []
@@ -104,14 +105,14 @@ def test_what_is_there_and_right_is_not_fetched_again(server, tmp_path):
     assert (tmp_path / "a.bin").read_bytes() == CONTENT
 
 
-def test_a_broken_connection_is_taken_up_where_it_broke(server, tmp_path):
+def test_a_broken_connection_is_resumed_where_it_broke(server: Server, tmp_path: Path) -> None:
     server.cut["a.bin"] = [100_000, 50_000]
     fetch([server.address + "a.bin"], tmp_path / "a.bin", MD5)
     assert (tmp_path / "a.bin").read_bytes() == CONTENT
     assert [wanted for _, wanted in server.asked] == ["", "bytes=100000-", "bytes=150000-"]
 
 
-def test_a_stopped_program_goes_on_too(server, tmp_path):
+def test_a_stopped_download_is_resumed(server: Server, tmp_path: Path) -> None:
     class Stopped(BaseException):
         pass
 
@@ -128,13 +129,13 @@ def test_a_stopped_program_goes_on_too(server, tmp_path):
     assert (tmp_path / "a.bin").read_bytes() == CONTENT and server.asked[-1][1] == f"bytes={have}-"
 
 
-def test_a_server_without_ranges_starts_again(server, tmp_path):
+def test_a_server_without_ranges_starts_again(server: Server, tmp_path: Path) -> None:
     server.ranges, server.cut["a.bin"] = False, [100_000]
     fetch([server.address + "a.bin"], tmp_path / "a.bin", MD5)
     assert (tmp_path / "a.bin").read_bytes() == CONTENT and len(server.asked) == 2
 
 
-def test_a_part_that_is_all_of_it_or_too_much(server, tmp_path):
+def test_a_part_that_is_all_of_it_or_too_much(server: Server, tmp_path: Path) -> None:
     (tmp_path / "a.bin.part").write_bytes(CONTENT)
     fetch([server.address + "a.bin"], tmp_path / "a.bin", MD5)
     assert (tmp_path / "a.bin").read_bytes() == CONTENT and len(server.asked) == 1
@@ -144,7 +145,7 @@ def test_a_part_that_is_all_of_it_or_too_much(server, tmp_path):
     assert (tmp_path / "a.bin").read_bytes() == CONTENT
 
 
-def test_a_wrong_checksum_is_not_kept(server, tmp_path):
+def test_a_wrong_checksum_is_not_kept(server: Server, tmp_path: Path) -> None:
     (tmp_path / "a.bin.part").write_bytes(b"x" * 1000)         # of another file: once more from the start
     fetch([server.address + "a.bin"], tmp_path / "a.bin", MD5)
     assert (tmp_path / "a.bin").read_bytes() == CONTENT
@@ -154,18 +155,18 @@ def test_a_wrong_checksum_is_not_kept(server, tmp_path):
     assert list((tmp_path / "b").iterdir()) == []
 
 
-def test_the_next_mirror_is_asked(server, tmp_path):
+def test_the_next_mirror_is_asked(server: Server, tmp_path: Path) -> None:
     fetch([server.address + "none.bin", server.address + "a.bin"], tmp_path / "a.bin", MD5)
     assert [name for name, _ in server.asked] == ["none.bin", "a.bin"], "a 404 is not asked twice"
 
 
-def test_a_busy_server_is_asked_again(server, tmp_path):
+def test_a_busy_server_is_asked_again(server: Server, tmp_path: Path) -> None:
     server.status["a.bin"] = [503, 500]
     fetch([server.address + "a.bin"], tmp_path / "a.bin", MD5)
     assert len(server.asked) == 3
 
 
-def test_when_nobody_has_it_every_answer_is_told(server, tmp_path):
+def test_when_all_addresses_fail_every_answer_is_listed(server: Server, tmp_path: Path) -> None:
     server.status["a.bin"] = [503] * 9
     with pytest.raises(DataError) as caught:
         fetch([server.address + "a.bin", server.address + "none.bin"], tmp_path / "a.bin", MD5)
@@ -173,7 +174,7 @@ def test_when_nobody_has_it_every_answer_is_told(server, tmp_path):
     assert "none.bin: the server answers 404 Not Found" in str(caught.value)
 
 
-def test_what_came_is_kept_for_the_next_time(server, tmp_path):
+def test_the_part_that_arrived_is_kept_for_the_next_time(server: Server, tmp_path: Path) -> None:
     server.cut["a.bin"] = [1000] * 4
     with pytest.raises(DataError, match=r"ended after 4,000 of 300,000 bytes\n4,000 bytes are kept: the same command"):
         fetch([server.address + "a.bin"], tmp_path / "a.bin", MD5)
@@ -181,7 +182,7 @@ def test_what_came_is_kept_for_the_next_time(server, tmp_path):
     assert server.asked[-1][1] == "bytes=4000-"
 
 
-def test_no_server_and_a_server_that_lies(server, tmp_path, monkeypatch):
+def test_no_server_and_a_wrong_range(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TRIES", 2)
     with pytest.raises(DataError, match="no connection"):
         fetch(["http://127.0.0.1:9/a.bin"], tmp_path / "a.bin", MD5)
@@ -191,7 +192,7 @@ def test_no_server_and_a_server_that_lies(server, tmp_path, monkeypatch):
         fetch([server.address + "a.bin"], tmp_path / "a.bin", MD5)
 
 
-def test_a_silent_server_is_given_up(tmp_path, monkeypatch):
+def test_a_silent_server_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
     monkeypatch.setattr(module, "TIMEOUT", .2)
     monkeypatch.setattr(module, "TRIES", 1)
@@ -212,7 +213,7 @@ def tar_of(**files: bytes) -> bytes:
     return out.getvalue()
 
 
-def test_archives_are_unpacked_without_their_outer_folder(tmp_path):
+def test_archives_are_unpacked_without_their_outer_folder(tmp_path: Path) -> None:
     (tmp_path / "a.tar.gz").write_bytes(tar_of(**{"set/x.bin": b"1", "set/deep/y.txt": b"2"}))
     unpack(tmp_path / "a.tar.gz", tmp_path / "a")
     assert (tmp_path / "a/x.bin").read_bytes() == b"1" and (tmp_path / "a/deep/y.txt").read_bytes() == b"2"
@@ -224,14 +225,14 @@ def test_archives_are_unpacked_without_their_outer_folder(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../evil", "/evil", "set/../../evil"])
-def test_an_archive_writes_nowhere_else(tmp_path, name):
+def test_an_archive_writes_nowhere_else(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.tar.gz").write_bytes(tar_of(**{"set/good": b"1", name: b"2"}))
     with pytest.raises(DataError, match="would write outside of its folder"):
         unpack(tmp_path / "a.tar.gz", tmp_path / "in" / "a")
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a.tar.gz"]
 
 
-def test_damaged_archives(tmp_path):
+def test_damaged_archives(tmp_path: Path) -> None:
     whole = tar_of(**{"set/x.bin": CONTENT})
     for content in (whole[:-5000], b"nothing"):
         (tmp_path / "a.tar.gz").write_bytes(content)
@@ -242,7 +243,7 @@ def test_damaged_archives(tmp_path):
 # --- the verb ------------------------------------------------------------------------------------------------
 
 @pytest.fixture
-def place(server, tmp_path, monkeypatch):
+def place(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
     """We are in an empty folder, and the server has small sets called mnist and cifar10."""
     monkeypatch.chdir(tmp_path)
     labels = np.arange(4, dtype=np.uint8)
@@ -261,7 +262,7 @@ def place(server, tmp_path, monkeypatch):
     return server
 
 
-def test_mnist_is_downloaded_and_opens(place, capsys):
+def test_mnist_is_downloaded_and_opens(place: Server, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["download", "mnist"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "next:    python run.py data data/mnist"
     data = open_dataset("data/mnist")
@@ -272,20 +273,21 @@ def test_mnist_is_downloaded_and_opens(place, capsys):
     assert len(place.asked) == asked
 
 
-def test_cifar_is_unpacked_where_a_cfg_looks_for_it(place):
+def test_cifar_is_unpacked_where_a_cfg_looks_for_it(place: Server) -> None:
     assert main(["download", "cifar10", "--to", "there/c10"]) == 0
     data = open_dataset("there/c10")
     assert data.names == ["airplane", "automobile"] and len(training_split(data)) == 2
     assert [path.name for path in Path("there").iterdir()] == ["c10"]
 
 
-def test_names_come_along(place):
+def test_names_come_along(place: Server) -> None:
     place.files |= {name: content for name, content in place.files.items()}
     assert main(["download", "fashion-mnist"]) == 0
     assert open_dataset("data/fashion-mnist").names[:2] == ["T-shirt/top", "Trouser"]
 
 
-def test_a_download_that_fails_half_way_leaves_no_folder_and_is_taken_up(place, capsys):
+def test_a_download_that_fails_half_way_leaves_no_folder_and_is_resumed(
+        place: Server, capsys: pytest.CaptureFixture[str]) -> None:
     name = "t10k-images-idx3-ubyte.gz"
     place.status[name] = [404]
     assert main(["download", "mnist"]) == 2
@@ -296,7 +298,7 @@ def test_a_download_that_fails_half_way_leaves_no_folder_and_is_taken_up(place, 
     assert [name for name, _ in place.asked[before:]] == [name, "t10k-labels-idx1-ubyte.gz"]
 
 
-def test_another_source(place, monkeypatch, capsys):
+def test_another_source(place: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     one = public_datasets.PUBLIC_DATASETS["mnist"]
     monkeypatch.setitem(public_datasets.PUBLIC_DATASETS, "mnist",
                         public_datasets.PublicDataset(one.about, ("http://127.0.0.1:9/",), one.files, 1))
@@ -307,12 +309,12 @@ def test_another_source(place, monkeypatch, capsys):
 @pytest.mark.parametrize("words, answer", [
     (["minst"], "unknown dataset 'minst' (did you mean 'mnist'?)"),
     ([], "name a dataset: mnist, fashion-mnist, cifar10, cifar100, coco128")])
-def test_mistakes(place, capsys, words, answer):
+def test_mistakes(place: Server, capsys: pytest.CaptureFixture[str], words: list[str], answer: str) -> None:
     assert main(["download", *words]) == 2
     assert answer in capsys.readouterr().err
 
 
-def test_the_list_and_the_table(capsys):
+def test_the_list_and_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["download", "--list"]) == 0
     out = capsys.readouterr().out
     for name, one in public_datasets.PUBLIC_DATASETS.items():

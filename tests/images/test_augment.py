@@ -1,6 +1,7 @@
-"""Random changes for training: each step against a plain loop, and the promises of the whole."""
+"""Random changes for training: each step against a plain loop, and the properties of the whole."""
 import colorsys
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from runner.net_options import NetOptions
 RNG = np.random.default_rng(5)
 
 
-def plain_rotate_crop(image, width, height, angle, scale, dx, dy, aspect):
+def plain_rotate_crop(image: np.ndarray, width: int, height: int, angle: float, scale: float,
+                      dx: float, dy: float, aspect: float) -> np.ndarray:
     channels, h, w = image.shape
     out = np.zeros((channels, height, width))
     for y in range(height):
@@ -31,7 +33,7 @@ def plain_rotate_crop(image, width, height, angle, scale, dx, dy, aspect):
     return out
 
 
-def test_rotate_crop_is_the_formula_image_by_image():
+def test_rotate_crop_is_the_formula_image_by_image() -> None:
     images = RNG.random((3, 2, 9, 14))
     ways = {"angle": [.3, -2., 0], "scale": [1.5, .6, 1], "dx": [1., -3, 0], "dy": [0., 2.5, 0],
             "aspect": [1, .8, 1.3]}
@@ -41,7 +43,7 @@ def test_rotate_crop_is_the_formula_image_by_image():
         np.testing.assert_allclose(got[k], want, atol=1e-12)
 
 
-def test_rotate_crop_of_nothing_is_the_image_and_outside_is_black():
+def test_rotate_crop_of_nothing_is_the_image_and_outside_is_black() -> None:
     images = RNG.random((2, 3, 8, 8)).astype(np.float32) + .1
     np.testing.assert_array_equal(rotate_crop(images, 8, 8), images)
     assert not rotate_crop(images, 8, 8, dx=100.).any()
@@ -49,7 +51,7 @@ def test_rotate_crop_of_nothing_is_the_image_and_outside_is_black():
     assert not wide[..., 0].any() and wide[..., 4].all()
 
 
-def plain_distort(pixel, hue, saturation, exposure):
+def plain_distort(pixel: np.ndarray, hue: float, saturation: float, exposure: float) -> Sequence[float]:
     h, s, v = colorsys.rgb_to_hsv(*pixel)
     h, s, v = (h + hue) % 1, s * saturation, v * exposure
     if s == 0:
@@ -61,7 +63,7 @@ def plain_distort(pixel, hue, saturation, exposure):
 
 @pytest.mark.parametrize("hue", [0., .1, -.35, .9])
 @pytest.mark.parametrize("saturation, exposure", [(1, 1), (1.7, .6), (.4, 1.8)])
-def test_distort_is_hsv(hue, saturation, exposure):
+def test_distort_is_hsv(hue: float, saturation: float, exposure: float) -> None:
     images = RNG.random((2, 3, 4, 5))
     images[0, :, 0, 0], images[0, :, 0, 1], images[0, :, 0, 2] = .5, 0, (1, 0, 0)          # grey, black, pure
     got = ops.distort(images, hue, saturation, exposure)
@@ -70,7 +72,7 @@ def test_distort_is_hsv(hue, saturation, exposure):
         np.testing.assert_allclose(got[n, :, y, x], want, atol=1e-9)
 
 
-def test_distort_per_image_and_grey():
+def test_distort_per_image_and_grey() -> None:
     images = RNG.random((2, 3, 4, 4)).astype(np.float32)
     got = ops.distort(images, np.array([.2, 0]), np.array([1.5, 1]), np.array([.5, 1]))
     np.testing.assert_allclose(got[0], ops.distort(images[:1], .2, 1.5, .5)[0], atol=1e-6)
@@ -84,7 +86,7 @@ EVERYTHING = Augment(16, 12, min_crop=14, max_crop=30, angle=20, aspect=1.3, hue
 
 
 @pytest.mark.parametrize("channels, h, w", [(3, 20, 31), (1, 8, 8), (3, 50, 9), (3, 1, 1)])
-def test_shape_range_and_repeatability(channels, h, w):
+def test_shape_range_and_repeatability(channels: int, h: int, w: int) -> None:
     image = RNG.random((channels, h, w)).astype(np.float32)
     got = [augment(image, EVERYTHING, np.random.default_rng(seed)) for seed in (1, 1, 2)]
     assert got[0].shape == (channels, 12, 16) and got[0].dtype == np.float32
@@ -93,21 +95,21 @@ def test_shape_range_and_repeatability(channels, h, w):
     assert h == 1 or not np.array_equal(got[0], got[2])
 
 
-def test_an_image_does_not_depend_on_its_neighbours():
+def test_an_image_does_not_depend_on_its_neighbours() -> None:
     images, draws = RNG.random((5, 3, 20, 24)).astype(np.float32), RNG.random((5, DRAWS))
     together = augment_batch(images, EVERYTHING, draws)
     for k in range(5):
-        alone = augment_batch(images[k:k + 1], EVERYTHING, draws[k:k + 1])[0]
-        np.testing.assert_allclose(alone, together[k], atol=1e-6)
+        single = augment_batch(images[k:k + 1], EVERYTHING, draws[k:k + 1])[0]
+        np.testing.assert_allclose(single, together[k], atol=1e-6)
 
 
-def test_nothing_asked_nothing_changed():
+def test_nothing_asked_nothing_changed() -> None:
     image = RNG.random((3, 8, 8)).astype(np.float32)
     still = Augment(8, 8, flip=False)
     np.testing.assert_array_equal(augment(image, still, np.random.default_rng(0)), image)
 
 
-def test_mirrors_half_of_the_images():
+def test_mirrors_half_of_the_images() -> None:
     image = np.zeros((1, 1, 8, 8), np.float32)
     image[..., :4] = 1
     out = augment_batch(image.repeat(400, 0), Augment(8, 8), RNG.random((400, DRAWS)))
@@ -116,7 +118,7 @@ def test_mirrors_half_of_the_images():
     np.testing.assert_array_equal(out[mirrored], image[..., ::-1].repeat(mirrored.sum(), 0))
 
 
-def test_crops_wander_but_stay_inside():
+def test_crops_wander_but_stay_inside() -> None:
     white = np.ones((200, 1, 20, 30), np.float32)
     out = augment_batch(white, Augment(16, 16, 20, 30), RNG.random((200, DRAWS)))
     assert (out[..., 1:-1, 1:-1] > .999).all()           # the border itself may be half a pixel off
@@ -126,7 +128,7 @@ def test_crops_wander_but_stay_inside():
     assert np.ptp(middles) > 8
 
 
-def test_wrong_settings_are_refused():
+def test_wrong_settings_are_refused() -> None:
     with pytest.raises(RunnerError, match="saturation must be greater than 0"):
         Augment(8, 8, saturation=0)
     with pytest.raises(RunnerError, match="at least 1"):
@@ -135,19 +137,19 @@ def test_wrong_settings_are_refused():
 
 # --- several images in one -----------------------------------------------------------------------------------
 
-def four(n, h=20, w=30):
+def four(n: int, h: int = 20, w: int = 30) -> np.ndarray:
     """Images of one value each: k + 1 for the k-th of the parts."""
     return np.arange(1, 5, dtype=np.float32)[:, None, None, None, None] * np.ones((1, n, 2, h, w), np.float32)
 
 
-def test_mixup_is_the_mean():
+def test_mixup_is_the_mean() -> None:
     parts = RNG.random((2, 3, 1, 4, 5)).astype(np.float32)
     out, shares = mix(parts, MIXUP, RNG.random((3, 5)))
     np.testing.assert_allclose(out, parts.mean(axis=0), rtol=1e-6)
     assert shares.tolist() == [[.5] * 3] * 2
 
 
-def test_cutmix_pastes_a_rectangle_of_the_second():
+def test_cutmix_pastes_a_rectangle_of_the_second() -> None:
     out, shares = mix(four(300)[:2], CUTMIX, RNG.random((300, 5)))
     inside = out[:, 0] == 2
     np.testing.assert_allclose(shares, [1 - inside.mean(axis=(1, 2)), inside.mean(axis=(1, 2))], atol=1e-6)
@@ -157,7 +159,7 @@ def test_cutmix_pastes_a_rectangle_of_the_second():
     assert inside.any(axis=0)[:-1, :-1].all() and np.array_equal(out[:, 0], out[:, 1])
 
 
-def test_mosaic_shows_each_image_in_its_quarter():
+def test_mosaic_shows_each_image_in_its_quarter() -> None:
     out, shares = mix(four(300), MOSAIC, RNG.random((300, 5)))
     for k in range(4):
         np.testing.assert_allclose(shares[k], (out[:, 0] == k + 1).mean(axis=(1, 2)), atol=1e-6)
@@ -167,19 +169,19 @@ def test_mosaic_shows_each_image_in_its_quarter():
     assert (out[:, 0, -1, 0] == 3).all() and (out[:, 0, -1, -1] == 4).all()
 
 
-def test_both_is_cutmix_or_mosaic_for_each_image():
+def test_both_is_cutmix_or_mosaic_for_each_image() -> None:
     _, shares = mix(four(400), BOTH, RNG.random((400, 5)))
     assert .4 < (shares[2] > 0).mean() < .6 and ((shares > 0).sum(axis=0) >= 2).all()
 
 
-def test_parts_of_a_mosaic_stay_in_their_place():
+def test_parts_of_a_mosaic_stay_in_their_place() -> None:
     parts = RNG.random((4, 1, 1, 6, 8)).astype(np.float32)
     out, _ = mix(parts, MOSAIC, RNG.random((1, 5)))
     assert ((out == parts).any(axis=0)).all()
 
 
 @pytest.mark.parametrize("size, shape", [(3, (9, 12)), (15, (9, 12)), (15, (4, 20)), (5, (1, 1)), (4, (7, 7))])
-def test_blur_is_a_gaussian_over_the_mirrored_image(size, shape):
+def test_blur_is_a_gaussian_over_the_mirrored_image(size: int, shape: tuple[int, ...]) -> None:
     image = RNG.random((2, 3, *shape))
     got, half = blur(image, size), size // 2
     sigma = .3 * (half - 1) + .8
@@ -191,7 +193,7 @@ def test_blur_is_a_gaussian_over_the_mirrored_image(size, shape):
     np.testing.assert_allclose(got, want, atol=1e-12)
 
 
-def test_the_options_of_net_say_what_to_do():
+def test_the_options_of_net_say_what_to_do() -> None:
     def of(**options):
         return augment_of(NetOptions.make("net", width=8, height=6, channels=3, **options))
 

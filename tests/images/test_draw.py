@@ -14,5 +14,5 @@ def test_labels_do_not_cover_one_another() -> None:
     grey = np.full((3, 120, 160), .5, "f4")
     both = np.asarray(draw_boxes(grey, [("cat", 0, .9, (20, 40, 90, 100)), ("dog", 1, .8, (20, 40, 90, 100))]))
     areas = [int((both == colour(kind)).all(axis=-1).sum()) for kind in (0, 1)]
-    alone = np.asarray(draw_boxes(grey, [("cat", 0, .9, (20, 40, 90, 100))]))
-    assert min(areas) > .6 * (alone == colour(0)).all(axis=-1).sum()
+    single = np.asarray(draw_boxes(grey, [("cat", 0, .9, (20, 40, 90, 100))]))
+    assert min(areas) > .6 * (single == colour(0)).all(axis=-1).sum()

@@ -2,6 +2,7 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def as_recorded(path: Path, key: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("folder, key", recorded())
-def test_pixels_are_those_darknet_recorded(folder, key):
+def test_pixels_are_those_darknet_recorded(folder: Path, key: str) -> None:
     with np.load(folder / "expected.npz") as arrays:
         want = arrays[key]
     got = as_recorded(folder / "image.png", key)
@@ -64,8 +65,8 @@ GREYS = COLOURS[..., 0]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM", "WEBP"])
-def test_lossless_formats_come_back_exactly_whatever_the_suffix(tmp_path, kind):
-    path = tmp_path / "picture.jpg"
+def test_lossless_formats_come_back_exactly_whatever_the_suffix(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "image.jpg"
     Image.fromarray(COLOURS).save(path, kind, **({"lossless": True} if kind == "WEBP" else {}))
     image = read_image(path)
     assert image.dtype == np.float32 and image.shape == (3, 5, 7) and image.flags.c_contiguous
@@ -75,7 +76,7 @@ def test_lossless_formats_come_back_exactly_whatever_the_suffix(tmp_path, kind):
         np.testing.assert_array_equal(image, read_image(file))
 
 
-def test_jpeg_is_close(tmp_path):
+def test_jpeg_is_close(tmp_path: Path) -> None:
     smooth = np.tile(np.linspace(0, 250, 16, dtype=np.uint8)[:, None, None], (1, 16, 3))
     Image.fromarray(smooth).save(tmp_path / "a.jpeg", quality=95)
     assert np.abs(read_image(tmp_path / "a.jpeg") - (smooth / 255).transpose(2, 0, 1)).max() < .03
@@ -84,16 +85,18 @@ def test_jpeg_is_close(tmp_path):
 @pytest.mark.parametrize("least, want", [(None, (160, 120)), ((80, 60), (80, 60)), ((70, 60), (80, 60)),
                                          ((81, 60), (160, 120)), ((20, 1), (20, 15)), ((1, 1), (20, 15)),
                                          ((500, 500), (160, 120))])
-@pytest.mark.parametrize("turn", [1, 6])
-def test_a_jpeg_smaller_than_it_is_but_large_enough(tmp_path, least, want, turn):
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_jpeg_is_decoded_at_the_smallest_size_that_is_large_enough(
+        tmp_path: Path, least: tuple[int, int] | None, want: tuple[int, int], orientation: int) -> None:
     colours = np.linspace(20, 230, 120 * 160 * 3).reshape(120, 160, 3).astype(np.uint8)
     exif = Image.Exif()
-    exif[0x0112] = turn
+    exif[0x0112] = orientation
     Image.fromarray(colours).save(tmp_path / "a.jpg", exif=exif, quality=95)
     Image.fromarray(colours).save(tmp_path / "a.png")
-    sideways = slice(None, None, -1 if turn == 6 else 1)
-    small = read_pixels(tmp_path / "a.jpg", 3, least and least[sideways])
-    assert small.shape == (3, *want[::-1][sideways])
+    if orientation == 6:        # rotated by a quarter: width and height are exchanged
+        least, want = least and (least[1], least[0]), (want[1], want[0])
+    small = read_pixels(tmp_path / "a.jpg", 3, least)
+    assert small.shape == (3, want[1], want[0])
     whole = read_pixels(tmp_path / "a.jpg").astype(float)
     step = whole.shape[1] // small.shape[1]
     means = whole.reshape(3, small.shape[1], step, small.shape[2], step).mean(axis=(2, 4))
@@ -101,20 +104,20 @@ def test_a_jpeg_smaller_than_it_is_but_large_enough(tmp_path, least, want, turn)
     assert read_pixels(tmp_path / "a.png", 3, least).shape == (3, 120, 160), "other formats come as they are"
 
 
-def test_first_frame_of_a_gif(tmp_path):
+def test_first_frame_of_a_gif(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (4, 3), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     assert read_image(tmp_path / "a.gif")[:, 1, 1].tolist() == [1, 0, 0]
 
 
-def test_grey_fills_three_channels_and_stays_itself_in_one(tmp_path):
+def test_grey_fills_three_channels_and_stays_itself_in_one(tmp_path: Path) -> None:
     Image.fromarray(GREYS).save(tmp_path / "a.png")
     grey = read_image(tmp_path / "a.png", 1)
     np.testing.assert_array_equal(grey[0], (GREYS / 255).astype(np.float32))
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.repeat(grey, 3, 0))
 
 
-def test_colour_to_grey_is_601_luma():
+def test_colour_to_grey_is_601_luma() -> None:
     file = io.BytesIO()
     Image.fromarray(COLOURS).save(file, "PNG")
     want = COLOURS @ np.array([.299, .587, .114]) / 255
@@ -122,7 +125,7 @@ def test_colour_to_grey_is_601_luma():
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-def test_transparency_is_dropped(tmp_path, mode):
+def test_transparency_is_dropped(tmp_path: Path, mode: str) -> None:
     if mode == "P":
         image = Image.new("P", (2, 1))
         image.putpalette([10, 20, 30, 200, 100, 0])
@@ -138,19 +141,19 @@ def test_transparency_is_dropped(tmp_path, mode):
     np.testing.assert_allclose(read_image(tmp_path / "a.png")[:, 0] * 255, want, rtol=1e-6)
 
 
-def test_one_bit(tmp_path):
+def test_one_bit(tmp_path: Path) -> None:
     Image.fromarray(GREYS > 128).save(tmp_path / "a.png")
     np.testing.assert_array_equal(read_image(tmp_path / "a.png")[1], (GREYS > 128).astype(np.float32))
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
-def test_sixteen_bits_keep_their_precision(tmp_path, suffix):
+def test_sixteen_bits_keep_their_precision(tmp_path: Path, suffix: str) -> None:
     deep = RNG.integers(0, 65536, (4, 6), dtype=np.uint16)
     Image.fromarray(deep).save(tmp_path / f"a.{suffix}")
     np.testing.assert_allclose(read_image(tmp_path / f"a.{suffix}")[2], deep / 65535, atol=1e-7)
 
 
-def test_floating_point_tiff(tmp_path):
+def test_floating_point_tiff(tmp_path: Path) -> None:
     values = RNG.random((4, 6)).astype(np.float32)
     Image.fromarray(values).save(tmp_path / "a.tif")
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif", 1)[0], values)
@@ -159,14 +162,14 @@ def test_floating_point_tiff(tmp_path):
         read_image(tmp_path / "b.tif")
 
 
-def test_cmyk(tmp_path):
+def test_cmyk(tmp_path: Path) -> None:
     Image.new("CMYK", (3, 2), (0, 255, 255, 0)).save(tmp_path / "a.tif")
     assert read_image(tmp_path / "a.tif")[:, 0, 0].tolist() == [1, 0, 0]
 
 
 @pytest.mark.parametrize("orientation, undo", [(3, lambda a: a[::-1, ::-1]), (6, lambda a: np.rot90(a, -1)),
                                                (8, np.rot90), (2, lambda a: a[:, ::-1])])
-def test_exif_orientation_is_applied(tmp_path, orientation, undo):
+def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, undo: Any) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(COLOURS).save(tmp_path / "a.png", exif=exif)
@@ -174,16 +177,16 @@ def test_exif_orientation_is_applied(tmp_path, orientation, undo):
     np.testing.assert_allclose(got * 255, undo(COLOURS), rtol=1e-6)
 
 
-def test_damaged_exif_data_does_not_change_the_pixels(tmp_path):
+def test_damaged_exif_data_does_not_change_the_pixels(tmp_path: Path) -> None:
     Image.fromarray(COLOURS).save(tmp_path / "a.png", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\xff\x01\x12")
     np.testing.assert_allclose(read_image(tmp_path / "a.png").transpose(1, 2, 0) * 255, COLOURS, rtol=1e-6)
 
 
-def test_the_photo_of_the_documentation_is_there():
+def test_the_photo_of_the_documentation_is_there() -> None:
     assert read_image(ROOT / "docs" / "images" / "photo.jpg").shape == (3, 256, 384)
 
 
-def test_errors_name_the_file_and_what_is_wrong(tmp_path):
+def test_errors_name_the_file_and_what_is_wrong(tmp_path: Path) -> None:
     Image.fromarray(RNG.integers(0, 256, (60, 60, 3), dtype=np.uint8)).save(tmp_path / "whole.png")
     data = (tmp_path / "whole.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(data[:len(data) // 2])
@@ -198,13 +201,13 @@ def test_errors_name_the_file_and_what_is_wrong(tmp_path):
         read_image(tmp_path / "whole.png", channels=4)
 
 
-def test_pixels_keep_the_type_of_the_file(tmp_path):
+def test_pixels_keep_the_type_of_the_file(tmp_path: Path) -> None:
     Image.fromarray(COLOURS).save(tmp_path / "a.png")
     assert read_pixels(tmp_path / "a.png").dtype == np.uint8
 
 
 @pytest.mark.parametrize("shape", [(3, 9, 13), (1, 1, 1), (2, 3, 1, 5), (3, 7, 1)])
-def test_resize_keeps_corners_and_takes_any_leading_axes(shape):
+def test_resize_keeps_corners_and_takes_any_leading_axes(shape: tuple[int, ...]) -> None:
     image = RNG.random(shape).astype(np.float32)
     for width, height in [(4, 6), (30, 20), (1, 1), (1, 9), (8, 1)]:
         out = resize(image, width, height)
@@ -215,26 +218,26 @@ def test_resize_keeps_corners_and_takes_any_leading_axes(shape):
             np.testing.assert_array_equal(out[..., 0, 0], image[..., 0, 0])
 
 
-def test_resize_of_a_ramp_is_a_ramp():
+def test_resize_of_a_ramp_is_a_ramp() -> None:
     ramp = np.linspace(0, 1, 11, dtype=np.float64)[None, None].repeat(4, 1)
     np.testing.assert_allclose(resize(ramp, 23, 9)[0], np.linspace(0, 1, 23)[None].repeat(9, 0), atol=1e-6)
 
 
-def test_same_size_is_a_copy():
+def test_same_size_is_a_copy() -> None:
     image = np.zeros((3, 4, 5), np.float32)
     for same in (resize(image, 5, 4), crop(image, 0, 0, 5, 4), prepare(image, 5, 4)):
         same += 1
     assert not image.any()
 
 
-def test_letterbox_of_a_thin_line_keeps_a_pixel():
+def test_letterbox_of_a_thin_line_keeps_a_pixel() -> None:
     out, place = letterbox(np.ones((3, 1, 500), np.float32), 32, 16)
     assert place == (0, 7, 32, 1) and out[:, 7].all() and (out[:, 8] == .5).all()
 
 
 @pytest.mark.parametrize("h, w", [(40, 60), (60, 40), (33, 33), (7, 200), (200, 7), (1, 1)])
 @pytest.mark.parametrize("width, height", [(32, 32), (48, 20), (20, 48)])
-def test_cover_cuts_the_middle_without_inventing_borders(h, w, width, height):
+def test_cover_cuts_the_middle_without_inventing_borders(h: int, w: int, width: int, height: int) -> None:
     y, x = np.mgrid[:h, :w]
     image = np.stack([x / max(w - 1, 1), y / max(h - 1, 1)]).astype(np.float32)
     out = cover(image, width, height)
@@ -246,7 +249,7 @@ def test_cover_cuts_the_middle_without_inventing_borders(h, w, width, height):
         np.testing.assert_array_equal(out, centre_crop(resize_min(image, width), width, height))
 
 
-def test_prepare_ways_differ_and_unknown_is_refused():
+def test_prepare_ways_differ_and_unknown_is_refused() -> None:
     image = RNG.random((3, 20, 30)).astype(np.float32)
     ways = [prepare(image, 8, 8, how) for how in ("crop", "stretch", "letterbox")]
     assert all(way.shape == (3, 8, 8) for way in ways)
@@ -255,7 +258,7 @@ def test_prepare_ways_differ_and_unknown_is_refused():
         prepare(image, 8, 8, "fit")
 
 
-def test_flip_twice_is_nothing():
+def test_flip_twice_is_nothing() -> None:
     image = RNG.random((3, 4, 5)).astype(np.float32)
     np.testing.assert_array_equal(flip(image)[..., 0], image[..., -1])
     np.testing.assert_array_equal(flip(flip(image)), image)

@@ -11,7 +11,7 @@ from PIL import Image
 from runner.cli import main
 from runner.errors import DataError, MissingExtra
 from runner.images.video import Video, VideoWriter, camera_number, is_video
-from tests.cli.test_detect import (  # noqa: F401  (a fixture: a network that finds one box, a dog, in any picture)
+from tests.cli.test_detect import (  # noqa: F401  (a fixture: a network that finds one box, a dog, in any image)
     model,
 )
 

@@ -1,5 +1,6 @@
-"""Batches of pictures with boxes: what is in them, and that threads and restarts change nothing."""
+"""Batches of images with boxes: what is in them, and that threads and restarts change nothing."""
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,15 @@ from PIL import Image
 from runner.datasets import DetectionSplit, LabelledImage, detection_batches
 from runner.errors import DataError, RunnerError
 from runner.images import BoxAugment, prepare, read_image
+from tests.datasets.loading import assert_same
 
 SIZE: dict[str, Any] = {"width": 16, "height": 12}
 NONE = np.zeros((0, 5), np.float32)
 
 
 @pytest.fixture
-def split(tmp_path):
-    """Seven pictures of different sizes; picture k shows k % 4 things, the last of class 2."""
+def split(tmp_path: Path) -> DetectionSplit:
+    """Seven images of different sizes; image k has k % 4 boxes, the last of class 2."""
     rng, items = np.random.default_rng(0), []
     for k in range(7):
         path = tmp_path / f"{k}.png"
@@ -26,20 +28,14 @@ def split(tmp_path):
     return DetectionSplit(items, 3)
 
 
-def same(ours, theirs):
-    for (x, truth), (x2, truth2) in zip(ours, theirs, strict=True):
-        np.testing.assert_array_equal(x, x2)
-        np.testing.assert_array_equal(truth, truth2)
-
-
 @pytest.mark.parametrize("workers", [0, 2])
-def test_evaluation_shows_each_picture_once_in_order(split, workers):
+def test_evaluation_shows_each_image_once_in_order(split: DetectionSplit, workers: int) -> None:
     loader = detection_batches(split, batch=3, boxes=4, workers=workers, **SIZE)
     assert len(loader) == 3
     shown = 0
     for x, truth in loader:
         assert x.dtype == truth.dtype == np.float32 and truth.shape == (len(x), 4, 5)
-        for row, index in enumerate(loader.indices):
+        for row, index in enumerate(loader.indices.tolist()):
             image = read_image(split[index].path)
             np.testing.assert_array_equal(x[row], prepare(image, 16, 12, "stretch"))
             assert loader.sizes[row].tolist() == [image.shape[2], image.shape[1]]
@@ -50,7 +46,7 @@ def test_evaluation_shows_each_picture_once_in_order(split, workers):
     assert shown == 7
 
 
-def test_letterboxed_boxes_stay_on_their_things(split):
+def test_letterboxed_boxes_stay_on_their_objects(split: DetectionSplit) -> None:
     path = split[0].path
     image = np.zeros((20, 40, 3), np.uint8)
     image[5:15, 10:20] = 255
@@ -64,7 +60,7 @@ def test_letterboxed_boxes_stay_on_their_things(split):
     assert x[0, 0, 0, 0] == .5
 
 
-def test_more_boxes_than_rows_are_cut(split):
+def test_more_boxes_than_rows_are_cut(split: DetectionSplit) -> None:
     _, truth = next(detection_batches(split, batch=4, boxes=2, **SIZE))
     np.testing.assert_array_equal(truth[3], split[3].boxes[:2])
 
@@ -73,17 +69,17 @@ TRAINING: dict[str, Any] = {"batch": 3, "shuffle": True, "endless": True, "seed"
 
 
 @pytest.mark.parametrize("options", [{"workers": 0}, {"workers": 3}, {"cache_bytes": 0}, {"cache_bytes": 1000}])
-def test_neither_threads_nor_cache_change_anything(split, options):
+def test_neither_threads_nor_cache_change_anything(split: DetectionSplit, options: dict[str, Any]) -> None:
     with detection_batches(split, **TRAINING) as one, detection_batches(split, **TRAINING, **options) as other:
-        same(itertools.islice(one, 6), itertools.islice(other, 6))
+        assert_same(itertools.islice(one, 6), itertools.islice(other, 6))
 
 
-def test_start_batch_goes_on_where_another_run_stopped(split):
+def test_start_batch_continues_where_another_run_stopped(split: DetectionSplit) -> None:
     with detection_batches(split, **TRAINING) as whole, detection_batches(split, start_batch=4, **TRAINING) as rest:
-        same(list(itertools.islice(whole, 7))[4:], itertools.islice(rest, 3))
+        assert_same(list(itertools.islice(whole, 7))[4:], itertools.islice(rest, 3))
 
 
-def test_bad_pictures_are_replaced_in_training_and_left_out_of_evaluation(split):
+def test_bad_images_are_replaced_in_training_and_left_out_of_evaluation(split: DetectionSplit) -> None:
     with open(split[2].path, "wb") as file:
         file.write(b"no image")
     said: list[str] = []
@@ -100,7 +96,7 @@ def test_bad_pictures_are_replaced_in_training_and_left_out_of_evaluation(split)
 
 @pytest.mark.parametrize("change, message", [({"batch": 0}, "at least 1"), ({"on_bad": "ignore"}, "on_bad"),
                                              ({"boxes": 0}, "at least 1")])
-def test_wrong_settings_are_refused(split, change, message):
+def test_wrong_settings_are_refused(split: DetectionSplit, change: dict[str, Any], message: str) -> None:
     with pytest.raises(RunnerError, match=message):
         detection_batches(split, **{"batch": 2, **SIZE, **change})
     with pytest.raises(DataError, match="no images"):
@@ -112,21 +108,21 @@ CHANGES = BoxAugment(jitter=.3, resize=1.4, hue=.1, saturation=1.3, exposure=1.3
 
 
 @pytest.mark.parametrize("options", [{"workers": 0}, {"workers": 3}, {"cache_bytes": 0}])
-def test_augmentation_depends_on_the_number_of_the_batch_alone(split, options):
+def test_augmentation_depends_only_on_the_number_of_the_batch(split: DetectionSplit, options: dict[str, Any]) -> None:
     with open(split[2].path, "wb") as file:
         file.write(b"no image")
     changed = {**TRAINING, "augment": CHANGES}
     with detection_batches(split, **changed) as one, detection_batches(split, **changed, **options) as other, \
             detection_batches(split, start_batch=3, **changed) as rest:
         first = list(itertools.islice(one, 6))
-        same(first, itertools.islice(other, 6))
-        same(first[3:], itertools.islice(rest, 3))
+        assert_same(first, itertools.islice(other, 6))
+        assert_same(first[3:], itertools.islice(rest, 3))
         assert one.bad.keys() == {split[2].path}
     with detection_batches(split, **{**changed, "seed": 6}) as other:
         assert not np.array_equal(next(other)[0], first[0][0])
 
 
-def test_the_size_may_change_from_batch_to_batch(split):
+def test_the_size_may_change_from_batch_to_batch(split: DetectionSplit) -> None:
     sizes = [(16, 12), (8, 8), (12, 4)]
     with detection_batches(split, sizes=lambda k: sizes[k % 3], augment=CHANGES, **TRAINING) as loader:
         for width, height in sizes:
@@ -134,7 +130,7 @@ def test_the_size_may_change_from_batch_to_batch(split):
             assert x.shape == (3, 3, height, width) and truth.shape == (3, 200, 5)
 
 
-def test_training_decodes_no_more_of_a_jpeg_than_it_needs(tmp_path):
+def test_training_decodes_no_more_of_a_jpeg_than_it_needs(tmp_path: Path) -> None:
     smooth = np.linspace(0, 250, 128 * 96 * 3).reshape(96, 128, 3).astype(np.uint8)
     Image.fromarray(smooth).save(tmp_path / "a.jpg", quality=95)
     split = DetectionSplit([LabelledImage(str(tmp_path / "a.jpg"), NONE, NONE)], 1)

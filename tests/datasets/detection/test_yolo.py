@@ -80,7 +80,7 @@ def test_a_box_over_the_edge_is_clipped(tmp_path: Path) -> None:
     data = open_detection_dataset(data_file)
     boxes = training_split(data)[1].boxes
     np.testing.assert_allclose(boxes, [[.925, .5, .15, .1, 0], [.5, .5005, .5, .999, 0]], rtol=1e-6)
-    assert len(data.problems) == 1, "what is rounding is no mistake"
+    assert len(data.problems) == 1, "rounding is not a mistake"
 
 
 def test_many_mistakes_are_counted_and_a_few_listed(tmp_path: Path) -> None:
