@@ -101,7 +101,7 @@ class NetOptions(Options):
     aspect: float = opt(1.0, "augmentation: largest change of the aspect ratio, a factor", above=0)
     saturation: float = opt(1.0, "augmentation: largest change of saturation, a factor", above=0)
     exposure: float = opt(1.0, "augmentation: largest change of brightness, a factor", above=0)
-    hue: float = opt(0.0, "augmentation: largest change of hue, a fraction of the colour circle", low=0)
+    hue: float = opt(0.0, "augmentation: largest change of hue, a fraction of the colour circle", low=0, high=1)
     flip: bool = opt(True, "augmentation: mirror half of the images (left to right)")
     letter_box: bool = opt(False, "detectors: 1: keep the image's aspect ratio, with grey borders")
     blur: int = opt(0, "augmentation: blur a quarter of the images over this many pixels; 1: over 15; detectors: "

@@ -37,8 +37,9 @@ def said(tmp_path: Path, text: str) -> tuple[list[str], list[str]]:
     ("policy=steps\nsteps=400,450000\nscales=.1,.1\nmax_batches=500",
      "a.cfg:6: [net] steps=450000 will not be reached: training ends at max_batches=500, so the learning rate does "
      "not change there"),
-    ("policy=step\nstep=900\nmax_batches=500", "a.cfg:6: [net] step=900 will not be reached: training ends at "
-                                               "max_batches=500, so the learning rate does not change"),
+    ("policy=step\nstep=900\nmax_batches=500\nscale=.1",
+     "a.cfg:6: [net] step=900 will not be reached: training ends at max_batches=500, so the learning rate does not "
+     "change"),
     ("burn_in=1000\nmax_batches=500\nlearning_rate=.01\npower=1",
      "a.cfg:5: [net] burn_in=1000 is not over when training ends at max_batches=500: the learning rate rises to 0.005 "
      "and never to 0.01"),
@@ -51,6 +52,12 @@ def said(tmp_path: Path, text: str) -> tuple[list[str], list[str]]:
      "a.cfg:6: [net] batch=1 is less than subdivisions=8: an update sees 8 images, as in darknet"),
     ("batch=10\nsubdivisions=4",
      "a.cfg:6: [net] batch=10 is not a multiple of subdivisions=4: an update sees 8 images, as in darknet"),
+    ("policy=step\nstep=9", "a.cfg:5: [net] policy=step changes nothing without scale="),
+    ("policy=poly",
+     "a.cfg:5: [net] policy=poly lowers the rate to 0 at max_batches=: without it the rate does not change"),
+    ("policy=steps\nsteps=-1,50,900\nscales=1,1,1\nburn_in=100",
+     "a.cfg:8: [net] burn_in=100 ends after steps=50: the rate jumps there"),
+    ("time_steps=4", "a.cfg:5: [net] time_steps=4 multiplies the batch, and no layer here is recurrent"),
     ("max_crop=12",
      "a.cfg:5: [net] max_crop=12 is below min_crop=64, the width of the network: images are scaled to 12 to 64 pixels, "
      "as in darknet"),
@@ -80,6 +87,11 @@ def test_a_factor_of_zero_is_an_error_and_one_of_hue_is_not(tmp_path: Path, opti
     errors, _ = said(tmp_path, f"{NET}{option}=0\n[avgpool]\n[softmax]\n")
     wanted = f"a.cfg:5: [net] {option} must be a number, greater than 0. Got '0' (1.0 changes nothing)"
     assert errors == ([wanted] if hint else [])
+
+
+def test_a_hue_beyond_the_circle(tmp_path: Path) -> None:
+    assert said(tmp_path, f"{NET}hue=18\n[avgpool]\n[softmax]\n")[0] == [
+        "a.cfg:5: [net] hue must be a number, at least 0, at most 1. Got '18'"]
 
 
 def test_inputs_and_the_size_of_an_image_must_agree(tmp_path: Path) -> None:
@@ -115,6 +127,18 @@ def test_a_blank_between_numbers_is_a_missing_comma(tmp_path: Path, value: str) 
     text = NET + conv(12) + HEAD.replace("10,14, 23,27", value)
     assert said(tmp_path, text)[0] == [f"a.cfg:14: [yolo] anchors must be numbers separated by commas, at least 0. Got "
                                        f"{value!r} (a comma is missing)"]
+
+
+@pytest.mark.parametrize("value", ["10,14,,23,27", ",10,14,23,27", "10,14, ,27"])
+def test_nothing_before_a_comma(tmp_path: Path, value: str) -> None:
+    errors, _ = said(tmp_path, NET + conv(12) + HEAD.replace("10,14, 23,27", value))
+    assert errors[0].endswith(f"Got {value!r} (a number is missing before a comma)")
+    assert said(tmp_path, NET + conv(12) + HEAD.replace("23,27", "23,27,"))[0] == [], "after the last one is fine"
+
+
+def test_a_decimal_comma(tmp_path: Path) -> None:
+    assert said(tmp_path, f"{NET}learning_rate=0,001\n[avgpool]\n[softmax]\n")[0] == [
+        "a.cfg:5: [net] learning_rate must be a number, at least 0. Got '0,001' (a decimal point, not a comma)"]
 
 
 def test_a_blank_inside_a_number(tmp_path: Path) -> None:
@@ -154,7 +178,7 @@ def test_heads_of_different_classes_are_reported_with_both_lines_even_if_one_can
 
 @pytest.mark.parametrize("activation, coords, says", [
     ("linear", 1, "a.cfg:15: [yolo] new_coords=1 wants activation=logistic in layer 0 [convolutional]; it is linear "
-                  "(a.cfg:10: [convolutional])"),
+                  "(a.cfg:10: [convolutional]), as in PyTorch's cfgs: --compat yolor"),
     ("leaky", 0, "a.cfg:10: [convolutional] activation=leaky in layer 0 [convolutional], and layer 2 [yolo] wants raw "
                  "values: activation=linear"),
     ("logistic", 1, None), ("linear", 0, None),
@@ -171,6 +195,23 @@ def test_the_default_activation_before_a_head_is_named_as_the_default(tmp_path: 
     _, warnings = said(tmp_path, NET + conv(12).replace("activation=linear\n", "") + HEAD)
     assert warnings == ["a.cfg:5: [convolutional] activation=logistic, the default, in layer 0 [convolutional], and "
                         "layer 1 [yolo] wants raw values: activation=linear"]
+
+
+def test_a_jitter_that_leaves_nothing(tmp_path: Path) -> None:
+    assert said(tmp_path, NET + conv(12) + HEAD + "jitter=.5\n")[1] == [
+        "a.cfg:15: [yolo] jitter=0.5 may crop the whole image away: it is a fraction of each side, cut off at both "
+        "ends"]
+    assert said(tmp_path, NET + conv(12) + HEAD + "jitter=.3\n") == ([], [])
+
+
+def test_a_coarse_grid_has_the_large_anchors(tmp_path: Path) -> None:
+    def heads(fine: int, coarse: int) -> str:
+        head = "[yolo]\nclasses=1\nnum=2\nanchors=10,14, 23,27\nmask={}\n"
+        return NET + conv(6) + head.format(fine) + "[route]\nlayers=0\n" + conv(6, 2) + head.format(coarse)
+    assert said(tmp_path, heads(0, 1)) == ([], [])
+    assert said(tmp_path, heads(1, 0))[1] == [
+        "a.cfg:15: [yolo] layer 1 has 64 x 64 cells, and larger anchors than layer 4 with 32 x 32: are the masks "
+        "swapped?"]
 
 
 def test_files_a_head_will_need(tmp_path: Path) -> None:
@@ -199,6 +240,16 @@ def test_a_network_that_nothing_teaches(tmp_path: Path, capsys: pytest.CaptureFi
     assert f"warning: {tmp_path}/a.cfg: {why}" in capsys.readouterr().out
     assert main(["train", str(tmp_path / "a.cfg"), "--data", str(ROOT / "data" / "digits")]) == 2
     assert capsys.readouterr().err.startswith(f"run.py: {tmp_path}/a.cfg: {why}")
+
+
+def test_a_network_that_is_all_frozen(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert said(tmp_path, NET + conv() + "[avgpool]\n[softmax]\nstopbackward=1\n") == ([], [])
+    assert main(["train", str(tmp_path / "a.cfg"), "--data", str(ROOT / "data" / "digits")]) == 2
+    assert "stopbackward=1 and onlyforward=1 keep every layer that could learn as it is" in capsys.readouterr().err
+    (tmp_path / "a.cfg").write_text(NET + conv() + "stopbackward=1\n" + conv() + "[avgpool]\n[softmax]\n")
+    assert not network_checks.untrainable(runner.load(tmp_path / "a.cfg").layers)
+    (tmp_path / "a.cfg").write_text(NET + "[avgpool]\n[softmax]\n")
+    assert not network_checks.untrainable(runner.load(tmp_path / "a.cfg").layers), "it may be measured so"
 
 
 PYRAMID = conv(stride=2) * 2 + "{deeper}[upsample]\n[route]\nlayers=-1,0\n" + conv() + "[avgpool]\n[softmax]\n"
@@ -331,3 +382,16 @@ def test_whoever_reads_image_files_refuses_other_channels_at_once(tmp_path: Path
     assert main([verb[0], str(tmp_path / "a.cfg"), *verb[1:], images, "--weights", str(tmp_path / "a.weights")]) == 2
     assert "a.cfg:4: [net] image files are read with 1 (grey) or 3 (colour) channels. Got channels=4" in \
         capsys.readouterr().err
+
+
+def test_confidences_above_1_are_noticed(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "a.cfg").write_text(NET + conv(12) + HEAD + "new_coords=1\n")
+    net = runner.load(tmp_path / "a.cfg")
+    net.layers[0].params["biases"][:] = 3
+    weights.save(net, tmp_path / "a.weights")
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    call = ["detect", str(tmp_path / "a.cfg"), str(tmp_path / "a.png"), "--weights", str(tmp_path / "a.weights")]
+    assert main(call) == 0
+    assert "boxes have a confidence above 1, so these are not probabilities" in capsys.readouterr().err
+    assert main([*call, "--compat", "yolor"]) == 0
+    assert "above 1" not in capsys.readouterr().err

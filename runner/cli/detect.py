@@ -57,11 +57,12 @@ def run(args: argparse.Namespace) -> int:
     options = {"names": names, "thresh": args.thresh, "nms": args.nms, "letterbox": args.letterbox,
                "on_bad": args.on_bad, "classes": [class_number(word, names) for word in args.classes]}
     records: list[Record] = []
-    count = bad = 0
+    count = bad = above = 0
     stems: set[str] = set()
     try:
         for frame_id, result, stem in detect_all(args, net, stems, options):
             count += 1
+            above += sum(one.confidence > 1 for one in result.detections)
             if result.error:
                 bad += 1
                 console.warn([result.error])
@@ -80,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
         console.write_json(args.json, [as_json(record, number) for number, record in enumerate(records, 1)])
     if args.csv:
         write_csv(args.csv, records)
+    if above:
+        console.warn([f"{above} boxes have a confidence above 1, so these are not probabilities: `check` may say why"])
     if bad:
         console.remark(f"{bad} of {count} images could not be read")
     return 2 if bad and bad == count else 0

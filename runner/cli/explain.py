@@ -51,13 +51,17 @@ def _sections() -> str:
 
 def _find(section: str) -> tuple[str, "type[Options]"]:
     """The description of a section, and its options."""
-    from runner.errors import UsageError, did_you_mean
+    from runner.errors import UsageError, misspelled
     from runner.layers import LAYERS
+    from runner.layers.shared.foreign import FOREIGN
     from runner.net_options import NetOptions
     if section in ("net", "network"):
         return _titled(("net", "network"), "", inspect.getdoc(NetOptions) or ""), NetOptions
     if section not in LAYERS:
-        raise UsageError(f"unknown section [{section}]{did_you_mean(section, ['net', *LAYERS])}")
+        near = misspelled(section, ["net", *LAYERS])
+        raise UsageError(f"unknown section [{section}]" + (
+            f" ({known})" if (known := FOREIGN.get(section.lower())) else f" (did you mean {near!r}?)" if near else
+            ". `python run.py explain` lists the sections"))
     layer_class = LAYERS[section]
     return _titled(layer_class.names, _module(layer_class), inspect.getdoc(layer_class) or ""), layer_class.Options
 

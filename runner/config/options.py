@@ -16,6 +16,8 @@ from runner.config.diagnostics import Report
 from runner.config.grammar import Section, number
 from runner.errors import UsageError, closest, did_you_mean, misspelled
 
+HOLE = re.compile(r"^\s*,|,\s*,")           # nothing before a comma
+DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
 GAP = re.compile(r"[\d.]\s+[-+.\d]")     # a blank between two numbers
 
 
@@ -93,6 +95,8 @@ def _type_name(type_: Any) -> str:
 
 def _convert(type_: Any, text: str) -> Any:
     if get_origin(type_) is tuple:
+        if HOLE.search(text):
+            raise ValueError(text)      # darknet reads a 0 there
         return tuple(_convert(get_args(type_)[0], part.strip()) for part in text.split(",") if part.strip())
     if type_ is bool:
         return bool(number(int, text))
@@ -189,6 +193,9 @@ class Options:
 
 def _read(section: Section, key: str, f: Field, report: Report) -> Any:
     text, meta = section.lines[key].value, f.metadata
+    if f.type is float and DECIMAL_COMMA.fullmatch(text):
+        report.error(f"{section.where(key)} {key} must be {describe(f)}. Got {text!r} (a decimal point, not a comma)")
+        return None
     if f.type in (int, float, bool) and "," in text:
         # a list where one number is expected: darknet takes the first, and such cfgs have been trained
         first = text.partition(",")[0].strip()
@@ -206,6 +213,8 @@ def _read(section: Section, key: str, f: Field, report: Report) -> Any:
     if meta["choices"]:
         near, known = misspelled(text, meta["choices"]), meta["foreign"].get(text.lower())
         hint = f" ({known})" if known else f" (did you mean {near!r}?)" if near else ""
+    elif get_origin(f.type) is tuple and HOLE.search(text):
+        hint = " (a number is missing before a comma)"
     elif GAP.search(text):
         hint = " (a comma is missing)" if get_origin(f.type) is tuple else " (a blank inside a number)"
     report.error(f"{section.where(key)} {key} must be {describe(f)}. Got {text!r}{hint}")

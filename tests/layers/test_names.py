@@ -8,6 +8,7 @@ import pytest
 import runner
 from runner import ops
 from runner import weights as weights_file
+from runner.cli import main
 from runner.errors import UsageError
 from runner.layers import LAYERS, Connected
 from runner.layers.shared.foreign import FOREIGN
@@ -127,3 +128,10 @@ def test_the_tables_of_activations_do_not_contradict_each_other() -> None:
     assert set(ops.ACTIVATION_ALIASES.values()) <= set(ops.ACTIVATIONS)
     with pytest.raises(UsageError, match="activation must be one of"):
         Connected((4,), activation="hswish")
+
+
+@pytest.mark.parametrize("word, says", [("dense", "it is called [connected] here"), ("rout", "did you mean 'route'?"),
+                                        ("conv_gru", "`python run.py explain` lists the sections")])
+def test_explain_answers_alike(word: str, says: str, capsys: pytest.CaptureFixture) -> None:
+    assert main(["explain", word]) == 2
+    assert f"unknown section [{word}]" in (err := capsys.readouterr().err) and says in err

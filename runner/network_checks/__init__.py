@@ -1,0 +1,15 @@
+"""What a cfg means, beyond how it is written: numbers that must agree with each other.
+
+An error: training, testing or detecting would refuse the network later, or another network would be built without a
+word.  A warning: darknet computes something defined, and it is rarely what was meant.  Every sentence names its line.
+
+net    the [net] section alone          graph  the sections together: heads, who reads what
+sizes  outputs that must meet           use    what those who run a network ask of it
+"""
+from runner.network_checks.graph import check_network
+from runner.network_checks.net import check_net
+from runner.network_checks.sizes import Placed, fitting_size, flat_route
+from runner.network_checks.use import check_images, gives_probabilities, untrainable
+
+__all__ = ["Placed", "check_images", "check_net", "check_network", "fitting_size", "flat_route",
+           "gives_probabilities", "untrainable"]

@@ -1,0 +1,179 @@
+"""The sections together: heads, and who reads what."""
+import itertools
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from runner.config import Report, Section
+from runner.layers import LAYERS, Shortcut, Yolo
+from runner.layers.shared.base import Env, Head
+from runner.layers.shared.heads import DetectionHead
+from runner.layers.shared.recurrent import Recurrent
+from runner.net_options import NetOptions
+from runner.network_checks.net import listed
+from runner.network_checks.sizes import Placed, check_sizes, deepest_stride, multiples, size_text, strides_of
+from runner.network_checks.use import activation_of
+
+UNCHANGED = ("dropout", "empty", "shift_channels", "control_channels")  # their first input means the same behind them
+YOLOR_SECTIONS = ("implicit_add", "implicit_mul", "shift_channels", "control_channels", "alternate_channels")
+
+
+def check_network(net: NetOptions | None, sections: Sequence[Section], stack: Sequence[Placed], env: Env,
+                  report: Report) -> None:
+    """The sections together; sections[0] is [net], `net` its options unless they are wrong."""
+    heads = [(place.section, options) for place in stack if (options := _head_options(place.section)) is not None]
+    for section, options in heads:
+        _check_anchors(section, options, report)
+        _check_files(section, options, env, report)
+        if getattr(options, "jitter", 0) >= .5:
+            report.warn(f"{section.where('jitter')} jitter={options.jitter:g} may crop the whole image away: it is a "
+                        "fraction of each side, cut off at both ends")
+    _check_classes(heads, report)
+    _check_dialect(sections, heads, env, report)
+    for index, place in enumerate(stack):
+        if isinstance(place.layer, DetectionHead):
+            _check_activation(index, stack, env, report)
+    if report.errors or net is None:
+        return      # what follows needs all layers
+    _check_readers(stack, env, report)
+    _check_anchor_order(stack, report)
+    if net.time_steps > 1 and not any(isinstance(place.layer, Recurrent) for place in stack):
+        report.warn(f"{sections[0].where('time_steps')} time_steps={net.time_steps} multiplies the batch, and no layer "
+                    "here is recurrent")
+    check_sizes(net, sections[0], stack, env, report)
+    if not heads:
+        _check_crop(net, sections[0], report)
+
+
+def _head_options(section: Section) -> Any:
+    """The options of a detection head, also of one that could not be built; None for every other section."""
+    kind = LAYERS.get(section.name)
+    return kind.Options.parse(section, Report()) if kind and issubclass(kind, DetectionHead) else None
+
+
+def _check_anchors(section: Section, o: Any, report: Report) -> None:
+    """anchors=, num= and mask= of a head."""
+    if not hasattr(o, "anchors"):
+        return
+    given, mask = len(o.anchors), getattr(o, "mask", ())
+    if not given:
+        report.warn(f"{section.where()} anchors are left out: all {o.num} are 0.5 x 0.5, as in darknet")
+    elif given % 2:
+        report.error(f"{section.where('anchors')} anchors must be pairs of width and height. Got {given} numbers")
+    elif given != 2 * o.num:
+        report.error(f"{section.where('anchors')} anchors must be {o.num} pairs of width and height, as num={o.num} "
+                     f"says. Got {given // 2} (num={given // 2}?)")
+    elif min(o.anchors) <= 0:
+        report.error(f"{section.where('anchors')} the sides of an anchor must be greater than 0. Got "
+                     f"{min(o.anchors):g}")
+    twice = sorted({number for number in mask if mask.count(number) > 1})
+    if twice:
+        report.warn(f"{section.where('mask')} mask names anchor {listed(twice)} more than once: of equal anchors only "
+                    "the first learns")
+
+
+def _check_files(section: Section, o: Any, env: Env, report: Report) -> None:
+    """tree= and map= are read when boxes are wanted; that they are missing can be said now."""
+    for option in ("tree", "map"):
+        name = getattr(o, option, "")
+        if name and not any((folder / name).is_file() for folder in (Path(env.folder), Path())):
+            report.warn(f"{section.where(option)} {option}={name} is neither in the folder of the cfg nor in the "
+                        "working directory: training and detecting will need it")
+
+
+def _check_classes(heads: Sequence[tuple[Section, Any]], report: Report) -> None:
+    """The boxes of all heads are of the same classes."""
+    for section, options in heads[1:]:
+        first, wanted = heads[0][0], heads[0][1].classes
+        if options.classes != wanted:
+            report.error(f"{section.where('classes')} classes={options.classes}, and classes={wanted} in "
+                         f"{first.where('classes')}: the heads of a network must have the same classes")
+
+
+def _check_dialect(sections: Sequence[Section], heads: Sequence[tuple[Section, Any]], env: Env,
+                   report: Report) -> None:
+    """Signs of the PyTorch forks, whose [yolo] decodes otherwise than darknet's, whatever its options say."""
+    if env.compat.yolo_decoding == "yolor" or not any(hasattr(o, "new_coords") and not o.new_coords for _, o in heads):
+        return
+    for section in sections[1:]:
+        silu = "activation" in section.lines and section.lines["activation"].value.lower() == "silu"
+        if silu or section.name in YOLOR_SECTIONS:
+            sign = f"{section.where('activation')} activation=silu is" if silu else \
+                f"{section.where()} these sections are"
+            report.warn(f"{sign} of the YOLOR forks, whose heads decode boxes by another formula: for weights trained "
+                        "there, add --compat yolor")
+            return
+
+
+def _check_activation(index: int, stack: Sequence[Placed], env: Env, report: Report) -> None:
+    """A head reads raw values; with new_coords=1, values that went through a logistic function."""
+    section, head = stack[index].section, stack[index].layer
+    maker = _maker(index, stack)
+    activation = None if maker is None else activation_of(stack[maker].layer)
+    if maker is None or activation is None or head is None:
+        return
+    place = stack[maker].section
+    name = f"layer {maker} [{place.name}]"
+    if getattr(head.options, "new_coords", False) and env.compat.yolo_decoding != "yolor":
+        if activation != "logistic":
+            report.warn(f"{section.where('new_coords')} new_coords=1 wants activation=logistic in {name}; it is "
+                        f"{activation} ({place.where('activation')})"
+                        + (", as in PyTorch's cfgs: --compat yolor" if activation == "linear" else ""))
+    elif activation != "linear":
+        default = "" if "activation" in place.lines else ", the default,"
+        report.warn(f"{place.where('activation')} activation={activation}{default} in {name}, and layer {index} "
+                    f"[{section.name}] wants raw values: activation=linear")
+
+
+def _maker(index: int, stack: Sequence[Placed]) -> int | None:
+    """The layer that computes what layer `index` reads first, past those that only pass it on."""
+    links = stack[index].links
+    while links and links[0] >= 0:
+        _, layer, further = stack[links[0]]
+        if layer is None:
+            return None
+        if not (layer.names[0] in UNCHANGED or (layer.names[0] == "route" and len(further) == 1)):
+            return links[0]
+        links = further
+    return None
+
+
+def _check_anchor_order(stack: Sequence[Placed], report: Report) -> None:
+    """The coarser the grid of a head, the larger its anchors."""
+    heads = [(index, layer) for index, (_, layer, _) in enumerate(stack) if isinstance(layer, Yolo)]
+    for (a, fine), (b, coarse) in itertools.permutations(heads, 2):
+        small, large = (math.prod(head.anchors[list(head.options.mask)].mean(axis=0)) for head in (fine, coarse))
+        if math.prod(fine.grid) > math.prod(coarse.grid) and small > large:
+            sizes = [f"{head.grid[1]} x {head.grid[0]}" for head in (fine, coarse)]
+            report.warn(f"{stack[a].section.where('mask')} layer {a} has {sizes[0]} cells, and larger anchors than "
+                        f"layer {b} with {sizes[1]}: are the masks swapped?")
+
+
+def _check_readers(stack: Sequence[Placed], env: Env, report: Report) -> None:
+    """A wrong index in layers= or from= leaves an output without a consumer, reads boxes as if they were features, or
+    adds images of different sizes."""
+    read = {link for place in stack for link in place.links}
+    for index, (section, layer, links) in enumerate(stack):
+        if index not in read and index < len(stack) - 1 and not isinstance(layer, Head):
+            report.warn(f"{section.where()} no layer reads the output of layer {index}: it is computed for nothing")
+        boxes = [link for link in links if link >= 0 and isinstance(stack[link].layer, DetectionHead)]
+        if boxes:
+            report.warn(f"{section.where('layers' if 'layers' in section.lines else 'from')} layer {index} reads layer "
+                        f"{boxes[0]} [{stack[boxes[0]].section.name}], which holds boxes: is the index right?")
+        if isinstance(layer, Shortcut) and len({shape[1:] for shape in layer.in_shapes}) > 1:
+            strides = strides_of(stack, env)      # those that differ are pjreddie's ResNets: a row and column of two
+            if len({strides.get(link) for link in links}) == 1:
+                sizes = " and ".join(map(size_text, layer.in_shapes))
+                report.warn(f"{section.where('from')} layer {index} adds images of {sizes}, where both have pixels: "
+                            f"{multiples(deepest_stride(stack, links, strides), env.in_shape)}")
+
+
+def _check_crop(o: NetOptions, section: Section, report: Report) -> None:
+    """The sizes a classifier's images are scaled to before they are cropped."""
+    side = max(o.width, o.height)
+    least, most = o.min_crop or side, o.max_crop or side
+    if least > most and len(o.in_shape()) == 3:
+        default = "" if "min_crop" in section.lines else ", the width of the network"
+        report.warn(f"{section.where('max_crop')} max_crop={most} is below min_crop={least}{default}: images are "
+                    f"scaled to {most} to {least} pixels, as in darknet")

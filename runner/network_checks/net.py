@@ -1,0 +1,87 @@
+"""The [net] section alone."""
+import math
+from collections.abc import Sequence
+
+from runner.config import Report, Section
+from runner.net_options import NetOptions
+
+IMAGE_CHANNELS = (1, 3)     # what an image file can be read with
+
+
+def check_net(options: NetOptions, section: Section, report: Report) -> None:
+    """The [net] section by itself."""
+    _check_input(options, section, report)
+    _check_policy(options, section, report)
+    _check_length(options, section, report)
+    if options.adam and options.optimizer != "sgd":
+        report.error(f"{section.where('optimizer')} adam=1 and optimizer={options.optimizer} are two update rules: "
+                     "leave one of them out")
+    if options.batch % options.subdivisions:
+        images = max(options.batch // options.subdivisions, 1) * options.subdivisions
+        what = "is less than" if options.batch < options.subdivisions else "is not a multiple of"
+        report.warn(f"{section.where('subdivisions')} batch={options.batch} {what} "
+                    f"subdivisions={options.subdivisions}: an update sees {images} images, as in darknet")
+
+
+def _check_input(o: NetOptions, section: Section, report: Report) -> None:
+    shape = o.in_shape()
+    if not all(shape):
+        report.error(f"{section.where()} needs width, height and channels (or inputs, where the input is not an image)")
+    elif len(shape) == 3 and o.inputs != math.prod(shape):
+        report.error(f"{section.where('inputs')} inputs={o.inputs}, and width x height x channels is "
+                     f"{o.width} x {o.height} x {o.channels} = {math.prod(shape)}: leave inputs out for images, or the "
+                     "other three for values")
+    elif len(shape) == 3 and o.channels not in IMAGE_CHANNELS:
+        report.warn(f"{section.where('channels')} channels={o.channels}: image files are read with 1 (grey) or 3 "
+                    "(colour) channels, so this network takes arrays only")
+
+
+def _check_policy(o: NetOptions, section: Section, report: Report) -> None:
+    if o.policy == "steps" and not o.steps:
+        report.error(f"{section.where('policy')} policy=steps needs steps= and scales=, a list of updates and one of "
+                     "factors")
+    elif o.policy == "steps" and len(o.steps) != len(o.scales):
+        report.error(f"{section.where('scales')} scales must have as many numbers as steps: {len(o.steps)}. "
+                     f"Got {len(o.scales)}")
+    elif o.policy == "steps" and list(o.steps) != sorted(o.steps):
+        report.warn(f"{section.where('steps')} steps={listed(o.steps)} do not ascend: a step that follows a later one "
+                    "is taken together with it")
+    for option, policies in (("steps", ("steps",)), ("scales", ("steps",)), ("step", ("step", "sigmoid")),
+                             ("scale", ("step",)), ("gamma", ("exp", "sigmoid")), ("sgdr_cycle", ("sgdr",))):
+        if option in section.lines and o.policy not in policies:
+            report.warn(f"{section.where(option)} {option} has no effect with policy={o.policy}: it belongs to policy="
+                        f"{' and '.join(policies)}")
+    if o.policy == "step" and "scale" not in section.lines:
+        report.warn(f"{section.where('policy')} policy=step changes nothing without scale=")
+    if o.policy == "poly" and not o.max_batches:
+        report.warn(f"{section.where('policy')} policy=poly lowers the rate to 0 at max_batches=: without it the rate "
+                    "does not change")
+    early = [step for step in o.steps if 0 < step < o.burn_in] if o.policy == "steps" else []
+    if early:
+        report.warn(f"{section.where('burn_in')} burn_in={o.burn_in} ends after steps={listed(early)}: the rate jumps "
+                    "there")
+
+
+def _check_length(o: NetOptions, section: Section, report: Report) -> None:
+    """What max_batches never reaches: it is the one line everybody changes."""
+    end = o.max_batches
+    if not end:
+        return
+    late = [step for step in o.steps if step >= end] if o.policy == "steps" else []
+    if late:
+        report.warn(f"{section.where('steps')} steps={listed(late)} will not be reached: training ends at "
+                    f"max_batches={end}, so the learning rate does not change there")
+    if o.policy == "step" and o.step >= end:
+        report.warn(f"{section.where('step')} step={o.step} will not be reached: training ends at max_batches={end}, "
+                    "so the learning rate does not change")
+    if o.policy == "sgdr" and o.sgdr_cycle > end:
+        report.warn(f"{section.where('sgdr_cycle')} sgdr_cycle={o.sgdr_cycle} is not over when training ends at "
+                    f"max_batches={end}")
+    if o.burn_in >= end:
+        rate = o.learning_rate * (end / o.burn_in) ** o.power
+        report.warn(f"{section.where('burn_in')} burn_in={o.burn_in} is not over when training ends at "
+                    f"max_batches={end}: the learning rate rises to {rate:.2g} and never to {o.learning_rate:g}")
+
+
+def listed(numbers: Sequence[float]) -> str:
+    return ",".join(f"{number:g}" if isinstance(number, float) else str(number) for number in numbers)

@@ -1,0 +1,140 @@
+"""Outputs that must meet, and the sizes of the input at which they do."""
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from runner.config import Report, Section
+from runner.errors import ShapeError
+from runner.layers import Region, Yolo
+from runner.layers.shared.base import Env, FlatShape, Layer, Shape, shape_text
+from runner.net_options import NetOptions
+
+LARGE = 1 << 13             # side of an input so large that rounding does not hide a stride, pixels
+
+
+class Placed(NamedTuple):
+    """A section and what was built of it: layer None where that failed."""
+    section: Section
+    layer: Layer | None
+    links: tuple[int, ...]
+
+
+def flat_route(stack: Sequence[Placed], links: Sequence[int], reader: str, env: Env) -> str:
+    """The sentence for a layer that reads as an image the values of a [route] whose inputs differ in size; it begins
+    with the line of that [route]."""
+    at = next(link for link in links if _is_flat(stack, link))
+    while (before := next((link for link in stack[at].links if _is_flat(stack, link)), None)) is not None:
+        at = before
+    section, _, joined = stack[at]
+    sizes = " and ".join(dict.fromkeys(size_text(_shape(stack, link, env)) for link in joined))
+    return (f"{section.where('layers')} layer {at} joins {sizes}, and {reader} needs an image"
+            f"{fitting_size(stack, joined, env)}")
+
+
+def fitting_size(stack: Sequence[Placed], links: Sequence[int], env: Env) -> str:
+    """": width and height must be multiples of 32 (400 x 400 is not; 384 x 384 and 416 x 416 are)", where inputs of
+    a layer differ in width or height; "" where they do not, or nothing can be said."""
+    shapes = [_shape(stack, link, env) for link in links]
+    if len({shape[1:] for shape in shapes}) < 2 or {len(shape) for shape in shapes} != {3}:
+        return ""
+    strides = strides_of(stack, env)
+    own = list(dict.fromkeys(strides.get(link) for link in links))
+    if None in own:
+        return ""
+    if len(own) > 1:
+        return f": their strides are {' and '.join(map(_stride_text, own))}, so they meet at no size of the input"
+    text = multiples(deepest_stride(stack, links, strides), env.in_shape)
+    return f": {text}" if text else ""
+
+
+def multiples(step: tuple[int, int], in_shape: Shape) -> str:
+    """What width and height must be multiples of, and the nearest that are; "" where they are."""
+    (step_y, step_x), (_, height, width) = step, in_shape
+    if not height % step_y and not width % step_x:
+        return ""
+    smaller = width // step_x * step_x, height // step_y * step_y
+    larger = -(-width // step_x) * step_x, -(-height // step_y) * step_y
+    fits = [f"{w} x {h}" for w, h in dict.fromkeys([smaller, larger]) if w and h]
+    return (f"width and height must be multiples of {_stride_text(step)} ({width} x {height} is not; "
+            f"{' and '.join(fits)} {'are' if len(fits) > 1 else 'is'})")
+
+
+def _shape(stack: Sequence[Placed], link: int, env: Env) -> Shape:
+    layer = stack[link].layer if link >= 0 else None
+    return layer.out_shape if layer else env.in_shape
+
+
+def _is_flat(stack: Sequence[Placed], link: int) -> bool:
+    layer = stack[link].layer if link >= 0 else None
+    return layer is not None and isinstance(layer.out_shape, FlatShape)
+
+
+def size_text(shape: Shape) -> str:
+    return f"{shape[2]} x {shape[1]}" if len(shape) == 3 else shape_text(shape)
+
+
+def _stride_text(stride: tuple[int, int] | None) -> str:
+    """(down, across) as a word: 32, or 32 x 64, width first."""
+    step_y, step_x = stride or (1, 1)
+    return str(step_x) if step_x == step_y else f"{step_x} x {step_y}"
+
+
+def deepest_stride(stack: Sequence[Placed], links: Sequence[int],
+                   strides: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """The largest stride, down and across, of all layers that some outputs are computed from."""
+    found: set[int] = set()
+    waiting = list(links)
+    while waiting:
+        link = waiting.pop()
+        if link >= 0 and link not in found:
+            found.add(link)
+            waiting += stack[link].links
+    pairs = [strides[link] for link in found if link in strides] or [(1, 1)]
+    return max(down for down, _ in pairs), max(across for _, across in pairs)
+
+
+def strides_of(stack: Sequence[Placed], env: Env) -> dict[int, tuple[int, int]]:
+    """Layer -> pixels of the input from one of its pixels to the next, down and across; only of layers whose size
+    follows the input's.  Computed with an input so large that rounding does not matter."""
+    env = dataclasses.replace(env, in_shape=(env.in_shape[0], LARGE, LARGE), allocate=False)
+    shapes: dict[int, Shape] = {-1: env.in_shape}
+    found = {-1: (1, 1)}
+    for index, (_, layer, links) in enumerate(stack):
+        if layer is None or not all(link in shapes for link in links):
+            continue
+        try:
+            shapes[index] = type(layer).build(layer.options, [shapes[link] for link in links], env).out_shape
+        except ShapeError:
+            continue
+        shape = shapes[index]
+        if len(shape) == 3 and min(shape[1:]) > 1:
+            found[index] = round(LARGE / shape[1]), round(LARGE / shape[2])
+    return found
+
+
+def check_sizes(net: NetOptions, section: Section, stack: Sequence[Placed], env: Env, report: Report) -> None:
+    """Does the input's size suit the grids of the heads, and do the sizes that random= will try suit the routes?"""
+    grids = [(index, place.layer) for index, place in enumerate(stack) if isinstance(place.layer, Yolo | Region)]
+    if len(env.in_shape) != 3 or not grids:
+        return
+    _, height, width = env.in_shape
+    last, head = grids[-1]
+    uneven = any(height % layer.grid[0] or width % layer.grid[1] for _, layer in grids)
+    strides = strides_of(stack, env) if uneven or head.options.random else {}
+    steps = [(strides[index], index) for index, layer in grids if index in strides]
+    steps = [(stride, index) for stride, index in steps if height % stride[0] or width % stride[1]]
+    if steps:
+        stride, index = max(steps)
+        option = "width" if width % stride[1] else "height"
+        report.warn(f"{section.where(option)} {width} x {height} is not a multiple of {_stride_text(stride)}, the "
+                    f"stride of layer {index} [{stack[index].section.name}]: the outermost cells are partly beyond the "
+                    "image")
+    if head.options.random:
+        for index, (_, layer, links) in enumerate(stack):
+            multiple = max(deepest_stride(stack, links, strides)) if len(links) > 1 and layer else 1
+            if index in strides and multiple > max(strides[index]) and net.resize_step % multiple:
+                report.warn(f"{stack[last].section.where('random')} random={head.options.random:g} changes the size of "
+                            f"the input in steps of resize_step={net.resize_step} pixels, and layer {index} "
+                            f"[{stack[index].section.name}] needs multiples of {multiple}: training will refuse that. "
+                            f"Set resize_step={multiple} in [net]")
+                return
