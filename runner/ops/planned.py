@@ -1,6 +1,6 @@
 """Operations prepared once for fixed weights and shapes: what an inference plan is made of.
 
-plan_name(weights ..., shape) -> run(x, out): writes into `out` (C-contiguous; a new array when it is None) and returns
+plan_name(weights ..., shape) -> run(x, out): writes into `out` (C-contiguous; or into a new array for out=None) and returns
 it.  `run` keeps nothing of a call: several threads may use it at once.  An image gets the same bits at any batch size.
 """
 from collections.abc import Callable
