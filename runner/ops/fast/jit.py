@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba import extending
 from numba.core import event, sigutils
 from numba.core.ccallback import CFunc
 
@@ -67,6 +68,11 @@ def inlined(function: Callable) -> Any:
     """Decorator of a function that is inlined into the kernels calling it: a call that passes arrays costs as much as
     copying some dozens of values."""
     return numba.njit(inline="always")(function)
+
+
+def intrinsic(function: Callable) -> Any:
+    """Decorator of a microkernel: numba's `intrinsic`, whose calls a type checker takes for calls of the function."""
+    return extending.intrinsic(function)
 
 
 class _Listener(event.Listener):

@@ -12,11 +12,10 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core.errors import TypingError
-from numba.extending import intrinsic
 
 from runner.ops import memory, parallel
 from runner.ops.fast.infer.instructions import FLOAT_ARRAY, RECORD, SLOT, Kind
-from runner.ops.fast.jit import compiled
+from runner.ops.fast.jit import compiled, intrinsic
 from runner.ops.fast.simd import direct
 from runner.ops.fast.simd.atomics import cpu_pause, fetch_add, load_acquire, yield_thread
 from runner.ops.fast.simd.isa import FLOAT_BYTES

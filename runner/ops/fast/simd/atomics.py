@@ -4,8 +4,8 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
+from runner.ops.fast.jit import intrinsic
 from runner.ops.fast.simd.builder import INDEX, INT32, Writer
 from runner.ops.fast.simd.isa import IS_X86
 

@@ -4,8 +4,8 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
+from runner.ops.fast.jit import intrinsic
 from runner.ops.fast.simd.builder import FLOAT, INDEX, INT32, Writer
 from runner.ops.fast.simd.isa import LANES
 

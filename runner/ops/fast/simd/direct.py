@@ -19,9 +19,8 @@ from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
-from runner.ops.fast.jit import compiled, entry
+from runner.ops.fast.jit import compiled, entry, intrinsic
 from runner.ops.fast.simd.builder import FLOAT, INDEX, VECTOR, ZERO, Writer
 from runner.ops.fast.simd.isa import (
     FLOAT_BYTES,
@@ -157,7 +156,7 @@ class Row(NamedTuple):
     inner: int
     weights: int
     start: int
-    slope: float
+    slope: Any      # float32
     y_stride: int
     y_plane: int
 

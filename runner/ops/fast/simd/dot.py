@@ -7,8 +7,8 @@ of another.
 from typing import Any
 
 from numba import types
-from numba.extending import intrinsic
 
+from runner.ops.fast.jit import intrinsic
 from runner.ops.fast.simd.builder import INDEX, Writer
 from runner.ops.fast.simd.copy import prefetch_line
 from runner.ops.fast.simd.isa import DOT_COLUMNS, DOT_ROWS, LANES

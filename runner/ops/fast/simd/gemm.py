@@ -6,8 +6,8 @@ are, lda apart.
 from typing import Any
 
 from numba import types
-from numba.extending import intrinsic
 
+from runner.ops.fast.jit import intrinsic
 from runner.ops.fast.simd.builder import INDEX, Writer
 from runner.ops.fast.simd.isa import LANES, MR
 

@@ -3,8 +3,8 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
+from runner.ops.fast.jit import intrinsic
 from runner.ops.fast.simd.builder import BYTES, INDEX, ZERO, Writer
 from runner.ops.fast.simd.isa import LANES
 from runner.ops.fast.simd.transpose import even_and_odd

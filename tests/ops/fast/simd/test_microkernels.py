@@ -149,16 +149,16 @@ def test_the_transforms_are_the_matrices_of_winograd(name: str) -> None:
 
 
 @numba.njit
-def run_row(operation, taps, start, pixels, x, y):
-    row = direct.Row(operation, 1, LANES, taps.ctypes.data, len(taps), 1, start.ctypes.data, start.ctypes.data,
-                     np.float32(.5), LANES, 0)
+def run_row(operation, taps, start, slope, pixels, x, y):
+    row = direct.Row(operation, 1, LANES, taps.ctypes.data, len(taps), 1, start.ctypes.data, start.ctypes.data, slope,
+                     LANES, 0)
     direct.run_row(row, pixels, MAX_PIXELS_STRIDED, x.ctypes.data, y.ctypes.data)
 
 
 @pytest.mark.parametrize("pixels", [1, MAX_PIXELS_STRIDED, 2 * MAX_PIXELS_STRIDED + 3])
 def test_a_row_of_tiles_has_each_pixel_once(pixels: int) -> None:
     x, start, y = normal(pixels + 1, LANES), normal(LANES), np.full((pixels + 1, LANES), np.nan, "f4")
-    run_row(direct.address(direct.add), np.array([0, LANES]), start, pixels, x, y)
+    run_row(direct.address(direct.add), np.array([0, LANES]), start, np.float32(.5), pixels, x, y)
     want = start + x[:-1] + x[1:]
     np.testing.assert_allclose(y[:-1], np.where(want > 0, want, want / 2), rtol=1e-5, atol=1e-6)
     assert np.isnan(y[-1]).all() and y.strides[1] == FLOAT_BYTES
