@@ -1,9 +1,10 @@
-"""Commands of darknet, answered with the command here that does the same.
+"""Commands of darknet: prints the equivalent command, and runs it with --run.
 
   python run.py detector train my.data my.cfg darknet53.conv.74
   python run.py detector test my.data my.cfg my.weights dog.jpg -thresh .4 --run      and run it
 
-COMMANDS is the table: what darknet's command takes, and what is written here.  docs/from-darknet.md is made of it.
+COMMANDS is the table: the arguments of each darknet command, and its equivalent here.  docs/from-darknet.md is
+generated from it.
 """
 import os
 import re
@@ -135,7 +136,7 @@ class Flag:
 NO_WINDOW = "there is no window"
 NO_GPU = "there is no GPU"
 NO_SERVER = "nothing is sent over a network"
-ALWAYS = "it is always so"
+ALWAYS = "always the case here"
 FLAGS = {
     "thresh": Flag(True, "it belongs to detecting and testing"), "iou_thresh": Flag(True, "it belongs to testing"),
     "points": Flag(True, "it belongs to testing"), "letter_box": Flag(False, "letter_box=1 in [net] says it"),
@@ -252,7 +253,7 @@ def respond(words: Sequence[str]) -> int:
         for remark in found.remarks:
             console.remark(f"run.py: {remark}")
         return 2
-    console.remark(f"darknet's `{found.name}` is written here:")
+    console.remark(f"the equivalent of darknet's `{found.name}`:")
     console.say(found.line)
     for remark in found.remarks:
         console.remark(remark)

@@ -1,4 +1,4 @@
-"""darknet's commands: what is written here instead, and that it can be run."""
+"""darknet's commands: the equivalent here, and that it runs."""
 import re
 import shlex
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_what_is_written_here(typed: str, here: str | None, capsys: pytest.Captu
         assert not out and "detector is one of train, test" in err
     else:
         assert out == f"python {here}\n"
-        assert re.match("darknet's `[a-z_ ]+` is written here:\n", err)
+        assert re.match("the equivalent of darknet's `[a-z_ ]+`:\n", err)
 
 
 def test_what_a_flag_becomes_or_why_it_becomes_nothing(capsys: pytest.CaptureFixture) -> None:
