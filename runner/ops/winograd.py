@@ -5,7 +5,7 @@ one matrix, the Kronecker product of that along one with itself.  So all there i
 values times INPUT_TRANSFORM; for each of the 36 points, tiles and channels times channels and filters; and
 OUTPUT_TRANSFORM.  The gradients are the same products the other way.
 
-Inside, the channels come last: then a tile is made of long runs, however small the image.
+Inside, the channels come last: so a tile is made of long runs even where the image is small.
 """
 import itertools
 import math
@@ -31,8 +31,8 @@ BLOCK_VALUES = 1 << 19      # transformed values of one block of tiles
 BLOCK_MIN_TILES = 64        # tiles of a block all the same: with fewer, BLAS is busy copying the weights
 MIN_CHANNELS = 32           # channels and filters from which on the transforms are worth their time
 MIN_TILES = 100             # of all images that are computed together: fewer do not repay transforming the filters
-MIN_USEFUL = .6             # share of the tiles' outputs that must be inside the output; the compiled filterss, whose
-                            # transforms cost less beside their products, take 0.5 (fast/tuning.py)
+MIN_USEFUL = .6             # share of the tiles' outputs that must be inside the output; more than the 0.5 of the
+                            # compiled kernels (fast/tuning.py), whose transforms cost less
 ANY_ORDER_CHANNELS = 128    # channels from which on BLAS takes filters as fast in either order
 WGRAD_PARTS = 4             # sums of the weight gradient
 Pair = tuple[int, int]

@@ -5,7 +5,7 @@ winograd_matrices.py or its transpose, which the gradients need.
 
 Transformed arrays are cut into blocks of MR tiles and LANES channels, see winograd_gemm.py; in the last blocks the
 missing channels are zeros, and what is beyond the tiles is undefined.  Channels are consecutive in the buffers here
-too, so every step fills its registers however small the image is.  What comes from an image or goes to one is
+too, so every step fills its registers even where the image is small.  What comes from an image or goes to one is
 transposed, LANES channels by LANES pixels at a time.
 """
 from typing import NamedTuple
