@@ -144,13 +144,13 @@ def _share(layer: Layer, index: int, stack: Sequence[Placed], section: Section, 
                      f"Got {layer.options.share_index}")
 
 
-def check(cfg: str | Path, *, settings: Iterable[str] = (),
-          strict: bool = False) -> tuple[Model | None, Report]:
+def check(cfg: str | Path, *, settings: Iterable[str] = (), strict: bool = False,
+          compat: str | None = None) -> tuple[Model | None, Report]:
     """Read a cfg and infer every shape, without allocating weights -> the network (None if it cannot be built), and
     the report with all errors and warnings."""
     report = Report(strict)
     try:
-        return load(cfg, settings=settings, strict=strict, allocate=False, report=report), report
+        return load(cfg, settings=settings, strict=strict, compat=compat, allocate=False, report=report), report
     except CfgError as error:
         report.errors = list(error.messages)
         return None, report

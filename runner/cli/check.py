@@ -19,6 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="treat unknown options as errors")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.OPTION=VALUE", dest="settings",
                         help="override a cfg option before checking")
+    common.compat_option(parser)
     parser.add_argument("--weights", metavar="FILE", help="check that this file fits (one cfg only)")
     parser.add_argument("--quiet", action="store_true", help="print nothing about files without errors")
     common.json_option(parser)
@@ -47,13 +48,13 @@ def _check(cfg: str, args: argparse.Namespace) -> dict[str, Any]:
     import runner
     from runner.errors import WeightsError
     from runner.network_checks import untrainable
-    net, report = runner.check(cfg, settings=args.settings, strict=args.strict)
+    net, report = runner.check(cfg, settings=args.settings, strict=args.strict, compat=args.compat)
     errors = list(report.errors)
     if net is not None and (why := untrainable(net.layers)):
         report.warn(f"{cfg}: {why}")
     if net is not None and args.weights:
         try:
-            runner.load(cfg, args.weights, settings=args.settings)
+            runner.load(cfg, args.weights, settings=args.settings, compat=args.compat, report=report)
         except WeightsError as error:
             errors.append(str(error))
     return {"file": cfg, "layers": len(net.layers) if net else None, "parameters": net.param_count if net else None,

@@ -70,12 +70,17 @@ def letterbox_options(parser: argparse._ActionsContainer) -> None:
 BACKENDS = ("auto", "numpy", "fast")
 
 
+def compat_option(parser: argparse.ArgumentParser) -> None:
+    """--compat."""
+    parser.add_argument("--compat", choices=("alexeyab", "pjreddie", "yolor"),
+                        help="use the formulas of this darknet fork (default: exact; see docs/compat.md)")
+
+
 def network_options(parser: argparse.ArgumentParser) -> None:
     """--set, --compat, --strict, --seed, --threads, --backend."""
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.OPTION=VALUE", dest="settings",
                         help="override a cfg option: net.batch=32, or 5.probability=0.3 for the layer with index 5")
-    parser.add_argument("--compat", choices=("alexeyab", "pjreddie", "yolor"),
-                        help="use the formulas of this darknet fork (default: exact; see docs/compat.md)")
+    compat_option(parser)
     parser.add_argument("--strict", action="store_true", help="treat unknown options as errors")
     parser.add_argument("--seed", type=natural, default=0, help="of all random numbers (default 0)")
     parser.add_argument("--threads", type=positive, metavar="N",

@@ -209,27 +209,26 @@ def option_of(flag: str) -> str:
 
 def is_darknet(words: Sequence[str]) -> bool:
     """Whether this is a command of darknet.  Its `detect` differs from ours by the weights after the cfg."""
-    words = _bare(words)
-    if words[:1] == ["detect"]:
-        plain = _split(words[1:])[0]
-        return len(plain) > 1 and bool(re.search(r"\.(weights|backup)$|\.conv\.\d+$", plain[1])) and \
+    plain, _ = _split(words)
+    if plain[:1] == ["detect"]:
+        return len(plain) > 2 and bool(re.search(r"\.(weights|backup)$|\.conv\.\d+$", plain[2])) and \
             "--weights" not in words
-    return bool(words) and any(words[0] == name.split()[0] for name in COMMANDS)
+    return any(plain[:1] == name.split()[:1] for name in COMMANDS)
 
 
 def answer(words: Sequence[str]) -> Answer:
     """The command here for the arguments of `darknet`, for which `is_darknet` is true."""
-    words = [SPELLINGS.get(word, word) for word in _bare(words)]
-    name = next((name for name in (" ".join(words[:2]), words[0]) if name in COMMANDS), "")
+    plain, flags = _split(words)
+    plain[:2] = [SPELLINGS.get(word, word) for word in plain[:2]]
+    name = next((name for name in (" ".join(plain[:2]), plain[0]) if name in COMMANDS), "")
     if not name:
-        known = [name.split()[1] for name in COMMANDS if name.startswith(f"{words[0]} ") and COMMANDS[name].here]
-        return Answer(words[0], remarks=[f"darknet's {words[0]} is one of {', '.join(known)}"])
+        known = [name.split()[1] for name in COMMANDS if name.startswith(f"{plain[0]} ") and COMMANDS[name].here]
+        return Answer(plain[0], remarks=[f"darknet's {plain[0]} is one of {', '.join(known)}"])
     command, found = COMMANDS[name], Answer(name)
     if not command.here:
         found.remarks.append(f"darknet's `{name}` has no counterpart: {command.note}")
         return found
-    plain, flags = _split(words[len(name.split()):])
-    values = dict(DEFAULTS.get(name, {})) | _places(plain, command.takes, found)
+    values = dict(DEFAULTS.get(name, {})) | _places(plain[len(name.split()):], command.takes, found)
     values |= {flag: value for flag, value in flags.items() if flag in FLAGS}
     _fill(values, name, found)
     used = set(re.findall(r"{(\w+)", command.here))
@@ -270,20 +269,16 @@ def respond(words: Sequence[str]) -> int:
     return main(found.words)
 
 
-def _bare(words: Sequence[str]) -> list[str]:
-    """The words without a leading "darknet" and without flags before the command, such as -i 0."""
-    words = list(words)
-    while words and (words[0].startswith("-") or Path(words[0]).name in ("darknet", "darknet.exe")):
-        flag = FLAGS.get(words[0].lstrip("-"))
-        words = words[2 if flag and flag.value else 1:]
-    return words
-
-
 def _split(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """-> words that are not flags; flag -> value, "" if it takes none.  A number after an unknown flag is its value."""
+    """-> words that are not flags, without a leading "darknet"; flag -> value, "" if it takes none.
+
+    Flags may stand anywhere.  A number after an unknown flag is its value.
+    """
+    waiting = list(words)
+    if waiting and Path(waiting[0]).name in ("darknet", "darknet.exe"):
+        del waiting[0]
     plain: list[str] = []
     flags: dict[str, str] = {}
-    waiting = list(words)
     while waiting:
         word = waiting.pop(0)
         name = word.lstrip("-")
@@ -298,7 +293,7 @@ def _split(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 def _places(plain: Sequence[str], takes: str, found: Answer) -> dict[str, Any]:
     """name -> argument.  Files in another order are recognised by their extensions, as in hank-ai's fork."""
     names, values, rest = takes.split(), dict[str, Any](), list(plain)
-    for name, ending in (("cfg", ".cfg"), ("data", ".data")):
+    for name, ending in (("cfg", ".cfg"), ("data", ".data"), ("weights", ".weights")):
         match = next((word for word in rest if word.endswith(ending)), None)
         if name in names and match is not None:
             values[name] = match

@@ -23,6 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.OPTION=VALUE", dest="settings",
                         help="override a cfg option")
     parser.add_argument("--strict", action="store_true", help="treat unknown options as errors")
+    common.compat_option(parser)
     common.json_option(parser)
 
 
@@ -30,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     import runner
     from runner.config import Report
     report = Report(args.strict)
-    net = runner.load(args.cfg, settings=args.settings, allocate=False, report=report)
+    net = runner.load(args.cfg, settings=args.settings, compat=args.compat, allocate=False, report=report)
     console.warn(report.warnings)
     rows, sums = net.summary(), totals(net)
     if args.json:

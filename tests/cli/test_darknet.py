@@ -21,7 +21,11 @@ NET = "[net]\nwidth=4\nheight=4\nchannels=3\n[convolutional]\nfilters=2\nsize=3\
                                                           "--clear"),
     ("detector train x.data x.cfg yolov4.conv.137 -map -gpus 0,1 -dont_show",
      "run.py train x.cfg --data x.data --weights yolov4.conv.137 --cutoff 137"),
-    ("detector -map train x.data x.cfg", None),
+    ("detector -map train x.data -gpus 0,1 x.cfg", "run.py train x.cfg --data x.data"),
+    ("darknet detector -map -dont_show train x.data x.cfg", "run.py train x.cfg --data x.data"),
+    ("detector test x.cfg dog.jpg x.weights x.data",
+     "run.py detect x.cfg dog.jpg --weights x.weights --save predictions"),
+    ("detector tarin x.data x.cfg", None),
     ("detector test x.data x.cfg x.weights dog.jpg -thresh 0.4 -ext_output -letter_box -out o.json -save_labels",
      "run.py detect x.cfg dog.jpg --weights x.weights --thresh 0.4 --letterbox --json o.json --txt labels --save "
      "predictions"),

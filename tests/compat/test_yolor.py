@@ -1,5 +1,6 @@
 """compat="yolor": what the PyTorch forks that read cfgs compute, held against their formulas written out anew."""
 import math
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -200,3 +201,14 @@ def test_the_command_line_takes_it(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "add --compat yolor" not in capsys.readouterr().err
     assert main(call) == 0
     assert "add --compat yolor" in capsys.readouterr().err
+
+
+def test_check_and_summary_take_it_too(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    file = exported(load(tmp_path, YOLOR, seed=1), tmp_path / "fork.weights")
+    assert main(["check", str(tmp_path / "a.cfg"), "--compat", "yolor", "--weights", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert "the file has no values of [implicit_add]" in out and "add --compat yolor" not in out
+    (tmp_path / "a.cfg").write_text("[net]\nwidth=8\nheight=8\nchannels=3\n[reorg]\n[softmax]\nspatial=1\n")
+    for compat, size in ((["--compat", "yolor"], "4 x 4 x 12"), ([], "8 x 8 x 3")):
+        assert main(["summary", str(tmp_path / "a.cfg"), *compat]) == 0
+        assert re.search(rf"reorg +8 x 8 x 3 +{size}", capsys.readouterr().out)
