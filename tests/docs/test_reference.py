@@ -12,7 +12,8 @@ from runner.layers import LAYERS
 from tests.paths import ROOT
 from tools import make_reference
 
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *(page for folder in ("docs", "runner", "bench", "data")
+                                       for page in sorted((ROOT / folder).rglob("*.md")))]
 PATH = re.compile(r"\b(?:runner|tests|tools|bench)/[\w./-]*\w")
 BAD_CFG = """[net]
 width=8
