@@ -330,12 +330,31 @@ def test_a_shortcut_that_does_not_meet_says_which_sizes_would(tmp_path: Path) ->
     assert said(tmp_path, text.format("0")) == ([], []), "every second pixel, as pjreddie's ResNets have it"
 
 
+def test_a_blur_that_leaves_nothing(tmp_path: Path) -> None:
+    text = NET + "[avgpool]\n" + conv(5) + "antialiasing=2\n[softmax]\n" + conv()
+    assert said(tmp_path, text)[0] == ["a.cfg:6: [convolutional] layer 1: antialiasing=2 blurs 2 x 2 pixels, which do "
+                                       "not fit into 1 x 1"]
+
+
+def test_images_that_do_not_come_from_the_input(tmp_path: Path) -> None:
+    """A network of values has no width and height that could fit."""
+    start = "[net]\ninputs=4\n[implicit]\nfilters=4\n[reorg]\nstride=2\nreverse=1\n[implicit]\nfilters=2\n"
+    errors, _ = said(tmp_path, f"{start}[route]\nlayers=1,2\n{conv()}")
+    assert errors == ["a.cfg:11: [route] layer 3 joins 2 x 2 and 1 x 1, and layer 4 [convolutional] needs an image"]
+    assert said(tmp_path, f"{start}[shortcut]\nfrom=1\n[softmax]\n")[0] == []
+
+
 def test_the_grid_of_a_head(tmp_path: Path) -> None:
     text = NET + conv(stride=2) + conv(stride=2) + conv(12) + HEAD
     assert said(tmp_path, text) == ([], [])
     assert said(tmp_path, text.replace("width=64", "width=66"))[1] == [
         "a.cfg:2: [net] 66 x 64 is not a multiple of 4, the stride of layer 3 [yolo]: the outermost cells are partly "
         "beyond the image"]
+
+
+def test_a_grid_finer_than_the_pixels_of_the_input(tmp_path: Path) -> None:
+    text = NET.replace("width=64", "width=65") + "[upsample]\nstride=100000\n" + conv(12) + HEAD
+    assert said(tmp_path, text) == ([], [])
 
 
 def test_sizes_that_random_would_try(tmp_path: Path) -> None:

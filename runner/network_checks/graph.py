@@ -161,7 +161,7 @@ def _check_readers(stack: Sequence[Placed], env: Env, report: Report) -> None:
         if boxes:
             report.warn(f"{section.where('layers' if 'layers' in section.lines else 'from')} layer {index} reads layer "
                         f"{boxes[0]} [{stack[boxes[0]].section.name}], which holds boxes: is the index right?")
-        if isinstance(layer, Shortcut) and len({shape[1:] for shape in layer.in_shapes}) > 1:
+        if isinstance(layer, Shortcut) and len(env.in_shape) == 3 and len({shape[1:] for shape in layer.in_shapes}) > 1:
             strides = strides_of(stack, env)      # those that differ are pjreddie's ResNets: a row and column of two
             if len({strides.get(link) for link in links}) == 1:
                 sizes = " and ".join(map(size_text, layer.in_shapes))

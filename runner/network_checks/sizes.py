@@ -35,7 +35,7 @@ def fitting_size(stack: Sequence[Placed], links: Sequence[int], env: Env) -> str
     """": width and height must be multiples of 32 (400 x 400 is not; 384 x 384 and 416 x 416 are)", where inputs of
     a layer differ in width or height; "" where they do not, or nothing can be said."""
     shapes = [_shape(stack, link, env) for link in links]
-    if len({shape[1:] for shape in shapes}) < 2 or {len(shape) for shape in shapes} != {3}:
+    if len(env.in_shape) != 3 or len({shape[1:] for shape in shapes}) < 2 or {len(shape) for shape in shapes} != {3}:
         return ""
     strides = strides_of(stack, env)
     own = list(dict.fromkeys(strides.get(link) for link in links))
@@ -108,7 +108,7 @@ def strides_of(stack: Sequence[Placed], env: Env) -> dict[int, tuple[int, int]]:
             continue
         shape = shapes[index]
         if len(shape) == 3 and min(shape[1:]) > 1:
-            found[index] = round(LARGE / shape[1]), round(LARGE / shape[2])
+            found[index] = max(round(LARGE / shape[1]), 1), max(round(LARGE / shape[2]), 1)
     return found
 
 

@@ -5,15 +5,18 @@ Zhang, "Making convolutional networks shift-invariant again", 2019; filters as i
 import numpy as np
 
 from runner import ops
+from runner.errors import ShapeError
 
 FILTERS = {1: np.outer([1, 2, 1], [1, 2, 1]) / 16, 2: np.full((2, 2), 1 / 4)}
 PADDING = {1: 1, 2: 0}
 
 
 def blurred_shape(shape: tuple[int, int, int], mode: int, stride: tuple[int, int]) -> tuple[int, int, int]:
-    """(c, h, w) of the sharp map -> (c, oh, ow)."""
+    """(c, h, w) of the sharp map -> (c, oh, ow).  ShapeError where nothing is left of it."""
     c, h, w = shape
     size, pad = len(FILTERS[mode]), PADDING[mode]
+    if min(h, w) + 2 * pad < size:
+        raise ShapeError(f"antialiasing={mode} blurs {size} x {size} pixels, which do not fit into {w} x {h}")
     return c, (h + 2 * pad - size) // stride[0] + 1, (w + 2 * pad - size) // stride[1] + 1
 
 
