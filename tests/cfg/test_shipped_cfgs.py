@@ -59,7 +59,7 @@ def test_totals(name: str) -> None:
     assert net is not None
     parameters, bflops = CLASSICS[name]
     assert net.param_count == parameters
-    assert abs(sum(row.bflops for row in net.rows()) - bflops) < 0.001
+    assert abs(sum(row.bflops for row in net.summary()) - bflops) < 0.001
 
 
 @pytest.mark.skipif(not CORPUS.exists(), reason="needs darknet's tables in ../shared")

@@ -36,7 +36,7 @@ def test_e2e_corpus(row: dict[str, str]) -> None:
     assert net is not None, "\n".join(report.errors)
     if not row["layer_table"].strip("-"):
         return
-    rows = net.rows()
+    rows = net.summary()
     for index, (size, bflops) in table(CORPUS / row["layer_table"]).items():
         layer = net.layers[index]
         if size is not None and len(layer.out_shape) == 3:
