@@ -3,8 +3,8 @@
 An error: training, testing or detecting would refuse the network later, or another network would be built without a
 word.  A warning: darknet computes something defined, and it is rarely what was meant.  Every sentence names its line.
 
-net    the [net] section alone          graph  the sections together: heads, who reads what
-sizes  outputs that must meet           use    what those who run a network ask of it
+net    the options of [net]                     graph  detection heads, and the consumers of each output
+sizes  feature maps that must be of one size    use    questions of the code that runs a network
 """
 from runner.network_checks.graph import check_network
 from runner.network_checks.net import check_net

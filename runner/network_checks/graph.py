@@ -1,4 +1,4 @@
-"""The sections together: heads, and who reads what."""
+"""Detection heads, and the consumers of each output."""
 import itertools
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ YOLOR_SECTIONS = ("implicit_add", "implicit_mul", "shift_channels", "control_cha
 
 def check_network(net: NetOptions | None, sections: Sequence[Section], stack: Sequence[Placed], env: Env,
                   report: Report) -> None:
-    """The sections together; sections[0] is [net], `net` its options unless they are wrong."""
+    """Check all sections together; sections[0] is [net], and `net` its options, None if they are invalid."""
     heads = [(place.section, options) for place in stack if (options := _head_options(place.section)) is not None]
     for section, options in heads:
         _check_anchors(section, options, report)
@@ -47,7 +47,7 @@ def check_network(net: NetOptions | None, sections: Sequence[Section], stack: Se
 
 
 def _head_options(section: Section) -> Any:
-    """The options of a detection head, also of one that could not be built; None for every other section."""
+    """The options of a detection head, even if it could not be built; None for any other section."""
     kind = LAYERS.get(section.name)
     return kind.Options.parse(section, Report()) if kind and issubclass(kind, DetectionHead) else None
 
@@ -74,7 +74,7 @@ def _check_anchors(section: Section, o: Any, report: Report) -> None:
 
 
 def _check_files(section: Section, o: Any, env: Env, report: Report) -> None:
-    """tree= and map= are read when boxes are wanted; that they are missing can be said now."""
+    """tree= and map= are read when boxes are computed; that they are missing is known now."""
     for option in ("tree", "map"):
         name = getattr(o, option, "")
         if name and not any((folder / name).is_file() for folder in (Path(env.folder), Path())):
@@ -83,7 +83,7 @@ def _check_files(section: Section, o: Any, env: Env, report: Report) -> None:
 
 
 def _check_classes(heads: Sequence[tuple[Section, Any]], report: Report) -> None:
-    """The boxes of all heads are of the same classes."""
+    """All heads must have the same classes."""
     for section, options in heads[1:]:
         first, wanted = heads[0][0], heads[0][1].classes
         if options.classes != wanted:
@@ -93,7 +93,7 @@ def _check_classes(heads: Sequence[tuple[Section, Any]], report: Report) -> None
 
 def _check_dialect(sections: Sequence[Section], heads: Sequence[tuple[Section, Any]], env: Env,
                    report: Report) -> None:
-    """Signs of the PyTorch forks, whose [yolo] decodes otherwise than darknet's, whatever its options say."""
+    """Signs of the PyTorch forks, whose [yolo] ignores its options and decodes boxes differently from darknet."""
     if env.compat.yolo_decoding == "yolor" or not any(hasattr(o, "new_coords") and not o.new_coords for _, o in heads):
         return
     for section in sections[1:]:
@@ -107,7 +107,7 @@ def _check_dialect(sections: Sequence[Section], heads: Sequence[tuple[Section, A
 
 
 def _check_activation(index: int, stack: Sequence[Placed], env: Env, report: Report) -> None:
-    """A head reads raw values; with new_coords=1, values that went through a logistic function."""
+    """A head expects raw values; with new_coords=1, the output of a logistic activation."""
     section, head = stack[index].section, stack[index].layer
     maker = _maker(index, stack)
     activation = None if maker is None else activation_of(stack[maker].layer)
@@ -127,7 +127,7 @@ def _check_activation(index: int, stack: Sequence[Placed], env: Env, report: Rep
 
 
 def _maker(index: int, stack: Sequence[Placed]) -> int | None:
-    """The layer that computes what layer `index` reads first, past those that only pass it on."""
+    """The layer that computes the first input of layer `index`, skipping layers that do not change its meaning."""
     links = stack[index].links
     while links and links[0] >= 0:
         _, layer, further = stack[links[0]]
@@ -140,7 +140,7 @@ def _maker(index: int, stack: Sequence[Placed]) -> int | None:
 
 
 def _check_anchor_order(stack: Sequence[Placed], report: Report) -> None:
-    """The coarser the grid of a head, the larger its anchors."""
+    """A coarser grid must have larger anchors."""
     heads = [(index, layer) for index, (_, layer, _) in enumerate(stack) if isinstance(layer, Yolo)]
     for (a, fine), (b, coarse) in itertools.permutations(heads, 2):
         small, large = (math.prod(head.anchors[list(head.options.mask)].mean(axis=0)) for head in (fine, coarse))

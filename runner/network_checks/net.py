@@ -1,4 +1,4 @@
-"""The [net] section alone."""
+"""Options of [net] that must agree with each other."""
 import math
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ IMAGE_CHANNELS = (1, 3)     # what an image file can be read with
 
 
 def check_net(options: NetOptions, section: Section, report: Report) -> None:
-    """The [net] section by itself."""
+    """Check the options of [net]."""
     _check_input(options, section, report)
     _check_policy(options, section, report)
     _check_length(options, section, report)
@@ -63,7 +63,7 @@ def _check_policy(o: NetOptions, section: Section, report: Report) -> None:
 
 
 def _check_length(o: NetOptions, section: Section, report: Report) -> None:
-    """What max_batches never reaches: it is the one line everybody changes."""
+    """Updates that max_batches does not reach: it is often the only option that is edited."""
     end = o.max_batches
     if not end:
         return

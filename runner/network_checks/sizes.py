@@ -1,4 +1,4 @@
-"""Outputs that must meet, and the sizes of the input at which they do."""
+"""Feature maps that must have the same size, and the input sizes for which they do."""
 import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,15 +13,15 @@ LARGE = 1 << 13             # side of an input so large that rounding does not h
 
 
 class Placed(NamedTuple):
-    """A section and what was built of it: layer None where that failed."""
+    """A section, the layer built from it (None if that failed), and the outputs it reads."""
     section: Section
     layer: Layer | None
     links: tuple[int, ...]
 
 
 def flat_route(stack: Sequence[Placed], links: Sequence[int], reader: str, env: Env) -> str:
-    """The sentence for a layer that reads as an image the values of a [route] whose inputs differ in size; it begins
-    with the line of that [route]."""
+    """The error for a layer that needs an image and reads a [route] whose inputs differ in size, with the line of that
+    [route]."""
     at = next(link for link in links if _is_flat(stack, link))
     while (before := next((link for link in stack[at].links if _is_flat(stack, link)), None)) is not None:
         at = before
@@ -32,8 +32,8 @@ def flat_route(stack: Sequence[Placed], links: Sequence[int], reader: str, env: 
 
 
 def fitting_size(stack: Sequence[Placed], links: Sequence[int], env: Env) -> str:
-    """": width and height must be multiples of 32 (400 x 400 is not; 384 x 384 and 416 x 416 are)", where inputs of
-    a layer differ in width or height; "" where they do not, or nothing can be said."""
+    """": width and height must be multiples of 32 (400 x 400 is not; 384 x 384 and 416 x 416 are)" if the inputs of a
+    layer differ in width or height; "" if they do not, or if the reason is unknown."""
     shapes = [_shape(stack, link, env) for link in links]
     if len(env.in_shape) != 3 or len({shape[1:] for shape in shapes}) < 2 or {len(shape) for shape in shapes} != {3}:
         return ""
@@ -48,7 +48,7 @@ def fitting_size(stack: Sequence[Placed], links: Sequence[int], env: Env) -> str
 
 
 def multiples(step: tuple[int, int], in_shape: Shape) -> str:
-    """What width and height must be multiples of, and the nearest that are; "" where they are."""
+    """The multiples that width and height must be, with the nearest ones; "" if they are."""
     (step_y, step_x), (_, height, width) = step, in_shape
     if not height % step_y and not width % step_x:
         return ""
@@ -74,14 +74,14 @@ def size_text(shape: Shape) -> str:
 
 
 def _stride_text(stride: tuple[int, int] | None) -> str:
-    """(down, across) as a word: 32, or 32 x 64, width first."""
+    """(vertical, horizontal) as text: 32, or 32 x 64, horizontal first."""
     step_y, step_x = stride or (1, 1)
     return str(step_x) if step_x == step_y else f"{step_x} x {step_y}"
 
 
 def deepest_stride(stack: Sequence[Placed], links: Sequence[int],
                    strides: dict[int, tuple[int, int]]) -> tuple[int, int]:
-    """The largest stride, down and across, of all layers that some outputs are computed from."""
+    """The largest stride, vertical and horizontal, among all ancestors of some outputs."""
     found: set[int] = set()
     waiting = list(links)
     while waiting:
@@ -94,8 +94,8 @@ def deepest_stride(stack: Sequence[Placed], links: Sequence[int],
 
 
 def strides_of(stack: Sequence[Placed], env: Env) -> dict[int, tuple[int, int]]:
-    """Layer -> pixels of the input from one of its pixels to the next, down and across; only of layers whose size
-    follows the input's.  Computed with an input so large that rounding does not matter."""
+    """Layer -> its stride relative to the input, vertical and horizontal; only for layers whose size depends on the
+    input's.  Computed with an input so large that rounding does not matter."""
     env = dataclasses.replace(env, in_shape=(env.in_shape[0], LARGE, LARGE), allocate=False)
     shapes: dict[int, Shape] = {-1: env.in_shape}
     found = {-1: (1, 1)}
@@ -113,7 +113,7 @@ def strides_of(stack: Sequence[Placed], env: Env) -> dict[int, tuple[int, int]]:
 
 
 def check_sizes(net: NetOptions, section: Section, stack: Sequence[Placed], env: Env, report: Report) -> None:
-    """Does the input's size suit the grids of the heads, and do the sizes that random= will try suit the routes?"""
+    """Check the input size against the strides of the heads, and the sizes of random= against the routes."""
     grids = [(index, place.layer) for index, place in enumerate(stack) if isinstance(place.layer, Yolo | Region)]
     if len(env.in_shape) != 3 or not grids:
         return

@@ -1,4 +1,4 @@
-"""What those who run a network ask of it."""
+"""Questions of the code that runs a network."""
 from collections.abc import Sequence
 
 from runner.config import Section
@@ -12,7 +12,7 @@ PROBABLE = ("logistic", "normalize_channels", "normalize_channels_softmax", "nor
 
 
 def activation_of(layer: Layer | None) -> str | None:
-    """The activation a layer ends with; None where it has none to name."""
+    """The activation that a layer ends with; None if it has no such option."""
     if isinstance(layer, Logistic):
         return "logistic"
     return layer.options.activation if isinstance(layer, Convolutional | Connected | Activation) else None
@@ -30,7 +30,7 @@ def untrainable(layers: Sequence[Layer]) -> str:
 
 
 def check_images(sections: Sequence[Section], in_shape: Shape) -> None:
-    """CfgError where image files cannot be read for a network."""
+    """CfgError if the network cannot take image files."""
     if len(in_shape) == 3 and in_shape[0] not in IMAGE_CHANNELS:
         where = sections[0].where("channels") if sections else "[net]"
         raise CfgError(f"{where} image files are read with 1 (grey) or 3 (colour) channels. Got channels={in_shape[0]}")
