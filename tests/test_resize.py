@@ -58,8 +58,8 @@ def test_the_parameter_arrays_stay_the_same_objects(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("body, size, message", [
     ("[connected]\noutput=3\n[softmax]\n", (16, 16), r"layer 0 \[connected\]: the weights of \[connected\] depend on"),
-    ("[crop]\ncrop_height=20\ncrop_width=20\n", (16, 32), r"layer 0 \[crop\]: a window of 20 x 20 does not fit"),
-    (BODY, (36, 36), r"layer 8 \[convolutional\]: the weights of"),
+    ("[crop]\ncrop_height=20\ncrop_width=20\n", (16, 32), r"layer 0 \[crop\]: a crop of 20 x 20 does not fit"),
+    (BODY, (36, 36), r"layer 8 \[convolutional\]: expects an image .* inputs differ in width and height"),
 ])
 def test_an_impossible_size_is_an_error_and_changes_nothing(body: str, size: tuple[int, int], message: str,
                                                             tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from runner.training.classification_metrics import ClassificationMetrics, comput
 from runner.training.metrics import Metrics
 from runner.training.report_items import CaptionedImage, ConfusionMatrix, ImageGrid, ReportItem
 from runner.training.tasks.base import Batches, Task, TaskOptions, test_images_text
-from runner.training.test_time_augmentation import mean_outputs
+from runner.training.tta import mean_outputs
 
 REPORT_IMAGES = 12          # in each row of a report
 MAX_MATRIX_CLASSES = 100    # with more, a confusion matrix is left out of the report
@@ -28,7 +28,7 @@ class Classifier(Task):
     """
     data             the dataset
     top_k            the k of the top-k accuracies to report; empty: 5
-    ten_crop, sizes  test-time augmentation, see runner.training.test_time_augmentation
+    ten_crop, sizes  test-time augmentation, see runner.training.tta
     """
     score_name, metric_names = "test accuracy", ("top5", "test_loss")
 

@@ -7,7 +7,7 @@ import pytest
 import runner
 from runner.datasets import Split
 from runner.errors import RunnerError
-from runner.training.test_time_augmentation import margin, mean_outputs, views
+from runner.training.tta import margin, mean_outputs, views
 
 RNG = np.random.default_rng(2)
 CFG = """[net]

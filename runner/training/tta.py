@@ -1,4 +1,4 @@
-"""Test-time augmentation: the mean output over several views of each image (darknet's valid10 and validmulti).
+"""Test-time augmentation (TTA): the mean output over several views of each image (darknet's valid10 and validmulti).
 
 ten_crop  the four corners and the centre of an image a seventh larger than the network's input (256 to 224), and their
           mirror images.  (darknet's own ten are not centred and repeat border pixels; these are the usual ones.)
