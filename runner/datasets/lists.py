@@ -25,14 +25,20 @@ def read_lines(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
             yield number, line.strip()
 
 
+def spellings(path: str) -> list[str]:
+    """A path as it may be meant: as written, without a pair of quotes around it, and with / for each backslash, as in
+    lists made on Windows."""
+    plain = path[1:-1].strip() if len(path) > 2 and path[0] == path[-1] and path[0] in "\"'" else path
+    return list(dict.fromkeys([path, plain, plain.replace("\\", "/")]))
+
+
 def locate(path: str, folders: Iterable[Path]) -> str | None:
-    """`path` if it exists as it is, else the first of the folders joined with it that exists, else None."""
-    if os.path.exists(path):
-        return path
-    if not os.path.isabs(path):
-        for folder in folders:
-            if os.path.exists(folder / path):
-                return str(folder / path)
+    """The first of the `spellings` of a path that exists, each as it is, then in the folders; else None."""
+    folders = list(folders)
+    for name in spellings(path):
+        for place in (name, *(str(folder / name) for folder in folders if not os.path.isabs(name))):
+            if os.path.exists(place):
+                return place
     return None
 
 
