@@ -10,6 +10,7 @@ from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit, 
 from runner.errors import DataError
 
 TOLERANCE = 0.005       # of the image: a box may cross the edge by this much without a warning (labels are rounded)
+FAR = 0.5               # of the image: a box that crosses the edge by more, or is that much larger, is not in fractions
 SHOWN = 5               # problems of one kind that are listed
 
 Row = tuple[float, ...]             # x, y, w, h, class
@@ -22,6 +23,8 @@ class LabelReport:
     unlabelled  images without a label file, and where it was looked for
     images      how many were named, usable or not
     boxes       how many can be used
+    numbers     the class numbers that occur, also those of classes that do not exist
+    decimal_commas  lines with decimal commas
     """
 
     def __init__(self) -> None:
@@ -29,6 +32,8 @@ class LabelReport:
         self.unlabelled: list[tuple[str, Sequence[str]]] = []
         self.images = 0
         self.boxes = 0
+        self.numbers: set[int] = set()
+        self.decimal_commas: list[str] = []
 
     def add(self, kind: str, where: str, text: str, *, lost: bool = True) -> None:
         self.problems.append(Problem(kind, where, text, lost))
@@ -36,6 +41,10 @@ class LabelReport:
     def dataset(self, names: list[str], train: DetectionSplit | None, test: DetectionSplit | None,
                 source: str | os.PathLike) -> DetectionDataset:
         """The dataset that was read, with a warning for each kind of problem.  DataError where nothing can be used."""
+        if len(names) in self.numbers and min(self.numbers) == 1:
+            self.problems.insert(0, Problem("class numbers from 1", str(source), "class numbers start at 0; here they "
+                                            f"are 1 to {max(self.numbers)}, so each label has the class after the one "
+                                            "that is meant"))
         summaries = summaries_of(self.problems)
         if self.unlabelled and len(self.unlabelled) == self.images:
             image, places = self.unlabelled[0]
@@ -48,6 +57,9 @@ class LabelReport:
             warnings.append(f"{source}: {len(self.unlabelled)} of {self.images} images have no label file and are "
                             f"treated as images without objects, for instance {self.unlabelled[0][0]} (an empty label "
                             "file says so explicitly)")
+        if self.decimal_commas:
+            warnings.append(f"{source}: {len(self.decimal_commas)} labels have decimal commas, for instance "
+                            f"{self.decimal_commas[0]}: they are read, but other programs need points")
         if train is not None and test is None:
             warnings.append(f"{source}: there are only training images: {NO_TEST_IMAGES}")
         shared = {os.path.abspath(p.path) for p in train or ()} & {os.path.abspath(p.path) for p in test or ()}
@@ -81,7 +93,7 @@ def summaries_of(problems: Sequence[Problem]) -> dict[str, str]:
 def check_box(values: Sequence[float], index: int, where: str, report: LabelReport) -> Row | None:
     """x, y, w, h relative to the image and a class that exists -> the row, clipped to the image, or None.
 
-    As in darknet, what extends over the edge is clipped.  A box completely outside the image is left out.
+    As in darknet, what extends over the edge is clipped.  A box outside the image, or far over its edge, is left out.
     """
     x, y, w, h = values
     if not all(map(math.isfinite, values)):
@@ -92,12 +104,12 @@ def check_box(values: Sequence[float], index: int, where: str, report: LabelRepo
         return None
     left, right = max(x - w / 2, 0), min(x + w / 2, 1)
     top, bottom = max(y - h / 2, 0), min(y + h / 2, 1)
-    if right <= left or bottom <= top:
+    excess = max(w / 2 - x, x + w / 2 - 1, h / 2 - y, y + h / 2 - 1)
+    if right <= left or bottom <= top or excess > FAR or max(w, h) > 1 + FAR:
         hint = ": these look like pixels" if max(values) > 2 else ""
         report.add("boxes outside their image, left out", where,
                    f"x, y, w, h are relative to the image, 0 to 1. Got {_text(values)}{hint}")
         return None
-    excess = max(w / 2 - x, x + w / 2 - 1, h / 2 - y, y + h / 2 - 1)
     if excess > TOLERANCE:
         report.add("boxes that extend over the edge of their image, clipped", where,
                    f"{_text(values)} extends over the edge by {excess:.3g} of the image", lost=False)
@@ -109,6 +121,7 @@ def check_box(values: Sequence[float], index: int, where: str, report: LabelRepo
 
 def class_exists(index: int, classes: int, where: str, report: LabelReport) -> bool:
     """Whether there is a class of that number; reported if not."""
+    report.numbers.add(index)
     if 0 <= index < classes:
         return True
     report.add("classes that do not exist, left out", where,

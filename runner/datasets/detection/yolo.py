@@ -1,6 +1,8 @@
 """YOLO labels: for each image a text file with a line `class x y w h` for each object."""
 import os
+import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit, LabelledImage, no_boxes
@@ -11,6 +13,8 @@ from runner.datasets.lists import read_lines, read_list
 from runner.errors import DataError
 
 FIELDS = 5
+DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
+MAX_NUMBERED = 100_000      # a class number above is not one, where there are no names
 NAME_FILES = ("classes.txt", "names.txt", "labels.txt", "obj.names")
 
 
@@ -32,6 +36,32 @@ def label_file(path: str) -> str:
     return next((place for place in label_places(path) if os.path.isfile(place)), "")
 
 
+def read_label(line: str) -> tuple[int, list[float], bool]:
+    """A line of a label file -> class, the numbers after it, and whether they have decimal commas.
+
+    Commas separate numbers where there are no blanks, or after each number; `0 0,5 0,5 0,1 0,2` has decimal commas.
+    ValueError says what is wrong.
+    """
+    words = [word.rstrip(",") for word in line.replace(";", " ").split()]
+    with_commas = [word for word in words if "," in word]
+    decimal = len(words) > 1 and bool(with_commas) and all(map(DECIMAL_COMMA.fullmatch, with_commas))
+    if decimal:
+        words = [word.replace(",", ".") for word in words]
+    else:
+        words = " ".join(words).replace(",", " ").split()
+        if " " not in line and "." not in line and len(words) > FIELDS:
+            raise ValueError("these commas may be decimal ones or separate numbers: put blanks between the numbers. "
+                             f"Got {line!r}")
+    try:
+        values = [float(word.replace("_", "?")) for word in words]      # Python takes 1_0 for 10
+        index = int(values[0])
+        if index != values[0]:
+            raise ValueError
+    except (ValueError, OverflowError, IndexError):
+        raise ValueError(f"a label is `class x y w h`, the class a whole number. Got {line!r}") from None
+    return index, values[1:], decimal
+
+
 def read_labels(path: str | os.PathLike, classes: int, report: LabelReport) -> list[PlacedRow]:
     """The valid lines of a label file as (x, y, w, h, class) and `file:line`; the others go to the report.
 
@@ -44,24 +74,22 @@ def read_labels(path: str | os.PathLike, classes: int, report: LabelReport) -> l
         report.add("label files that cannot be read, left out", str(path), str(error).removeprefix(f"{path}: "))
         return []
     for number, line in lines:
-        where, words = f"{path}:{number}", line.replace(",", " ").split()
+        where = f"{path}:{number}"
         try:
-            values = [float(word) for word in words]
-            index = int(values[0])
-            if index != values[0]:
-                raise ValueError
-        except (ValueError, OverflowError):
-            report.add("lines that are not labels, left out", where,
-                       f"a label is `class x y w h`, the class a whole number. Got {line!r}")
+            index, values, decimal = read_label(line)
+        except ValueError as error:
+            report.add("lines that are not labels, left out", where, str(error))
             continue
-        if len(values) >= 7 and len(values) % 2:
-            xs, ys = values[1::2], values[2::2]
+        if decimal:
+            report.decimal_commas.append(where)
+        if len(values) >= 6 and len(values) % 2 == 0:
+            xs, ys = values[::2], values[1::2]
             box = (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2, max(xs) - min(xs), max(ys) - min(ys)
-        elif len(values) == FIELDS:
-            box = values[1], values[2], values[3], values[4]
+        elif len(values) == FIELDS - 1:
+            box = values[0], values[1], values[2], values[3]
         else:
             report.add("lines that are not labels, left out", where,
-                       f"a label has 5 numbers, `class x y w h`. Got {len(values)}: {line!r}")
+                       f"a label has 5 numbers, `class x y w h`. Got {len(values) + 1}: {line!r}")
             continue
         if class_exists(index, classes, where, report):
             row = check_box(box, index, where, report)
@@ -106,11 +134,11 @@ def split_of_folder(folder: str | os.PathLike, classes: int, report: LabelReport
 def highest_class(images: Iterable[str]) -> int:
     """The highest class number in the labels of these images, which says how many classes there are; -1: none."""
     highest = -1
-    for path in images:
-        labels = label_file(path)
-        lines = Path(labels).read_text(encoding="utf-8-sig", errors="replace").split("\n") if labels else []
-        numbers = [word for line in lines for word in line.split()[:1] if word.isdecimal()]
-        highest = max([highest, *map(int, numbers)])
+    for labels in filter(None, map(label_file, images)):
+        for line in Path(labels).read_text(encoding="utf-8-sig", errors="replace").split("\n"):
+            with suppress(ValueError):
+                index = read_label(line)[0]
+                highest = max(highest, index if index < MAX_NUMBERED else -1)
     return highest
 
 
@@ -147,6 +175,9 @@ def open_folder(folder: Path) -> DetectionDataset:
     if not named:
         data.warnings.append(f"{folder}: there is no file with class names ({', '.join(NAME_FILES)} or *.names): the "
                              f"classes are numbered 0 to {len(names) - 1}")
+        if min(report.numbers, default=0) == 1:
+            data.warnings.append(f"{folder}: class numbers start at 0; here they are 1 to {max(report.numbers)}, so "
+                                 "class 0 has no boxes")
     return data
 
 

@@ -49,6 +49,12 @@ MISTAKES = {
     "0 .5 .5 .1 -.1": ("left out", "width and height must be above 0. Got 0.1 and -0.1"),
     "0 1.4 .5 .1 .1": ("left out", "x, y, w, h are relative to the image, 0 to 1. Got 1.4 0.5 0.1 0.1"),
     "0 20 12 8 8": ("left out", "these look like pixels"),
+    "0 .5 .5 2.5 .1": ("left out", "x, y, w, h are relative to the image, 0 to 1. Got 0.5 0.5 2.5 0.1"),
+    "0 .5 .5 .2 1.8": ("left out", "x, y, w, h are relative to the image, 0 to 1. Got 0.5 0.5 0.2 1.8"),
+    "0 .1 .1 2.5 .1 2.5 5 .1 5": ("left out", "these look like pixels"),
+    "0 1,0 0.5,0,5 1 1": ("left out", "a label has 5 numbers, `class x y w h`. Got 8"),
+    "0,0,5,0,5,0,1,0,1": ("left out", "these commas may be decimal ones or separate numbers"),
+    "1_0 .5 .5 .1 .1": ("left out", "the class a whole number"),
     "0 .95 .5 .2 .1": ("clipped", "0.95 0.5 0.2 0.1 extends over the edge by 0.05 of the image"),
     "1 .5 .5 .1 .1": ("kept once", "the same as line 1"),
 }
@@ -72,6 +78,64 @@ def test_a_mistake_in_a_label(line: str, tmp_path: Path) -> None:
         assert sentence in str(raised.value)
     else:
         open_detection_dataset(data_file, on_bad="error")
+
+
+@pytest.mark.parametrize("line", ["1 0,25 0,25 0,1 0,2", "1\t0,25\t0,25\t,1\t0,2", "1;0,25;0,25;0,1;0,2",
+                                  "1, 0,25, 0,25, 0,1, 0,2", "1 0,25 0.25 1e-1 0,2"])
+def test_decimal_commas_are_read_and_said_once(line: str, tmp_path: Path) -> None:
+    data_file = darknet(tmp_path)
+    write(tmp_path / "labels" / "b.txt", f"{line}\n0 1 1 0,5 0,5\n")
+    data = open_detection_dataset(data_file)
+    np.testing.assert_allclose(training_split(data)[1].boxes[0], [.25, .25, .1, .2, 1], rtol=1e-6)
+    said = [text for text in data.warnings if "decimal commas" in text]
+    assert len(said) == 1 and "2 labels have decimal commas" in said[0] and "b.txt:1" in said[0]
+
+
+def test_outlines_with_decimal_commas(tmp_path: Path) -> None:
+    data_file = darknet(tmp_path)
+    write(tmp_path / "labels" / "b.txt", "0 0,1 0,2 0,5 0,2 0,5 0,8 0,3 0,6\n")
+    boxes = training_split(open_detection_dataset(data_file))[1].boxes
+    np.testing.assert_allclose(boxes, [[.3, .5, .4, .6, 0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("line", ["1,.25,.25,.1,.2", "1, .25, .25, .1, .2", "1 .25,.25,.1,.2", "1.0 .25 .25 .1 .2",
+                                  "1,\t0.25,\t0.25,\t0.1,\t0.2,", "1e0 .25 .25 .1 .2"])
+def test_commas_and_class_words_are_read_alike_with_and_without_names(line: str, tmp_path: Path) -> None:
+    image(tmp_path / "a.png")
+    write(tmp_path / "a.txt", line)
+    unnamed = open_detection_dataset(tmp_path)
+    assert unnamed.names == ["0", "1"] and not unnamed.problems
+    np.testing.assert_allclose(training_split(unnamed)[0].boxes, [[.25, .25, .1, .2, 1]], rtol=1e-6)
+    write(tmp_path / "classes.txt", "red\nwhite\n")
+    named = open_detection_dataset(tmp_path)
+    np.testing.assert_array_equal(training_split(named)[0].boxes, training_split(unnamed)[0].boxes)
+
+
+def test_words_that_are_not_classes_do_not_count(tmp_path: Path) -> None:
+    image(tmp_path / "a.png")
+    write(tmp_path / "a.txt", "0 .5 .5 .1 .1\n7.5 .5 .5 .1 .1\n9_0 .5 .5 .1 .1\n1e300 .5 .5 .1 .1\n\nsaved in 2024\n")
+    assert open_detection_dataset(tmp_path).names == ["0"]
+
+
+@pytest.mark.parametrize("names", ["red\nwhite\nblue\n", None])
+def test_class_numbers_from_one_are_said(names: str | None, tmp_path: Path) -> None:
+    image(tmp_path / "a.png")
+    write(tmp_path / "a.txt", "".join(f"{k} .5 .5 .{k} .1\n" for k in (1, 2, 3)))
+    if names:
+        write(tmp_path / "classes.txt", names)
+    said = open_detection_dataset(tmp_path).warnings
+    assert any("class numbers start at 0; here they are 1 to 3" in text for text in said)
+    if names:
+        with pytest.raises(DataError, match="class numbers start at 0; here they are 1 to 3"):
+            open_detection_dataset(tmp_path, on_bad="error")
+
+
+@pytest.mark.parametrize("numbers", [(1, 2), (0, 3), (0, 1)])
+def test_other_class_numbers_are_not_taken_for_numbers_from_one(numbers: tuple[int, ...], tmp_path: Path) -> None:
+    image(tmp_path / "a.png")
+    write(tmp_path / "a.txt", "".join(f"{k} .5 .5 .{k + 1} .1\n" for k in numbers))
+    write(tmp_path / "classes.txt", "red\nwhite\nblue\n")
+    assert not any("start at 0" in text for text in open_detection_dataset(tmp_path).warnings)
 
 
 def test_a_box_over_the_edge_is_clipped(tmp_path: Path) -> None:
