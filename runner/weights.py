@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from runner.errors import WeightsError
+from runner.file_kinds import kind_of
 from runner.files import atomic_write
 from runner.layers import Implicit
 from runner.layers.shared.base import Layer
@@ -41,6 +42,9 @@ def read_header(data: bytes, path: str | Path, values: int | None = None) -> Hea
     In transposed files pjreddie's darknet reads 32 bits and AlexeyAB's 64; there `values`, what the cfg needs,
     decides together with the size of the file; pjreddie's way is used when both or neither fit.
     """
+    kind = kind_of(data)
+    if kind:
+        raise WeightsError(f"{path}: not a .weights file: this is {kind}")
     if len(data) < 16:
         raise WeightsError(f"{path}: {len(data)} bytes are too few for a .weights file: its header has 16 or 20")
     major, minor, revision = struct.unpack_from("<3i", data)
@@ -165,7 +169,7 @@ def _check(net: Network, stored: list[tuple[int, Layer, str]], have: int, path: 
             total = sum(_array(each, key).size for _, each, key in stored)
             whole = len({i for i, _, _ in stored if i < index}) and want == have
             hint = (f" It ends exactly before layer {index}: if it is a backbone, add --cutoff {index}." if whole else
-                    " Is it the file of another cfg, or one saved without batch_normalize?")
+                    " Is it cut off, the file of another cfg, or one saved without batch_normalize?")
             raise WeightsError(
                 f"{path}: the file ends in layer {index} [{layer.names[0]}], at its {name}: {size:,} values wanted, "
                 f"{have - want:,} left. The cfg needs {total:,} values in all, the file has {have:,}.{hint}")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from runner.config.diagnostics import Report
 from runner.errors import CfgError
+from runner.file_kinds import kind_of
 
 
 @dataclass(frozen=True)
@@ -38,26 +39,33 @@ class Section:
 def read(path: str | Path, report: Report) -> list[Section]:
     """Sections of a file.  CfgError when it is missing, a folder, or not text."""
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = Path(path).read_bytes().decode("latin-1")
-        if "\0" in text:
-            raise CfgError(f"{path}: this is not a text file. A .cfg holds lines such as [net] and "
-                           "batch=64") from None
+        content = Path(path).read_bytes()
     except (FileNotFoundError, IsADirectoryError) as error:
         what = "is a folder" if isinstance(error, IsADirectoryError) else "does not exist"
         raise CfgError(f"{path}: the cfg file {what}") from None
+    kind = kind_of(content)
+    if kind:
+        raise CfgError(f"{path}: not a .cfg file: this is {kind}")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    if "\0" in text:
+        raise CfgError(f"{path}: this is not a text file. A .cfg holds lines such as [net] and batch=64")
     return parse(text, str(path), report)
 
 
 def parse(text: str, file: str, report: Report) -> list[Section]:
     """Sections of `text`, in order; grammar errors are added to `report`."""
     sections: list[Section] = []
+    stray: list[str] = []       # options before the first section
     for number, raw in enumerate(text.lstrip("\ufeff").splitlines(), 1):
         line, place = raw.strip(), f"{file}:{number}"
         if not line or line[0] in "#;":
             continue
         if line[0] == "[":
+            if stray and not sections:
+                report.error(_before_the_first(stray))
             name, bracket, rest = line[1:].partition("]")
             rest = rest.strip()
             if not bracket:
@@ -67,9 +75,13 @@ def parse(text: str, file: str, report: Report) -> list[Section]:
                 report.error(f"{place}: [{name}] nothing may follow a section header. Got {rest!r}")
             sections.append(Section(file, number, "".join(name.split()), len(sections) - 1))
             continue
-        _option(line, place, sections, report)
+        if sections:
+            _option(line, place, sections[-1], report)
+        else:
+            stray.append(f"{place}: {line!r}")
     if not sections:
-        report.error(f"{file}:1: the file holds no section; the first must be [net]")
+        first = f"{stray[0]} is not a section, and " if stray else f"{file}:1: "
+        report.error(f"{first}the file holds no section; the first must be [net]")
     elif sections[0].name not in ("net", "network"):
         report.error(f"{sections[0].where()} the first section must be [net] or [network]")
     for later in sections[1:]:
@@ -78,11 +90,12 @@ def parse(text: str, file: str, report: Report) -> list[Section]:
     return sections
 
 
-def _option(line: str, place: str, sections: list[Section], report: Report) -> None:
-    if not sections:
-        report.error(f"{place}: {line!r} comes before the first [section]")
-        return
-    section = sections[-1]
+def _before_the_first(stray: list[str]) -> str:
+    more = f" (and {len(stray) - 1} more)" if len(stray) > 1 else ""
+    return f"{stray[0]} comes before the first [section]{more}"
+
+
+def _option(line: str, place: str, section: Section, report: Report) -> None:
     key, equals, value = line.partition("=")
     key, value = "".join(key.split()), value.split("#")[0].strip()
     if not equals or not key or not value:

@@ -4,16 +4,22 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from runner.errors import DataError
+from runner.file_kinds import kind_of
 
 
 def read_utf8(path: str | os.PathLike) -> str:
     """The content of a text file.  DataError where it is missing or not text."""
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        content = Path(path).read_bytes()
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
     except (IsADirectoryError, PermissionError) as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    kind = kind_of(content)
+    if kind:
+        raise DataError(f"{path}: this is {kind}")
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError:
         raise DataError(f"{path}: this is not a text file in UTF-8") from None
 

@@ -45,6 +45,8 @@ def test_errors_of_a_section(tmp_path: Path, text: str, says: str) -> None:
     ("", "a.cfg:1: the file holds no section; the first must be [net]"),
     ("[maxpool]\n", "a.cfg:1: [maxpool] the first section must be [net] or [network]"),
     ("batch=1\n[net]\ninputs=3\n[softmax]\n", "a.cfg:1: 'batch=1' comes before the first [section]"),
+    ("a\nb\n\nc\n[net]\ninputs=3\n[softmax]\n", "a.cfg:1: 'a' comes before the first [section] (and 2 more)"),
+    ("a\nb\n", "a.cfg:1: 'a' is not a section, and the file holds no section; the first must be [net]"),
     ("[net]\n[softmax]\n",
      "a.cfg:1: [net] needs width, height and channels (or inputs, where the input is not an image)"),
     ("[net]\ninputs=3\npolicy=steps\n[softmax]\n", "a.cfg:3: [net] policy=steps needs steps= and scales=, a list of "
@@ -64,7 +66,7 @@ def test_all_errors_are_reported_in_the_order_of_the_file(tmp_path: Path) -> Non
 def test_a_missing_file_and_one_that_is_not_text(tmp_path: Path) -> None:
     with pytest.raises(CfgError, match=r"b.cfg: the cfg file does not exist"):
         runner.load(tmp_path / "b.cfg")
-    (tmp_path / "b.cfg").write_bytes(b"\x89PNG\0\xff")
+    (tmp_path / "b.cfg").write_bytes(b"\x80\0\xff")
     with pytest.raises(CfgError, match=r"this is not a text file"):
         runner.load(tmp_path / "b.cfg")
 
