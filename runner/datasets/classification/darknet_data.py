@@ -10,37 +10,12 @@ from pathlib import Path
 
 from runner.datasets.classification.containers import split_of_arrays
 from runner.datasets.classification.dataset import NO_TEST_IMAGES, Dataset, Split
+from runner.datasets.classification.path_labels import split_of_paths
 from runner.datasets.containers.stored_images import is_container, read_container
 from runner.datasets.data_file import class_count, named_file, read_data_file
 from runner.datasets.format import Format, has_suffix
 from runner.datasets.lists import read_lines, read_list
 from runner.errors import DataError
-
-
-def label_of(path: str, labels: list[str]) -> tuple[int, int] | None:
-    """The first class whose label occurs anywhere in the path, and how many do; None when none does."""
-    first = next((index for index, label in enumerate(labels) if label in path), None)
-    return None if first is None else (first, sum(label in path for label in labels[first:]))
-
-
-def split_of_list(list_file: str, labels: list[str], folders: list[Path], warnings: list[str]) -> Split:
-    """The images of a list, each with the class found in its path as written.
-
-    A path without a label is a DataError; where several match, the first counts, and a warning says how often.
-    """
-    items, ambiguous = [], []
-    for number, written, path in read_list(list_file, folders):
-        match = label_of(written.replace("\\", "/"), labels)
-        if match is None:
-            raise DataError(f"{list_file}:{number}: none of the {len(labels)} labels occurs in the path {written!r}")
-        items.append((path, match[0]))
-        if match[1] > 1:
-            ambiguous.append((number, written, match[0]))
-    if ambiguous:
-        number, written, first = ambiguous[0]
-        warnings.append(f"{list_file}:{number}: {len(ambiguous)} of {len(items)} paths contain several labels and get "
-                        f"the first that matches, for instance {written!r} becomes {labels[first]!r}")
-    return Split(items, len(labels))
 
 
 def open_data_file(path: Path) -> Dataset:
@@ -68,7 +43,8 @@ def open_data_file(path: Path) -> Dataset:
         if file and is_container(file):
             splits.append(split_of_arrays([read_container(file)], classes))
         else:
-            splits.append(split_of_list(file, labels, [path.parent], warnings) if file else None)
+            splits.append(split_of_paths(file, read_list(file, [path.parent]), labels, warnings) if file
+                          else None)
     if splits == [None, None]:
         raise DataError(f"{path}: neither train= nor valid= is given, so there are no images")
     if splits[1] is None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from runner.datasets.classification.class_folders import split_of_folder
 from runner.datasets.classification.containers import split_of_arrays
-from runner.datasets.classification.darknet_data import label_of
 from runner.datasets.classification.dataset import NO_TEST_IMAGES, Dataset, Split
+from runner.datasets.classification.path_labels import split_of_paths
 from runner.datasets.containers.stored_images import ImageArrays, is_container, read_container
 from runner.datasets.folders import subfolders
 from runner.datasets.format import Format, has_suffix
@@ -62,27 +62,12 @@ def _names(path: Path, content: dict[str, Any], places: list[Path | ImageArrays]
 
 
 def _split(place: Path | ImageArrays, names: list[str], warnings: list[str]) -> Split:
-    """A file of many images, a folder, or a list whose paths contain the class: the nearest folder that is called like
-    a class, else a label anywhere in the path, as in darknet."""
+    """A file of many images, a folder of class folders, or a list of paths that name the class."""
     if isinstance(place, ImageArrays):
         return split_of_arrays([place], len(names))
     if place.is_dir():
         return split_of_folder(place, names)
-    number = {name: index for index, name in enumerate(names)}
-    items, ambiguous = [], 0
-    for line, written, image in read_list(place):
-        folders = written.replace("\\", "/").split("/")[-2::-1]
-        index = next((number[folder] for folder in folders if folder in number), None)
-        if index is None:
-            match = label_of(written, names)
-            if match is None:
-                raise DataError(f"{place}:{line}: none of the {len(names)} classes occurs in the path {written!r}")
-            index = match[0]
-            ambiguous += match[1] > 1
-        items.append((image, index))
-    if ambiguous:
-        warnings.append(f"{place}: {ambiguous} of {len(items)} paths contain several class names and get the first")
-    return Split(items, len(names))
+    return split_of_paths(place, read_list(place), names, warnings)
 
 
 FORMAT = Format("YAML", "classification",

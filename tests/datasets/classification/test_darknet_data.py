@@ -13,6 +13,8 @@ from tests.datasets.splits import evaluation_split, names_of, training_split
 
 def data_file(root: Path, lines: str = "", train: str = "images/my cat.png\r\n\nimages/dog1.png  \r\n") -> Path:
     images(root, "images/my cat.png", "images/dog1.png")
+    images(root, "images/cat and dog.png")
+    (root / "cats.list").write_text("images/cat and dog.png\n")
     (root / "labels.txt").write_text("cat\ndog\n")
     (root / "names.txt").write_text("Cat, domestic\nDog\n")
     (root / "train.list").write_bytes(train.encode())
@@ -38,20 +40,22 @@ def test_lists_may_be_in_another_folder_and_relative_to_the_current_one(tmp_path
     assert training_split(open_dataset("birds.data"))[0][0] == "images/my cat.png"
 
 
-def test_the_first_of_several_labels_counts_with_a_warning(tmp_path: Path) -> None:
+def test_a_path_with_several_labels_is_left_out_with_a_warning(tmp_path: Path) -> None:
     listed = "images/dog1.png\nimages/my cat.png\nimages/dog and cat.png\n"
     data = open_dataset(data_file(tmp_path, train=listed))
-    assert [label for _, label in training_split(data)] == [1, 0, 0]
+    assert names_of(training_split(data)) == [("dog1.png", 1), ("my cat.png", 0)]
     assert len(data.warnings) == 2 and "valid= is not given" in data.warnings[1]
-    assert "train.list:3: 1 of 3" in data.warnings[0]
-    assert "'images/dog and cat.png' becomes 'cat'" in data.warnings[0]
+    assert "several classes: 1 of 3, left out" in data.warnings[0]
+    assert "train.list:3: 'images/dog and cat.png' (cat, dog)" in data.warnings[0]
 
 
 @pytest.mark.parametrize("change, message", [
     ({"train": "images/my cat.png\nimages/bird.png\n"},
-     r"train\.list:2: none of the 2 labels occurs in .*bird"),
+     r"train\.list:2: none of the 2 classes occurs in .*bird"),
     ({"train": "x/cat.png\ny/dog.png\n"}, r"train\.list:1: there is no 'x/cat\.png'"),
     ({"train": "\n"}, "the list is empty"),
+    ({"train": "images/dog1.png\n", "lines": "valid=cats.list\n"},
+     r"1 of 1, so no image is left\. For instance .*cats\.list:1: 'images/cat and dog\.png' \(cat, dog\)"),
     ({"lines": "valid=none.list\n"}, r"birds\.data:5: valid names 'none\.list'"),
     ({"lines": "rubbish\n"}, r"birds\.data:5: .*key = value"),
 ])

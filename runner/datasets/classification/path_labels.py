@@ -1,0 +1,96 @@
+"""The class of an image by its path, as in darknet's lists: `train/0004_sun.png` is an image of `sun`.
+
+darknet takes every label that occurs anywhere in the path, "rain" in "train" too.  Here the most exact match counts:
+a label within another one does not (person in noperson), the file name decides before the folders, and whole words
+(between / _ - . blanks and digits) before parts of words.
+"""
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from runner.datasets.classification.dataset import Split
+from runner.errors import DataError
+
+Line = tuple[int, str, str]     # line number, path as written, path to open
+
+
+class Match(NamedTuple):
+    """An occurrence of a label in a path, path[start:stop]."""
+    label: int
+    start: int
+    stop: int
+
+
+def labels_in(path: str, labels: list[str]) -> list[int]:
+    """The classes whose labels the path names, ascending: none, one, or several where it does not say which one.
+
+    Whole words of the file name decide.  Else parts of the file name and whole words of the nearest folder that has any
+    must agree; else it is parts of the nearest folder.
+    """
+    path = os.path.splitext(path.replace("\\", "/").strip("\"'"))[0]
+    name = path.rfind("/") + 1
+    whole: list[Match] = []
+    parts: list[Match] = []
+    for match in _longest(path, labels):
+        (whole if _is_word(path, match) else parts).append(match)
+    found = [match for match in whole if match.stop > name]
+    if not found:
+        found = [match for match in parts if match.stop > name] + _nearest(path, whole)
+    return sorted({match.label for match in found or _nearest(path, parts)})
+
+
+def split_of_paths(list_file: str | os.PathLike, lines: Iterable[Line], labels: list[str],
+                   warnings: list[str]) -> Split:
+    """The images of a list, each with the class that its path names.
+
+    An image whose path names several classes is left out, with a warning that counts them.  DataError for a path that
+    names none, and where no image is left.
+    """
+    items: list[tuple[str, int]] = []
+    several: list[str] = []
+    for number, written, path in lines:
+        found = labels_in(written, labels)
+        if not found:
+            raise DataError(f"{list_file}:{number}: none of the {len(labels)} classes occurs in the path {written!r}")
+        if len(found) > 1:
+            several.append(f"{list_file}:{number}: {written!r} ({', '.join(labels[label] for label in found)})")
+        else:
+            items.append((path, found[0]))
+    if several:
+        sentence = f"paths that name several classes: {len(several)} of {len(several) + len(items)}, "
+        if not items:
+            raise DataError(f"{sentence}so no image is left. For instance {several[0]}")
+        warnings.append(f"{sentence}left out, for instance {several[0]}")
+    return Split(items, len(labels))
+
+
+def _longest(path: str, labels: list[str]) -> list[Match]:
+    """All occurrences of the labels, without those that overlap a longer one."""
+    found = []
+    for label, text in enumerate(labels):
+        start = path.find(text)
+        while start >= 0:
+            found.append(Match(label, start, start + len(text)))
+            start = path.find(text, start + 1)
+    kept: list[Match] = []
+    for one in sorted(found, key=lambda match: match.start - match.stop):
+        if not any(one.start < other.stop and other.start < one.stop and one.stop - one.start < other.stop - other.start
+                   for other in kept):
+            kept.append(one)
+    return kept
+
+
+def _is_word(path: str, match: Match) -> bool:
+    return _parted(path[match.start - 1:match.start + 1] if match.start else "") and \
+        _parted(path[match.stop - 1:match.stop + 1])
+
+
+def _parted(pair: str) -> bool:
+    """Whether a word ends between two characters: at the end of the path, at a sign, or between letter and digit."""
+    return len(pair) < 2 or not pair.isalnum() or pair[0].isdecimal() != pair[1].isdecimal()
+
+
+def _nearest(path: str, matches: list[Match]) -> list[Match]:
+    """The matches that end in the folder nearest to the file among those with any."""
+    depth = {match: path.count("/", 0, match.stop - 1) for match in matches}
+    return [match for match in matches if depth[match] == max(depth.values())]

@@ -1,0 +1,58 @@
+"""Which class a path names: the most exact match, and none where it does not say."""
+import pytest
+
+from runner.datasets.classification.path_labels import labels_in, split_of_paths
+from runner.errors import DataError
+
+WEATHER = ["rain", "sun", "snow"]
+PEOPLE = ["person", "noperson", "man", "woman"]
+
+
+@pytest.mark.parametrize("path, labels, expected", [
+    ("w/train/0004_sun.png", WEATHER, ["sun"]),                 # rain is in train
+    ("w/train/0004_rain.png", WEATHER, ["rain"]),
+    ("w/train/snow/4.png", WEATHER, ["snow"]),
+    ("sun/0004_rain.png", WEATHER, ["rain"]),                   # the file name decides
+    ("sun/rain/4.png", WEATHER, ["rain"]),                      # the nearest folder
+    ("train_sun.png", WEATHER, ["sun"]),                        # a whole word before a part
+    ("rainy7.png", WEATHER, ["rain"]),                          # a part, where there is nothing else
+    ("sunny/4.png", WEATHER, ["sun"]),
+    ("sun/sunny4.png", WEATHER, ["sun"]),
+    ("sun/rainy4.png", WEATHER, ["rain", "sun"]),               # the folder says one thing, the name another
+    ("a/5_noperson.png", PEOPLE, ["noperson"]),
+    ("noperson/5.png", PEOPLE, ["noperson"]),
+    ("woman_1.png", PEOPLE, ["woman"]),
+    ("0_man_person.png", PEOPLE, ["person", "man"]),
+    ("man woman.png", PEOPLE, ["man", "woman"]),
+    ("noperson-person.png", PEOPLE, ["person", "noperson"]),
+    ("ice cream.png", ["ice", "ice cream", "cream"], ["ice cream"]),
+    ("abcd.png", ["abc", "bcd"], ["abc", "bcd"]),               # of the same length
+    ("17_3.png", ["1", "7", "3"], ["3"]),
+    ("17/x.png", ["1", "7", "17"], ["17"]),
+    ("img/n01440764_10026.JPEG", ["n01440764", "n0144076"], ["n01440764"]),
+    ("photos/jpeg/a_dog.jpeg", ["jpeg", "dog"], ["dog"]),        # the ending of the file is not a part of its name
+    ("x/dog/1.png", ["/dog/", "/cat/"], ["/dog/"]),
+    ("C:\\train\\sun1.png", WEATHER, ["sun"]),
+    ('"train/sun"', WEATHER, ["sun"]),
+    ("plain.png", WEATHER, []),
+    ("Sun.png", WEATHER, []),
+])
+def test_the_classes_a_path_names(path: str, labels: list[str], expected: list[str]) -> None:
+    assert [labels[index] for index in labels_in(path, labels)] == expected
+
+
+def test_no_order_of_the_labels_changes_the_class() -> None:
+    for labels in (PEOPLE, PEOPLE[::-1]):
+        assert [labels[index] for index in labels_in("train/5_noperson.png", labels)] == ["noperson"]
+
+
+def test_images_of_several_classes_are_left_out_and_counted() -> None:
+    warnings: list[str] = []
+    lines = [(1, "sun.png", "a/sun.png"), (2, "sun_rain.png", "a/sun_rain.png")]
+    assert split_of_paths("l.txt", lines, WEATHER, warnings).items == [("a/sun.png", 1)]
+    assert warnings == ["paths that name several classes: 1 of 2, left out, for instance l.txt:2: 'sun_rain.png' "
+                        "(rain, sun)"]
+    with pytest.raises(DataError, match="several classes: 1 of 1, so no image is left"):
+        split_of_paths("l.txt", lines[1:], WEATHER, warnings)
+    with pytest.raises(DataError, match=r"l\.txt:3: none of the 3 classes"):
+        split_of_paths("l.txt", [(3, "fog.png", "fog.png")], WEATHER, warnings)
