@@ -37,8 +37,14 @@ def test_the_nearest_folder_counts_before_other_parts_of_a_path(tmp_path: Path) 
 @pytest.mark.parametrize("text, message", [
     ("a: [1\nb: 2", r"d\.yaml:2: this is not YAML"), ("- 1", "Got list"),
     ("names: [a]", "neither train nor test"),
-    ("train: none", "train names 'none', which does not exist"), ("train: 3", "train must be a folder"),
+    ("train: none", "train names 'none', which does not exist"), ("train: {a: 3}", "train must be a folder"),
+    ("train: 2024-02-30", "train names '2024-02-30'"),
+    ("since: 2024-02-30\ntrain: l.txt", "not YAML"),
     ("train: l.txt", "names is needed"), ("train: l.txt\nnames: {1: a}", "numbered 0 to 0"),
+    ("train: l.txt\nnames: {yes: a, no: b}", "numbered 0 to 1 without gaps. Got yes, no"),
+    ("train: l.txt\nnames: {0: a, 00: b}", "numbered 0 to 1 without gaps"),
+    ("train: l.txt\nnames: [a, ]\nnames: [a, '']", "name of class 1 must be a word. Got ''"),
+    ("train: l.txt\nnames: [a, b: c]", "name of class 1 must be a word. Got {'b': 'c'}"),
     ("train: l.txt\nnames: a", "names must be a list"),
     ("train: l.txt\nnames: [zebra]", r"l\.txt:1: none of the 1 classes"),
 ])
@@ -47,6 +53,25 @@ def test_mistakes(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "l.txt").write_text("owl/1.png")
     with pytest.raises(DataError, match=message):
         open_dataset(description(tmp_path, text))
+
+
+WORDS = ["yes", "no", "on", "off", "True", "01", "010", "0x1F", "null", "~", "1_0", "1e3", "1:30", "2024-01-01", "+.5",
+         "7", "0.50", "="]
+
+
+@pytest.mark.parametrize("text", [
+    "names: [" + ", ".join(WORDS) + "]",
+    "names:\n" + "".join(f"- {word}\n" for word in WORDS),
+    "names:\n" + "".join(f"  {k}: {word}\n" for k, word in enumerate(WORDS)),
+    "names:\n" + "".join(f"  '{k}': '{word}'\n" for k, word in reversed(list(enumerate(WORDS)))),
+], ids=["flow", "block", "mapping", "quoted"])
+def test_names_and_paths_stay_as_they_are_written(text: str, tmp_path: Path) -> None:
+    images(tmp_path, *(f"010/yes/{word}/1.png" for word in WORDS))
+    data = open_dataset(description(tmp_path, f"path: 010\ntrain: yes\ntest: null\n{text}"))
+    assert data.names == WORDS and data.test is None
+    assert training_split(data).labels().tolist() == [WORDS.index(Path(path).parent.name)
+                                                      for path, _ in training_split(data)]
+    assert sorted(training_split(data).labels()) == list(range(len(WORDS)))
 
 
 def test_idx_files_in_descriptions(tmp_path: Path) -> None:

@@ -15,10 +15,17 @@ from tests.datasets.examples import yaml_of_folders
     ("train: set/images/train\nnc: 3\nnames: [owl, cat]\n", "nc=3, and there are 2 names"),
     ("train: set/images/train\nnames: {0: owl, 2: cat}\n", "numbered 0 to 1 without gaps"),
     ("train: set/images/train\nnames: my.txt\n", "names is the file 'my.txt'"),
-    ("train: [3]\nnames: [owl, cat]\n", "train must be a folder, a list file"),
+    ("train: [[3]]\nnames: [owl, cat]\n", "train must be a folder, a list file"),
 ])
 def test_mistakes_in_a_description(text: str, sentence: str, tmp_path: Path) -> None:
     path = yaml_of_folders(tmp_path)
     path.write_text(text)
     with pytest.raises(DataError, match=sentence):
         open_detection_dataset(path)
+
+
+@pytest.mark.parametrize("names", ["[yes, 010]", "{1: 010, 0: yes}"])
+def test_names_stay_as_they_are_written(names: str, tmp_path: Path) -> None:
+    path = yaml_of_folders(tmp_path)
+    path.write_text(f"train: set/images/train\nnc: 2\nnames: {names}\n")
+    assert open_detection_dataset(path).names == ["yes", "010"]
