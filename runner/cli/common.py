@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 from runner.cli import console
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from PIL import Image
 
     from runner.network import Network
@@ -204,6 +206,34 @@ def load_trained(args: Any) -> tuple["Network", "RunFolder"]:
             raise
         options = " ".join(f"--set {setting}" for setting in settings) or "no --set"
         raise WeightsError(f"{error}. They were trained with {options}: use the same here") from None
+
+
+def names_of_file(path: str, classes: int, strict: bool) -> list[str]:
+    """The class names of --names.  Where there are not as many as the network has classes, a warning has both numbers;
+    strict: it is a UsageError."""
+    from runner.datasets.names_file import count_mismatch, read_names
+    from runner.errors import UsageError
+    warnings: list[str] = []
+    names = read_names(path, warnings)
+    mismatch = count_mismatch(path, names, classes, "the network has")
+    warnings += [mismatch] if mismatch else []
+    if strict and warnings:
+        raise UsageError("\n".join(warnings))
+    console.warn(warnings)
+    return names
+
+
+def names_of_run(names: "Sequence[str]", classes: int, folder: "RunFolder", strict: bool) -> list[str]:
+    """The class names of a training run; [], with a warning, where the network has another number of classes."""
+    from runner.errors import UsageError
+    if not names or len(names) == classes:
+        return list(names)
+    sentence = (f"{folder.path}/run.yaml lists {len(names)} classes, but the network has {classes}: class numbers are "
+                "shown instead of names. Use --names")
+    if strict:
+        raise UsageError(sentence)
+    console.warn([sentence])
+    return []
 
 
 def task_options(args: Any, criteria: "DetectionCriteria | None" = None) -> "TaskOptions":

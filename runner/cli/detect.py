@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from runner.inference.detect import Detection, ImageDetections
     from runner.network import Network
+    from runner.run_folder import RunFolder
 
 MIN_DRAWN_SIDE = 200    # pixels of the short side of a drawing; in smaller ones labels would cover the image
 
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from runner.network_checks import check_images
     net, folder = common.load_trained(args)
     check_images(net.sections, net.in_shape)
-    names = class_names(args, net, list(folder.class_names()))
+    names = class_names(args, net, folder)
     options = {"names": names, "thresh": args.thresh, "nms": args.nms, "letterbox": args.letterbox,
                "on_bad": args.on_bad, "classes": [class_number(word, names) for word in args.classes]}
     records: list[Record] = []
@@ -130,19 +131,19 @@ def is_video(source: str) -> bool:
     return video.is_video(source)
 
 
-def class_names(args: argparse.Namespace, net: "Network", trained: list[str]) -> list[str]:
+def class_names(args: argparse.Namespace, net: "Network", folder: "RunFolder") -> list[str]:
     """From --names, else from the training run, else from the only .names file in the folder of the weights or the cfg
     that has as many lines as the network has classes."""
-    from runner.datasets.lists import read_lines
-
-    def lines(path: str | Path) -> list[str]:
-        return [line for _, line in read_lines(path) if line]
-    if args.names or trained:
-        return lines(args.names) if args.names else trained
-    from runner.detection import detection_heads
-    classes = {getattr(net.layers[index].options, "classes", 0) for index in detection_heads(net.layers)}
-    for folder in [Path(args.weights).parent] * bool(args.weights) + [Path(args.cfg).parent]:
-        fitting = [names for names in map(lines, sorted(folder.glob("*.names"))) if {len(names)} == classes]
+    from runner.datasets.names_file import read_names
+    from runner.detection.predicted_boxes import require_detection_heads
+    classes = max(getattr(net.layers[index].options, "classes", 0) for index in require_detection_heads(net.layers))
+    if args.names:
+        return common.names_of_file(args.names, classes, args.strict)
+    trained = folder.class_names(args.weights)
+    if trained:
+        return common.names_of_run(trained, classes, folder, args.strict)
+    for place in [Path(args.weights).parent] * bool(args.weights) + [Path(args.cfg).parent]:
+        fitting = [names for file in sorted(place.glob("*.names")) if len(names := read_names(file, [])) == classes]
         if len(fitting) == 1:
             return fitting[0]
     return []

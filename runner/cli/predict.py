@@ -78,14 +78,9 @@ def _value(value: float, spread: float | None) -> str:
 def class_names(args: argparse.Namespace, folder: "RunFolder", outputs: int) -> list[str]:
     """From --names, else from run.yaml in the folder of the weights or of the run; empty if unknown."""
     if args.names:
-        from runner.datasets.lists import read_lines
-        names = [line for _, line in read_lines(args.names) if line]
-        if len(names) < outputs:
-            raise DataError(f"{args.names}: the network has {outputs} outputs, but the file has {len(names)} names")
-        return names
-    names = list(folder.class_names(args.weights))
-    if names and len(names) != outputs:
-        console.warn([f"{folder.path}/run.yaml lists {len(names)} classes, but the network has {outputs} outputs: "
-                      "class numbers are shown instead of names. Use --names"])
-        return []
-    return names
+        from runner.datasets.names_file import read_names
+        count = len(read_names(args.names, []))
+        if count < outputs:
+            raise DataError(f"{args.names}: the network has {outputs} outputs, but the file has {count} names")
+        return common.names_of_file(args.names, outputs, args.strict)
+    return common.names_of_run(folder.class_names(args.weights), outputs, folder, args.strict)

@@ -112,3 +112,32 @@ def test_images_with_the_same_name_get_separate_files(model: Path) -> None:
                  "--txt", str(out)]) == 0
     assert {path.stem for path in out.glob("*.png")} == {path.stem for path in out.glob("*.txt")} == {
         "wide", "wide-2", "wide-3", "wide-2-2"}
+
+
+@pytest.mark.parametrize("names, said", [
+    ("cat\ndog\nowl\n", "3 names, but the network has 2 classes: only the first 2 are used"),
+    ("cat\n", "1 name, but the network has 2 classes: the classes behind have numbers"),
+    ("cat\n\ndog\n", "my.names:2: a blank line between class names is not counted as a class: there are 2 names"),
+])
+def test_names_that_are_not_as_many_as_the_classes(names: str, said: str, model: Path,
+                                                   capsys: pytest.CaptureFixture) -> None:
+    (model / "my.names").write_text(names)
+    assert run(model, "--names", str(model / "my.names")) == 0
+    assert said in capsys.readouterr().err
+    assert run(model, "--names", str(model / "my.names"), "--strict") == 2
+    assert said in capsys.readouterr().err
+
+
+def test_names_of_a_run_that_are_not_as_many_as_the_classes(model: Path, capsys: pytest.CaptureFixture) -> None:
+    (model / "run.yaml").write_text("classes: [a, b, c]\n")
+    assert run(model) == 0
+    out, err = capsys.readouterr()
+    assert "run.yaml lists 3 classes, but the network has 2" in err and "  1 100 %" in out
+    assert run(model, "--strict") == 2
+
+
+def test_names_that_fit_need_no_word(model: Path, capsys: pytest.CaptureFixture) -> None:
+    (model / "my.names").write_text("\ufeffyes\r\nno\r\n\r\n", encoding="utf-8")
+    assert run(model, "--names", str(model / "my.names"), "--strict") == 0
+    out, err = capsys.readouterr()
+    assert "  no 100 %" in out and err == ""

@@ -67,6 +67,10 @@ def test_names_of_classes(capsys: pytest.CaptureFixture[str]) -> None:
     assert answer() == "dark"                   # from run.yaml in the folder of the weights
     Path("names.txt").write_text("day\nnight\n")
     assert answer("--names", "names.txt") == "night"
+    Path("names.txt").write_text("day\nnight\ndusk\n")
+    main(*dark, "--names", "names.txt")
+    assert "3 names, but the network has 2 classes: only the first 2 are used" in capsys.readouterr().err
+    main(*dark, "--names", "names.txt", "--strict", expect=2)
     Path("elsewhere/run.yaml").unlink()
     assert answer() == "1"
     Path("names.txt").write_text("day\n")

@@ -10,7 +10,7 @@ from runner.datasets.containers import CONTAINERS, Container
 from runner.datasets.containers.stored_images import ImageArrays, number_names, read_container, with_names
 from runner.datasets.folders import natural_key
 from runner.datasets.format import Format
-from runner.datasets.lists import read_lines
+from runner.datasets.names_file import read_names
 from runner.errors import DataError
 
 NAME_FILES = ("names.txt", "labels.txt", "classes.txt")
@@ -75,14 +75,14 @@ def _open_folder(kind: Container, folder: Path) -> Dataset:
     train = [read_container(file) for file in files if not TEST_FILE.search(file.name)]
     test = [read_container(file) for file in files if TEST_FILE.search(file.name)]
     warnings = [] if test else [f"{folder}: there are no test images (a file called test or t10k): {NO_TEST_IMAGES}"]
-    return _dataset(folder, train, test, _class_names(kind, folder), warnings)
+    return _dataset(folder, train, test, _class_names(kind, folder, warnings), warnings)
 
 
-def _class_names(kind: Container, folder: Path) -> list[str]:
+def _class_names(kind: Container, folder: Path, warnings: list[str]) -> list[str]:
     """From a text file with one name per line, or from a file of the container's own; [] where there is none."""
     for name in NAME_FILES:
         if (folder / name).is_file():
-            return [line for _, line in read_lines(folder / name)]
+            return read_names(folder / name, warnings)
     return kind.class_names(folder)
 
 

@@ -14,7 +14,8 @@ from runner.datasets.classification.path_labels import split_of_paths
 from runner.datasets.containers.stored_images import is_container, read_container
 from runner.datasets.data_file import class_count, named_file, read_data_file
 from runner.datasets.format import Format, has_suffix
-from runner.datasets.lists import read_lines, read_list
+from runner.datasets.lists import read_list
+from runner.datasets.names_file import read_names
 from runner.errors import DataError
 
 
@@ -27,15 +28,19 @@ def open_data_file(path: Path) -> Dataset:
     labels_file = named_file(path, options, "labels") or named_file(path, options, "names")
     if labels_file is None:
         raise DataError(f"{path}: a classifier's .data file needs labels=, a file with one class per line")
-    labels = [line for _, line in read_lines(labels_file)]
+    labels = read_names(labels_file, warnings)
     names_file = named_file(path, options, "names") or labels_file
-    names = [line for _, line in read_lines(names_file)]
+    names = read_names(names_file, []) if names_file == labels_file else read_names(names_file, warnings)
     classes = class_count(path, options) or len(labels)
     if classes > len(labels):       # more labels than classes are allowed, as in darknet's imagenet files
         raise DataError(f"{path}:{options['classes'][1]}: classes={classes}, but {labels_file} has {len(labels)} "
                         "labels")
     if len(names) < classes:
         raise DataError(f"{names_file}: {classes} names are needed, one per line. Got {len(names)}")
+    for given, words in {labels_file: labels, names_file: names}.items():
+        if len(words) > classes:
+            warnings.append(f"{given}: {len(words)} names, but {path} says classes={classes}: only the first {classes} "
+                            "are used")
     labels, names = labels[:classes], names[:classes]
     splits: list[Split | None] = []
     for key in ("train", "valid"):

@@ -183,7 +183,7 @@ def open_coco(path: Path) -> DetectionDataset:
         names = class_names(path)
         return report.dataset(names, split_of_file(path, names, report), None, path)
     files = annotation_files(path)
-    names = class_names_in(path) or class_names(next(iter(files.values())))
+    names = class_names_in(path, report) or class_names(next(iter(files.values())))
     train, test = (split_of_file(files[split], names, report, [path]) if split in files else None
                    for split in ("train", "test"))
     return report.dataset(names, train, test, path)

@@ -13,7 +13,7 @@ from runner.datasets.detection.report import LabelReport
 from runner.datasets.detection.split_files import read_split
 from runner.datasets.folders import description_of
 from runner.datasets.format import Format
-from runner.datasets.lists import read_lines
+from runner.datasets.names_file import read_names
 from runner.errors import DataError
 
 
@@ -28,7 +28,7 @@ def open_data_file(path: Path) -> DetectionDataset:
     assert file
     options, report = read_data_file(file), LabelReport()
     names_file = named_file(file, options, "names")
-    names = [line for _, line in read_lines(names_file)] if names_file else []
+    names = read_names(names_file, report.notes) if names_file else []
     classes = class_count(file, options) or len(names)
     if not classes:
         raise DataError(f"{file}: a detector's .data file needs names=, a file with one class per line, or classes=")
@@ -36,6 +36,9 @@ def open_data_file(path: Path) -> DetectionDataset:
         line = options["classes"][1]
         raise DataError(f"{names_file}: {classes} names are needed, one per line, because {file}:{line} says "
                         f"classes={classes}. Got {len(names)}")
+    if len(names) > classes:
+        report.notes.append(f"{names_file}: {len(names)} names, but {file} says classes={classes}: only the first "
+                            f"{classes} are used")
     names = names[:classes] or [str(k) for k in range(classes)]
     lists = [named_file(file, options, key) for key in ("train", "valid")]
     if not any(lists):

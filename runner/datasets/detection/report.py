@@ -25,6 +25,7 @@ class LabelReport:
     boxes       how many can be used
     numbers     the class numbers that occur, also those of classes that do not exist
     decimal_commas  lines with decimal commas
+    notes       warnings that are not about labels
     """
 
     def __init__(self) -> None:
@@ -34,6 +35,7 @@ class LabelReport:
         self.boxes = 0
         self.numbers: set[int] = set()
         self.decimal_commas: list[str] = []
+        self.notes: list[str] = []
 
     def add(self, kind: str, where: str, text: str, *, lost: bool = True) -> None:
         self.problems.append(Problem(kind, where, text, lost))
@@ -52,7 +54,7 @@ class LabelReport:
                             f"looked for {', '.join(places)}")
         if not self.boxes and any(problem.lost for problem in self.problems):
             raise DataError("\n".join([f"{source}: none of the labels can be used", *summaries.values()]))
-        warnings = list(summaries.values())
+        warnings = [*summaries.values(), *self.notes]
         if self.unlabelled:
             warnings.append(f"{source}: {len(self.unlabelled)} of {self.images} images have no label file and are "
                             f"treated as images without objects, for instance {self.unlabelled[0][0]} (an empty label "

@@ -79,8 +79,8 @@ def _open(folder: Path, splits: list[list[Entry] | None]) -> DetectionDataset:
         for _, _, xml in split or ():
             if os.path.isfile(xml) and xml not in roots:
                 roots[xml] = _parse(xml, report)
-    names = class_names_in(folder) or sorted({_text(thing, "name") for root in roots.values() if root is not None
-                                              for thing in root.iter("object")} - {""})
+    names = class_names_in(folder, report) or sorted({_text(thing, "name") for root in roots.values()
+                                                      if root is not None for thing in root.iter("object")} - {""})
     if not names:
         raise DataError(f"{folder}: there is no object in the XML files, so there are no classes")
     train, test = (DetectionSplit([image for entry in split if (image := _image(entry, roots, names, report))],

@@ -16,7 +16,8 @@ from runner.datasets.detection.report import LabelReport
 from runner.datasets.detection.split_files import read_split
 from runner.datasets.folders import description_of
 from runner.datasets.format import Format
-from runner.datasets.lists import locate, read_lines
+from runner.datasets.lists import locate
+from runner.datasets.names_file import read_names
 from runner.datasets.yaml_file import class_names, named_path, read_yaml
 from runner.errors import DataError
 
@@ -38,7 +39,7 @@ def open_yaml(path: Path) -> DetectionDataset:
     splits = [_places(file, content, key) for key in ("train", test_key)]
     if not any(splits):
         raise DataError(f"{file}: neither train nor val (or test) is given, so there are no images")
-    names = _names(file, content, next(place for places in splits for place in places))
+    names = _names(file, content, report, next(place for places in splits for place in places))
     root = file.parent / str(content.get("path") or "")
     folders = [root, file.parent]
     if isinstance(content.get("images"), str):
@@ -59,14 +60,14 @@ def _joined(splits: list[DetectionSplit], classes: int) -> DetectionSplit | None
     return DetectionSplit([image for split in splits for image in split], classes) if splits else None
 
 
-def _names(path: Path, content: dict[str, Any], first: Path) -> list[str]:
+def _names(path: Path, content: dict[str, Any], report: LabelReport, first: Path) -> list[str]:
     names, count = content.get("names"), content.get("nc")
     if isinstance(names, str):
         found = locate(names, [path.parent])
         if found is None:
             raise DataError(f"{path}: names is the file {names!r}, which is neither in the current folder nor in that "
                             "of the description")
-        names = [line for _, line in read_lines(found)]
+        names = read_names(found, report.notes)
     if names is None and first.suffix.lower() == ".json":
         return coco.class_names(first)
     if names is None and isinstance(count, int) and count > 0:

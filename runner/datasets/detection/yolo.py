@@ -10,6 +10,7 @@ from runner.datasets.detection.report import LabelReport, PlacedRow, check_box, 
 from runner.datasets.folders import TEST_FOLDERS, TRAIN_FOLDERS, has_images, images_in
 from runner.datasets.format import Format
 from runner.datasets.lists import read_lines, read_list
+from runner.datasets.names_file import read_names
 from runner.errors import DataError
 
 FIELDS = 5
@@ -142,10 +143,10 @@ def highest_class(images: Iterable[str]) -> int:
     return highest
 
 
-def class_names_in(folder: Path) -> list[str]:
+def class_names_in(folder: Path, report: LabelReport) -> list[str]:
     """Class names from a file in the folder; [] where there is none."""
     files = [folder / name for name in NAME_FILES if (folder / name).is_file()] or sorted(folder.glob("*.names"))
-    return [line for _, line in read_lines(files[0])] if files else []
+    return read_names(files[0], report.notes) if files else []
 
 
 def split_folders(folder: Path) -> tuple[Path | None, Path | None]:
@@ -165,7 +166,8 @@ def _matches(path: Path) -> bool:
 
 def open_folder(folder: Path) -> DetectionDataset:
     """A folder of images with YOLO labels; without a file of class names the classes are numbered."""
-    report, parts, names = LabelReport(), split_folders(folder), class_names_in(folder)
+    report, parts = LabelReport(), split_folders(folder)
+    names = class_names_in(folder, report)
     named = bool(names)
     if not named:
         images = [image for part in parts if part for image in images_in(part)]

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from runner.datasets import open_detection_dataset
+from runner.datasets.detection.report import LabelReport
 from runner.datasets.detection.yolo import class_names_in
 from tests.datasets.examples import image, voc, voc_text, write
 from tests.datasets.splits import training_split
@@ -32,4 +33,4 @@ def test_a_mistake_in_an_xml_file(text: str, sentence: str, tmp_path: Path) -> N
 def test_names_of_xml_files_are_sorted_when_no_file_lists_them(tmp_path: Path) -> None:
     folder = voc(tmp_path)
     (folder / "voc.names").unlink()
-    assert open_detection_dataset(folder).names == ["cat", "owl"] and class_names_in(folder) == []
+    assert open_detection_dataset(folder).names == ["cat", "owl"] and class_names_in(folder, LabelReport()) == []

@@ -1,0 +1,26 @@
+"""Files of class names, one per line: .names, classes.txt, labels.txt."""
+import os
+from itertools import pairwise
+
+from runner.datasets.lists import read_lines
+
+
+def read_names(path: str | os.PathLike, warnings: list[str]) -> list[str]:
+    """The class names of a file.  A blank line between names is not a class; a warning says so, since darknet counts
+    it.  DataError where the file is missing or not text."""
+    lines = list(read_lines(path))
+    blank = next((before + 1 for (before, _), (after, _) in pairwise(lines) if after > before + 1),
+                 None)
+    if blank or (lines and lines[0][0] > 1):
+        warnings.append(f"{path}:{blank or 1}: a blank line between class names is not counted as a class: there are "
+                        f"{len(lines)} names. Remove the line, or write the name that is missing")
+    return [name for _, name in lines]
+
+
+def count_mismatch(path: str | os.PathLike, names: list[str], classes: int, of: str) -> str | None:
+    """The warning where a file does not have as many names as there are classes; `of`: whose classes they are."""
+    if len(names) == classes:
+        return None
+    effect = "the classes behind have numbers" if len(names) < classes else f"only the first {classes} are used"
+    return (f"{path}: {len(names)} name{'s' * (len(names) != 1)}, but {of} {classes} class"
+            f"{'es' * (classes != 1)}: {effect}. Is it the file of another network?")

@@ -1,0 +1,45 @@
+"""Files of class names: lines, blank lines, and how many there are."""
+from pathlib import Path
+
+import pytest
+
+from runner.datasets import open_dataset, open_detection_dataset
+from runner.datasets.names_file import count_mismatch, read_names
+from tests.datasets.examples import darknet, image, write
+
+
+@pytest.mark.parametrize("text, names, line", [
+    ("cat\ndog\n", ["cat", "dog"], 0), ("cat\r\ndog\r\n\r\n \n", ["cat", "dog"], 0), ("cat\n\ndog", ["cat", "dog"], 2),
+    ("\ncat\ndog", ["cat", "dog"], 1), ("cat\ndog\n  \n\nowl\n\n", ["cat", "dog", "owl"], 3), ("", [], 0),
+])
+def test_a_blank_line_between_names_is_said(text: str, names: list[str], line: int, tmp_path: Path) -> None:
+    warnings: list[str] = []
+    assert read_names(write(tmp_path / "my.names", text), warnings) == names
+    assert [warning.split(": ")[0] for warning in warnings] == ([f"{tmp_path}/my.names:{line}"] if line else [])
+
+
+def test_counts() -> None:
+    assert count_mismatch("my.names", ["a", "b"], 2, "the network has") is None
+    assert count_mismatch("my.names", ["a"], 2, "the network has") == (
+        "my.names: 1 name, but the network has 2 classes: the classes behind have numbers. "
+        "Is it the file of another network?")
+
+
+def test_detection_datasets_say_both(tmp_path: Path) -> None:
+    path = darknet(tmp_path)
+    (names_file,) = tmp_path.rglob("*.names")
+    names_file.write_text("owl\n\ncat\nbird\n")
+    warnings = open_detection_dataset(path).warnings
+    assert any(f"{names_file}:2: a blank line" in text for text in warnings)
+    assert any(f"{names_file}: 3 names, but {path} says classes=2: only the first 2 are used" in text
+               for text in warnings)
+
+
+def test_classification_datasets_say_both(tmp_path: Path) -> None:
+    image(tmp_path / "cat.png")
+    write(tmp_path / "l.txt", "cat.png\n")
+    write(tmp_path / "labels.txt", "cat\n\nowl\ndog\n")
+    path = write(tmp_path / "d.data", "classes=2\ntrain=l.txt\nvalid=l.txt\nlabels=labels.txt\n")
+    first, second = open_dataset(path).warnings
+    assert f"{tmp_path}/labels.txt:2: a blank line" in first and "3 names" in first
+    assert f"{tmp_path}/labels.txt: 3 names, but {path} says classes=2: only the first 2 are used" in second
