@@ -1,17 +1,22 @@
-"""Width and height of an image from its header, for labels in pixels that do not include them."""
+"""Width and height of an image from its header, for labels in pixels."""
 import os
 
 from PIL import Image, UnidentifiedImageError
 
 from runner.errors import DataError
-from runner.images.decode import SIDEWAYS
+from runner.images.decode import SIDEWAYS, Size
 
 
-def size_of(path: str | os.PathLike) -> tuple[int, int]:
+def size_of(path: str | os.PathLike) -> Size:
     """(width, height) in pixels, after the EXIF rotation, as it is read.  DataError where it is not an image."""
+    size, orientation = stored_size(path)
+    return size[::-1] if orientation in SIDEWAYS else size
+
+
+def stored_size(path: str | os.PathLike) -> tuple[Size, int]:
+    """(width, height) in pixels as stored, and the EXIF orientation, 1 where there is none.  DataError as above."""
     try:
         with Image.open(path) as image:
-            width, height = image.size
-            return (height, width) if image.getexif().get(0x0112, 1) in SIDEWAYS else (width, height)
+            return image.size, image.getexif().get(0x0112, 1)
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: its size cannot be read ({error})") from None

@@ -10,11 +10,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from runner.datasets.detection.annotated_size import AnnotatedImage, annotated_image
 from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit, LabelledImage
 from runner.datasets.detection.report import LabelReport, PlacedRow, check_box, unique_rows
 from runner.datasets.detection.yolo import class_names_in
 from runner.datasets.format import Format
-from runner.datasets.image_size import size_of
 from runner.datasets.lists import read_utf8
 from runner.errors import DataError
 
@@ -54,7 +54,7 @@ def split_of_file(path: str | os.PathLike, names: list[str], report: LabelReport
             raise DataError(f"{path}: the category {category['name']!r} is not one of the {len(names)} classes "
                             f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''}")
         classes[category["id"]] = number[category["name"]]
-    images: dict[Any, tuple[str, tuple[int, int]]] = {}
+    images: dict[Any, tuple[str, AnnotatedImage]] = {}
     missing: set[Any] = set()
     bases = [base for base in _bases(Path(path), folders) if base.is_dir()]
     for index, image in enumerate(content["images"]):
@@ -69,7 +69,8 @@ def split_of_file(path: str | os.PathLike, names: list[str], report: LabelReport
             report.add("images given twice, kept once", where, f"the id of {images[image['id']][0]}", lost=False)
         else:
             size = image.get("width"), image.get("height")
-            images[image.get("id")] = found, size if all(isinstance(s, int) and s > 0 for s in size) else size_of(found)
+            written = size if all(isinstance(s, int) and s > 0 for s in size) else None
+            images[image.get("id")] = found, annotated_image(found, written, where, report)
     if content["images"] and not images:
         raise DataError(f"{path}: none of its {len(content['images'])} images exists. Looked for "
                         f"{content['images'][0].get('file_name')!r} in {', '.join(map(str, bases))}")
@@ -85,7 +86,7 @@ def split_of_file(path: str | os.PathLike, names: list[str], report: LabelReport
 BoxesById = dict[Any, list[PlacedRow]]     # of image ids
 
 
-def _boxes(path: str | os.PathLike, annotations: list, images: dict[Any, tuple[str, tuple[int, int]]],
+def _boxes(path: str | os.PathLike, annotations: list, images: dict[Any, tuple[str, AnnotatedImage]],
            classes: dict[Any, int], report: LabelReport) -> tuple[BoxesById, BoxesById]:
     """-> boxes and crowds by image id."""
     boxes: BoxesById = {}
@@ -102,10 +103,12 @@ def _boxes(path: str | os.PathLike, annotations: list, images: dict[Any, tuple[s
             report.add(WRONG, where, f"image_id must be an id of `images`, of one that exists. "
                                      f"Got {one.get('image_id')!r}")
         else:
-            width, height = images[one["image_id"]][1]
+            annotated = images[one["image_id"]][1]
+            width, height = annotated.size
             left, top, w, h = box
-            row = check_box(((left + w / 2) / width, (top + h / 2) / height, w / width, h / height),
-                            classes[one["category_id"]], where, report)
+            centre = (left + w / 2) / width, (top + h / 2) / height
+            row = check_box(annotated.upright((*centre, w / width, h / height)), classes[one["category_id"]], where,
+                            report)
             if row is not None:
                 (crowd if one.get("iscrowd") else boxes).setdefault(one["image_id"], []).append((row, where))
     return boxes, crowd

@@ -25,6 +25,7 @@ class LabelReport:
     boxes       how many can be used
     numbers     the class numbers that occur, also those of classes that do not exist
     decimal_commas  lines with decimal commas
+    rotated     images that were annotated as they are stored, and are rotated with their boxes
     notes       warnings that are not about labels
     """
 
@@ -35,6 +36,7 @@ class LabelReport:
         self.boxes = 0
         self.numbers: set[int] = set()
         self.decimal_commas: list[str] = []
+        self.rotated: list[str] = []
         self.notes: list[str] = []
 
     def add(self, kind: str, where: str, text: str, *, lost: bool = True) -> None:
@@ -59,6 +61,10 @@ class LabelReport:
             warnings.append(f"{source}: {len(self.unlabelled)} of {self.images} images have no label file and are "
                             f"treated as images without objects, for instance {self.unlabelled[0][0]} (an empty label "
                             "file says so explicitly)")
+        if self.rotated:
+            warnings.append(f"{source}: {len(self.rotated)} images were annotated as they are stored, without the "
+                            f"rotation of their EXIF data, for instance {self.rotated[0]}: their boxes are rotated as "
+                            "well")
         if self.decimal_commas:
             warnings.append(f"{source}: {len(self.decimal_commas)} labels have decimal commas, for instance "
                             f"{self.decimal_commas[0]}: they are read, but other programs need points")

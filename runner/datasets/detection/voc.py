@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
+from runner.datasets.detection.annotated_size import AnnotatedImage, annotated_image
 from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit, LabelledImage, no_boxes
 from runner.datasets.detection.report import LabelReport, PlacedRow, Row, check_box, unique_rows
 from runner.datasets.detection.yolo import class_names_in, split_folders
 from runner.datasets.folders import images_in, natural_key
 from runner.datasets.format import Format
-from runner.datasets.image_size import size_of
 from runner.datasets.lists import read_lines
 from runner.errors import DataError, closest
 from runner.images.decode import SUFFIXES
@@ -110,11 +110,11 @@ def _image(entry: Entry, roots: dict[str, Element | None], names: list[str],
     root = roots[xml]
     if root is None:
         return None         # its objects are unknown: better to leave it out than to take it for empty
-    size = _size(root) or size_of(path)
+    annotated = annotated_image(path, _size(root), xml, report)
     boxes: list[PlacedRow] = []
     crowd: list[PlacedRow] = []
     for count, thing in enumerate(root.iter("object"), 1):
-        row = _row(thing, f"{xml}: object {count}", size, names, report)
+        row = _row(thing, f"{xml}: object {count}", annotated, names, report)
         if row is not None:
             (crowd if _text(thing, "difficult") == "1" else boxes).append((row, f"{xml}: object {count}"))
     return LabelledImage(path, unique_rows(boxes, report), unique_rows(crowd, report), xml)
@@ -128,7 +128,7 @@ def _size(root: Element) -> tuple[int, int] | None:
     return (width, height) if width > 0 and height > 0 else None
 
 
-def _row(thing: Element, where: str, size: tuple[int, int], names: list[str],
+def _row(thing: Element, where: str, annotated: AnnotatedImage, names: list[str],
          report: LabelReport) -> Row | None:
     name = _text(thing, "name")
     if name not in names:
@@ -144,9 +144,10 @@ def _row(thing: Element, where: str, size: tuple[int, int], names: list[str],
         report.add("annotations that cannot be used, left out", where,
                    "bndbox needs the numbers xmin, ymin, xmax and ymax")
         return None
-    width, height = size
-    return check_box((((left + right) / 2 - 1) / width, ((top + bottom) / 2 - 1) / height, (right - left) / width,
-                      (bottom - top) / height), names.index(name), where, report)
+    width, height = annotated.size
+    box = (((left + right) / 2 - 1) / width, ((top + bottom) / 2 - 1) / height, (right - left) / width,
+           (bottom - top) / height)
+    return check_box(annotated.upright(box), names.index(name), where, report)
 
 
 def _text(thing: Element, key: str) -> str:
