@@ -3,7 +3,7 @@ classification/darknet_data.py and detection/darknet_data.py."""
 import os
 from pathlib import Path
 
-from runner.datasets.lists import locate, read_lines
+from runner.datasets.lists import read_lines, relocate
 from runner.errors import DataError
 
 DataOptions = dict[str, tuple[str, int]]        # key -> value, line number
@@ -23,11 +23,12 @@ def read_data_file(path: str | os.PathLike) -> DataOptions:
 
 
 def named_file(path: str | os.PathLike, options: DataOptions, key: str) -> str | None:
-    """The file that a key of a .data file names, in its folder or the current one; None without the key."""
+    """The file that a key of a .data file names, in its folder or the current one, also without the first folders of
+    its path; None without the key."""
     if key not in options:
         return None
     (name, number), folder = options[key], Path(path).parent
-    found = locate(name, [folder])
+    found = relocate(name, [folder])
     if found is None:
         raise DataError(f"{path}:{number}: {key} names {name!r}, which is neither in the current folder nor in "
                         f"{folder}")

@@ -9,6 +9,7 @@ from runner.images.decode import SUFFIXES
 TRAIN_FOLDERS = ("train", "training")
 TEST_FOLDERS = ("test", "val", "valid", "validation")
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
+PROBED = 100        # images that are checked for a label file beside them
 DESCRIPTIONS = (".yaml", ".yml", ".data")
 
 
@@ -50,13 +51,26 @@ def subfolders(folder: Path) -> list[str]:
     return sorted((name for name in found if not name.startswith(".")), key=natural_key)
 
 
+def holds_labels(folder: Path) -> bool:
+    """Whether a folder has labels for detection: images/ beside labels/ or Annotations/, or label files beside its
+    images."""
+    for place in (folder, *(folder / name for name in (*TRAIN_FOLDERS, *TEST_FOLDERS))):
+        if (place / "images").is_dir() and any((place / name).is_dir() for name in ("labels", "Annotations")):
+            return True
+    first = [path for path, _ in zip(_images(folder), range(PROBED), strict=False)]
+    return any(os.path.isfile(os.path.splitext(path)[0] + suffix) for path in first for suffix in (".txt", ".xml"))
+
+
 def description_of(path: Path) -> Path | None:
     """The file that describes a dataset: the path itself, or of a folder data.yaml, dataset.yaml, or the only .yaml or
-    .data file in it; None where there is none."""
+    .data file in it, or in a folder data/ in it; None where there is none."""
     if not path.is_dir():
         return path if path.suffix.lower() in DESCRIPTIONS else None
-    for name in ("data.yaml", "dataset.yaml"):
-        if (path / name).is_file():
-            return path / name
-    found = [entry for entry in path.iterdir() if entry.suffix.lower() in DESCRIPTIONS]
-    return found[0] if len(found) == 1 else None
+    for folder in (path, path / "data"):
+        for name in ("data.yaml", "dataset.yaml"):
+            if (folder / name).is_file():
+                return folder / name
+        found = [entry for entry in folder.glob("*") if entry.suffix.lower() in DESCRIPTIONS]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None

@@ -11,17 +11,17 @@ write a module with a Format and add its line here.  The tests then require an e
 import os
 from pathlib import Path
 
-from runner.datasets.classification import class_folders
+from runner.datasets.classification import class_folders, csv_labels
 from runner.datasets.classification import darknet_data as classification_darknet
 from runner.datasets.classification import yaml_description as classification_yaml
 from runner.datasets.classification.containers import container_format
 from runner.datasets.classification.dataset import Dataset
 from runner.datasets.containers import cifar, idx, npz
-from runner.datasets.detection import coco, voc, yolo
+from runner.datasets.detection import coco, csv_boxes, keras_lists, voc, yolo
 from runner.datasets.detection import darknet_data as detection_darknet
 from runner.datasets.detection import yaml_description as detection_yaml
 from runner.datasets.detection.dataset import DetectionDataset
-from runner.datasets.detection.report import refuse_problems
+from runner.datasets.detection.report import NoBoxes, refuse_problems
 from runner.datasets.folders import ARCHIVES
 from runner.datasets.format import Format, Task
 from runner.datasets.hold_out import hold_out
@@ -34,12 +34,15 @@ FORMATS: tuple[Format, ...] = (
     voc.FORMAT,
     coco.FORMAT,
     voc.BESIDE_IMAGES,
+    csv_boxes.FORMAT,
+    keras_lists.FORMAT,
     yolo.FORMAT,
     classification_yaml.FORMAT,
     classification_darknet.FORMAT,
     container_format(idx.CONTAINER),
     container_format(cifar.CONTAINER),
     container_format(npz.CONTAINER),
+    csv_labels.FORMAT,
     class_folders.FORMAT,
 )
 
@@ -71,20 +74,28 @@ def open_detection_dataset(path: str | os.PathLike, *, on_bad: str = "skip",
 
 
 def open_any_dataset(path: str | os.PathLike) -> Dataset | DetectionDataset:
-    """The dataset at `path`: with boxes if it has labels for detection, else with classes.  DataError where it is
-    neither, with the reasons of both."""
+    """The dataset at `path`: with boxes if it has labels for detection, else with classes.
+
+    DataError where the labels for detection cannot be used, or where it is neither, with the reasons of both.
+    """
     place = _existing(path)
     found = {fmt.task: fmt for fmt in reversed(FORMATS) if fmt.matches(place)}      # the first of each task
-    errors: list[str] = []
-    for fmt in sorted(found.values(), key=FORMATS.index):
+    without_boxes = ""
+    if "detection" in found:
         try:
-            return fmt.open(place)
-        except DataError as error:
-            if str(error) not in errors:
-                errors.append(str(error))
-    if len(errors) > 1:
-        raise DataError(f"{errors[1]}\n(as a detection dataset: {errors[0]})")
-    raise DataError(errors[0] if errors else _unknown(place, "classification"))
+            return found["detection"].open(place)
+        except NoBoxes as error:
+            without_boxes = str(error)
+            if "classification" not in found:
+                raise
+    if "classification" not in found:
+        raise DataError(_unknown(place, "classification"))
+    try:
+        return found["classification"].open(place)
+    except DataError as error:
+        if without_boxes and without_boxes != str(error):
+            raise DataError(f"{error}\n(as a detection dataset: {without_boxes})") from None
+        raise
 
 
 def recognise(path: str | os.PathLike, task: Task) -> Format:
@@ -93,6 +104,9 @@ def recognise(path: str | os.PathLike, task: Task) -> Format:
     for fmt in FORMATS:
         if fmt.task == task and fmt.matches(place):
             return fmt
+    other = next((fmt for fmt in FORMATS if fmt.matches(place)), None) if place.is_dir() else None
+    if other and any(place.iterdir()):
+        raise DataError(f"{place}: a {task} dataset is needed. This is one for {other.task} ({other.name})")
     raise DataError(_unknown(place, task))
 
 

@@ -1,10 +1,17 @@
 """List files: one entry per line, for instance the path of an image, as written by darknet or edited by hand."""
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from runner.errors import DataError
 from runner.file_kinds import kind_of
+from runner.images.decode import SUFFIXES
+
+SPLITS = {name + year for name in ("train", "training", "test", "val", "valid", "validation") for year in ("", "2017")}
+IMAGE_ENDING = "|".join(map(re.escape, sorted(SUFFIXES, reverse=True)))
+BEHIND_PATH = re.compile(rf"""["']?(?P<path>.+?(?:{IMAGE_ENDING}))["']?[\s,;]+(?P<rest>.+)""", re.IGNORECASE)
 
 
 def read_utf8(path: str | os.PathLike) -> str:
@@ -48,22 +55,56 @@ def locate(path: str, folders: Iterable[Path]) -> str | None:
     return None
 
 
-def read_list(path: str | os.PathLike, folders: Iterable[Path] = ()) -> list[tuple[int, str, str]]:
-    """The images of a list file as (line number, path as written, path to open).
+def relocate(path: str, folders: Iterable[Path]) -> str | None:
+    """As `locate`; else the longest end of the path that exists in one of the folders.
 
-    A relative path is looked for in the current folder, in the folder of the list, then in `folders`.  A path that is
-    in none of them is kept as written, and opening it fails later; DataError where all are missing.
+    Exports name the folders of another machine (/content/set/train/images), or of an archive that was packed without
+    them (data/obj/1.jpg, ../train/images).  An end that no longer says which split is meant is not taken:
+    ../test/images is not images.
+    """
+    folders = list(folders)
+    found = locate(path, folders)
+    if found is not None:
+        return found
+    parts = [part for part in spellings(path)[-1].split("/") if part not in ("", ".", "..")]
+    for at in range(len(parts)):
+        if not SPLITS.isdisjoint(parts[max(0, at - 2):at]) and SPLITS.isdisjoint(parts[at:]):
+            continue
+        found = next((str(place) for folder in folders if (place := folder.joinpath(*parts[at:])).exists()), None)
+        if found is not None:
+            return found
+    return None
+
+
+class ListedImage(NamedTuple):
+    """A line of a list: its number, the path as written, the path to open, and what is written behind the path: a
+    class, or boxes."""
+    line: int
+    written: str
+    path: str
+    rest: str = ""
+
+
+def read_list(path: str | os.PathLike, folders: Iterable[Path] = ()) -> list[ListedImage]:
+    """The images of a list file.
+
+    A path is looked for in the current folder, in the folder of the list, then in `folders`; see `relocate`.  A path
+    that is in none of them is kept as written, and opening it fails later; DataError where all are missing.
     """
     places = [Path(path).parent, *folders]
     found, missing = [], 0
     for number, line in read_lines(path):
-        where = locate(line, places)
+        written, rest, where = line, "", locate(line, places)
+        behind = BEHIND_PATH.match(line) if where is None else None
+        if behind:
+            written, rest = behind["path"], behind["rest"]
+        where = where or relocate(written, places)
         missing += where is None
-        found.append((number, line, where or line))
+        found.append(ListedImage(number, written, where or written, rest))
     if not found:
         raise DataError(f"{path}: the list is empty")
     if missing == len(found):
         searched = ", ".join(dict.fromkeys(str(p) for p in [Path("."), *places]))
-        raise DataError(f"{path}:{found[0][0]}: there is no {found[0][1]!r}, nor any other image of the list. Relative "
-                        f"paths were looked for in {searched}")
+        raise DataError(f"{path}:{found[0].line}: there is no {found[0].written!r}, nor any other image of the list. "
+                        f"Relative paths were looked for in {searched}")
     return found

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from runner.datasets.lists import read_utf8
+from runner.datasets.lists import read_utf8, relocate
 from runner.errors import DataError
 
 TEXTS = ("path", "train", "val", "valid", "validation", "test", "images", "names")     # keys of names and paths
@@ -62,12 +62,18 @@ def _keep_text(node: yaml.Node) -> None:
 
 def named_path(path: str | os.PathLike, content: dict[str, Any], key: str, value: Any, accepted: str) -> Path:
     """The file or folder that a value of a key names: below `path:`, in the folder of the description, or in the
-    current one.  DataError where there is none; `accepted` says what the key may name."""
+    current one; else the longest end of it in the folder of the description.
+
+    DataError where there is none; `accepted` says what the key may name.
+    """
     if not isinstance(value, str):
         raise DataError(f"{path}: {key} must be {accepted}. Got {value!r}")
     here, base = Path(path).parent, str(content.get("path") or "")
     places = [here / base / value, Path(base) / value, here / value, Path(value)]
     found = next((place for place in places if place.exists()), None)
+    if found is None:
+        end = relocate(str(Path(base) / value), [here])
+        found = Path(end) if end else None
     if found is None:
         searched = ", ".join(dict.fromkeys(str(place) for place in places))
         raise DataError(f"{path}: {key} names {value!r}, which does not exist. Looked for {searched}")

@@ -91,6 +91,11 @@ def npz_file(root: Path) -> Path:
     return root / "birds.npz"
 
 
+def labels_csv(root: Path) -> Path:
+    images(root, "img/1.png", "img/2.png", "img/3.png")
+    return write(root / "birds.csv", "path,label,split\nimg/1.png,cat,train\nimg/2.png,owl,train\nimg/3.png,owl,test\n")
+
+
 # --- detection: a.png with two objects and b.png without are for training, c.png with one is for testing -------
 
 OBJECTS = {"a": [("cat", 4, 2, 14, 12), ("owl", 20, 10, 40, 20)], "b": [], "c": [("owl", 10, 5, 30, 15)]}   # pixels
@@ -210,6 +215,29 @@ def voc_beside_images(root: Path) -> Path:
     return root
 
 
+def boxes_csv(root: Path) -> Path:
+    """A table in train/ and test/, as for TensorFlow; images without a row have no objects."""
+    for name in OBJECTS:
+        image(root / ("test" if name == "c" else "train") / f"{name}.png")
+    for split, names in (("train", "ab"), ("test", "c")):
+        rows = [f"{name}.png,{W},{H},{label},{x0},{y0},{x1},{y1}" for name in names
+                for label, x0, y0, x1, y1 in OBJECTS[name]]
+        write(root / split / "_annotations.csv", "\n".join(["filename,width,height,class,xmin,ymin,xmax,ymax", *rows]))
+    write(root / "classes.txt", "owl\ncat\n")
+    return root
+
+
+def keras_lists(root: Path) -> Path:
+    for name in OBJECTS:
+        image(root / ("valid" if name == "c" else "train") / f"{name}.png")
+    for split, names in (("train", "ab"), ("valid", "c")):
+        write(root / split / "_annotations.txt", "\n".join(
+            " ".join([f"{name}.png", *(f"{x0},{y0},{x1},{y1},{NAMES.index(label)}"
+                                       for label, x0, y0, x1, y1 in OBJECTS[name])]) for name in names))
+        write(root / split / "_classes.txt", "owl\ncat\n")
+    return root
+
+
 # task and name of a format -> examples of it; test_formats.py asks for one of every format of the table
 EXAMPLES: dict[tuple[str, str], list[Maker]] = {
     ("classification", "YAML"): [classification_yaml],
@@ -217,11 +245,14 @@ EXAMPLES: dict[tuple[str, str], list[Maker]] = {
     ("classification", "MNIST IDX"): [idx_folder],
     ("classification", "CIFAR"): [cifar_binary, cifar_python],
     ("classification", "NumPy"): [npz_file],
+    ("classification", "CSV"): [labels_csv],
     ("classification", "class folders"): [class_folders],
     ("detection", "YAML"): [yaml_of_folders, yaml_of_lists, exported_folder, coco_yaml],
     ("detection", "darknet"): [darknet, darknet_folder],
     ("detection", "Pascal VOC"): [voc],
     ("detection", "COCO"): [coco_folder, coco_exported],
     ("detection", "Pascal VOC XML"): [voc_beside_images],
+    ("detection", "CSV"): [boxes_csv],
+    ("detection", "keras-yolo3"): [keras_lists],
     ("detection", "YOLO"): [yolo_folder],
 }

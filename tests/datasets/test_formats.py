@@ -76,7 +76,7 @@ def check_detection(data: Dataset | DetectionDataset) -> None:
     assert train.read(0, 3).shape[:2] == (3, H) and len(train.take([1])) == 1
 
 
-@pytest.mark.parametrize("name, got", [("a.csv", "a file ending in '.csv'"), ("a", "a file whose name has no ending")])
+@pytest.mark.parametrize("name, got", [("a.xyz", "a file ending in '.xyz'"), ("a", "a file whose name has no ending")])
 def test_what_is_not_recognised(name: str, got: str, tmp_path: Path) -> None:
     """The message has the name of every format of the task."""
     path = write(tmp_path / name, "x")
@@ -111,14 +111,25 @@ def test_the_error_of_the_recognised_format_is_the_answer(tmp_path: Path) -> Non
     assert str(raised.value).startswith(f"{tmp_path / 'x.npz'}: not an .npz archive")
 
 
-def test_where_both_tasks_are_possible_both_reasons_are_given(tmp_path: Path) -> None:
+def test_without_boxes_and_without_classes_both_reasons_are_given(tmp_path: Path) -> None:
     image(tmp_path / "a.png")
-    write(tmp_path / "a.txt", "0 0.5 0.5 0 0\n")
     with pytest.raises(DataError) as raised:
         open_any_dataset(tmp_path)
     message = str(raised.value)
     assert "contains no folder at all" in message and "(as a detection dataset: " in message
-    assert "width and height must be above 0" in message
+    assert "none of the 1 images has a label file" in message
+
+
+@pytest.mark.parametrize("folder", ["", "images"])
+def test_boxes_that_are_wrong_are_no_classes(folder: str, tmp_path: Path) -> None:
+    """The reason is the detection format's; images/ and labels/ are not two classes."""
+    image(tmp_path / folder / "a.png")
+    write(tmp_path / folder.replace("images", "labels") / "a.txt", "0 0.5 0.5 0 0\n")
+    with pytest.raises(DataError) as raised:
+        open_any_dataset(tmp_path)
+    assert "width and height must be above 0" in str(raised.value) and "class folder" not in str(raised.value)
+    with pytest.raises(DataError, match=r"a classification dataset is needed. This is one for detection \(YOLO\)"):
+        open_dataset(tmp_path)
 
 
 @pytest.mark.parametrize("name, train, test, boxes", [("bccd", 205, 87, 2804), ("coco60", 48, 12, 432)])

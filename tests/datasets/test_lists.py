@@ -11,8 +11,8 @@ from tests.datasets.examples import image
 def test_one_missing_image_stays_in_the_list(tmp_path: Path) -> None:
     image(tmp_path / "a.png")
     (tmp_path / "l.txt").write_text("a.png\nb.png")
-    assert [path for *_, path in read_list(tmp_path / "l.txt")] == [str(tmp_path / "a.png"), "b.png"]
-    with pytest.raises(DataError, match="not a text file"):
+    assert [line.path for line in read_list(tmp_path / "l.txt")] == [str(tmp_path / "a.png"), "b.png"]
+    with pytest.raises(DataError, match="this is a PNG image"):
         list(read_lines(tmp_path / "a.png"))
 
 
@@ -21,7 +21,7 @@ def test_one_missing_image_stays_in_the_list(tmp_path: Path) -> None:
 def test_quotes_and_backslashes_of_windows(written: str, tmp_path: Path) -> None:
     image(tmp_path / "data" / "obj" / "a b.png")
     (tmp_path / "l.txt").write_text(f"{written}\r\n")
-    assert read_list(tmp_path / "l.txt") == [(1, written, str(tmp_path / "data/obj/a b.png"))]
+    assert read_list(tmp_path / "l.txt") == [(1, written, str(tmp_path / "data/obj/a b.png"), "")]
     assert locate(written, [Path("elsewhere"), tmp_path]) == str(tmp_path / "data/obj/a b.png")
 
 

@@ -2,13 +2,15 @@
 from pathlib import Path
 
 from runner.datasets.classification.dataset import NO_TEST_IMAGES, Dataset, Split
-from runner.datasets.folders import ARCHIVES, TEST_FOLDERS, TRAIN_FOLDERS, images_in, subfolders
+from runner.datasets.folders import ARCHIVES, TEST_FOLDERS, TRAIN_FOLDERS, holds_labels, images_in, subfolders
 from runner.datasets.format import Format
 from runner.errors import DataError, did_you_mean
 
 
 def split_of_folder(folder: Path, names: list[str]) -> Split:
     """The images of a folder of class folders.  Raises DataError for a class not in names, or without images."""
+    if holds_labels(folder):
+        raise DataError(f"{folder}: these folders hold images and labels for detection, not classes")
     number = {name: index for index, name in enumerate(names)}
     items = []
     for name in subfolders(folder):
@@ -49,8 +51,12 @@ def open_class_folders(folder: Path) -> Dataset:
                    split_of_folder(test, names) if test else None, str(folder), warnings)
 
 
+def _matches(path: Path) -> bool:
+    return path.is_dir() and not holds_labels(path)
+
+
 FORMAT = Format(
     "class folders", "classification",
     "`birds/train/crow/1.jpg`, `birds/test/crow/2.jpg` (also `val`, `valid`, `validation`); or `birds/crow/1.jpg`, "
     "without test images",
-    Path.is_dir, open_class_folders)
+    _matches, open_class_folders)

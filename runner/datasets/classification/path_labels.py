@@ -5,13 +5,13 @@ a label within another one does not (person in noperson), the file name decides 
 (between / _ - . blanks and digits) before parts of words.
 """
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from runner.datasets.classification.dataset import Split
+from runner.datasets.classification.labelled_lists import classes_behind_paths
+from runner.datasets.lists import ListedImage
 from runner.errors import DataError
-
-Line = tuple[int, str, str]     # line number, path as written, path to open
 
 
 class Match(NamedTuple):
@@ -39,16 +39,19 @@ def labels_in(path: str, labels: list[str]) -> list[int]:
     return sorted({match.label for match in found or _nearest(path, parts)})
 
 
-def split_of_paths(list_file: str | os.PathLike, lines: Iterable[Line], labels: list[str],
+def split_of_paths(list_file: str | os.PathLike, lines: Sequence[ListedImage], labels: list[str],
                    warnings: list[str]) -> Split:
-    """The images of a list, each with the class that its path names.
+    """The images of a list, each with the class behind its path, else the one that its path names.
 
     An image whose path names several classes is left out, with a warning that counts them.  DataError for a path that
     names none, and where no image is left.
     """
+    classes = classes_behind_paths(list_file, lines, labels)
+    if classes is not None:
+        return Split([(line.path, index) for line, index in zip(lines, classes, strict=True)], len(labels))
     items: list[tuple[str, int]] = []
     several: list[str] = []
-    for number, written, path in lines:
+    for number, written, path, _ in lines:
         found = labels_in(written, labels)
         if not found:
             raise DataError(f"{list_file}:{number}: none of the {len(labels)} classes occurs in the path {written!r}")

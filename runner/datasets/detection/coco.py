@@ -4,26 +4,54 @@ Category ids need not be contiguous: class numbers follow the ids in ascending o
 `bbox` is left, top, width, height in pixels.  `iscrowd` boxes are kept separately: neither learned nor counted.
 """
 import json
+import mmap
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from runner.datasets.detection.annotated_size import AnnotatedImage, annotated_image
 from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit, LabelledImage
-from runner.datasets.detection.report import LabelReport, PlacedRow, check_box, unique_rows
+from runner.datasets.detection.report import MISSING_IMAGES, LabelReport, PlacedRow, check_box, unique_rows
 from runner.datasets.detection.yolo import class_names_in
 from runner.datasets.format import Format
-from runner.datasets.lists import read_utf8
+from runner.datasets.lists import read_utf8, relocate
 from runner.errors import DataError
 
+LISTS = ("images", "annotations")
+SMALL = 1 << 24     # bytes of a file that is parsed to recognise it; a larger one is searched for its keys
 WRONG = "annotations that cannot be used, left out"
 
 
-def class_names(path: str | os.PathLike) -> list[str]:
-    """The names of the categories, by their ids."""
-    return [category["name"] for category in _categories(path, _read(os.fspath(path)))]
+def class_names(paths: Sequence[str | os.PathLike]) -> tuple[list[str], list[str]]:
+    """The names of the categories of the first file, by their ids, without headings; and these.
+
+    A heading is the supercategory of others and has no annotation in any of the files, as Roboflow writes it.
+    """
+    names = [category["name"] for category in _categories(paths[0], _read(os.fspath(paths[0])))]
+    headings = set(_headings(paths[0]))
+    for path in paths[1:]:
+        if headings:
+            headings &= set(_headings(path))
+    return [name for name in names if name not in headings], [name for name in names if name in headings]
+
+
+def remark(path: str | os.PathLike, headings: list[str]) -> list[str]:
+    """The warning about headings, if there are any."""
+    return [f"{path}: the category {name!r} is the heading of others and has no annotations: it is not a class"
+            for name in headings]
+
+
+def _headings(path: str | os.PathLike) -> list[str]:
+    """Categories that are the supercategory of others and have no annotation in this file."""
+    content = _read(os.fspath(path))
+    categories = _categories(path, content)
+    above = {one.get("supercategory") for one in categories if one.get("supercategory") != one["name"]}
+    found = [one for one in categories if one["name"] in above]
+    used = {one.get("category_id") for one in content["annotations"] if isinstance(one, dict)} if found else set()
+    return [one["name"] for one in found if one["id"] not in used]
 
 
 def annotation_files(folder: Path) -> dict[str, Path]:
@@ -49,7 +77,10 @@ def split_of_file(path: str | os.PathLike, names: list[str], report: LabelReport
     """
     content, number = _read(os.fspath(path)), {name: k for k, name in enumerate(names)}
     classes: dict[Any, int] = {}
+    headings = _headings(path)
     for category in _categories(path, content):
+        if category["name"] not in number and category["name"] in headings:
+            continue
         if category["name"] not in number:
             raise DataError(f"{path}: the category {category['name']!r} is not one of the {len(names)} classes "
                             f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''}")
@@ -63,7 +94,7 @@ def split_of_file(path: str | os.PathLike, names: list[str], report: LabelReport
         found = _locate(image, bases)
         if not found:
             missing.add(image.get("id") if isinstance(image, dict) else None)
-            report.add("images that do not exist, left out", where,
+            report.add(MISSING_IMAGES, where,
                        f"there is no {image.get('file_name') if isinstance(image, dict) else image!r}")
         elif image.get("id") in images:
             report.add("images given twice, kept once", where, f"the id of {images[image['id']][0]}", lost=False)
@@ -137,13 +168,17 @@ def _read(path: str) -> dict[str, Any]:
 
 
 def _looks_right(path: Path) -> bool:
-    """Whether a file seems to hold boxes, by its name and its first bytes: it may be very large."""
+    """Whether a file seems to hold boxes, by its name, and by the lists `images` and `annotations`."""
     if any(word in path.stem.lower() for word in ("captions", "keypoints", "stuff", "panoptic", "image_info")):
         return False
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
-        start = file.read(4096)
-    return start.lstrip().startswith("{") and any(f'"{key}"' in start for key in
-                                                  ("images", "annotations", "categories", "info", "licenses"))
+    try:
+        if path.stat().st_size <= SMALL:
+            content = json.loads(path.read_bytes())
+            return isinstance(content, dict) and all(isinstance(content.get(key), list) for key in LISTS)
+    except (OSError, ValueError):
+        pass            # a damaged file of boxes is still one: reading it tells what is wrong
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return all(re.search(rb'"%s"\s*:\s*\[' % key.encode(), content) for key in LISTS)
 
 
 def _categories(path: str | os.PathLike, content: dict[str, Any]) -> list[dict[str, Any]]:
@@ -172,7 +207,9 @@ def _locate(image: Any, bases: list[Path]) -> str:
     name = image.get("file_name") if isinstance(image, dict) else None
     if not isinstance(name, str) or not name:
         return ""
-    return next((os.path.normpath(base / name) for base in bases if (base / name).is_file()), "")
+    found = next((os.path.normpath(base / name) for base in bases if (base / name).is_file()), None)
+    found = found or relocate(name, bases)
+    return found if found and os.path.isfile(found) else ""
 
 
 def _matches(path: Path) -> bool:
@@ -183,10 +220,14 @@ def open_coco(path: Path) -> DetectionDataset:
     """A COCO file, whose images are all for training, or a folder with one for each split."""
     report = LabelReport()
     if not path.is_dir():
-        names = class_names(path)
+        names, headings = class_names([path])
+        report.notes += remark(path, headings)
         return report.dataset(names, split_of_file(path, names, report), None, path)
     files = annotation_files(path)
-    names = class_names_in(path, report) or class_names(next(iter(files.values())))
+    names = class_names_in(path, report)
+    if not names:
+        names, headings = class_names(list(files.values()))
+        report.notes += remark(path, headings)
     train, test = (split_of_file(files[split], names, report, [path]) if split in files else None
                    for split in ("train", "test"))
     return report.dataset(names, train, test, path)

@@ -11,10 +11,15 @@ from runner.errors import DataError
 
 TOLERANCE = 0.005       # of the image: a box may cross the edge by this much without a warning (labels are rounded)
 FAR = 0.5               # of the image: a box that crosses the edge by more, or is that much larger, is not in fractions
+MISSING_IMAGES = "images that do not exist, left out"
 SHOWN = 5               # problems of one kind that are listed
 
 Row = tuple[float, ...]             # x, y, w, h, class
 PlacedRow = tuple[Row, str]         # and where it was read, file:line
+
+
+class NoBoxes(DataError):
+    """There are no boxes here, so that it may be a dataset for classification.  Not: there are, and they are wrong."""
 
 
 class LabelReport:
@@ -27,6 +32,9 @@ class LabelReport:
     decimal_commas  lines with decimal commas
     rotated     images that were annotated as they are stored, and are rotated with their boxes
     notes       warnings that are not about labels
+    keypoints       how many numbers follow the box in each label (kpt_shape of a YAML description); 0: no key points
+    outlines        lines with the outline of an object
+    keypoint_like   of these, lines whose first four numbers are a box around all further points
     """
 
     def __init__(self) -> None:
@@ -38,6 +46,9 @@ class LabelReport:
         self.decimal_commas: list[str] = []
         self.rotated: list[str] = []
         self.notes: list[str] = []
+        self.keypoints = 0
+        self.outlines = 0
+        self.keypoint_like = 0
 
     def add(self, kind: str, where: str, text: str, *, lost: bool = True) -> None:
         self.problems.append(Problem(kind, where, text, lost))
@@ -50,9 +61,10 @@ class LabelReport:
                                             f"are 1 to {max(self.numbers)}, so each label has the class after the one "
                                             "that is meant"))
         summaries = summaries_of(self.problems)
-        if self.unlabelled and len(self.unlabelled) == self.images:
+        missing = sum(problem.kind == MISSING_IMAGES for problem in self.problems)
+        if self.unlabelled and len(self.unlabelled) == self.images - missing:
             image, places = self.unlabelled[0]
-            raise DataError(f"{source}: none of the {self.images} images has a label file. For the first, {image}, "
+            raise NoBoxes(f"{source}: none of the {self.images} images has a label file. For the first, {image}, "
                             f"looked for {', '.join(places)}")
         if not self.boxes and any(problem.lost for problem in self.problems):
             raise DataError("\n".join([f"{source}: none of the labels can be used", *summaries.values()]))
@@ -65,6 +77,10 @@ class LabelReport:
             warnings.append(f"{source}: {len(self.rotated)} images were annotated as they are stored, without the "
                             f"rotation of their EXIF data, for instance {self.rotated[0]}: their boxes are rotated as "
                             "well")
+        if self.outlines and self.outlines == self.keypoint_like:
+            warnings.append(f"{source}: {self.outlines} labels are read as outlines, and the first four numbers of "
+                            "each are a box around all further points: if these are key points, describe the dataset "
+                            "by a YAML file with kpt_shape: [number of points, 2 or 3], and the box is used")
         if self.decimal_commas:
             warnings.append(f"{source}: {len(self.decimal_commas)} labels have decimal commas, for instance "
                             f"{self.decimal_commas[0]}: they are read, but other programs need points")

@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 
 from runner.datasets.detection.annotated_size import AnnotatedImage, annotated_image
 from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit, LabelledImage, no_boxes
-from runner.datasets.detection.report import LabelReport, PlacedRow, Row, check_box, unique_rows
+from runner.datasets.detection.report import MISSING_IMAGES, LabelReport, PlacedRow, Row, check_box, unique_rows
 from runner.datasets.detection.yolo import class_names_in, split_folders
 from runner.datasets.folders import images_in, natural_key
 from runner.datasets.format import Format
@@ -46,13 +46,33 @@ def open_voc(folder: Path) -> DetectionDataset:
         stems = sorted((path.stem for path in (folder / "Annotations").glob("*.xml")), key=natural_key)
         chosen = {"train": [(str(folder / "Annotations"), stem) for stem in stems]}
     else:
-        chosen = {split: [(f"{file}:{number}", line.split()[0]) for number, line in read_lines(file)]
+        chosen = {split: [(f"{file}:{number}", _stem(line, folder, known)) for number, line in read_lines(file)]
                   for split, file in (("train", train_list), ("test", test_list)) if file}
 
     def entries(split: str) -> list[Entry]:
         return [Entry(where, known.get(stem) or str(images / f"{stem}.jpg"),
                       str(folder / "Annotations" / f"{stem}.xml")) for where, stem in chosen[split]]
     return _open(folder, [entries(split) if split in chosen else None for split in ("train", "test")])
+
+
+def _stem(line: str, folder: Path, known: dict[str, str]) -> str:
+    """The name of an image in a line of ImageSets: with blanks, with the suffix of an image, or with a 1, -1 or 0 at
+    the end, which says whether a class occurs in it."""
+    names = [line]
+    words = line.rsplit(maxsplit=1)
+    if len(words) == 2 and words[1] in ("1", "-1", "0"):
+        names.append(words[0])
+    names += [os.path.splitext(name)[0] for name in names if os.path.splitext(name)[1].lower() in SUFFIXES]
+    names += [os.path.basename(name) for name in names]
+    there = (name for name in names if name in known or (folder / "Annotations" / f"{name}.xml").is_file())
+    return next(there, names[-1])
+
+
+def _labelmap(folder: Path) -> list[str]:
+    """The classes of labelmap.txt as CVAT writes it, `name:colour:parts:actions`, without the background."""
+    file = folder / "labelmap.txt"
+    lines = [line.split(":")[0].strip() for _, line in read_lines(file)] if file.is_file() else []
+    return [line for line in lines if line and not line.startswith("#") and line != "background"]
 
 
 def open_beside_images(folder: Path) -> DetectionDataset:
@@ -79,8 +99,9 @@ def _open(folder: Path, splits: list[list[Entry] | None]) -> DetectionDataset:
         for _, _, xml in split or ():
             if os.path.isfile(xml) and xml not in roots:
                 roots[xml] = _parse(xml, report)
-    names = class_names_in(folder, report) or sorted({_text(thing, "name") for root in roots.values()
-                                                      if root is not None for thing in root.iter("object")} - {""})
+    names = class_names_in(folder, report) or _labelmap(folder)
+    names = names or sorted({_text(thing, "name") for root in roots.values() if root is not None
+                             for thing in root.iter("object")} - {""})
     if not names:
         raise DataError(f"{folder}: there is no object in the XML files, so there are no classes")
     train, test = (DetectionSplit([image for entry in split if (image := _image(entry, roots, names, report))],
@@ -101,7 +122,7 @@ def _image(entry: Entry, roots: dict[str, Element | None], names: list[str],
     where, path, xml = entry
     report.images += 1
     if not os.path.isfile(path):
-        report.add("images that do not exist, left out", where,
+        report.add(MISSING_IMAGES, where,
                    f"there is no {path!r}, nor one ending in {', '.join(sorted(SUFFIXES)[:3])} ...")
         return None
     if xml not in roots:

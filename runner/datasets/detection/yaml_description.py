@@ -5,6 +5,7 @@
     val: images/val             # or test:
     names: [red, white]         # or {0: red, 1: white}, or a file with one name per line
     nc: 2                       # optional: how many
+    kpt_shape: [17, 3]          # optional: key points follow the box in each label
     images: photos              # optional: where the images of a COCO .json are
 """
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from runner.datasets.detection import coco
 from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit
-from runner.datasets.detection.report import LabelReport
+from runner.datasets.detection.report import LabelReport, NoBoxes
 from runner.datasets.detection.split_files import read_split
 from runner.datasets.folders import description_of
 from runner.datasets.format import Format
@@ -35,11 +36,11 @@ def open_yaml(path: Path) -> DetectionDataset:
     file, report = description_of(path), LabelReport()
     assert file
     content = read_yaml(file)
-    test_key = next((key for key in ("val", "valid", "validation", "test") if content.get(key)), "val")
-    splits = [_places(file, content, key) for key in ("train", test_key)]
+    report.keypoints = _keypoints(file, content.get("kpt_shape"))
+    splits = [_places(file, content, "train"), _test_places(file, content)]
     if not any(splits):
         raise DataError(f"{file}: neither train nor val (or test) is given, so there are no images")
-    names = _names(file, content, report, next(place for places in splits for place in places))
+    names = _names(file, content, [place for places in splits for place in places], report)
     root = file.parent / str(content.get("path") or "")
     folders = [root, file.parent]
     if isinstance(content.get("images"), str):
@@ -53,14 +54,42 @@ def _places(path: Path, content: dict[str, Any], key: str) -> list[Path]:
     """The folders, lists or JSON files a key names: one, or a list of them."""
     value = content.get(key)
     values = value if isinstance(value, list) else [value] if value is not None else []
+    if any(isinstance(one, dict) for one in values):
+        raise NoBoxes(f"{path}: {key} must be {ACCEPTED}. Got {value!r}")
     return [named_path(path, content, key, one, ACCEPTED) for one in values]
+
+
+def _keypoints(path: Path, value: Any) -> int:
+    """How many numbers kpt_shape: [points, 2 or 3] puts behind the box of a label."""
+    if value is None:
+        return 0
+    if not (isinstance(value, list) and len(value) == 2 and all(isinstance(size, int) for size in value)
+            and value[0] > 0 and value[1] in (2, 3)):
+        raise DataError(f"{path}: kpt_shape must be [number of points, 2 or 3]. Got {value!r}")
+    return value[0] * value[1]
+
+
+def _test_places(path: Path, content: dict[str, Any]) -> list[Path]:
+    """Those of val, else of test.  Exports name folders that they leave out: the first key whose files exist counts."""
+    errors = []
+    for key in ("val", "valid", "validation", "test"):
+        try:
+            places = _places(path, content, key)
+        except DataError as error:
+            errors.append(error)
+            continue
+        if places:
+            return places
+    if errors:
+        raise errors[0]
+    return []
 
 
 def _joined(splits: list[DetectionSplit], classes: int) -> DetectionSplit | None:
     return DetectionSplit([image for split in splits for image in split], classes) if splits else None
 
 
-def _names(path: Path, content: dict[str, Any], report: LabelReport, first: Path) -> list[str]:
+def _names(path: Path, content: dict[str, Any], places: list[Path], report: LabelReport) -> list[str]:
     names, count = content.get("names"), content.get("nc")
     if isinstance(names, str):
         found = locate(names, [path.parent])
@@ -68,10 +97,14 @@ def _names(path: Path, content: dict[str, Any], report: LabelReport, first: Path
             raise DataError(f"{path}: names is the file {names!r}, which is neither in the current folder nor in that "
                             "of the description")
         names = read_names(found, report.notes)
-    if names is None and first.suffix.lower() == ".json":
-        return coco.class_names(first)
+    if names is None and places[0].suffix.lower() == ".json":
+        names, headings = coco.class_names([place for place in places if place.suffix.lower() == ".json"])
+        report.notes += coco.remark(path, headings)
     if names is None and isinstance(count, int) and count > 0:
         return [str(k) for k in range(count)]
+    if names is None:
+        raise NoBoxes(f"{path}: names must be a list of class names, or numbers and names, or a file with one per "
+                      "line. There is none")
     names = class_names(path, names, ", or a file with one per line")
     if count is not None and count != len(names):
         raise DataError(f"{path}: nc={count}, and there are {len(names)} names")

@@ -1,12 +1,21 @@
 """YOLO labels: for each image a text file with a line `class x y w h` for each object."""
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from runner.datasets.detection.boxes_in_lists import holds_boxes, split_of_lines
 from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit, LabelledImage, no_boxes
-from runner.datasets.detection.report import LabelReport, PlacedRow, check_box, class_exists, unique_rows
+from runner.datasets.detection.report import (
+    MISSING_IMAGES,
+    LabelReport,
+    NoBoxes,
+    PlacedRow,
+    check_box,
+    class_exists,
+    unique_rows,
+)
 from runner.datasets.folders import TEST_FOLDERS, TRAIN_FOLDERS, has_images, images_in
 from runner.datasets.format import Format
 from runner.datasets.lists import read_lines, read_list
@@ -16,7 +25,7 @@ from runner.errors import DataError
 FIELDS = 5
 DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
 MAX_NUMBERED = 100_000      # a class number above is not one, where there are no names
-NAME_FILES = ("classes.txt", "names.txt", "labels.txt", "obj.names")
+NAME_FILES = ("classes.txt", "names.txt", "labels.txt", "obj.names", "_darknet.labels", "_classes.txt")
 
 
 def label_places(path: str, suffix: str = ".txt") -> list[str]:
@@ -83,14 +92,20 @@ def read_labels(path: str | os.PathLike, classes: int, report: LabelReport) -> l
             continue
         if decimal:
             report.decimal_commas.append(where)
-        if len(values) >= 6 and len(values) % 2 == 0:
+        if report.keypoints and len(values) == FIELDS - 1 + report.keypoints:
+            box = values[0], values[1], values[2], values[3]
+        elif len(values) >= 6 and len(values) % 2 == 0:
+            report.outlines += 1
+            report.keypoint_like += _box_of_keypoints(values, 2) or _box_of_keypoints(values, 3)
             xs, ys = values[::2], values[1::2]
             box = (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2, max(xs) - min(xs), max(ys) - min(ys)
         elif len(values) == FIELDS - 1:
             box = values[0], values[1], values[2], values[3]
         else:
             report.add("lines that are not labels, left out", where,
-                       f"a label has 5 numbers, `class x y w h`. Got {len(values) + 1}: {line!r}")
+                       f"a label has 5 numbers, `class x y w h`. Got {len(values) + 1}: {line!r}"
+                       + (": for a box and key points give kpt_shape: [number of points, 2 or 3] in a YAML file"
+                          if len(values) > 6 else ""))
             continue
         if class_exists(index, classes, where, report):
             row = check_box(box, index, where, report)
@@ -99,13 +114,23 @@ def read_labels(path: str | os.PathLike, classes: int, report: LabelReport) -> l
     return found
 
 
+def _box_of_keypoints(values: Sequence[float], size: int) -> bool:
+    """Whether numbers are a box, and then points of `size` numbers that lie in it; points at 0, 0 are hidden ones."""
+    (x, y, w, h), points = values[:4], values[4:]
+    if len(points) % size:
+        return False
+    placed = [(px, py) for px, py in zip(points[::size], points[1::size], strict=True) if px or py]
+    slack = 1e-3
+    return bool(placed) and all(abs(px - x) <= w / 2 + slack and abs(py - y) <= h / 2 + slack for px, py in placed)
+
+
 def labelled_split(images: Iterable[tuple[str, str]], classes: int, report: LabelReport) -> DetectionSplit:
     """images (where it is named, path) with their labels.  An image without a label file has no boxes."""
     items = []
     for where, path in images:
         report.images += 1
         if not os.path.isfile(path):
-            report.add("images that do not exist, left out", where, f"there is no {path!r}")
+            report.add(MISSING_IMAGES, where, f"there is no {path!r}")
             continue
         labels = label_file(path)
         if labels:
@@ -119,16 +144,18 @@ def labelled_split(images: Iterable[tuple[str, str]], classes: int, report: Labe
 
 def split_of_list(list_file: str | os.PathLike, classes: int, report: LabelReport,
                   folders: Iterable[Path] = ()) -> DetectionSplit:
-    """The images of a list file, one path per line."""
+    """The images of a list file, one path per line; behind the paths there may be boxes (boxes_in_lists.py)."""
     lines = read_list(list_file, folders)
-    return labelled_split(((f"{list_file}:{number}", path) for number, _, path in lines), classes, report)
+    if any(holds_boxes(line.rest) for line in lines):
+        return split_of_lines(list_file, lines, classes, report)
+    return labelled_split(((f"{list_file}:{number}", path) for number, _, path, _ in lines), classes, report)
 
 
 def split_of_folder(folder: str | os.PathLike, classes: int, report: LabelReport) -> DetectionSplit:
     """All images below a folder.  DataError when there are none."""
     images = images_in(folder)
     if not images:
-        raise DataError(f"{folder}: there are no images in this folder")
+        raise NoBoxes(f"{folder}: there are no images in this folder")
     return labelled_split(((str(folder), path) for path in images), classes, report)
 
 
@@ -144,9 +171,12 @@ def highest_class(images: Iterable[str]) -> int:
 
 
 def class_names_in(folder: Path, report: LabelReport) -> list[str]:
-    """Class names from a file in the folder; [] where there is none."""
-    files = [folder / name for name in NAME_FILES if (folder / name).is_file()] or sorted(folder.glob("*.names"))
-    return read_names(files[0], report.notes) if files else []
+    """Class names from a file in the folder, else in its training or test folder; [] where there is none."""
+    for place in (folder, *filter(None, split_folders(folder))):
+        files = [place / name for name in NAME_FILES if (place / name).is_file()] or sorted(place.glob("*.names"))
+        if files:
+            return read_names(files[0], report.notes)
+    return []
 
 
 def split_folders(folder: Path) -> tuple[Path | None, Path | None]:

@@ -2,6 +2,7 @@
 import pytest
 
 from runner.datasets.classification.path_labels import labels_in, split_of_paths
+from runner.datasets.lists import ListedImage
 from runner.errors import DataError
 
 WEATHER = ["rain", "sun", "snow"]
@@ -48,11 +49,11 @@ def test_no_order_of_the_labels_changes_the_class() -> None:
 
 def test_images_of_several_classes_are_left_out_and_counted() -> None:
     warnings: list[str] = []
-    lines = [(1, "sun.png", "a/sun.png"), (2, "sun_rain.png", "a/sun_rain.png")]
+    lines = [ListedImage(1, "sun.png", "a/sun.png"), ListedImage(2, "sun_rain.png", "a/sun_rain.png")]
     assert split_of_paths("l.txt", lines, WEATHER, warnings).items == [("a/sun.png", 1)]
     assert warnings == ["paths that name several classes: 1 of 2, left out, for instance l.txt:2: 'sun_rain.png' "
                         "(rain, sun)"]
     with pytest.raises(DataError, match="several classes: 1 of 1, so no image is left"):
         split_of_paths("l.txt", lines[1:], WEATHER, warnings)
     with pytest.raises(DataError, match=r"l\.txt:3: none of the 3 classes"):
-        split_of_paths("l.txt", [(3, "fog.png", "fog.png")], WEATHER, warnings)
+        split_of_paths("l.txt", [ListedImage(3, "fog.png", "fog.png")], WEATHER, warnings)

@@ -1,0 +1,62 @@
+"""Boxes behind the paths of a list, in pixels, as keras-yolo3 and its relatives write them:
+
+    img/1.jpg 10,20,40,60,0 50,50,80,90,1       left, top, right, bottom, class
+    img/2.jpg                                   no objects
+
+Roboflow's "Keras" export has such a list in each split, _annotations.txt, and the class names in _classes.txt.
+"""
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.datasets.detection.dataset import DetectionSplit, LabelledImage
+from runner.datasets.detection.report import (
+    MISSING_IMAGES,
+    LabelReport,
+    PlacedRow,
+    check_box,
+    class_exists,
+    unique_rows,
+)
+from runner.datasets.image_size import size_of
+from runner.datasets.lists import ListedImage
+
+BOX = re.compile(r"(?:-?\d+(?:\.\d*)?,){4}\d+")
+
+
+def holds_boxes(text: str) -> bool:
+    """Whether what is behind a path begins with a box."""
+    return bool(BOX.match(text))
+
+
+def split_of_lines(file: str | os.PathLike, lines: Sequence[ListedImage], classes: int,
+                   report: LabelReport) -> DetectionSplit:
+    """The images of a list with the boxes behind their paths."""
+    items = []
+    for line in lines:
+        where = f"{file}:{line.line}"
+        report.images += 1
+        if not Path(line.path).is_file():
+            report.add(MISSING_IMAGES, where, f"there is no {line.path!r}")
+            continue
+        boxes, crowd = unique_rows(_boxes(line, where, classes, report), report), unique_rows((), report)
+        items.append(LabelledImage(line.path, boxes, crowd, str(file)))
+    return DetectionSplit(items, classes)
+
+
+def _boxes(line: ListedImage, where: str, classes: int, report: LabelReport) -> list[PlacedRow]:
+    found = []
+    for word in line.rest.split():
+        if not BOX.fullmatch(word):
+            report.add("boxes that cannot be read, left out", where,
+                       f"a box behind a path is left,top,right,bottom,class in pixels. Got {word!r}")
+            continue
+        width, height = size_of(line.path)
+        left, top, right, bottom, index = map(float, word.split(","))
+        if class_exists(int(index), classes, where, report):
+            row = check_box(((left + right) / 2 / width, (top + bottom) / 2 / height, (right - left) / width,
+                             (bottom - top) / height), int(index), where, report)
+            if row is not None:
+                found.append((row, where))
+    return found
