@@ -53,6 +53,11 @@ def run(args: argparse.Namespace) -> int:
     clusters = args.clusters or (sum(suggest_anchors.anchor_count(head) for _, head in heads) if heads else 6)
     found = kmeans_anchors(boxes, clusters, args.seed)
     sizes = suggest_anchors.rounded(found.sizes)
+    different = len(np.unique(sizes, axis=0))
+    if different < clusters:
+        console.warn([f"{different} of the {clusters} anchors {'is' if different == 1 else 'are'} different, the "
+                      "others are repetitions, since the boxes are alike. Of equal anchors only the first learns: use "
+                      f"--clusters {different}"])
     assignment = suggest_anchors.assign_to_heads(clusters, len(data.names), net)
     in_cells = bool(heads) and heads[0][1].names[0] == "region"
     shown = np.round(found.sizes / suggest_anchors.stride_of(heads[0][1]), 4) if in_cells else sizes

@@ -41,7 +41,7 @@ def kmeans_anchors(boxes: np.ndarray, clusters: int, seed: int = 0) -> Anchors:
     different = len(np.unique(boxes, axis=0))
     if different < clusters:
         raise DataError(f"{clusters} clusters need boxes of at least as many sizes. There are {len(boxes)} boxes of "
-                        f"{different} sizes")
+                        f"{different} size{'s' * (different != 1)}: use {different} or fewer")
     rng = np.random.default_rng(seed)
     runs = [_lloyd(boxes, _plus_plus(boxes, clusters, rng)) for _ in range(INITIALISATIONS)]
     best = max(runs, key=lambda run: run[1])

@@ -7,6 +7,7 @@ import pytest
 
 from runner.cli import main
 from tests import toy_boxes
+from tests.datasets.examples import image, write
 
 CFG = "cfg/squares.cfg"
 
@@ -40,6 +41,18 @@ def test_missing_arguments_and_too_many_clusters(squares_dir: Path, capsys: pyte
     assert "needs a cfg, or a dataset with --data" in capsys.readouterr().err
     assert main(["anchors", "--data", "data/squares", "--clusters", "40"]) == 2
     assert "40 clusters need boxes of at least as many sizes" in capsys.readouterr().err
+
+
+def test_anchors_of_boxes_that_are_alike(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    for k in range(8):
+        size = .25 + k / 1e5 if k < 4 else .5 + k / 1e5
+        image(tmp_path / f"{k}.png")
+        write(tmp_path / f"{k}.txt", f"0 .5 .5 {size} {size}\n")
+    options = ("anchors", "--data", str(tmp_path), "--width", "416", "--height", "416", "--clusters")
+    assert main([*options, "5"]) == 0
+    assert "2 of the 5 anchors are different" in (said := capsys.readouterr().err) and "--clusters 2" in said
+    assert main([*options, "2"]) == 0
+    assert "are different" not in capsys.readouterr().err
 
 
 def test_region_anchors_are_in_cells(squares_dir: Path, capsys: pytest.CaptureFixture) -> None:
