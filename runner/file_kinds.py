@@ -29,7 +29,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 
 
 def _zip(head: bytes) -> str | None:
-    """The name of the first member, at byte 30, tells archives apart that are files of a program."""
+    """The name of the first member, at byte 30, distinguishes archives that are files of a program."""
     if head[:2] != b"PK":
         return None
     member = head[30:30 + int.from_bytes(head[26:28], "little")]
