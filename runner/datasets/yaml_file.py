@@ -94,3 +94,20 @@ def class_names(path: str | os.PathLike, names: Any, accepted: str = "") -> list
         if not isinstance(name, str) or not name.strip():
             raise DataError(f"{path}: names: the name of class {index} must be a word. Got {name!r}")
     return names
+
+
+def check_class_count(path: str | os.PathLike, content: dict[str, Any], names: list[str]) -> None:
+    """DataError where `nc:` is given, and is not the number of names."""
+    count = class_count(path, content)
+    if count is not None and count != len(names):
+        raise DataError(f"{path}: nc={count}, and there are {len(names)} names")
+
+
+def class_count(path: str | os.PathLike, content: dict[str, Any]) -> int | None:
+    """`nc:`, the number of classes; None without the key.  DataError unless it is a whole number of at least 1."""
+    count = content.get("nc")
+    if count is None:
+        return None
+    if isinstance(count, bool) or not str(count).isdecimal() or int(count) < 1:
+        raise DataError(f"{path}: nc must be a whole number of at least 1. Got {count!r}")
+    return int(count)

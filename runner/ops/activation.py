@@ -148,7 +148,8 @@ FOREIGN_ACTIVATIONS = {
     **dict.fromkeys(("hswish", "h_swish", "hardswish", "hard_swish", "hsigmoid", "hardsigmoid", "hard_sigmoid", "celu",
                      "glu", "swiglu", "geglu", "crelu", "maxout", "sin", "sine", "snake", "square", "exp", "abs",
                      "logsigmoid", "log_softmax", "hardshrink", "softshrink", "tanhshrink", "threshold", "quick_gelu",
-                     "gelu_exact", "frelu", "acon", "metaacon"), "this function is not supported"),
+                     "gelu_exact", "frelu", "acon", "metaacon", "brelu", "drelu", "srelu", "reglu", "eswish", "dsilu",
+                     "smish", "stanh"), "this function is not supported"),
 }
 
 

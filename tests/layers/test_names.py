@@ -114,7 +114,8 @@ def test_another_name_of_an_activation_is_taken_and_kept(tmp_path: Path, alias: 
     ("hswish", " (this function is not supported)"),
     ("softmax", " (it is a section of its own, [softmax])"), ("leeky", " (did you mean 'leaky'?)"),
     ("swihs", " (did you mean 'swish'?)"), ("Mish", " (did you mean 'mish'?)"), ("seluu", " (did you mean 'selu'?)"),
-    ("celu", " (this function is not supported)"), ("dilu", ""), ("zelu", ""), ("relu7", ""), ("xyz", ""),
+    ("celu", " (this function is not supported)"), ("eswish", " (this function is not supported)"),
+    ("dilu", ""), ("zelu", ""), ("relu7", ""), ("xyz", ""),
 ])
 def test_an_activation_that_is_none(tmp_path: Path, word: str, hint: str) -> None:
     said, = errors(tmp_path, f"[convolutional]\nactivation={word}\n")

@@ -16,7 +16,7 @@ from runner.datasets.containers.stored_images import ImageArrays, is_container, 
 from runner.datasets.folders import subfolders
 from runner.datasets.format import Format, has_suffix
 from runner.datasets.lists import read_list
-from runner.datasets.yaml_file import class_names, named_path, read_yaml
+from runner.datasets.yaml_file import check_class_count, class_names, named_path, read_yaml
 from runner.errors import DataError
 
 ACCEPTED = "a folder, a list file, a file of many images, or {images: FILE, labels: FILE}"
@@ -31,6 +31,7 @@ def open_yaml(path: Path) -> Dataset:
     if not given:
         raise DataError(f"{path}: neither train nor test (or val) is given, so there are no images")
     names = _names(path, content, given)
+    check_class_count(path, content, names)
     warnings: list[str] = []
     train, test = (_split(place, names, warnings) if place else None for place in places)
     if test is None:

@@ -19,7 +19,7 @@ from runner.datasets.folders import description_of
 from runner.datasets.format import Format
 from runner.datasets.lists import locate
 from runner.datasets.names_file import read_names
-from runner.datasets.yaml_file import class_names, named_path, read_yaml
+from runner.datasets.yaml_file import check_class_count, class_count, class_names, named_path, read_yaml
 from runner.errors import DataError
 
 SUFFIXES = (".yaml", ".yml")
@@ -90,7 +90,7 @@ def _joined(splits: list[DetectionSplit], classes: int) -> DetectionSplit | None
 
 
 def _names(path: Path, content: dict[str, Any], places: list[Path], report: LabelReport) -> list[str]:
-    names, count = content.get("names"), content.get("nc")
+    names, count = content.get("names"), class_count(path, content)
     if isinstance(names, str):
         found = locate(names, [path.parent])
         if found is None:
@@ -100,14 +100,13 @@ def _names(path: Path, content: dict[str, Any], places: list[Path], report: Labe
     if names is None and places[0].suffix.lower() == ".json":
         names, headings = coco.class_names([place for place in places if place.suffix.lower() == ".json"])
         report.notes += coco.remark(path, headings)
-    if names is None and isinstance(count, int) and count > 0:
+    if names is None and count is not None:
         return [str(k) for k in range(count)]
     if names is None:
         raise NoBoxes(f"{path}: names must be a list of class names, or numbers and names, or a file with one per "
                       "line. There is none")
     names = class_names(path, names, ", or a file with one per line")
-    if count is not None and count != len(names):
-        raise DataError(f"{path}: nc={count}, and there are {len(names)} names")
+    check_class_count(path, content, names)
     return names
 
 

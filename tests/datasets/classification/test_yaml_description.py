@@ -45,6 +45,7 @@ def test_the_nearest_folder_counts_before_other_parts_of_a_path(tmp_path: Path) 
     ("train: l.txt\nnames: {0: a, 00: b}", "numbered 0 to 1 without gaps"),
     ("train: l.txt\nnames: [a, ]\nnames: [a, '']", "name of class 1 must be a word. Got ''"),
     ("train: l.txt\nnames: [a, b: c]", "name of class 1 must be a word. Got {'b': 'c'}"),
+    ("train: l.txt\nnc: '3'\nnames: [owl, crow]", "nc=3, and there are 2 names"),
     ("train: l.txt\nnames: a", "names must be a list"),
     ("train: l.txt\nnames: [zebra]", r"l\.txt:1: none of the 1 classes"),
 ])

@@ -13,6 +13,8 @@ from tests.datasets.examples import yaml_of_folders
     ("train: nowhere\nnames: [owl, cat]\n", "train names 'nowhere', which does not exist"),
     ("train: set/images/train\n", "names must be a list"),
     ("train: set/images/train\nnc: 3\nnames: [owl, cat]\n", "nc=3, and there are 2 names"),
+    ("train: set/images/train\nnc: two\nnames: [owl, cat]\n", "nc must be a whole number of at least 1. Got 'two'"),
+    ("train: set/images/train\nnc: true\n", "nc must be a whole number of at least 1. Got True"),
     ("train: set/images/train\nnames: {0: owl, 2: cat}\n", "numbered 0 to 1 without gaps"),
     ("train: set/images/train\nnames: my.txt\n", "names is the file 'my.txt'"),
     ("train: [[3]]\nnames: [owl, cat]\n", "train must be a folder, a list file"),
