@@ -58,8 +58,9 @@ def read_label(line: str) -> tuple[int, list[float], bool]:
     if decimal:
         words = [word.replace(",", ".") for word in words]
     else:
+        without_blanks = len(words) == 1 and "." not in line
         words = " ".join(words).replace(",", " ").split()
-        if " " not in line and "." not in line and len(words) > FIELDS:
+        if without_blanks and len(words) > FIELDS:
             raise ValueError("these commas may be decimal ones or separate numbers: put blanks between the numbers. "
                              f"Got {line!r}")
     try:
@@ -90,8 +91,6 @@ def read_labels(path: str | os.PathLike, classes: int, report: LabelReport) -> l
         except ValueError as error:
             report.add("lines that are not labels, left out", where, str(error))
             continue
-        if decimal:
-            report.decimal_commas.append(where)
         if report.keypoints and len(values) == FIELDS - 1 + report.keypoints:
             box = values[0], values[1], values[2], values[3]
         elif len(values) >= 6 and len(values) % 2 == 0:
@@ -111,6 +110,7 @@ def read_labels(path: str | os.PathLike, classes: int, report: LabelReport) -> l
             row = check_box(box, index, where, report)
             if row is not None:
                 found.append((row, where))
+                report.decimal_commas += [where] * decimal
     return found
 
 

@@ -54,6 +54,8 @@ MISTAKES = {
     "0 .1 .1 2.5 .1 2.5 5 .1 5": ("left out", "these look like pixels"),
     "0 1,0 0.5,0,5 1 1": ("left out", "a label has 5 numbers, `class x y w h`. Got 8"),
     "0,0,5,0,5,0,1,0,1": ("left out", "these commas may be decimal ones or separate numbers"),
+    "0 0,5 0,5 0,1": ("left out", "Got 4: '0 0,5 0,5 0,1'"),
+    "0\t1\t1\t1\t1\t1": ("left out", "Got 6"),
     "1_0 .5 .5 .1 .1": ("left out", "the class a whole number"),
     "0 .95 .5 .2 .1": ("clipped", "0.95 0.5 0.2 0.1 extends over the edge by 0.05 of the image"),
     "1 .5 .5 .1 .1": ("kept once", "the same as line 1"),
