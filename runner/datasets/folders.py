@@ -9,6 +9,7 @@ from runner.images.decode import SUFFIXES
 TRAIN_FOLDERS = ("train", "training")
 TEST_FOLDERS = ("test", "val", "valid", "validation")
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
+LABEL_FOLDERS = ("labels", "Annotations", "annotations")
 PROBED = 100        # images that are checked for a label file beside them
 DESCRIPTIONS = (".yaml", ".yml", ".data")
 
@@ -52,10 +53,10 @@ def subfolders(folder: Path) -> list[str]:
 
 
 def holds_labels(folder: Path) -> bool:
-    """Whether a folder has labels for detection: images/ beside labels/ or Annotations/, or label files beside its
-    images."""
+    """Whether a folder has labels for detection: in labels/ or annotations/, or in files beside its images."""
     for place in (folder, *(folder / name for name in (*TRAIN_FOLDERS, *TEST_FOLDERS))):
-        if (place / "images").is_dir() and any((place / name).is_dir() for name in ("labels", "Annotations")):
+        if any(next((place / name).rglob(f"*{suffix}"), None) for name in LABEL_FOLDERS
+               for suffix in (".txt", ".xml", ".json")):
             return True
     first = [path for path, _ in zip(_images(folder), range(PROBED), strict=False)]
     return any(os.path.isfile(os.path.splitext(path)[0] + suffix) for path in first for suffix in (".txt", ".xml"))

@@ -59,3 +59,37 @@ def test_data_describes_an_export(export: Export, tmp_path: Path, capsys: pytest
         said = json.loads(capsys.readouterr().out)
         assert said["classes"] == list(CLASSES) and said["train"]["unreadable"] == []
         assert status == (1 if export.name == "yolo-mark" else 0), said       # its one list is for both splits
+
+
+TINY = """[net]
+width=32
+height=32
+channels=3
+batch=2
+max_batches=2
+learning_rate=0.001
+
+[convolutional]
+filters={filters}
+size=3
+stride=4
+activation=linear
+
+"""
+DETECTOR = TINY.format(filters=7) + "[yolo]\nclasses=2\nnum=1\nanchors=10,10\n"
+CLASSIFIER = TINY.format(filters=2) + "[avgpool]\n\n[softmax]\n"
+
+
+@pytest.mark.parametrize("name", ["roboflow-yolo", "roboflow-coco", "roboflow-csv", "label-studio-yolo", "cvat-yolo",
+                                  "cvat-voc", "ultralytics-pose", "darkmark", "keras-yolo3", "path-label-lines",
+                                  "kaggle", "roboflow-classes-csv"])
+def test_train_and_test_take_an_export(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    export = EXPORTS[name]
+    export.write(tmp_path / "set")
+    Path("tiny.cfg").write_text(DETECTOR if export.task == "detection" else CLASSIFIER)
+    data = ["--data", str(Path("set") / export.opens[0]), *([] if export.splits else ["--split-share", ".4"])]
+    assert cli.main(["train", "tiny.cfg", *data, "--backend", "numpy", "--quiet", "--no-report"]) == 0
+    assert cli.main(["test", "tiny.cfg", *data, "--backend", "numpy", "--json", "test.json"]) == 0
+    said = json.loads(Path("test.json").read_text())
+    assert said["images"] == (len(labels_of(export)["test"]) if export.splits else 2)

@@ -23,6 +23,7 @@ from runner.datasets.names_file import read_names
 from runner.errors import DataError
 
 FIELDS = 5
+KEYPOINT_HINT = "for a box and key points describe the dataset by a YAML file with kpt_shape: [points, 2 or 3]"
 DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
 MAX_NUMBERED = 100_000      # a class number above is not one, where there are no names
 NAME_FILES = ("classes.txt", "names.txt", "labels.txt", "obj.names", "_darknet.labels", "_classes.txt")
@@ -91,20 +92,13 @@ def read_labels(path: str | os.PathLike, classes: int, report: LabelReport) -> l
         except ValueError as error:
             report.add("lines that are not labels, left out", where, str(error))
             continue
-        if report.keypoints and len(values) == FIELDS - 1 + report.keypoints:
-            box = values[0], values[1], values[2], values[3]
-        elif len(values) >= 6 and len(values) % 2 == 0:
-            report.outlines += 1
-            report.keypoint_like += _box_of_keypoints(values, 2) or _box_of_keypoints(values, 3)
-            xs, ys = values[::2], values[1::2]
-            box = (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2, max(xs) - min(xs), max(ys) - min(ys)
-        elif len(values) == FIELDS - 1:
-            box = values[0], values[1], values[2], values[3]
-        else:
+        box = _box(values, report)
+        if box is None:
+            wanted = f"{FIELDS + report.keypoints} numbers, as kpt_shape says" if report.keypoints else \
+                "5 numbers, `class x y w h`"
+            hint = f": {KEYPOINT_HINT}" if len(values) > 6 and not report.keypoints else ""
             report.add("lines that are not labels, left out", where,
-                       f"a label has 5 numbers, `class x y w h`. Got {len(values) + 1}: {line!r}"
-                       + (": for a box and key points give kpt_shape: [number of points, 2 or 3] in a YAML file"
-                          if len(values) > 6 else ""))
+                       f"a label has {wanted}. Got {len(values) + 1}: {line!r}{hint}")
             continue
         if class_exists(index, classes, where, report):
             row = check_box(box, index, where, report)
@@ -112,6 +106,19 @@ def read_labels(path: str | os.PathLike, classes: int, report: LabelReport) -> l
                 found.append((row, where))
                 report.decimal_commas += [where] * decimal
     return found
+
+
+def _box(values: Sequence[float], report: LabelReport) -> tuple[float, float, float, float] | None:
+    """The box in the numbers behind a class, or around the outline that they are; None where they are neither."""
+    if len(values) == FIELDS - 1 + report.keypoints or len(values) == FIELDS - 1:
+        return values[0], values[1], values[2], values[3]
+    if report.keypoints or len(values) < 6 or len(values) % 2 or (
+            max(values) > 1 and _box_of_keypoints(values, 3)):       # the third value of a point is 0, 1 or 2
+        return None
+    report.outlines += 1
+    report.keypoint_like += _box_of_keypoints(values, 2) or _box_of_keypoints(values, 3)
+    xs, ys = values[::2], values[1::2]
+    return (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2, max(xs) - min(xs), max(ys) - min(ys)
 
 
 def _box_of_keypoints(values: Sequence[float], size: int) -> bool:
