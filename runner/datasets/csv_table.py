@@ -19,11 +19,11 @@ Row = tuple[int, list[str]]         # line, cells
 
 
 def read_table(path: str | os.PathLike) -> tuple[list[str], list[Row]]:
-    """-> the cells of the first row, in lower case, and all rows.  DataError where there are none."""
+    """-> the cells of the first row, in lower case and with _ for blanks, and all rows.  DataError where there are none."""
     rows = _rows(read_utf8(path).splitlines())
     if not rows:
         raise DataError(f"{path}: the table has no rows")
-    return [cell.lower() for cell in rows[0][1]], rows
+    return [cell.lower().replace(" ", "_") for cell in rows[0][1]], rows
 
 
 def head_of_table(path: Path) -> tuple[list[str], list[Row]]:
@@ -34,7 +34,7 @@ def head_of_table(path: Path) -> tuple[list[str], list[Row]]:
     except OSError:
         return [], []
     rows = _rows(lines)
-    return ([cell.lower() for cell in rows[0][1]], rows) if rows else ([], [])
+    return ([cell.lower().replace(" ", "_") for cell in rows[0][1]], rows) if rows else ([], [])
 
 
 def _rows(lines: list[str]) -> list[Row]:

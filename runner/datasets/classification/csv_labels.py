@@ -24,7 +24,7 @@ from runner.datasets.folders import TEST_FOLDERS, TRAIN_FOLDERS, natural_key
 from runner.datasets.format import Format
 from runner.errors import DataError
 
-SPLIT_COLUMNS = ("split", "set", "subset", "dataset", "data set", "data_set", "partition")
+SPLIT_COLUMNS = ("split", "set", "subset", "dataset", "data_set", "partition")
 FLAGS = {"0", "1", "0.0", "1.0"}
 
 
