@@ -19,7 +19,8 @@ Row = tuple[int, list[str]]         # line, cells
 
 
 def read_table(path: str | os.PathLike) -> tuple[list[str], list[Row]]:
-    """-> the cells of the first row, in lower case and with _ for blanks, and all rows.  DataError where there are none."""
+    """-> the cells of the first row, in lower case and with _ for blanks, and all rows.  DataError where
+    there are none."""
     rows = _rows(read_utf8(path).splitlines())
     if not rows:
         raise DataError(f"{path}: the table has no rows")

@@ -93,7 +93,8 @@ def npz_file(root: Path) -> Path:
 
 def labels_csv(root: Path) -> Path:
     images(root, "img/1.png", "img/2.png", "img/3.png")
-    return write(root / "birds.csv", "path,label,data_set\nimg/1.png,cat,train\nimg/2.png,owl,train\nimg/3.png,owl,test\n")
+    return write(root / "birds.csv", "path,label,data_set\nimg/1.png,cat,train\n"
+                                    "img/2.png,owl,train\nimg/3.png,owl,test\n")
 
 
 # --- detection: a.png with two objects and b.png without are for training, c.png with one is for testing -------

@@ -147,7 +147,7 @@ nc: 2
 names: ['cat', 'dog']
 
 roboflow:
-  workspace: somebody
+  workspace: pet-lab
   project: pets-xyz
   version: 1
   license: CC BY 4.0

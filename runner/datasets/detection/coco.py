@@ -176,7 +176,7 @@ def _looks_right(path: Path) -> bool:
             content = json.loads(path.read_bytes())
             return isinstance(content, dict) and all(isinstance(content.get(key), list) for key in LISTS)
     except (OSError, ValueError):
-        pass            # a damaged file of boxes is still one: reading it tells what is wrong
+        pass            # a damaged file of boxes is still one: the error comes when it is read
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return all(re.search(rb'"%s"\s*:\s*\[' % key.encode(), content) for key in LISTS)
 
