@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from runner.errors import WeightsError
-from runner.file_kinds import kind_of
+from runner.file_kinds import HEAD, kind_of
 from runner.files import atomic_write
 from runner.layers import Implicit
 from runner.layers.shared.base import Layer
@@ -42,7 +42,8 @@ def read_header(data: bytes, path: str | Path, values: int | None = None) -> Hea
     In transposed files pjreddie's darknet reads 32 bits and AlexeyAB's 64; there `values`, what the cfg needs,
     decides together with the size of the file; pjreddie's way is used when both or neither fit.
     """
-    kind = kind_of(data)
+    kind = kind_of(data) or ("a text file. Is it the cfg?" if data[:HEAD].isascii() and b"\0" not in data[:HEAD]
+                             and data.strip() else None)
     if kind:
         raise WeightsError(f"{path}: not a .weights file: this is {kind}")
     if len(data) < 16:

@@ -116,7 +116,8 @@ def test_dontsave_leaves_a_layer_out(tmp_path: Path) -> None:
                         "belongs to another cfg"),
     (values(TOTAL) + b"x", f"{20 + 4 * TOTAL + 1} bytes are not a whole number of float32 values after a header of 20; "
                            "the file is damaged"),
-    (b"short", "5 bytes are too few for a .weights file: its header has 16 or 20"),
+    (b"[net]\nbatch=1\n", "not a .weights file: this is a text file. Is it the cfg?"),
+    (b"\0hort", "5 bytes are too few for a .weights file: its header has 16 or 20"),
     (b"\xff" * 20, "not a .weights file: its version would be -1.-1.-1"),
 ])
 def test_files_that_do_not_fit(tmp_path: Path, data: bytes, message: str) -> None:

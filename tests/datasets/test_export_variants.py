@@ -191,6 +191,12 @@ def test_tables_without_a_header_and_with_empty_images(tmp_path: Path) -> None:
         assert [len(one.boxes) for one in data.train] == [2, 0] and data.problems == []
 
 
+def test_a_table_beside_class_folders_with_splits_is_not_the_dataset(tmp_path: Path) -> None:
+    EXPORTS["folders-of-classes"].write(tmp_path)
+    write(tmp_path / "all.csv", "path,label\ntrain/cat/a.png,cat\nval/cat/e.png,cat\n")
+    assert counts(open_any_dataset(tmp_path)) == [4, 2] and counts(open_any_dataset(tmp_path / "all.csv")) == [2, None]
+
+
 def test_rows_of_tables_that_cannot_be_used(tmp_path: Path) -> None:
     images(tmp_path, "a.png", "b.png")
     path = write(tmp_path / "boxes.csv", "filename,class,xmin,ymin,xmax,ymax\na.png,cat,4,2,14,12\n"

@@ -20,7 +20,7 @@ from runner.datasets.csv_table import (
     read_table,
     tables_of,
 )
-from runner.datasets.folders import TEST_FOLDERS, TRAIN_FOLDERS, natural_key
+from runner.datasets.folders import TEST_FOLDERS, TRAIN_FOLDERS, natural_key, subfolders
 from runner.datasets.format import Format
 from runner.errors import DataError
 
@@ -63,7 +63,11 @@ def _accepts(path: Path) -> bool:
 
 
 def _matches(path: Path) -> bool:
-    return bool(tables_of(path, _accepts)) if path.is_dir() else path.suffix.lower() == ".csv" and path.is_file()
+    if not path.is_dir():
+        return path.suffix.lower() == ".csv" and path.is_file()
+    if any(subfolders(path / name) for name in TRAIN_FOLDERS if (path / name).is_dir()):
+        return False        # folders of classes, which know their splits
+    return bool(tables_of(path, _accepts))
 
 
 def open_tables(path: Path) -> Dataset:
