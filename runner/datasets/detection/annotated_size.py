@@ -38,8 +38,7 @@ def annotated_image(path: str | os.PathLike, written: Size | None, where: str, r
     """Which image labels refer to, by the size written with them; None: the image as it is read.
 
     Where the written size is that of the image as it is stored, not as EXIF rotates it, its boxes are to be rotated.
-    Where the aspect ratio is another one, the report says so.  DataError where no size is written, and the image has
-    none.
+    Any other size, and another aspect ratio, are reported.  DataError where no size is written, and the image has none.
     """
     try:
         stored, orientation = stored_size(path)
@@ -59,6 +58,8 @@ def annotated_image(path: str | os.PathLike, written: Size | None, where: str, r
         report.add("sizes that are not those of the images, used as they are", where,
                    f"width and height are {written[0]} x {written[1]}, but {path} has {upright[0]} x {upright[1]} "
                    "pixels: its boxes may be wrong", lost=False)
+    else:
+        report.resized.append(str(path))
     return AnnotatedImage(written)
 
 

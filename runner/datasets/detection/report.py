@@ -30,6 +30,7 @@ class LabelReport:
     boxes       how many can be used
     numbers     the class numbers that occur, also those of classes that do not exist
     decimal_commas  lines with decimal commas
+    resized     images of another size than annotated, with the same aspect ratio
     rotated     images that were annotated as they are stored, and are rotated with their boxes
     notes       warnings that are not about labels
     keypoints       how many numbers follow the box in each label (kpt_shape of a YAML description); 0: no key points
@@ -44,6 +45,7 @@ class LabelReport:
         self.boxes = 0
         self.numbers: set[int] = set()
         self.decimal_commas: list[str] = []
+        self.resized: list[str] = []
         self.rotated: list[str] = []
         self.notes: list[str] = []
         self.keypoints = 0
@@ -73,6 +75,9 @@ class LabelReport:
             warnings.append(f"{source}: {len(self.unlabelled)} of {self.images} images have no label file and are "
                             f"treated as images without objects, for instance {self.unlabelled[0][0]} (an empty label "
                             "file says so explicitly)")
+        if self.resized:
+            warnings.append(f"{source}: {len(self.resized)} images have another size than is written with their boxes, "
+                            f"with the same aspect ratio, for instance {self.resized[0]}: the boxes are scaled")
         if self.rotated:
             warnings.append(f"{source}: {len(self.rotated)} images were annotated as they are stored, without the "
                             f"rotation of their EXIF data, for instance {self.rotated[0]}: their boxes are rotated as "

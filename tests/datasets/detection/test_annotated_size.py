@@ -89,7 +89,10 @@ def test_another_aspect_ratio_is_said(dataset: Opener, tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [(100, 60), (1000, 600), (33, 20)])
 def test_a_resized_image_keeps_its_boxes(size: tuple[int, int], tmp_path: Path) -> None:
     photo(tmp_path / "a.png", 1)
-    assert not coco(tmp_path, size, (0, 0, 10, 10)).problems
+    data = coco(tmp_path, size, (0, 0, 10, 10))
+    np.testing.assert_allclose(training_split(data)[0].boxes[0, 2:4], [10 / size[0], 10 / size[1]], rtol=1e-6)
+    assert not data.problems
+    assert any("1 images have another size" in text for text in data.warnings) == (size != STORED)
 
 
 def test_an_image_that_cannot_be_read_keeps_the_written_size(tmp_path: Path) -> None:
