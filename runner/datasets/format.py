@@ -6,6 +6,7 @@ from typing import Literal
 
 from runner.datasets.classification.dataset import Dataset
 from runner.datasets.detection.dataset import DetectionDataset
+from runner.datasets.folders import description_of, holds_labels
 
 Task = Literal["classification", "detection"]
 
@@ -31,6 +32,10 @@ class Format:
     suffixes: tuple[str, ...] = ()
 
 
-def has_suffix(*suffixes: str) -> Callable[[Path], bool]:
-    """A `matches` that accepts files by the ending of their name."""
-    return lambda path: path.suffix.lower() in suffixes and path.is_file()
+def has_description(*suffixes: str) -> Callable[[Path], bool]:
+    """A `matches` that accepts a description of a dataset with such an ending, or a folder with one and
+    without labels for detection."""
+    def matches(path: Path) -> bool:
+        file = None if path.is_dir() and holds_labels(path) else description_of(path)
+        return file is not None and file.suffix.lower() in suffixes and file.is_file()
+    return matches

@@ -14,7 +14,7 @@ def labelled() -> list[tuple[str, str, int, int]]:
     return [(split, stem, number, c) for number, (split, stem, c) in enumerate(rows)]
 
 
-@export("path-label-lines", "pets.data", task="classification")
+@export("path-label-lines", "pets.data", ".", task="classification")
 def path_label_lines(at: Path) -> None:
     """The class number behind each path, as ImageNet's, Caffe's and PaddleX's lists have it."""
     text(at / "pets.data", "classes=2\ntrain=train.txt\nvalid=val.txt\nlabels=labels.txt\n")

@@ -392,7 +392,7 @@ def darkmark(at: Path) -> None:
                                                                  "int_h": y1 - y0}} for c, x0, y0, x1, y1 in objects]}))
 
 
-@export("keras-yolo3", "pets.data")
+@export("keras-yolo3", "pets.data", ".")
 def keras_yolo3(at: Path) -> None:
     """The boxes of an image behind its path, in pixels."""
     text(at / "pets.data", "classes=2\ntrain=train.txt\nvalid=val.txt\nnames=classes.names\n")

@@ -13,17 +13,20 @@ from runner.datasets.classification.dataset import NO_TEST_IMAGES, Dataset, Spli
 from runner.datasets.classification.path_labels import split_of_paths
 from runner.datasets.containers.stored_images import is_container, read_container
 from runner.datasets.data_file import class_count, named_file, read_data_file
-from runner.datasets.format import Format, has_suffix
+from runner.datasets.folders import description_of
+from runner.datasets.format import Format, has_description
 from runner.datasets.lists import read_list
 from runner.datasets.names_file import read_names
 from runner.errors import DataError
 
 
 def open_data_file(path: Path) -> Dataset:
-    """A Dataset from a .data file.  Paths in lists are relative to the current folder or to the .data file.
+    """A Dataset from a .data file, or a folder with one.
 
+    Paths in lists are relative to the current folder or to the .data file.
     Raises DataError with file and line.
     """
+    path = description_of(path) or path
     options, warnings = read_data_file(path), list[str]()
     labels_file = named_file(path, options, "labels") or named_file(path, options, "names")
     if labels_file is None:
@@ -58,5 +61,5 @@ def open_data_file(path: Path) -> Dataset:
 
 
 FORMAT = Format("darknet", "classification",
-                "a `.data` file: `classes=`, `train=`, `valid=`, `labels=`, `names=`",
-                has_suffix(".data"), open_data_file, suffixes=(".data",))
+                "a `.data` file: `classes=`, `train=`, `valid=`, `labels=`, `names=`; or a folder with one",
+                has_description(".data"), open_data_file, suffixes=(".data",))

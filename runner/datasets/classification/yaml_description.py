@@ -13,8 +13,8 @@ from runner.datasets.classification.containers import split_of_arrays
 from runner.datasets.classification.dataset import NO_TEST_IMAGES, Dataset, Split
 from runner.datasets.classification.path_labels import split_of_paths
 from runner.datasets.containers.stored_images import ImageArrays, is_container, read_container
-from runner.datasets.folders import subfolders
-from runner.datasets.format import Format, has_suffix
+from runner.datasets.folders import description_of, subfolders
+from runner.datasets.format import Format, has_description
 from runner.datasets.lists import read_list
 from runner.datasets.yaml_file import check_class_count, class_names, named_path, read_yaml
 from runner.errors import DataError
@@ -23,7 +23,8 @@ ACCEPTED = "a folder, a list file, a file of many images, or {images: FILE, labe
 
 
 def open_yaml(path: Path) -> Dataset:
-    """A Dataset from a YAML description.  Raises DataError with file, key and, where known, line."""
+    """A Dataset from a YAML description, or a folder with one.  DataError names file, key and, where known, line."""
+    path = description_of(path) or path
     content = read_yaml(path)
     test_key = next((key for key in ("test", "val", "valid") if content.get(key)), "test")
     places = [_place(path, content, key) for key in ("train", test_key)]
@@ -72,5 +73,5 @@ def _split(place: Path | ImageArrays, names: list[str], warnings: list[str]) -> 
 
 
 FORMAT = Format("YAML", "classification",
-                "a `.yaml` file: `path:`, `train:`, `test:` (or `val:`), `names:`",
-                has_suffix(".yaml", ".yml"), open_yaml, suffixes=(".yaml", ".yml"))
+                "a `.yaml` file: `path:`, `train:`, `test:` (or `val:`), `names:`; or a folder with one",
+                has_description(".yaml", ".yml"), open_yaml, suffixes=(".yaml", ".yml"))
