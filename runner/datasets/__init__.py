@@ -23,6 +23,8 @@ from runner.datasets.formats import FORMATS, open_any_dataset, open_dataset, ope
 from runner.datasets.hold_out import hold_out
 from runner.datasets.pipeline import Loader
 
+open_boxes = open_detection_dataset     # its former name
+
 __all__ = ["FORMATS", "Dataset", "DetectionDataset", "DetectionLoader", "DetectionSplit", "LabelledImage", "Loader",
            "Split", "batches", "detection_batches", "expand_images", "find_data", "hold_out", "open_any_dataset",
-           "open_dataset", "open_detection_dataset", "read_named"]
+           "open_boxes", "open_dataset", "open_detection_dataset", "read_named"]

@@ -10,7 +10,7 @@ from runner.errors import ShapeError
 from runner.layers.convolutional import Convolutional
 from runner.layers.crnn import convolution_options, keeps_size
 from runner.layers.shared.activation_option import activation_option
-from runner.layers.shared.base import LayerOptions, Shape, register
+from runner.layers.shared.base import Kept, LayerOptions, Shape, register
 from runner.layers.shared.recurrent import Recurrent, added, over_time, over_time_backward
 
 GATES = "figo"
@@ -146,6 +146,11 @@ class ConvLstm(Recurrent):
             seen = self._back("v", "fi", dz[:2], peep[0])
             before = before + seen if through else before
         return dz, before
+
+    def keeps(self) -> Kept:
+        # f, i, g, o, c, act(c'), c' and the sums before f and i; with bottleneck also h and x joined, and its output
+        arrays = 9 + (4 if self.options.bottleneck else 0)
+        return Kept(more=self.kept_by_children() + arrays * self.bytes_of(self.out_shape))
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy (steps * streams, output, h, w) -> dx, back through all time steps of the batch."""

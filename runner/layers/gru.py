@@ -7,7 +7,7 @@ import numpy as np
 
 from runner import ops
 from runner.config import opt
-from runner.layers.shared.base import LayerOptions, Shape, register
+from runner.layers.shared.base import Kept, LayerOptions, Shape, register
 from runner.layers.shared.gates import Gates, gate
 from runner.layers.shared.recurrent import Recurrent
 
@@ -72,6 +72,10 @@ class Gru(Recurrent):
         self.state = {"h": hs[-1].copy()}
         y = hs[1:].reshape(len(x), -1)
         return y, (flat, hs, reset, kept_input, kept) if train else None
+
+    def keeps(self) -> Kept:
+        more = 5 * self.bytes_of(self.out_shape)      # z, r, n, r h and the states
+        return Kept(more=more + (self.kept_by_children() if self.options.batch_normalize else 0))
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy (steps * streams, output) -> dx: back through all time steps of the batch, not into the batch before."""

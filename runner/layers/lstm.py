@@ -7,7 +7,7 @@ import numpy as np
 
 from runner import ops
 from runner.config import opt
-from runner.layers.shared.base import LayerOptions, Shape, register
+from runner.layers.shared.base import Kept, LayerOptions, Shape, register
 from runner.layers.shared.gates import Gates, gate
 from runner.layers.shared.recurrent import Recurrent
 
@@ -61,6 +61,10 @@ class Lstm(Recurrent):
         """The four products with the input as one, and those with the state as one."""
         on_input, on_state = (Gates(self.parts(kind + letter for letter in GATES)) for kind in "uw")
         return on_input, on_state
+
+    def keeps(self) -> Kept:
+        more = 7 * self.bytes_of(self.out_shape)      # the four gates, c, tanh(c) and h
+        return Kept(more=more + (self.kept_by_children() if self.options.batch_normalize else 0))
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy (steps * streams, output) -> dx: back through all time steps of the batch, not into the batch before."""

@@ -120,11 +120,11 @@ class Yolo(DetectionHead):
 
     def prepare(self, rows: int) -> Any:
         scale, shape = self.scale_x_y, (len(self.options.mask), self.out_shape[0] // len(self.options.mask))
-        curved, factors, offsets = np.zeros(shape, bool), np.ones(shape), np.zeros(shape)
+        sigmoid, factors, offsets = np.zeros(shape, bool), np.ones(shape), np.zeros(shape)
         for part in self._logistic_parts():
-            curved[:, part] = True
+            sigmoid[:, part] = True
         factors[:, self.BOX[:2]], offsets[:, self.BOX[:2]] = scale, -0.5 * (scale - 1)
-        return ops.plan_logistic(curved.reshape(-1), factors.reshape(-1), offsets.reshape(-1))
+        return ops.plan_logistic(sigmoid.reshape(-1), factors.reshape(-1), offsets.reshape(-1))
 
     def _logistic_parts(self) -> tuple[slice, ...]:
         """The entries of an anchor that this layer puts through the logistic function."""

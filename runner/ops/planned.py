@@ -69,9 +69,9 @@ def plan_avgpool() -> Run:
     return run
 
 
-def plan_logistic(curved: np.ndarray, factors: np.ndarray, offsets: np.ndarray) -> Run:
-    """factors f(x) + offsets, each (c,), for x (n, c, h, w); f: logistic where `curved`, else nothing."""
-    ends = np.flatnonzero(np.diff(np.concatenate([[False], curved, [False]])))
+def plan_logistic(sigmoid: np.ndarray, factors: np.ndarray, offsets: np.ndarray) -> Run:
+    """factors f(x) + offsets, each (c,), for x (n, c, h, w); f: logistic where `sigmoid`, else nothing."""
+    ends = np.flatnonzero(np.diff(np.concatenate([[False], sigmoid, [False]])))
     scaled = np.flatnonzero((factors != 1) | (offsets != 0))
 
     def run(x: np.ndarray, out: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from runner import datasets
 from runner.datasets import (
     FORMATS,
     Dataset,
@@ -141,3 +142,7 @@ def test_published_datasets_e2e(name: str, train: int, test: int, boxes: int) ->
     split = training_split(data)
     assert (len(split), len(evaluation_split(data)), len(split.boxes())) == (train, test, boxes)
     assert data.warnings == []
+
+
+def test_the_former_name_still_works() -> None:
+    assert datasets.open_boxes is datasets.open_detection_dataset

@@ -105,12 +105,12 @@ def test_threads_do_not_show() -> None:
 
 
 def test_logistic_of_some_channels() -> None:
-    """As a [yolo] wants it: some channels curved, some scaled, the others as they are."""
-    x, curved = normal(2, 20, 5, 7), RNG.random(20) < .5
+    """As a [yolo] wants it: a sigmoid on some channels, some scaled, the others as they are."""
+    x, sigmoid = normal(2, 20, 5, 7), RNG.random(20) < .5
     factors, offsets = np.where(RNG.random(20) < .5, 1, RNG.normal(size=20)), np.where(RNG.random(20) < .5, 0, -.1)
-    want = np.where(curved[:, None, None], 1 / (1 + np.exp(-x)), x) * factors[:, None, None] + offsets[:, None, None]
+    want = np.where(sigmoid[:, None, None], 1 / (1 + np.exp(-x)), x) * factors[:, None, None] + offsets[:, None, None]
     out = nothing(2, 20, 5, 7)
-    assert ops.plan_logistic(curved, factors, offsets)(x, out) is out
+    assert ops.plan_logistic(sigmoid, factors, offsets)(x, out) is out
     np.testing.assert_allclose(out, want, rtol=1e-5, atol=1e-6)
 
 

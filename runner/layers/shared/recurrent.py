@@ -12,7 +12,7 @@ import numpy as np
 
 from runner.errors import ShapeError
 from runner.layers.connected import Connected
-from runner.layers.shared.base import Layer
+from runner.layers.shared.base import Kept, Layer
 
 
 class Recurrent(Layer):
@@ -54,6 +54,11 @@ class Recurrent(Layer):
                     own = block[at:at + len(child.params[key])]
                     child.params[key] = self.params[f"{name}/{key}"] = own
                     at += len(own)
+
+    def kept_by_children(self) -> int:
+        """Bytes a row that the layers it is composed of keep for their backward passes, without their inputs."""
+        kept = [(child.keeps(), child.bytes_of(child.out_shape)) for child in self.children.values()]
+        return sum(each.more + each.output * output for each, output in kept)
 
     def store(self, names: Iterable[str]) -> tuple[str, ...]:
         """`stored` of a composite: the arrays of its children, one child after another."""
@@ -119,6 +124,10 @@ class Elman(Recurrent):
         self.state = {"h": h.copy()}
         y, kept_out = over_time(last, hs.reshape(len(x), *first.out_shape), steps, train)
         return y, (kept_in, kept_self, kept_out)
+
+    def keeps(self) -> Kept:
+        hidden = self.bytes_of(self.children["input_layer"].out_shape)
+        return Kept(more=self.kept_by_children() + 2 * hidden)      # the products of the inputs, and the states
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy -> dx: back through all time steps of the batch, not into the batch before."""

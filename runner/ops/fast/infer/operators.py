@@ -32,8 +32,8 @@ def plan_avgpool() -> Run:
     return MeanOp(reference.plan_avgpool())
 
 
-def plan_logistic(curved: np.ndarray, factors: np.ndarray, offsets: np.ndarray) -> Run:
-    return PartialSigmoidOp(curved, factors, offsets, reference.plan_logistic(curved, factors, offsets))
+def plan_logistic(sigmoid: np.ndarray, factors: np.ndarray, offsets: np.ndarray) -> Run:
+    return PartialSigmoidOp(sigmoid, factors, offsets, reference.plan_logistic(sigmoid, factors, offsets))
 
 
 def plan_maxpool2d(size: int, stride: Pair, padding: int) -> Run:
@@ -241,8 +241,8 @@ class AddOp(Operator):
 class PartialSigmoidOp(Operator):
     """factors f(x) + offsets, channel by channel, from blocked images to plain ones; f: logistic, or the identity."""
 
-    def __init__(self, curved: np.ndarray, factors: np.ndarray, offsets: np.ndarray, plain: Run):
-        self.plain, self.settings = plain, np.stack([curved, factors, offsets], axis=1).astype(f4)
+    def __init__(self, sigmoid: np.ndarray, factors: np.ndarray, offsets: np.ndarray, plain: Run):
+        self.plain, self.settings = plain, np.stack([sigmoid, factors, offsets], axis=1).astype(f4)
 
     def layouts(self, shapes: list[Shape], border: int) -> tuple[list[Layout], Layout]:
         return [Layout(LANES, border)], PLAIN

@@ -102,6 +102,7 @@ class _Case:
 
 def _make(op: str, cases: set[tuple[int, int]], stride: int | None = None) -> Any:
     """The intrinsic of an operation; stride: between pixels of x, where it is a constant."""
+    # thirteen arguments: an operation on a tile is called by address, with the registers' values one by one
     @intrinsic
     def tile(typing: Any, pixels: Any, vectors: Any, x: Any, x_stride: Any, taps: Any, count: Any, inner: Any,
              weights: Any, start: Any, slope: Any, y: Any, y_stride: Any, y_plane: Any) -> Any:

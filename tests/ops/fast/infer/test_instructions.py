@@ -6,8 +6,6 @@ import textwrap
 import numpy as np
 import pytest
 
-pytest.importorskip("numba")
-
 from runner.ops.fast.infer import instructions, winograd
 from runner.ops.fast.infer.executor import CompiledProgram
 from runner.ops.fast.infer.instructions import KINDS, RECORD, Kind

@@ -4,8 +4,6 @@ import math
 import numpy as np
 import pytest
 
-pytest.importorskip("numba")
-
 from runner import ops
 from runner.ops import inference_op, parallel
 from runner.ops.fast.infer import conv, operators
