@@ -7,9 +7,10 @@
   log.csv        every update, and every evaluation
   state.npz, state-before.npz                 the last two checkpoints, for --resume
   report.html    the report of the run
-  before/        the run that was in the folder before this one
+
+The run that was in the folder before this one is in weights/<name>-before/, an earlier one in -before-2, and so on.
 """
-import shutil
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,6 @@ from runner import weights
 from runner.errors import UsageError, WeightsError
 from runner.files import atomic_write
 from runner.network import Network
-
-BEFORE = "before"
 
 
 class RunFolder:
@@ -99,28 +98,28 @@ class RunFolder:
         return cfg if cfg.exists() and (folder / "run.yaml").exists() else None
 
     def set_aside(self) -> Path | None:
-        """Move the run in this folder to before/ -> that folder; None when there is no run.
+        """Rename the folder to <name>-before, or -before-2, ... -> its new path; None when there is no run in it.
 
-        Of the run here and the one in before/, the one with more updates is kept.
+        One rename, so that a kill leaves it either here or there, with all its files; nothing is deleted.
+        UsageError where the folder cannot be renamed.
         """
         own = (self.best, self.last, *self.backups(), self.resolved, self.path / "run.yaml", self.log, self.checkpoint,
                self.previous_checkpoint, self.report, self.tensorboard)
-        files = [path for path in own if path.exists()]
-        if not files:
+        if not any(path.exists() for path in own):
             return None
-        there = self.path / BEFORE
-        here, older = self.facts().get("updates", 0), self._read(there / "run.yaml").get("updates", 0)
-        if here >= older:
-            shutil.rmtree(there, ignore_errors=True)
-            there.mkdir()
-        for path in files:
-            if here >= older:
-                path.rename(there / path.name)
-            elif path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+        number = 1
+        while os.path.lexists(there := self._before(number)):
+            number += 1
+        try:
+            self.path.rename(there)
+        except OSError as error:
+            raise UsageError(f"{self.path}: there is a run in this folder, and it cannot be moved to {there} "
+                             f"({error.strerror}). Choose another folder with --name") from None
         return there
+
+    def _before(self, number: int) -> Path:
+        suffix = f"-before-{number}" if number > 1 else "-before"
+        return self.path.parent / f"{self.path.name}{suffix}"     # with_name() fails for the folder "."
 
     def write_facts(self, facts: dict[str, Any]) -> None:
         """Write run.yaml."""

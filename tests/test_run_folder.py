@@ -28,13 +28,18 @@ def test_the_folder_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert "batch=6\n" in (RUN / "toy.cfg").read_text()
 
 
-def test_a_run_is_moved_aside_by_the_next_and_the_longer_one_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
-    for updates in (30, 5, 7, 40):
+def test_a_run_is_moved_aside_by_the_next_and_nothing_is_deleted(capsys: pytest.CaptureFixture[str]) -> None:
+    for updates in (30, 5, 40):
         main("train", "cfg/toy.cfg", "--set", f"net.max_batches={updates}")
-    assert "the previous run in weights/toy has been moved to weights/toy/before" in capsys.readouterr().err
-    assert run_facts()["updates"] == 40 and run_facts("toy/before")["updates"] == 30
-    train("--resume", "--name", "toy/before", "--set", "net.max_batches=33")
-    assert run_facts("toy/before")["updates"] == 33
+        (RUN / f"notes-{updates}.txt").write_text("the user's own")
+        if updates == 5:
+            (RUN / "run.yaml").write_text("updates: 0")        # as after a kill: it decides nothing
+    assert "the previous run in weights/toy has been moved to weights/toy-before" in capsys.readouterr().err
+    assert run_facts()["updates"] == 40 and run_facts("toy-before")["updates"] == 30
+    assert Path("weights/toy-before/notes-30.txt").exists() and Path("weights/toy-before-2/notes-5.txt").exists()
+    assert Path("weights/toy-before-2/last.weights").exists()
+    train("--resume", "--name", "toy-before", "--set", "net.max_batches=33")
+    assert run_facts("toy-before")["updates"] == 33
 
 
 def test_a_name_gives_the_run_its_own_folder(capsys: pytest.CaptureFixture[str]) -> None:

@@ -129,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
             monitor.end(run)
     _write_report(args, run)
     _print_results(args, run)
-    return 0
+    return 130 if run.ended == "interrupted" else 0     # so that `train && test` does not go on
 
 
 # --- before training -------------------------------------------------------------------------------------------

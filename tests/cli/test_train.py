@@ -69,7 +69,7 @@ def test_ctrl_c_saves_and_training_can_continue_as_if_uninterrupted(
     monkeypatch.setattr(run, "train", pressed)
     capsys.readouterr()
     before = signal.getsignal(signal.SIGINT)
-    main("train", "cfg/toy.cfg", "--quiet")
+    main("train", "cfg/toy.cfg", "--quiet", expect=130)
     assert signal.getsignal(signal.SIGINT) is before
     out, err = capsys.readouterr()
     assert "stopping after this update" in err
