@@ -87,7 +87,7 @@ def test_ctrl_c_after_any_update(whole, monkeypatch, update):
                 signal.raise_signal(signal.SIGINT)
             yield step
     monkeypatch.setattr(run_module, "train", pressed)
-    assert cli.main(WORDS) == 0
+    assert cli.main(WORDS) == 130
     monkeypatch.setattr(run_module, "train", original)
     resume()
     same_as(whole)
