@@ -45,7 +45,8 @@ def write(path: Path, before: Path, arrays: Mapping[str, np.ndarray], facts: Map
 def read(path: Path) -> tuple[Arrays, dict[str, Any]]:
     """-> arrays, facts.  CheckpointError if the file is missing or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # opened here: np.load leaves the file of a damaged archive to the garbage collector
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             members = {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file") from None
