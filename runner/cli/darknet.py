@@ -229,6 +229,11 @@ def answer(words: Sequence[str]) -> Answer:
         found.remarks.append(f"darknet's `{name}` has no counterpart: {command.note}")
         return found
     values = dict(DEFAULTS.get(name, {})) | _places(plain[len(name.split()):], command.takes, found)
+    if "N" not in found.missing and not re.fullmatch(r"\d+", values.get("n", "0"), re.ASCII):
+        return Answer(name, remarks=[f"darknet's `{name}`: N must be an integer, at least 0. Got {values['n']!r}"])
+    for flag in [flag for flag, value in flags.items() if not value and flag in FLAGS and FLAGS[flag].value]:
+        found.remarks.append(f"-{flag}: the value after it is missing")
+        del flags[flag]
     values |= {flag: value for flag, value in flags.items() if flag in FLAGS}
     _fill(values, name, found)
     used = set(re.findall(r"{(\w+)", command.here))
@@ -327,6 +332,8 @@ def _fill(values: dict[str, Any], name: str, found: Answer) -> None:
     data = values.get("data", "")
     if data and {"{names}", "{valid}"} & set(re.findall(r"{\w+}", COMMANDS[name].here)):
         listed = _listed(data)
+        if data not in found.missing and not Path(data).is_file():
+            found.remarks.append(f"{data}: no such file, so what it lists is not filled in")
         values |= {key: listed[key] for key in ("names", "valid") if key in listed}
         if "valid" not in listed:
             values["valid"] = "IMAGES"
@@ -335,8 +342,7 @@ def _fill(values: dict[str, Any], name: str, found: Answer) -> None:
 
 
 def _listed(data: str) -> dict[str, str]:
-    """key -> value of a .data file, with paths relative to its folder resolved; empty if it cannot be read, which the
-    command itself will report."""
+    """key -> value of a .data file, with paths relative to its folder resolved; empty if it cannot be read."""
     try:
         text = Path(data).read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -84,6 +84,26 @@ def test_the_files_a_data_file_names_are_filled_in(tmp_path: Path, capsys: pytes
                                        f"{tmp_path}/my.names --thresh .005 --json results.json\n")
 
 
+def test_a_flag_without_its_value_is_said_and_left_out(capsys: pytest.CaptureFixture) -> None:
+    assert main("detector test x.data x.cfg x.weights dog.jpg -thresh".split()) == 2
+    out, err = capsys.readouterr()
+    assert "--thresh" not in out
+    assert "-thresh: the value after it is missing" in err
+
+
+def test_a_data_file_that_does_not_exist_is_named(capsys: pytest.CaptureFixture) -> None:
+    main("detector test none.data x.cfg x.weights dog.jpg".split())
+    assert "none.data: no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("count", ["fifteen", "1.5", "1); print('ran')#", "²"])
+def test_the_count_of_partial_is_a_number_and_never_code(count: str, capfd: pytest.CaptureFixture) -> None:
+    assert main(["partial", "x.cfg", "x.weights", "out.weights", count, "--run"]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "N must be an integer, at least 0" in err
+
+
 def test_what_darknet_has_and_this_program_has_not(capsys: pytest.CaptureFixture) -> None:
     assert main(["nightmare", "a.cfg", "b.weights"]) == 2
     assert capsys.readouterr().err == "run.py: darknet's `nightmare` has no counterpart: not offered\n"
