@@ -9,7 +9,7 @@ from runner import ops
 from runner.config import opt
 from runner.errors import ShapeError
 from runner.layers.shared.activation_option import activation_option
-from runner.layers.shared.base import Layer, LayerOptions, Shape, constant, normal, register
+from runner.layers.shared.base import Kept, Layer, LayerOptions, Shape, constant, normal, register
 
 
 @register("local")
@@ -50,6 +50,12 @@ class Local(Layer):
         z = np.matmul(weights, columns).transpose(2, 1, 0).reshape(len(x), f, oh, ow) + self.params["biases"]
         y, kept = ops.activate(z, self.options.activation)
         return y, (columns, kept)
+
+    def keeps(self) -> Kept:
+        name, (_, oh, ow) = self.options.activation, self.out_shape
+        columns = self.bytes_of((oh, ow, self.image(self.in_shapes[0])[0], self.options.size, self.options.size))
+        product = self.bytes_of(self.out_shape) if ops.ACTIVATIONS[name].saves_input else 0
+        return Kept(False, name != "linear", columns + product)
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy (n, filters, oh, ow) -> dx (n, c, h, w)."""

@@ -8,7 +8,7 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.layers.shared.activation_option import activation_option
-from runner.layers.shared.base import LayerOptions, Shape, constant, register, uniform
+from runner.layers.shared.base import Kept, LayerOptions, Shape, constant, register, uniform
 from runner.layers.shared.recurrent import Recurrent
 
 
@@ -50,6 +50,11 @@ class SimpleRnn(Recurrent):
             kept.append(saved)
         y = hs[1:].reshape(len(x), -1) if self.options.return_sequence else hs[-1]
         return y.copy(), (flat, hs, kept) if train else None
+
+    def keeps(self) -> Kept:
+        # the states, and what the activation keeps
+        return Kept(True, False, (3 if ops.ACTIVATIONS[self.options.activation].saves_input else 2)
+                    * self.bytes_of(self.out_shape))
 
     def backward(self, dy: np.ndarray, saved: Any) -> tuple[np.ndarray | None, ...]:
         """dy, shaped as y -> dx, back through all time steps."""
