@@ -95,8 +95,8 @@ class NetOptions(Options):
     backup_every: int = opt(0, "updates between numbered copies of the weights; 0: no copies (not an option of real "
                                "darknet)", low=0)
 
-    min_crop: int = opt(_width, "augmentation: shortest side the image is scaled to, pixels", low=0)
-    max_crop: int = opt(_max_crop, "augmentation: longest side it is scaled to, pixels", low=0)
+    min_crop: int = opt(_width, "augmentation: smallest size the short side is scaled to, pixels", low=0)
+    max_crop: int = opt(_max_crop, "augmentation: largest size the short side is scaled to, pixels", low=0)
     angle: float = opt(0.0, "augmentation: largest rotation, degrees", low=0)
     aspect: float = opt(1.0, "augmentation: largest change of the aspect ratio, a factor", above=0)
     saturation: float = opt(1.0, "augmentation: largest change of saturation, a factor", above=0)

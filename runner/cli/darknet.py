@@ -46,7 +46,7 @@ RATED = "test {cfg} --data {data} --weights {weights}"
 GENERATE = "generate {cfg} [--weights {weights}] [--seed-text {seed}] [--length {len}] [--temperature {temp}] " \
            "[--seed {srand}]"
 SURGERY = "python:from runner import load, weights; net = load({cfg!r}, {weights!r}); layer = net.layers[0]; "
-NOT_HERE = "not offered"
+NOT_HERE = "not supported"
 
 COMMANDS = {
     "detector train": Command("data cfg [weights]", TRAIN, "evaluates as it learns, as with -map; --resume continues"),
@@ -75,7 +75,7 @@ COMMANDS = {
     "coco demo": Command("cfg weights [video]", VIDEO),
     "classifier train": Command("data cfg [weights]", TRAIN, "evaluates as it learns; the log has top-5 accuracy"),
     "classifier predict": Command("data cfg weights [image]", PREDICT),
-    "classifier try": Command("data cfg weights [image]", PREDICT, "the layer to look at cannot be chosen"),
+    "classifier try": Command("data cfg weights [image]", PREDICT, "the layer to show cannot be chosen"),
     "classifier test": Command("data cfg weights", "predict {cfg} {valid} --weights {weights} [--names {names}] --json "
                                "results.json"),
     "classifier label": Command("data cfg weights", "predict {cfg} {valid} --weights {weights} [--names {names}] "
@@ -88,18 +88,18 @@ COMMANDS = {
     "classifier demo": Command("data cfg weights [video]", "", "`predict` reads images, not a camera"),
     "classify": Command("cfg weights [image]", PREDICT),
     "cifar train": Command("cfg [weights]", "train {cfg} --data data/cifar10 [--weights {weights}] [--clear{clear}]",
-                           "`download cifar10` brings the images"),
+                           "`download cifar10` fetches the images"),
     "cifar test": Command("cfg weights", "test {cfg} --data data/cifar10 --weights {weights} --top-k 1,2"),
     "cifar multi": Command("cfg weights", "test {cfg} --data data/cifar10 --weights {weights} --crops 10"),
     "rnn train": Command("cfg [weights]", "train {cfg} [--data {file}] [--weights {weights}] [--clear{clear}]"),
     "rnn valid": Command("cfg weights", "test {cfg} [--data {file}] --weights {weights}",
-                         "it measures the end of the text of --data; darknet reads stdin"),
+                         "evaluates on the last tenth of the text of --data; darknet reads stdin"),
     "rnn validtactic": Command("cfg weights", "test {cfg} [--data {file}] --weights {weights}"),
     "rnn generate": Command("cfg weights", GENERATE),
-    "rnn generatetactic": Command("cfg weights", GENERATE, "it does not stop at the end of a line"),
+    "rnn generatetactic": Command("cfg weights", GENERATE, "does not stop at the end of a line"),
     "rnn vec": Command("cfg weights", "", "from Python, net.outputs(x) gives the output of every layer"),
     "partial": Command("cfg weights out n", "python:from runner import load, weights; weights.save(load({cfg!r}, "
-                       "{weights!r}), {out!r}, cutoff={n})", "`train --cutoff N` reads a whole file that far, too"),
+                       "{weights!r}), {out!r}, cutoff={n})", "`train --cutoff N` also reads a whole file up to there"),
     "average": Command("cfg out files...", "python:from runner import load, weights; net = load({cfg!r}); "
                        "weights.average(net, {files!r}); weights.save(net, {out!r})",
                        "ema_alpha= in [net] averages while training"),
@@ -107,13 +107,13 @@ COMMANDS = {
                      "weights.save(net, {out!r})"),
     "rescale": Command("cfg weights out", SURGERY + "w = layer.params['weights']; w *= 2; layer.params['biases'] -= .5 "
                        "* w.sum(axis=(1, 2, 3)); weights.save(net, {out!r})"),
-    "ops": Command("cfg", "summary {cfg}", "BFLOPs of every layer, and of all"),
+    "ops": Command("cfg", "summary {cfg}", "BFLOPs of every layer, and their sum"),
     "speed": Command("cfg [tics]", "profile {cfg} [--runs {tics}]"),
     "reset": Command("cfg weights out", "", "batch norm is folded into the weights when a network is used"),
     "denormalize": Command("cfg weights out", "", "batch norm is folded into the weights when a network is used"),
     "normalize": Command("cfg weights out", "", "train with batch_normalize=1, --weights and --partial instead"),
-    "oneoff": Command("cfg weights out", "", "surgery on one network; --partial and --cutoff take over what fits"),
-    "oneoff2": Command("cfg weights out n", "", "surgery on one network; --partial and --cutoff take over what fits"),
+    "oneoff": Command("cfg weights out", "", "surgery on one network; --partial and --cutoff load what fits"),
+    "oneoff2": Command("cfg weights out n", "", "surgery on one network; --partial and --cutoff load what fits"),
     "statistics": Command("cfg weights", "", "from Python, net.layers[i].params holds the weights"),
     "print": Command("cfg weights n", "", "from Python, net.layers[i].params holds the weights"),
     "visualize": Command("cfg [weights]", "", "from Python, net.layers[i].params holds the weights"),
@@ -138,11 +138,11 @@ NO_GPU = "there is no GPU"
 NO_SERVER = "nothing is sent over a network"
 ALWAYS = "always the case here"
 FLAGS = {
-    "thresh": Flag(True, "it belongs to detecting and testing"), "iou_thresh": Flag(True, "it belongs to testing"),
-    "points": Flag(True, "it belongs to testing"), "letter_box": Flag(False, "letter_box=1 in [net] says it"),
+    "thresh": Flag(True, "an option of `detect` and `test`"), "iou_thresh": Flag(True, "an option of `test`"),
+    "points": Flag(True, "an option of `test`"), "letter_box": Flag(False, "set letter_box=1 in [net]"),
     "out": Flag(True, "--json writes the results"), "save_labels": Flag(False, "--txt of `detect` writes labels"),
-    "clear": Flag(False, "it belongs to training"), "t": Flag(True, "it belongs to `predict`"),
-    "num_of_clusters": Flag(True, "it belongs to `anchors`"), "width": Flag(True, "--set net.width="),
+    "clear": Flag(False, "an option of `train`"), "t": Flag(True, "an option of `predict`"),
+    "num_of_clusters": Flag(True, "an option of `anchors`"), "width": Flag(True, "--set net.width="),
     "height": Flag(True, "--set net.height="), "w": Flag(True, "a video keeps its size"),
     "h": Flag(True, "a video keeps its size"), "show": Flag(False, NO_WINDOW), "c": Flag(True, "a camera is camera:N"),
     "out_filename": Flag(True, "--save FOLDER writes the video"), "prefix": Flag(True, "--save FOLDER writes images"),
@@ -151,7 +151,7 @@ FLAGS = {
     "temp": Flag(True, "--temperature of `generate`"), "srand": Flag(True, "--seed"),
     "map": Flag(False, "mAP is computed while training, every --validate-every updates"),
     "mAP_epochs": Flag(True, "--validate-every counts updates"),
-    "topk": Flag(False, "top-5 accuracy is in the log; --top-k of `test` takes others"),
+    "topk": Flag(False, "top-5 accuracy is in the log; --top-k of `test` gives others"),
     "gpus": Flag(True, NO_GPU), "i": Flag(True, NO_GPU), "nogpu": Flag(False, ALWAYS),
     "cuda_debug_sync": Flag(False, NO_GPU), "fp16": Flag(False, NO_GPU), "fp32": Flag(False, ALWAYS),
     "dont_show": Flag(False, ALWAYS), "show_imgs": Flag(False, "`augment` draws what a network sees"),
@@ -163,7 +163,7 @@ FLAGS = {
     "dontdraw_bbox": Flag(False, "without --save nothing is drawn"),
     "hier": Flag(True, "it is .5, the default there"),
     "avgframes": Flag(True, "frames are not averaged"), "avg": Flag(True, "frames are not averaged"),
-    "s": Flag(True, "--every N looks at every Nth frame"), "fps": Flag(True, "a video keeps its speed"),
+    "s": Flag(True, "--every N processes every Nth frame"), "fps": Flag(True, "a video keeps its speed"),
     "time_limit_sec": Flag(True, "--frames N ends a video"), "nms": Flag(True, "--nms of `detect` and `test`"),
     "dontuse_opencv": Flag(False, ALWAYS), "tokenized": Flag(False, "texts are read as bytes"),
     "tokens": Flag(True, "texts are read as bytes"), "verbose": Flag(False, "`summary` prints the layers"),

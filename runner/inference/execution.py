@@ -15,7 +15,6 @@ from runner.ops import memory
 from runner.ops.inference_op import PLAIN, InferenceOp, Layout, Program, View
 
 INPUT = -1      # the allocation that is the caller's array
-ALIGN = 64      # bytes
 
 Run = Callable[..., Any]    # run(*xs, out)
 
@@ -117,7 +116,7 @@ class ExecutionContext:
 
     def __init__(self, plan: ExecutionPlan, timer: LayerTimer | None = None):
         self.direct = plan.direct
-        self.memory = memory.empty(max(-(-plan.size // ALIGN), 1) * ALIGN, np.uint8)
+        self.memory = memory.empty(max(-(-plan.size // memory.ALIGN), 1) * memory.ALIGN, np.uint8)
         self.calls: list[tuple[Run, list[Any]]] = []
         self.from_input: list[tuple[list[Any], int, TensorLocation]] = []
         for run, locations, layer in plan.calls:

@@ -14,9 +14,10 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from runner.inference.execution import ALIGN, INPUT, Allocation, Call, ExecutionPlan, Run, TensorLocation
+from runner.inference.execution import INPUT, Allocation, Call, ExecutionPlan, Run, TensorLocation
 from runner.layers.shared.base import Layer, Shape
 from runner.network import Network
+from runner.ops import memory
 from runner.ops.inference_op import PLAIN, InferenceOp, Layout, Program
 
 Prepare = Callable[[int, int], Run]     # a layer's index, rows -> what Layer.prepare returns
@@ -230,7 +231,7 @@ def assign_offsets(allocations: list[Allocation]) -> int:
         for other in sorted(overlapping, key=lambda p: p.offset):
             if other.offset - offset >= one.size:
                 break
-            offset = max(offset, -(-(other.offset + other.size) // ALIGN) * ALIGN)
+            offset = max(offset, -(-(other.offset + other.size) // memory.ALIGN) * memory.ALIGN)
         one.offset = offset
         placed.append(one)
     return max((allocation.offset + allocation.size for allocation in placed), default=0)

@@ -6,8 +6,9 @@ input or a part of it (`alias`: dropout, a group of channels), and whether it on
 sources write into it).  memory_plan.py makes calls of that and assigns the memory.
 
 With programs (ops/inference_op.py), several images go through a call together, as many as fit into MEMORY_BUDGET.
-Without, an execution plan is for one image, and each thread computes an image at a time.  Either way an image gets the
-same bits in any batch.  Only where the rows of a batch depend on each other (recurrent layers) are they all one call.
+Without, an execution plan is for one image, and each thread computes an image at a time.  Either way the result of
+an image is bit-identical in any batch.  Only where the rows of a batch depend on each other (recurrent layers) are they
+all one call.
 
 A plan holds the weights as they were when it was made.  After they change, make a new one: in the old plan some layers
 would use the old weights and some the new.  The state of recurrent layers is the network's.

@@ -41,7 +41,8 @@ def conv2d(x: np.ndarray, weights: np.ndarray, *, stride: Pair = (1, 1), padding
            groups: int = 1, out_size: Pair | None = None, batch_independent: bool = False) -> np.ndarray:
     """-> y (n, f, oh, ow) = sum over c, i, j of weights[f, c, i, j] x[c, y sy + i d - py, x sx + j d - px].
 
-    batch_independent: an image gets the same bits in any batch; else the images of a batch may share products.
+    batch_independent: the result of an image is bit-identical in any batch; else the images of a batch may share
+    products.
     """
     n, c, *_ = x.shape
     f, _, kh, kw = weights.shape

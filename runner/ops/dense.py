@@ -18,8 +18,8 @@ def dense(x: np.ndarray, weights: np.ndarray, batch_independent: bool = False) -
     """x (n, i), weights (o, i) -> y (n, o) = x W^T.
 
     batch_independent: each image is a product of its own.  BLAS sums in an order that depends on the size of a product
-    and the place in it; computed so, an image gets the same bits in any batch.  Slower for many images, so training
-    does not ask for it.
+    and the place in it; computed so, the result of an image is bit-identical in any batch.  Slower for
+    many images, so training does not ask for it.
     """
     if batch_independent:
         y = np.empty((len(x), len(weights)), x.dtype)

@@ -1,7 +1,7 @@
 """Operations prepared once for fixed weights and shapes: what an inference plan is made of.
 
 plan_name(weights ..., shape) -> run(x, out): writes into `out` (C-contiguous; a new array for out=None) and returns it.
-`run` is thread-safe, as it keeps nothing of a call.  An image gets the same bits at any batch size.
+`run` is thread-safe, as it keeps nothing of a call.  The result of an image is bit-identical in any batch.
 """
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Checkpoints: everything a run needs to continue bit for bit from between two updates, in one file.
+"""Checkpoints: everything a run needs to continue between two updates with bit-identical results, in one file.
 
 state.npz holds weights and running statistics (`params/3/weights`, `buffers/...`), the state of recurrent layers
 (`state/...`), the optimizer's arrays (`optimizer/velocity/3/weights`), the moving average of the weights

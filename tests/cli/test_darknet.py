@@ -106,7 +106,7 @@ def test_the_count_of_partial_is_a_number_and_never_code(count: str, capfd: pyte
 
 def test_what_darknet_has_and_this_program_has_not(capsys: pytest.CaptureFixture) -> None:
     assert main(["nightmare", "a.cfg", "b.weights"]) == 2
-    assert capsys.readouterr().err == "run.py: darknet's `nightmare` has no counterpart: not offered\n"
+    assert capsys.readouterr().err == "run.py: darknet's `nightmare` has no counterpart: not supported\n"
 
 
 @pytest.mark.parametrize("typed", ["train a.cfg", "detect a.cfg dog.jpg", "compare a b", "", "-h", "detekt", "--help",

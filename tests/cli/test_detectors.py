@@ -147,7 +147,7 @@ def test_multi_scale_training_with_subdivisions(edited, capsys: pytest.CaptureFi
 
 
 def test_a_resumed_detector_gets_the_same_bits(edited) -> None:
-    """Twelve updates at once, or eight and then four: the same bits."""
+    """Twelve updates at once, or eight and then four: bit-identical."""
     cfg = edited("policy=poly\npower=1\n", "policy=constant\n")
     assert main(["train", cfg, "--quiet", "--name", "whole", "--set", "net.max_batches=12"]) == 0
     assert main(["train", cfg, "--quiet", "--name", "parts", "--set", "net.max_batches=8"]) == 0

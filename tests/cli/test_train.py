@@ -79,7 +79,7 @@ def test_ctrl_c_saves_and_training_can_continue_as_if_uninterrupted(
     main("predict", "cfg/toy.cfg", "data/toy/test/dark/0.png")       # takes last.weights
     monkeypatch.setattr(run, "train", original)
     train("--weights", str(LAST))
-    assert LAST.read_bytes() == whole           # without momentum: to the bit
+    assert LAST.read_bytes() == whole           # without momentum: bit-identical
 
 
 def test_a_second_ctrl_c_stops_at_once(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

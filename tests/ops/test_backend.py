@@ -1,4 +1,4 @@
-"""What every backend promises: the same bits for any number of threads; and a module as a backend of its own."""
+"""Every backend gives bit-identical results for any number of threads; a module can be a backend of its own."""
 from pathlib import Path
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""--resume: an interrupted run ends with the same bits as an uninterrupted one."""
+"""--resume: the result of an interrupted run is bit-identical to that of an uninterrupted one."""
 import random
 import signal
 from itertools import islice

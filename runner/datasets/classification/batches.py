@@ -104,7 +104,7 @@ class _ClassificationSource:
         x = np.empty((n, self.channels, self.height, self.width), np.float32)
         made_of = indices[None].copy()
         batch = _ClassificationBatch(indices=made_of[0], x=x, made_of=made_of, draws=sampler.draws(k, DRAWS)[None, :n],
-                   shares=np.ones((1, n)))
+                                     shares=np.ones((1, n)))
         if changes and (changes.mix or changes.blur):
             rng = np.random.default_rng((sampler.seed, MIX, k))
             more = sources(changes.mix) - 1

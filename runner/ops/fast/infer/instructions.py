@@ -80,8 +80,8 @@ TILES = {"tile": "address of the operation on tiles",
          "biases": "address of what sums start with, a vector for each block of channels"}
 ACTIVATION = {"act_code act_alpha act_beta": "the activation, as activate_run takes it"}
 WINDOW = {"tap_count": "offsets in a window"}
-STRIDED = {"x_window_row": "from the window of one output row to that of the next",
-           "x_stride": "from the window of one output pixel to that of the next"}
+WINDOW_STRIDES = {"x_window_row": "from the window of one output row to that of the next",
+                  "x_stride": "from the window of one output pixel to that of the next"}
 WEIGHTS = {"weights": "their address", "panel_bytes": "bytes from the weights of one group of blocks to the next"}
 
 
@@ -121,7 +121,7 @@ def activate(s, m, at, count, scratch):
         activate_run(s.act_code, s.act_alpha, s.act_beta, copy, m[at:at + count])
 
 
-@instruction(PLANES_OUT, TILES, WINDOW, STRIDED, WEIGHTS, ACTIVATION, {
+@instruction(PLANES_OUT, TILES, WINDOW, WINDOW_STRIDES, WEIGHTS, ACTIVATION, {
     "x x_image": "the first pixel of the input, from one image to the next",
     "y_stride": "from one pixel of the output to the next",
     "strip shares": "rows of a part; parts the output channels of a strip are split into",
@@ -154,7 +154,7 @@ def convolve(s, part, m, external, scratch):
                     clear_border(m, at, r, s.h, s.w, s.border, s.y_row, LANES)
 
 
-@instruction(PLANES_OUT, TILES, WINDOW, STRIDED, WEIGHTS, ACTIVATION, {
+@instruction(PLANES_OUT, TILES, WINDOW, WINDOW_STRIDES, WEIGHTS, ACTIVATION, {
     "x x_image x_plane": PLANES_IN["x"] + ", from one image and block of channels to the next",
     "strip": "rows of a part"})
 def depthwise(s, part, m, external, scratch):

@@ -8,7 +8,7 @@ Many rows, and the weight gradient, are products of blocks: both factors are pac
 (of rows) that stay in the cache, and multiplied by the GEMM microkernel of the convolutions.
 
 The sum that makes a value has one order, wherever in the product the value is: threads may share the work in any way,
-and a row of x gives the same bits whatever rows come with it (with `batch_independent` however many they are).
+and the result of a row of x does not depend on the other rows (with `batch_independent`, nor on their number).
 """
 from collections.abc import Callable
 
@@ -45,7 +45,7 @@ def dense(x: Array, weights: Array, batch_independent: bool = False) -> Array:
 
 
 def plan_dense_plain(weights: Array, biases: Array | None, activation: str) -> planned.Run:
-    """`plan_dense` on plain arrays: a row gives the same bits in any batch."""
+    """`plan_dense` on plain arrays: the result of a row is bit-identical in any batch."""
     other = planned.plan_dense(weights, biases, activation)
 
     def run(x: Array, out: Array | None = None) -> Array:

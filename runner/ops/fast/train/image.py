@@ -1,4 +1,4 @@
-"""Arithmetic on images, compiled, a row of the result at a time and rounded as the reference rounds: the same bits.
+"""Arithmetic on images, compiled, a row of the result at a time and rounded as the reference rounds: bit-identical.
 
 Nothing is shared among threads here: a loader's threads call these, each with images of its own.
 """

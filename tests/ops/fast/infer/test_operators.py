@@ -73,7 +73,7 @@ def test_winograd_convolutions(c, f, h, w, strips, monkeypatch):
     for count in (1, 4):
         parallel.set_threads(count)
         assert np.array_equal(op(x), got)
-        assert np.array_equal(op(x[1:2]), got[1:2]), "an image gets the same bits in any batch"
+        assert np.array_equal(op(x[1:2]), got[1:2]), "the result of an image is bit-identical in any batch"
 
 
 @pytest.mark.parametrize("c, h, w, size, stride", [

@@ -62,7 +62,7 @@ def weight_gradient(dy: Array, x: Array, shape: ConvShape, groups: int) -> Array
         which, i = divmod(i, groups * shares)
         group, share = divmod(i, shares)
         part = WgradPart(group, filters, group * channels, share * each, min((share + 1) * each, channels),
-                    blocks * which // ranges * block, min(blocks * (which + 1) // ranges * block, points), block)
+                         blocks * which // ranges * block, min(blocks * (which + 1) // ranges * block, points), block)
         if by_dots:
             _sum_by_dots(lines, x, shape, part, sums[which], thread_scratch(size))
         else:
