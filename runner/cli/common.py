@@ -187,7 +187,7 @@ def choose_backend(choice: str) -> None:
 def load_trained(args: Any) -> tuple["Network", "RunFolder"]:
     """The network with the weights of --weights or those of its training run, and the folder of that run."""
     from runner.errors import WeightsError
-    from runner.training import RunFolder
+    from runner.run_folder import RunFolder
     folder = RunFolder(args.cfg, getattr(args, "name", None))
     path = folder.weights(args.weights)
     compat = folder.facts().get("compat", "exact")
