@@ -49,7 +49,8 @@ SURGERY = "python:from runner import load, weights; net = load({cfg!r}, {weights
 NOT_HERE = "not supported"
 
 COMMANDS = {
-    "detector train": Command("data cfg [weights]", TRAIN, "evaluates as it learns, as with -map; --resume continues"),
+    "detector train": Command("data cfg [weights]", TRAIN,
+                              "evaluates while training, as with -map; --resume continues the run"),
     "detector test": Command("data cfg weights [image]", DETECT, "the images with their boxes go to predictions/"),
     "detector valid": Command("data cfg weights", "detect {cfg} {valid} --weights {weights} [--names {names}] --thresh "
                               ".005 --json results.json", "`test` computes the average precision itself"),
@@ -73,7 +74,7 @@ COMMANDS = {
     "coco valid": Command("cfg weights", "test {cfg} --weights {weights}", "the data is named by --data"),
     "coco recall": Command("cfg weights", "test {cfg} --weights {weights}", "the data is named by --data"),
     "coco demo": Command("cfg weights [video]", VIDEO),
-    "classifier train": Command("data cfg [weights]", TRAIN, "evaluates as it learns; the log has top-5 accuracy"),
+    "classifier train": Command("data cfg [weights]", TRAIN, "evaluates while training; the log has top-5 accuracy"),
     "classifier predict": Command("data cfg weights [image]", PREDICT),
     "classifier try": Command("data cfg weights [image]", PREDICT, "the layer to show cannot be chosen"),
     "classifier test": Command("data cfg weights", "predict {cfg} {valid} --weights {weights} [--names {names}] --json "
@@ -201,7 +202,7 @@ def written(template: str) -> str:
 def option_of(flag: str) -> str:
     """The option here that corresponds to a flag; "" if no command has one."""
     for command in COMMANDS.values():
-        match = re.search(rf"(--[\w-]+)[^\[\]]*{{{flag}}}", command.here)
+        match = re.search(rf"(--[\w-]+)[^\[\]{{}}]*{{{flag}}}", command.here)
         if match:
             return match[1]
     return ""
@@ -262,7 +263,7 @@ def respond(words: Sequence[str]) -> int:
     for remark in found.remarks:
         console.remark(remark)
     if not run:
-        console.remark("(--run at its end runs it)")
+        console.remark("(add --run to run it)")
         return 2
     if found.missing:
         console.remark(f"run.py: {', '.join(found.missing)} must be given")

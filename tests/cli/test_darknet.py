@@ -104,6 +104,13 @@ def test_the_count_of_partial_is_a_number_and_never_code(count: str, capfd: pyte
     assert "N must be an integer, at least 0" in err
 
 
+@pytest.mark.parametrize(("flag", "option"), [
+    ("width", "--width"), ("num_of_clusters", "--clusters"), ("letter_box", "--letterbox"), ("show", "--save"),
+    ("save_labels", "--txt"), ("gpus", "")])
+def test_the_option_that_replaces_a_flag(flag: str, option: str) -> None:
+    assert darknet.option_of(flag) == option
+
+
 def test_what_darknet_has_and_this_program_has_not(capsys: pytest.CaptureFixture) -> None:
     assert main(["nightmare", "a.cfg", "b.weights"]) == 2
     assert capsys.readouterr().err == "run.py: darknet's `nightmare` has no counterpart: not supported\n"
