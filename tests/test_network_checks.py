@@ -41,8 +41,8 @@ def said(tmp_path: Path, text: str) -> tuple[list[str], list[str]]:
      "a.cfg:6: [net] step=900 will not be reached: training ends at max_batches=500, so the learning rate does not "
      "change"),
     ("burn_in=1000\nmax_batches=500\nlearning_rate=.01\npower=1",
-     "a.cfg:5: [net] burn_in=1000 is not over when training ends at max_batches=500: the learning rate rises to 0.005 "
-     "and never to 0.01"),
+     "a.cfg:5: [net] burn_in=1000 is not over when training ends at max_batches=500: the learning rate rises only to "
+     "0.005, not to 0.01"),
     ("policy=sgdr\nsgdr_cycle=501\nmax_batches=500",
      "a.cfg:6: [net] sgdr_cycle=501 is not over when training ends at max_batches=500"),
     ("steps=100", "a.cfg:5: [net] steps has no effect with policy=constant: it belongs to policy=steps"),
@@ -68,7 +68,7 @@ def test_a_warning_of_the_net_section(tmp_path: Path, lines: str, says: str) -> 
 
 @pytest.mark.parametrize("lines", [
     "policy=steps\nsteps=499\nscales=.1\nmax_batches=500", "policy=steps\nsteps=9\nscales=.1", "min_crop=70",
-    "burn_in=499\nmax_batches=500", "policy=sgdr\nsgdr_cycle=500\nmax_batches=500", "batch=8\nsubdivisions=8"])
+    "burn_in=500\nmax_batches=500", "policy=sgdr\nsgdr_cycle=500\nmax_batches=500", "batch=8\nsubdivisions=8"])
 def test_what_agrees_is_passed_without_a_word(tmp_path: Path, lines: str) -> None:
     assert said(tmp_path, f"{NET}{lines}\n[avgpool]\n[softmax]\n") == ([], [])
 

@@ -77,10 +77,10 @@ def _check_length(o: NetOptions, section: Section, report: Report) -> None:
     if o.policy == "sgdr" and o.sgdr_cycle > end:
         report.warn(f"{section.where('sgdr_cycle')} sgdr_cycle={o.sgdr_cycle} is not over when training ends at "
                     f"max_batches={end}")
-    if o.burn_in >= end:
+    if o.burn_in > end:
         rate = o.learning_rate * (end / o.burn_in) ** o.power
         report.warn(f"{section.where('burn_in')} burn_in={o.burn_in} is not over when training ends at "
-                    f"max_batches={end}: the learning rate rises to {rate:.2g} and never to {o.learning_rate:g}")
+                    f"max_batches={end}: the learning rate rises only to {rate:.2g}, not to {o.learning_rate:g}")
 
 
 def listed(numbers: Sequence[float]) -> str:
