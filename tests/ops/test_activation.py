@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from runner import ops
+from runner.ops.activation import ACTIVATION_ALIASES, FOREIGN_ACTIVATIONS
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -58,6 +59,13 @@ KINKS = np.array([-4, -3, -2, -1, 0, 1, 2, 3, 4, 6])
 
 def test_every_activation_has_check_values():
     assert {*FORWARD, *CHANNELS} == set(ops.ACTIVATIONS)
+
+
+def test_a_name_has_one_meaning() -> None:
+    """An activation is not an alias of another one, and is not rejected as one of another program."""
+    names = [*ops.ACTIVATIONS, *ACTIVATION_ALIASES, *FOREIGN_ACTIVATIONS]
+    assert sorted(names) == sorted(set(names))
+    assert set(ACTIVATION_ALIASES.values()) <= set(ops.ACTIVATIONS)
 
 
 def test_a_declaration_says_whether_the_input_is_saved():
