@@ -4,6 +4,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+import runner
+
 CFG = """[net]
 batch=4
 width=6
@@ -48,3 +50,35 @@ def one_batch(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Four random images for cfg/toy.cfg, with their labels."""
     rng = np.random.default_rng(seed)
     return rng.random((4, 1, 6, 6), np.float32), np.eye(2, dtype="f4")[[0, 1, 0, 1]]
+
+
+DROPOUT_CFG = """[net]
+width=12
+height=8
+channels=1
+flip={flip}
+
+[convolutional]
+filters=4
+size=3
+pad=1
+activation=leaky
+
+[dropout]
+probability={p}
+
+[convolutional]
+filters=3
+size=1
+activation=linear
+
+[avgpool]
+
+[softmax]
+"""
+
+
+def dropout_network(folder: Path, flip: int = 1, p: float = .5) -> runner.Network:
+    """A small classifier of grey 12 x 8 images with [dropout], whose size may change; 3 outputs."""
+    (folder / "a.cfg").write_text(DROPOUT_CFG.format(flip=flip, p=p))
+    return runner.load(folder / "a.cfg")

@@ -7,40 +7,13 @@ import pytest
 import runner
 from runner.errors import RunnerError
 from runner.inference.classify import dropout_samples, infer
+from tests.toy import DROPOUT_CFG, dropout_network
 
 RNG = np.random.default_rng(2)
-CFG = """[net]
-width=12
-height=8
-channels=1
-
-[convolutional]
-filters=4
-size=3
-pad=1
-activation=leaky
-
-[dropout]
-probability={p}
-
-[convolutional]
-filters=3
-size=1
-activation=linear
-
-[avgpool]
-
-[softmax]
-"""
-
-
-def network(tmp_path: Path, p: float = .5) -> runner.Network:
-    (tmp_path / "a.cfg").write_text(CFG.format(p=p))
-    return runner.load(tmp_path / "a.cfg")
 
 
 def test_only_dropout_is_in_training_mode(tmp_path: Path) -> None:
-    net = network(tmp_path)
+    net = dropout_network(tmp_path)
     image = RNG.random((1, 8, 12)).astype(np.float32)
     found = dropout_samples(net, image, 40, 1)
     assert found.shape == (40, 3) and len({row.tobytes() for row in found}) == 40
@@ -54,7 +27,7 @@ def test_only_dropout_is_in_training_mode(tmp_path: Path) -> None:
 
 
 def test_sampling_leaves_no_trace(tmp_path: Path) -> None:
-    net = network(tmp_path)
+    net = dropout_network(tmp_path)
     image = RNG.random((1, 1, 8, 12)).astype(np.float32)
     before, state = net.predict(image), net.env.rng.bit_generator.state
     net.sample(image, np.random.default_rng(0))
@@ -63,7 +36,7 @@ def test_sampling_leaves_no_trace(tmp_path: Path) -> None:
 
 
 def test_batch_norm_stays_in_inference_mode(tmp_path: Path) -> None:
-    text = CFG.format(p=.5).replace("activation=leaky", "batch_normalize=1\nactivation=leaky")
+    text = DROPOUT_CFG.format(flip=1, p=.5).replace("activation=leaky", "batch_normalize=1\nactivation=leaky")
     (tmp_path / "a.cfg").write_text(text)
     net = runner.load(tmp_path / "a.cfg")
     kept = {name: value.copy() for name, value in net.layers[0].buffers.items()}
@@ -75,7 +48,7 @@ def test_batch_norm_stays_in_inference_mode(tmp_path: Path) -> None:
 
 
 def test_mean_and_deviation_do_not_depend_on_the_batch(tmp_path: Path) -> None:
-    net = network(tmp_path)
+    net = dropout_network(tmp_path)
     images = [RNG.random((1, 8, 12)).astype(np.float32) for _ in range(5)]
     found = list(infer(net, images, samples=50, seed=3))
     again = list(infer(net, images, samples=50, seed=3, batch=2))
@@ -92,6 +65,6 @@ def test_mean_and_deviation_do_not_depend_on_the_batch(tmp_path: Path) -> None:
 
 
 def test_without_dropout_there_is_nothing_to_sample(tmp_path: Path) -> None:
-    net = network(tmp_path, p=0)
+    net = dropout_network(tmp_path, p=0)
     with pytest.raises(RunnerError, match=r"no \[dropout\] .with a probability above 0.: all samples"):
         infer(net, [], samples=3)

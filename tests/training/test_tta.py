@@ -8,37 +8,9 @@ import runner
 from runner.datasets import Split
 from runner.errors import RunnerError
 from runner.training.tta import margin, mean_outputs, views
+from tests.toy import dropout_network
 
 RNG = np.random.default_rng(2)
-CFG = """[net]
-width=12
-height=8
-channels=1
-flip={flip}
-
-[convolutional]
-filters=4
-size=3
-pad=1
-activation=leaky
-
-[dropout]
-probability={p}
-
-[convolutional]
-filters=3
-size=1
-activation=linear
-
-[avgpool]
-
-[softmax]
-"""
-
-
-def network(tmp_path: Path, flip: int = 1, p: float = .5) -> runner.Network:
-    (tmp_path / "a.cfg").write_text(CFG.format(flip=flip, p=p))
-    return runner.load(tmp_path / "a.cfg")
 
 
 def split_of_images(n: int = 7, h: int = 9, w: int = 15) -> Split:
@@ -61,7 +33,7 @@ def test_ten_crops_are_corners_and_centre_and_their_mirror_images() -> None:
 
 
 def test_the_output_is_the_mean_over_the_views(tmp_path: Path) -> None:
-    net, split = network(tmp_path), split_of_images()
+    net, split = dropout_network(tmp_path), split_of_images()
     got, truth = mean_outputs(net, split, ten_crop=True)
     from runner.images import prepare, to_float
     large = np.stack([prepare(to_float(split.read(i, 1)), 12 + 2, 8 + 1) for i in range(7)])
@@ -71,7 +43,7 @@ def test_the_output_is_the_mean_over_the_views(tmp_path: Path) -> None:
 
 
 def test_sizes(tmp_path: Path) -> None:
-    net, split = network(tmp_path, flip=0), split_of_images()
+    net, split = dropout_network(tmp_path, flip=0), split_of_images()
     both, _ = mean_outputs(net, split, sizes=(12, 18))
     assert net.in_shape == (1, 8, 12)
     one, _ = mean_outputs(net, split, sizes=(12,))
