@@ -1,4 +1,4 @@
-"""A dataset small enough to learn in seconds: grey 6 x 6 images that are dark or bright, and a cfg."""
+"""A dataset of grey 6 x 6 images that are dark or bright, with a cfg for it; and a small classifier with dropout."""
 from pathlib import Path
 
 import numpy as np
