@@ -21,6 +21,7 @@ from runner import weights
 from runner.errors import UsageError, WeightsError
 from runner.files import atomic_write
 from runner.network import Network
+from runner.program import command
 
 
 class RunFolder:
@@ -150,5 +151,5 @@ class RunFolder:
         for path in (self.best, self.last):
             if path.exists():
                 return path
-        raise WeightsError(f"{self.best}: there are no weights yet. Train first (python run.py train {self.cfg}), "
-                           "or name a file with --weights")
+        raise WeightsError(f"{self.best}: there are no weights yet. Train first ({command('train', self.cfg)}), or "
+                           "name a file with --weights")

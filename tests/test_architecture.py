@@ -17,7 +17,7 @@ PACKAGE = ROOT / "runner"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
-    {"runner.errors", "runner.file_kinds", "runner.files", "runner.machine", "runner.ops"},
+    {"runner.errors", "runner.file_kinds", "runner.files", "runner.machine", "runner.ops", "runner.program"},
     {"runner.config", "runner.compat", "runner.images", "runner.optim.rules"},
     {"runner.layers", "runner.net_options"},
     {"runner.network", "runner.network_checks"},

@@ -236,6 +236,13 @@ def names_of_run(names: "Sequence[str]", classes: int, folder: "RunFolder", stri
     return []
 
 
+def repeated(args: Any) -> list[str]:
+    """The options of this call that give another verb the same network and data."""
+    options = {"--data": args.data, "--compat": args.compat, "--seed": str(args.seed) if args.seed else None}
+    return [*(word for flag, value in options.items() if value for word in (flag, value)),
+            *(word for setting in args.settings for word in ("--set", setting))]
+
+
 def task_options(args: Any, criteria: "DetectionCriteria | None" = None) -> "TaskOptions":
     """The options of a verb that concern the task of its network."""
     from runner.training import DetectionCriteria, TaskOptions

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.cli import console
+from runner.program import command
 
 if TYPE_CHECKING:
     from runner.datasets.public_datasets import PublicDataset
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     fetch_dataset(PUBLIC_DATASETS[args.name], folder, args.source, args.quiet)
     console.say(f"{folder}: {PUBLIC_DATASETS[args.name].about}")
-    console.say(f"next:    python run.py data {folder}")
+    console.say(f"next:    {command('data', folder)}")
     return 0
 
 

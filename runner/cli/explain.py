@@ -10,6 +10,7 @@ from dataclasses import Field
 from typing import TYPE_CHECKING
 
 from runner.cli import console
+from runner.program import command
 
 if TYPE_CHECKING:
     from runner.config import Options
@@ -46,7 +47,7 @@ def _sections() -> str:
     for layer_class in sorted(set(LAYERS.values()), key=lambda layer_class: layer_class.names[0]):
         heading = _module(layer_class).splitlines()[0].partition(": ")[2].rstrip(".")
         rows.append((layer_class.names[0], ", ".join(layer_class.names[1:]), heading))
-    return console.table(rows, left=(0, 1, 2)) + "\n\npython run.py explain SECTION lists its options"
+    return console.table(rows, left=(0, 1, 2)) + f"\n\n{command('explain', 'SECTION')} lists its options"
 
 
 def _find(section: str) -> tuple[str, "type[Options]"]:
@@ -61,7 +62,7 @@ def _find(section: str) -> tuple[str, "type[Options]"]:
         near = misspelled(section, ["net", *LAYERS])
         raise UsageError(f"unknown section [{section}]" + (
             f" ({known})" if (known := FOREIGN.get(section.lower())) else f" (did you mean {near!r}?)" if near else
-            ". `python run.py explain` lists the sections"))
+            f". `{command('explain')}` lists the sections"))
     layer_class = LAYERS[section]
     return _titled(layer_class.names, _module(layer_class), inspect.getdoc(layer_class) or ""), layer_class.Options
 

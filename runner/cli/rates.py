@@ -8,6 +8,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from runner.cli import common, console
+from runner.program import command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +86,8 @@ def _print_table(args: argparse.Namespace, points: "Sequence[RatePoint]", best: 
     if len(points) < args.updates:
         console.say(f"\nbeyond {points[-1].rate:.2g} the loss explodes")
     console.say(f"\nthe loss falls fastest at {best:.2g}:")
-    console.say(f"python run.py train {args.cfg} --set net.learning_rate={best:.2g}")
+    start = ["--weights", args.weights, "--clear"] if args.weights else []
+    console.say(command("train", args.cfg, *common.repeated(args), *start, "--set", f"net.learning_rate={best:.2g}"))
 
 
 def _draw(path: str, points: "Sequence[RatePoint]", best: float | None) -> None:

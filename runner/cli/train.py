@@ -19,6 +19,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from runner.cli import common, console
+from runner.program import command
 
 if TYPE_CHECKING:
     from runner.network import Network
@@ -320,8 +321,8 @@ def _print_results(args: argparse.Namespace, run: "Run") -> None:
     console.say(f"weights: {', '.join(saved)}")
     if not args.no_report:
         console.say(f"report:  {folder.report}")
-    name = f" --name {args.name}" if args.name else ""
     if stopped:
-        console.say(f"resume:  python run.py train {args.cfg}{name} --resume")
-    for i, command in enumerate(task.next_commands()):
-        console.say(f"{'' if i else 'next:':8} {command}")
+        name = ["--name", args.name] if args.name else []
+        console.say(f"resume:  {command('train', args.cfg, *name, '--resume')}")
+    for i, line in enumerate(task.next_commands()):
+        console.say(f"{'' if i else 'next:':8} {line}")

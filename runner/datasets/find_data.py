@@ -6,6 +6,7 @@ from runner.datasets.formats import FORMATS
 from runner.datasets.lists import locate
 from runner.datasets.public_datasets import PUBLIC_DATASETS
 from runner.errors import DataError
+from runner.program import command
 
 
 def find_data(cfg_path: str | os.PathLike, data: str | None = None, net_data: str | None = None) -> Path:
@@ -42,4 +43,4 @@ def find_data(cfg_path: str | os.PathLike, data: str | None = None, net_data: st
 def _download_hint(path: str) -> str:
     """How to get a public dataset that is missing."""
     name = Path(path).name
-    return f". `python run.py download {name}` downloads it to data/{name}" if name in PUBLIC_DATASETS else ""
+    return f". `{command('download', name)}` downloads it to data/{name}" if name in PUBLIC_DATASETS else ""

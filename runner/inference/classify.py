@@ -16,6 +16,7 @@ from runner.inference.plan import Plan, batch_size
 from runner.layers import Dropout
 from runner.network import Network
 from runner.network_checks import check_images
+from runner.program import command
 
 READERS = 4     # threads that decode images
 PREFETCH = 2    # batches that are read ahead
@@ -82,7 +83,7 @@ def require_classifier(net: Network, cfg: str) -> None:
     heads = detection_heads(net.layers)
     if heads:
         raise UsageError(f"{cfg}: layer {heads[0]} [{net.layers[heads[0]].names[0]}] predicts boxes, not the class of "
-                         f"a whole image: python run.py detect {cfg} IMAGES runs it")
+                         f"a whole image: {command('detect', cfg, 'IMAGES')} runs it")
 
 
 def dropout_samples(net: Network, image: np.ndarray, samples: int, seed: int | tuple[int, ...]) -> np.ndarray:

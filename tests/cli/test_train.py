@@ -1,5 +1,6 @@
 """`train`: the files it writes, what it prints, interruptions, and errors."""
 import json
+import shlex
 import shutil
 import signal
 from pathlib import Path
@@ -182,7 +183,7 @@ def test_train_test_and_predict_with_an_npz_file(capsys: pytest.CaptureFixture[s
     main("train", "cfg/toy.cfg")
     out, err = capsys.readouterr()
     assert "data/toy.npz: 20 images to train, 6 to test, 2 classes" in err
-    command = out.splitlines()[-1].split()
+    command = shlex.split(out.splitlines()[-1])
     assert command[:3] == ["python", "run.py", "predict"] and command[-1] == "data/toy.npz:test#0"
     main(*command[2:])
     assert capsys.readouterr().out.startswith("data/toy.npz:test#0  bright ")

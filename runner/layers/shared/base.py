@@ -19,6 +19,7 @@ from runner.compat import EXACT, Compat
 from runner.config import Options, Report, Section, ignored, opt
 from runner.errors import ShapeError, misspelled
 from runner.layers.shared.foreign import FOREIGN
+from runner.program import command
 
 Shape = tuple[int, ...]
 
@@ -51,7 +52,7 @@ def find(section: Section, report: Report) -> type["Layer"] | None:
     """The layer class of a section; None, and an error in `report`, when no layer has that name."""
     if section.name not in LAYERS and section.name not in ("net", "network"):   # the grammar reports a second [net]
         near, known = misspelled(section.name, LAYERS), FOREIGN.get(section.name.lower())
-        hint = known or (f"did you mean {near!r}?" if near else "`python run.py explain` lists the sections")
+        hint = known or (f"did you mean {near!r}?" if near else f"`{command('explain')}` lists the sections")
         report.error(f"{section.where()} unknown section ({hint})")
     return LAYERS.get(section.name)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from runner.errors import DataError
 from runner.network import Network
+from runner.program import command
 from runner.training.detection_metrics import DetectionCriteria
 from runner.training.loop import Step
 from runner.training.metrics import Metrics
@@ -112,9 +113,9 @@ class Task(ABC):
         """The loss shown beside the progress bar."""
         return step.loss
 
-    def next_commands(self) -> list[str]:
-        """Commands to suggest after training."""
-        return [f"python run.py test {self.options.cfg}"]
+    def next_commands(self, run: str | None = None) -> list[str]:
+        """Commands to suggest after training.  run: the word that names the run; None: the cfg."""
+        return [command("test", run or self.options.cfg)]
 
     def require_training_data(self) -> None:
         """DataError unless there is data to train on."""

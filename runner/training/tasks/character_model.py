@@ -9,6 +9,7 @@ import numpy as np
 from runner.datasets import find_data
 from runner.datasets.text import Streams, check_symbols, read_text, split_text
 from runner.network import Network
+from runner.program import command
 from runner.training.loop import Step
 from runner.training.tasks.base import Batches, Task, TaskOptions
 from runner.training.text_metrics import TextMetrics, bits_per_character
@@ -52,10 +53,9 @@ class CharacterModel(Task):
         nats = self.net.losses[self.net.last] * self.net.options.subdivisions / step.images
         return nats / math.log(2)
 
-    def next_commands(self) -> list[str]:
-        cfg = self.options.cfg
-        return [f'python run.py generate {cfg} --seed-text "To be" --temperature .7 --length 500',
-                *super().next_commands()]
+    def next_commands(self, run: str | None = None) -> list[str]:
+        return [command("generate", run or self.options.cfg, "--seed-text", "To be", "--temperature", ".7", "--length",
+                        "500"), *super().next_commands(run)]
 
 
 def training_batches(net: Network, text: np.ndarray, seed: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:

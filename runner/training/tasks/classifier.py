@@ -14,6 +14,7 @@ from runner.inference import Plan, batch_size
 from runner.layers.shared.base import Head, shape_text
 from runner.network import Network
 from runner.network_checks import check_images
+from runner.program import command
 from runner.training.classification_metrics import ClassificationMetrics, compute_metrics, evaluate
 from runner.training.metrics import Metrics
 from runner.training.report_items import CaptionedImage, ConfusionMatrix, ImageGrid, ReportItem
@@ -122,10 +123,10 @@ class Classifier(Task):
             digest.update(np.ascontiguousarray(images.pixels).data)
         return digest.hexdigest()
 
-    def next_commands(self) -> list[str]:
+    def next_commands(self, run: str | None = None) -> list[str]:
         example = self.data.test or self.data.train
-        cfg = self.options.cfg
-        return super().next_commands() + ([f"python run.py predict {cfg} {example[0][0]}"] if example else [])
+        return [*super().next_commands(run),
+                *([command("predict", run or self.options.cfg, example[0][0])] if example else [])]
 
     def _split(self, name: str) -> Split:
         split: Split | None = getattr(self.data, name)

@@ -12,6 +12,7 @@ from runner.layers import Detection, Region, Yolo
 from runner.layers.shared.heads import DetectionHead
 from runner.network import Network
 from runner.network_checks import check_images
+from runner.program import command
 from runner.training.detection_data import evaluation_loader, training_loader
 from runner.training.detection_metrics import DetectionMetrics, SplitDetections, collect_detections
 from runner.training.metrics import Metrics
@@ -110,10 +111,10 @@ class Detector(Task):
             digest.update(image.path.encode() + b"\n" + image.boxes.tobytes())
         return digest.hexdigest()
 
-    def next_commands(self) -> list[str]:
-        example, cfg = self.data.test or self.data.train, self.options.cfg
-        return super().next_commands() + (
-            [f"python run.py detect {cfg} {example[0].path} --save out/"] if example else [])
+    def next_commands(self, run: str | None = None) -> list[str]:
+        example = self.data.test or self.data.train
+        return [*super().next_commands(run),
+                *([command("detect", run or self.options.cfg, example[0].path, "--save", "out/")] if example else [])]
 
     def _split(self, name: str) -> DetectionSplit:
         split: DetectionSplit | None = getattr(self.data, name)
