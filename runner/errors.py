@@ -16,6 +16,8 @@ traceback.
 import difflib
 from collections.abc import Iterable
 
+from runner.program import install_command
+
 
 class RunnerError(Exception):
     """Base class of all errors shown without a traceback."""
@@ -54,11 +56,10 @@ class UsageError(RunnerError):
 
 
 class MissingExtra(RunnerError):
-    """An optional package is not installed; the text names the requirements file that lists it."""
+    """An optional package is not installed; the text says how to install the extra that it belongs to."""
 
-    def __init__(self, package: str, purpose: str, requirements: str):
-        super().__init__(f"{purpose} needs the package {package!r}, which is not installed: "
-                         f"pip install -r {requirements}")
+    def __init__(self, package: str, purpose: str, extra: str):
+        super().__init__(f"{purpose} needs the package {package!r}, which is not installed: {install_command(extra)}")
 
 
 def closest(word: str, known: Iterable[str], cutoff: float = 0.7) -> str | None:

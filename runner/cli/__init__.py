@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from runner import __version__
 from runner.errors import RunnerError
+from runner.program import adapted, program
 
 # verb -> its line of help; the module of the same name is imported only if the verb is used
 VERBS = {
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if verb is not None and verb not in VERBS:
         near = difflib.get_close_matches(verb, VERBS, 1)
         hint = f" (did you mean {near[0]!r}?)" if near else f" (known: {', '.join(VERBS)})"
-        print(f"run.py: unknown verb {verb!r}{hint}", file=sys.stderr)
+        print(f"{program()}: unknown verb {verb!r}{hint}", file=sys.stderr)
         return 2
     parser = _parser(verb)
     try:
@@ -76,19 +77,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
     except KeyboardInterrupt:
-        print("run.py: interrupted", file=sys.stderr)
+        print(f"{program()}: interrupted", file=sys.stderr)
         return 130
 
 
 def _fail(message: str) -> int:
     for line in message.splitlines() or ["unknown error"]:
-        print(f"run.py: {line}", file=sys.stderr)
+        print(f"{program()}: {line}", file=sys.stderr)
     return 2
 
 
 def _parser(verb: str | None) -> argparse.ArgumentParser:
     plain = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog="run.py", epilog=EXAMPLES, formatter_class=plain,
+    parser = argparse.ArgumentParser(prog=program(), epilog=adapted(EXAMPLES), formatter_class=plain,
                                      description="Train and run the networks of darknet-style .cfg files.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", title="verbs")
@@ -97,7 +98,7 @@ def _parser(verb: str | None) -> argparse.ArgumentParser:
             verbs.add_parser(name, help=line)
             continue
         module = importlib.import_module(f"runner.cli.{name}")
-        command = verbs.add_parser(name, help=line, description=module.__doc__, formatter_class=plain)
+        command = verbs.add_parser(name, help=line, description=adapted(module.__doc__ or ""), formatter_class=plain)
         module.arguments(command)
         command.set_defaults(run=module.run)
     return parser

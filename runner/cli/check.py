@@ -12,6 +12,7 @@ import os
 from typing import Any
 
 from runner.cli import common, console
+from runner.program import program
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.weights}: no such weights file")
     missing = [cfg for cfg in args.cfg if not os.path.exists(cfg)]
     for cfg in missing:
-        console.remark(f"run.py: {cfg}: no such file")
+        console.remark(f"{program()}: {cfg}: no such file")
     findings = [_check(cfg, args) for cfg in args.cfg if cfg not in missing]
     if args.json:
         console.write_json(args.json, findings)

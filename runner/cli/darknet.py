@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.cli import console
+from runner.program import adapted, program
+from runner.program import command as command_line
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 class Command:
     """
     takes  the arguments of darknet's command, in order; "[x]" is optional, "x..." takes the rest
-    here   the arguments of `run.py`; a part in brackets is used only if all its {values} are known; or Python code,
+    here   the arguments of this program; a part in brackets is used only if all its {values} are known; or Python code,
            after "python:"
     note   a remark on the difference or, if there is no such command here, the reason
     """
@@ -175,7 +177,7 @@ FLAGS = {
 class Answer:
     """
     name     darknet's command
-    words    the arguments of `run.py`, or of `python -c` if python is True; empty: no such command here
+    words    the arguments of this program, or of `python -c` if python is True; empty: no such command here
     missing  arguments that were omitted, as placeholders in `words`
     remarks  what differs from darknet's command
     """
@@ -189,7 +191,7 @@ class Answer:
     def line(self) -> str:
         if self.python and not set(self.words[0]) & set('"$`\\!'):
             return f'python -c "{self.words[0]}"'
-        return shlex.join(["python", "-c" if self.python else "run.py", *self.words])
+        return shlex.join(["python", "-c", *self.words]) if self.python else command_line(*self.words)
 
 
 def written(template: str) -> str:
@@ -256,17 +258,17 @@ def respond(words: Sequence[str]) -> int:
     found = answer([word for word in words if word != "--run"])
     if not found.words:
         for remark in found.remarks:
-            console.remark(f"run.py: {remark}")
+            console.remark(f"{program()}: {remark}")
         return 2
     console.remark(f"the equivalent of darknet's `{found.name}`:")
     console.say(found.line)
     for remark in found.remarks:
-        console.remark(remark)
+        console.remark(adapted(remark))
     if not run:
         console.remark("(add --run to run it)")
         return 2
     if found.missing:
-        console.remark(f"run.py: {', '.join(found.missing)} must be given")
+        console.remark(f"{program()}: {', '.join(found.missing)} must be given")
         return 2
     if found.python:
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))

@@ -12,7 +12,6 @@ the checkpoint for --resume; see docs/training.md.  Ctrl-C finishes the update a
 """
 import argparse
 import contextlib
-import shlex
 import signal
 import sys
 from types import FrameType
@@ -205,7 +204,7 @@ def _facts(args: argparse.Namespace) -> dict[str, Any]:
     arguments(defaults)
     options = {key: value for key, value in vars(args).items()
                if key not in NOT_RESTORED and value is not None and value != defaults.get_default(key)}
-    return {"command": shlex.join(["python", "run.py", *args.words]), "options": options,
+    return {"command": command(*args.words), "options": options,
             "compat": args.compat or "exact", "settings": list(args.settings)}
 
 

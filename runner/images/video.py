@@ -29,7 +29,7 @@ def _opencv() -> Any:
     try:
         import cv2
     except ImportError:
-        raise MissingExtra("opencv-python-headless", "reading videos and cameras", "requirements-video.txt") from None
+        raise MissingExtra("opencv-python-headless", "reading videos and cameras", "video") from None
     return cv2
 
 

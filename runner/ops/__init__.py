@@ -140,8 +140,8 @@ def _compiled() -> dict:
         importlib.import_module("numba")
     except ImportError as error:        # not installed, or installed and refusing to work with this NumPy
         if importlib.util.find_spec("numba") is None:
-            raise MissingExtra("numba", "the backend 'fast'", "requirements-fast.txt") from None
-        raise MissingExtra("numba", f"the backend 'fast' ({error})", "requirements-fast.txt") from error
+            raise MissingExtra("numba", "the backend 'fast'", "fast") from None
+        raise MissingExtra("numba", f"the backend 'fast' ({error})", "fast") from error
     return vars(importlib.import_module("runner.ops.fast"))
 
 

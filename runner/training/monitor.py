@@ -58,7 +58,7 @@ class TensorBoard:
         try:
             from tensorboardX import SummaryWriter
         except ImportError:
-            raise MissingExtra("tensorboardX", "--tensorboard", "requirements-tensorboard.txt") from None
+            raise MissingExtra("tensorboardX", "--tensorboard", "tensorboard") from None
         self.run, self.writer = run, SummaryWriter(str(folder))
 
     def update(self, update: Update) -> None:

@@ -33,7 +33,7 @@ def draw(chart: LineChart, height: float = 2.6, ink: str = INK) -> "Figure":    
         import matplotlib
         from matplotlib.figure import Figure
     except ImportError:
-        raise MissingExtra("matplotlib", "drawing a chart", "requirements-plots.txt") from None
+        raise MissingExtra("matplotlib", "drawing a chart", "plots") from None
     style: Any = {"text.color": ink, "axes.edgecolor": ink, "axes.labelcolor": ink, "xtick.color": ink,
                   "ytick.color": ink, "font.family": "sans-serif", "font.size": 9, "legend.frameon": False}
     with matplotlib.rc_context(style):

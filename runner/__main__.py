@@ -1,0 +1,6 @@
+"""python -m runner VERB"""
+import sys
+
+from runner.cli import main
+
+sys.exit(main())
