@@ -62,6 +62,15 @@ class MissingExtra(RunnerError):
         super().__init__(f"{purpose} needs the package {package!r}, which is not installed: {install_command(extra)}")
 
 
+def plural(count: float, noun: str) -> str:
+    """The noun in the form that stands behind a count: 1 box, 2 boxes, 3 classes, 4 entries."""
+    if count == 1:
+        return noun
+    if noun.endswith(("s", "x", "ch", "sh")):
+        return f"{noun}es"
+    return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2:-1] not in "aeiou" else f"{noun}s"
+
+
 def closest(word: str, known: Iterable[str], cutoff: float = 0.7) -> str | None:
     """The known word closest to `word`; None if none is similar."""
     lower = {k.lower(): k for k in known}

@@ -10,7 +10,7 @@ the other pages, a block between the lines
     <!-- end -->
 
 is generated: `options NAME` is the table of a section, `sections` the list of sections, `compat` the table of
-runner/compat.py, `formats TASK` the table of dataset formats.
+runner/compat.py, `formats TASK` the table of dataset formats, `suffixes` the endings of data/<cfg name>.
 """
 import inspect
 import re
@@ -30,6 +30,7 @@ from runner.config import Options  # noqa: E402
 from runner.config.options import default_text, describe  # noqa: E402
 from runner.datasets import FORMATS  # noqa: E402
 from runner.datasets.format import Task  # noqa: E402
+from runner.datasets.formats import described_suffixes  # noqa: E402
 from runner.layers import LAYERS  # noqa: E402
 from runner.layers.shared.base import Layer, LayerOptions  # noqa: E402
 from runner.net_options import NetOptions  # noqa: E402
@@ -175,6 +176,9 @@ def fill(text: str, file: str) -> str:
             body = compat_table()
         elif what == "darknet" and name in ("commands", "flags"):
             body = darknet_commands() if name == "commands" else darknet_flags()
+        elif what == "suffixes":
+            body = "Without that, it is `data/<cfg name>`, a folder or a file ending in one of " \
+                   f"{', '.join(f'`{ending}`' for ending in described_suffixes())}."
         elif what == "formats" and name in get_args(Task):
             body = formats_table(name)
         else:

@@ -52,8 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if darknet.is_darknet(argv):
             return darknet.respond(argv)
     if verb is not None and verb not in VERBS:
-        near = difflib.get_close_matches(verb, VERBS, 1)
-        hint = f" (did you mean {near[0]!r}?)" if near else f" (known: {', '.join(VERBS)})"
+        command, near = darknet.near_command(argv), difflib.get_close_matches(verb.lower(), VERBS, 1)
+        if command and (not near or " " in command):
+            hint = f" (did you mean darknet's {command!r}?)"
+        else:
+            hint = f" (did you mean {near[0]!r}?)" if near else f" (known: {', '.join(VERBS)})"
         print(f"{program()}: unknown verb {verb!r}{hint}", file=sys.stderr)
         return 2
     parser = _parser(verb)

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cfg", nargs="?", help="the detector")
-    parser.add_argument("--data", metavar="PATH", help="a folder, a .data, .yaml or COCO .json file (default: the "
-                                                       "training data of the cfg)")
+    common.data_option(parser, "detection", default="the training data of the cfg")
     parser.add_argument("--clusters", type=common.positive, metavar="N",
                         help="number of anchors (default: as in the cfg, else 6)")
     parser.add_argument("--width", type=common.positive, help="of the network's input, in pixels (default: as in the "
@@ -35,11 +34,11 @@ def run(args: argparse.Namespace) -> int:
 
     from runner.datasets import find_data, open_detection_dataset
     from runner.detection import kmeans_anchors
-    from runner.errors import DataError, UsageError
+    from runner.errors import DataError, UsageError, plural
     from runner.training import suggest_anchors
     if not args.cfg and not args.data:
         raise UsageError("anchors: needs a cfg, or a dataset with --data")
-    net = network(args.cfg) if args.cfg else None
+    net = network(args.cfg, args.width, args.height) if args.cfg else None
     source = find_data(args.cfg, args.data, net.options.data or None) if net else find_data("", args.data)
     data = open_detection_dataset(source)
     console.warn(data.warnings)
@@ -48,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(f"{data.source}: no boxes")
     letterbox = args.letterbox if args.letterbox is not None else bool(net and net.options.letter_box)
     heads = suggest_anchors.anchor_heads(net) if net else []
-    width, height = args.width or (net.in_shape[2] if net else 416), args.height or (net.in_shape[1] if net else 416)
+    _, height, width = net.in_shape if net else (0, args.height or 416, args.width or 416)
     boxes = suggest_anchors.box_sizes(split, width, height, letterbox)
     clusters = args.clusters or (sum(suggest_anchors.anchor_count(head) for _, head in heads) if heads else 6)
     found = kmeans_anchors(boxes, clusters, args.seed)
@@ -70,20 +69,26 @@ def run(args: argparse.Namespace) -> int:
     if args.save:
         save_plot(args.save, boxes, found.members, sizes)
     if args.json != "-":
-        console.say(f"{data.source}: {len(boxes)} boxes in {len(split)} images, at {width} x {height} pixels; mean IoU "
-                    f"with the best anchor {100 * overlap:.1f} %\n")
+        console.say(f"{data.source}: {len(boxes)} {plural(len(boxes), 'box')} in {len(split)} "
+                    f"{plural(len(split), 'image')}, at {width} x {height} pixels; mean "
+                    f"IoU with the best anchor {100 * overlap:.1f} %\n")
         print_lines(shown, found.members, assignment, counts, in_cells)
     return 0
 
 
-def network(cfg: str) -> "Network":
-    """The network of the cfg, without weights.  CfgError, with the correct filters=, if it is not consistent yet."""
+def network(cfg: str, width: int | None = None, height: int | None = None) -> "Network":
+    """The network of the cfg, without weights, at another input size if one is given.
+
+    CfgError, with the correct filters= or the sizes that fit, if it is not consistent yet.
+    """
     from runner.config import Report
     from runner.errors import CfgError, UsageError
     from runner.model import load
     from runner.training.suggest_anchors import anchor_heads
+    sizes = (("width", width), ("height", height))
     try:
-        net = load(cfg, allocate=False, report=Report(False))
+        net = load(cfg, settings=[f"net.{name}={pixels}" for name, pixels in sizes if pixels], allocate=False,
+                   report=Report(False))
     except CfgError as error:
         raise CfgError(*error.messages, "anchors: to run without a cfg, use --data with --width and --height") from None
     if not anchor_heads(net):

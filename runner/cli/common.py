@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from runner.datasets.format import Task
     from runner.network import Network
     from runner.training import DetectionCriteria, RunFolder, TaskOptions
 
@@ -94,11 +95,29 @@ def network_options(parser: argparse.ArgumentParser) -> None:
                         help=argparse.SUPPRESS)     # the former name of --backend
 
 
+class FormatNames:
+    """The dataset formats of some tasks, as text in a help message; looked up only where that is printed."""
+
+    def __init__(self, *tasks: "Task"):
+        self.tasks = tasks
+
+    def __str__(self) -> str:
+        from runner.datasets.formats import format_names
+        return format_names(*self.tasks)
+
+
+def data_option(parser: argparse.ArgumentParser, *tasks: "Task", default: str, more: str = "") -> None:
+    """--data, for datasets of some tasks."""
+    option = parser.add_argument("--data", metavar="PATH", help="the dataset, a file or a folder in one of these "
+                                                                f"formats: %(formats)s{more} (default: {default})")
+    option.formats = FormatNames(*tasks)    # type: ignore[attr-defined]    # what %(formats)s stands for
+
+
 def data_options(parser: argparse.ArgumentParser) -> None:
     """--data, --split-share, --on-bad."""
-    parser.add_argument("--data", metavar="PATH",
-                        help="a folder with one subfolder per class, MNIST or CIFAR files, a .npz, .data or .yaml file "
-                             "(default: [net] data=, then data/<cfg name>; see docs/data.md)")
+    data_option(parser, "classification", "detection",
+                more="; for a character model, a text file",
+                default="[net] data=, then data/<cfg name>; see docs/data.md and docs/detection-data.md")
     parser.add_argument("--split-share", action=Setting, key="net.split_share", metavar="SHARE",
                         help="without test images: hold out this share of the training images, 0.1 for a tenth. Short "
                              "for --set net.split_share=")

@@ -6,6 +6,8 @@
 COMMANDS is the table: the arguments of each darknet command, and its equivalent here.  docs/from-darknet.md is
 generated from it.
 """
+import argparse
+import importlib
 import os
 import re
 import shlex
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.cli import console
+from runner.errors import misspelled
 from runner.program import adapted, program
 from runner.program import command as command_line
 
@@ -219,15 +222,29 @@ def is_darknet(words: Sequence[str]) -> bool:
     return any(plain[:1] == name.split()[:1] for name in COMMANDS)
 
 
+def near_command(words: Sequence[str]) -> str:
+    """The command of darknet that these words misspell: "classifier train" for `clasifier trian`; "" if none."""
+    plain, _ = _split(words)
+    whole = misspelled(" ".join(plain[:2]).lower(), [name for name in COMMANDS if " " in name])
+    first = misspelled(plain[0], dict.fromkeys(name.split()[0] for name in COMMANDS)) if plain else None
+    return whole or first or ""
+
+
 def answer(words: Sequence[str]) -> Answer:
     """The command here for the arguments of `darknet`, for which `is_darknet` is true."""
-    plain, flags = _split(words)
-    plain[:2] = [SPELLINGS.get(word, word) for word in plain[:2]]
-    name = next((name for name in (" ".join(plain[:2]), plain[0]) if name in COMMANDS), "")
+    plain, _ = _split(words)
+    name = _name_of(plain)
     if not name:
-        known = [name.split()[1] for name in COMMANDS if name.startswith(f"{plain[0]} ") and COMMANDS[name].here]
-        return Answer(plain[0], remarks=[f"darknet's {plain[0]} is one of {', '.join(known)}"])
+        known = [name.split()[1] for name in COMMANDS if name.startswith(f"{plain[0]} ")]
+        listed = ", ".join(sub for sub in known if COMMANDS[f"{plain[0]} {sub}"].here)
+        near = misspelled(plain[1], known) if len(plain) > 1 else None
+        return Answer(plain[0], remarks=[f"darknet's {plain[0]} is one of {listed}" if not near else
+                                         f"darknet's {plain[0]} is one of {listed}. Got {plain[1]!r} (did you mean "
+                                         f"{near!r}?)"])
     command, found = COMMANDS[name], Answer(name)
+    options = {} if command.here.startswith("python:") or not command.here else _options_of(command.here.split()[0])
+    plain, flags, own = _split_own(words, options)
+    plain[:len(name.split())] = name.split()
     if not command.here:
         found.remarks.append(f"darknet's `{name}` has no counterpart: {command.note}")
         return found
@@ -238,17 +255,21 @@ def answer(words: Sequence[str]) -> Answer:
         found.remarks.append(f"-{flag}: the value after it is missing")
         del flags[flag]
     values |= {flag: value for flag, value in flags.items() if flag in FLAGS}
+    if "--resume" in own:
+        omitted = [f"{one}" for one in (values.pop("weights", ""), "clear" in values and "-clear") if one]
+        values.pop("clear", None)
+        found.remarks += [f"{one}: omitted, since --resume continues with the weights of the run" for one in omitted]
     _fill(values, name, found)
     used = set(re.findall(r"{(\w+)", command.here))
     for flag in flags:
         if flag not in used and not (flag == "c" and "video" in used):
-            found.remarks.append(f"-{flag}: {FLAGS[flag].why if flag in FLAGS else 'nothing here corresponds to it'}")
+            found.remarks.append(f"-{flag}: {_why(flag)}")
     if command.note:
         found.remarks.append(command.note)
     if command.here.startswith("python:"):
         found.words, found.python = [command.here.removeprefix("python:").format(**values)], True
     else:
-        found.words = _expanded(command.here, values)
+        found.words = [*_expanded(command.here, values), *own]
     return found
 
 
@@ -275,6 +296,42 @@ def respond(words: Sequence[str]) -> int:
         return subprocess.run([sys.executable, "-c", *found.words], env=os.environ | {"PYTHONPATH": path}).returncode
     from runner.cli import main
     return main(found.words)
+
+
+def _name_of(plain: Sequence[str]) -> str:
+    """The command that the first words name; "" if none."""
+    first = [SPELLINGS.get(word, word) for word in plain[:2]]
+    return next((name for name in (" ".join(first), *first[:1]) if name in COMMANDS), "")
+
+
+def _options_of(verb: str) -> dict[str, bool]:
+    """Each option of a verb here -> whether a value follows it."""
+    parser = argparse.ArgumentParser(add_help=False)
+    importlib.import_module(f"runner.cli.{verb}").arguments(parser)
+    return {name: action.nargs != 0 for action in parser._actions for name in action.option_strings}
+
+
+def _split_own(words: Sequence[str], options: Mapping[str, bool]) -> tuple[list[str], dict[str, str], list[str]]:
+    """As `_split`, and the options of the verb here among the words, which are kept as they are."""
+    waiting, rest, own = list(words), list[str](), list[str]()
+    while waiting:
+        word = waiting.pop(0)
+        name, equals, _ = word.partition("=")
+        if name not in options or name.lstrip("-") in FLAGS:
+            rest.append(word)
+            continue
+        own.append(word)
+        if options[name] and not equals and waiting:
+            own.append(waiting.pop(0))
+    return *_split(rest), own
+
+
+def _why(flag: str) -> str:
+    """Why a flag is left out."""
+    if flag in FLAGS:
+        return FLAGS[flag].why
+    near = misspelled(flag, FLAGS)
+    return f"nothing here corresponds to it{f' (did you mean -{near}?)' if near else ''}"
 
 
 def _split(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:

@@ -2,7 +2,8 @@
 the same pixels, whatever their file names), in particular between the training and the test split.
 
 Data with boxes is described by its boxes, and by the errors in its labels.  The exit status is 1 if something should be
-fixed: unreadable images, errors in labels, an image in both splits or with two classes.
+fixed: unreadable images, errors in labels, an image in both splits or with two classes.  One list for both splits is
+only a warning.
 
   python run.py data data/digits
   python run.py data birds/ --save sheet.png              and draw some images of each class
@@ -38,6 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from runner.datasets.overlap import same_images
     from runner.datasets.survey import duplicates, survey
     if args.save:
         common.require_image_name(args.save)
@@ -48,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
         if split is not None:
             with _bar(len(split), name, args.quiet) as bar:
                 splits[name] = split, survey(split, _progress(bar))
-    repeated = duplicates(splits)
+    # of splits that are the same images, which a warning says, the copies within one of them
+    compared = {"train": splits["train"]} if same_images(data.train, data.test) else splits
+    repeated = duplicates(compared)
     problems = getattr(data, "problems", [])
     needs_fixing = bool(problems) or any(stats.bad for _, stats in splits.values()) or any(
         duplicate.leaks or duplicate.label_conflict for duplicate in repeated)
@@ -157,6 +161,7 @@ def _colour_modes(stats: "SplitSurvey") -> str:
 def _print_problems(data: "Dataset | DetectionDataset", splits: dict[str, tuple[Any, "SplitSurvey"]],
              repeated: list["Duplicate"]) -> None:
     """What should be fixed, and other duplicates and warnings."""
+    from runner.datasets.overlap import overlap_warning
     console.say()
     bad = [sentence for _, stats in splits.values() for sentence in stats.bad]
     _list(f"{_images(len(bad))} cannot be read", bad)
@@ -168,8 +173,10 @@ def _print_problems(data: "Dataset | DetectionDataset", splits: dict[str, tuple[
     _list(f"{_images(len(conflicts))} with more than one class",
           [_place(duplicate, splits, data.names) for duplicate in conflicts])
     _list(f"{_images(len(others))} with duplicates", [_place(duplicate, splits) for duplicate in others])
+    reported = overlap_warning(data.train, data.test, data.source) if leaks else ""
     for warning in data.warnings:
-        console.say(warning)
+        if warning != reported:     # the data leak above
+            console.say(warning)
     if not bad and not repeated and not data.warnings:
         console.say("all images can be read, and there are no duplicates")
 

@@ -2,7 +2,7 @@
 import os
 from pathlib import Path
 
-from runner.datasets.formats import FORMATS
+from runner.datasets.formats import described_suffixes
 from runner.datasets.lists import locate
 from runner.datasets.public_datasets import PUBLIC_DATASETS
 from runner.errors import DataError
@@ -11,7 +11,7 @@ from runner.program import command
 
 def find_data(cfg_path: str | os.PathLike, data: str | None = None, net_data: str | None = None) -> Path:
     """The path of the dataset of a network: --data, else [net] data=, else data/<cfg name>, a folder or a file with the
-    suffix of a format (.yaml, .data, .npz).
+    suffix of a format (see described_suffixes).
 
     [net] data= is relative to the current folder, the folder of the cfg or the one above it; data/ is looked for in the
     current folder, then next to the folder of the cfg.  Raises DataError with the places that were tried.
@@ -31,8 +31,7 @@ def find_data(cfg_path: str | os.PathLike, data: str | None = None, net_data: st
     bases = [Path("data")]
     if (above / "data").resolve() != bases[0].resolve():
         bases.append(above / "data")
-    suffixes = dict.fromkeys(suffix for fmt in FORMATS for suffix in fmt.suffixes)
-    files = [(base / (cfg.stem + suffix), bool(suffix)) for base in bases for suffix in (*suffixes, "")]
+    files = [(base / (cfg.stem + suffix), bool(suffix)) for base in bases for suffix in (*described_suffixes(), "")]
     for place, is_file in files:
         if place.is_file() if is_file else place.is_dir():
             return place

@@ -25,6 +25,7 @@ from runner.datasets.detection.report import NoBoxes, refuse_problems
 from runner.datasets.folders import ARCHIVES
 from runner.datasets.format import Format, Task
 from runner.datasets.hold_out import hold_out
+from runner.datasets.overlap import overlap_warning
 from runner.errors import DataError
 
 FORMATS: tuple[Format, ...] = (
@@ -53,7 +54,7 @@ def open_dataset(path: str | os.PathLike, split_share: float = 0.) -> Dataset:
     split_share: this share of the training images becomes the test images (see hold_out).  Raises DataError, with file
     and line where there is one, for anything that cannot be used.
     """
-    data = recognise(path, "classification").open(Path(path))
+    data = _opened(recognise(path, "classification"), Path(path))
     assert isinstance(data, Dataset)
     return hold_out(data, split_share) if split_share else data
 
@@ -66,7 +67,7 @@ def open_detection_dataset(path: str | os.PathLike, *, on_bad: str = "skip",
     split_share  this share of the training images becomes the test images; 0: as in the dataset
     Raises DataError, with file and line, for anything that cannot be used.
     """
-    data = recognise(path, "detection").open(Path(path))
+    data = _opened(recognise(path, "detection"), Path(path))
     assert isinstance(data, DetectionDataset)
     if on_bad == "error":
         refuse_problems(data)
@@ -83,7 +84,7 @@ def open_any_dataset(path: str | os.PathLike) -> Dataset | DetectionDataset:
     without_boxes = ""
     if "detection" in found:
         try:
-            return found["detection"].open(place)
+            return _opened(found["detection"], place)
         except NoBoxes as error:
             without_boxes = str(error)
             if "classification" not in found:
@@ -91,11 +92,19 @@ def open_any_dataset(path: str | os.PathLike) -> Dataset | DetectionDataset:
     if "classification" not in found:
         raise DataError(_unknown(place, "classification"))
     try:
-        return found["classification"].open(place)
+        return _opened(found["classification"], place)
     except DataError as error:
         if without_boxes and without_boxes != str(error):
             raise DataError(f"{error}\n(as a detection dataset: {without_boxes})") from None
         raise
+
+
+def _opened(fmt: Format, path: Path) -> Dataset | DetectionDataset:
+    """The dataset at `path`, with a warning if an image is in both splits."""
+    data = fmt.open(path)
+    if isinstance(data, Dataset) and (overlap := overlap_warning(data.train, data.test, data.source)):
+        data.warnings.append(overlap)
+    return data
 
 
 def recognise(path: str | os.PathLike, task: Task) -> Format:
@@ -121,6 +130,15 @@ def _unknown(path: Path, task: Task) -> str:
         return f"{path}: this is an archive: unpack it, and use the folder that comes out of it"
     got = f"a file ending in {path.suffix!r}" if path.suffix else "a file whose name has no ending"
     got = "a folder in none of these formats" if path.is_dir() else got
-    known = ", ".join(fmt.name + (f" ({fmt.suffixes[0]})" if fmt.suffixes else "")
-                      for fmt in FORMATS if fmt.task == task)
-    return f"{path}: the formats of a {task} dataset are: {known}. Got {got}"
+    return f"{path}: the formats of a {task} dataset are: {format_names(task)}. Got {got}"
+
+
+def format_names(*tasks: Task) -> str:
+    """The formats of some tasks in words: "YAML (.yaml), darknet (.data), ..."."""
+    return ", ".join(dict.fromkeys(fmt.name + (f" ({fmt.suffixes[0]})" if fmt.suffixes else "")
+                                   for fmt in FORMATS if fmt.task in tasks))
+
+
+def described_suffixes() -> tuple[str, ...]:
+    """The endings with which data/<cfg name> is looked for, in this order."""
+    return tuple(dict.fromkeys(suffix for fmt in FORMATS for suffix in fmt.suffixes))

@@ -36,6 +36,23 @@ def test_anchors_without_a_cfg(squares_dir: Path, capsys: pytest.CaptureFixture)
     assert areas == sorted(areas)
 
 
+def test_the_size_given_is_that_of_the_grids(squares_dir: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["anchors", CFG, "--width", "64", "--height", "40"]) == 0
+    said = capsys.readouterr().out
+    assert "at 64 x 40 pixels" in said and "layer 5 [yolo], 8 x 5 cells" in said
+    assert main(["anchors", CFG, "--width", "64"]) == 0
+    assert "at 64 x 32 pixels" in (said := capsys.readouterr().out) and "8 x 4 cells" in said
+
+
+def test_a_size_that_does_not_fit_the_cfg_is_refused(squares_dir: Path, capsys: pytest.CaptureFixture) -> None:
+    head = toy_boxes.CFG.index("[yolo]")
+    layers = "[maxpool]\nsize=2\nstride=2\n[upsample]\n[route]\nlayers=-1,-3\n[convolutional]\nfilters=7\n"
+    Path(CFG).write_text(toy_boxes.CFG[:head] + layers + toy_boxes.CFG[head:])
+    assert main(["anchors", CFG, "--width", "40", "--height", "32"]) == 2
+    assert "width and height must be multiples of 16 (40 x 32 is not; 32 x 32 and 48 x 32 are)" in \
+        capsys.readouterr().err
+
+
 def test_missing_arguments_and_too_many_clusters(squares_dir: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["anchors"]) == 2
     assert "needs a cfg, or a dataset with --data" in capsys.readouterr().err

@@ -76,6 +76,44 @@ def test_what_a_flag_becomes_or_why_it_becomes_nothing(capsys: pytest.CaptureFix
     assert "-frobnicate: nothing here corresponds to it" in err
 
 
+@pytest.mark.parametrize(("typed", "answer"), [
+    ("clasifier train a.data a.cfg", "unknown verb 'clasifier' (did you mean darknet's 'classifier train'?)"),
+    ("detectr trian a.data a.cfg", "unknown verb 'detectr' (did you mean darknet's 'detector train'?)"),
+    ("Detector train a.data a.cfg", "unknown verb 'Detector' (did you mean darknet's 'detector train'?)"),
+    ("clasify a.cfg a.weights", "unknown verb 'clasify' (did you mean darknet's 'classify'?)"),
+    ("averge a.cfg a.weights b.weights", "unknown verb 'averge' (did you mean darknet's 'average'?)"),
+    ("detekt a.cfg dog.jpg", "unknown verb 'detekt' (did you mean 'detect'?)"),
+    ("Train a.cfg", "unknown verb 'Train' (did you mean 'train'?)"),
+    ("detector trian a.data a.cfg", "Got 'trian' (did you mean 'train'?)"),
+    ("detector mapp a.data a.cfg a.weights", "Got 'mapp' (did you mean 'map'?)"),
+    ("rnn generat a.cfg", "Got 'generat' (did you mean 'generate'?)")])
+def test_a_misspelt_command_is_answered_with_the_nearest(typed: str, answer: str,
+                                                         capsys: pytest.CaptureFixture) -> None:
+    assert main(typed.split()) == 2
+    out, err = capsys.readouterr()
+    assert not out and answer in err
+
+
+def test_a_misspelt_flag_is_answered_with_the_nearest(capsys: pytest.CaptureFixture) -> None:
+    main("detector test a.data a.cfg a.weights dog.jpg -tresh .3".split())
+    assert "-tresh: nothing here corresponds to it (did you mean -thresh?)" in capsys.readouterr().err
+
+
+def test_options_of_the_command_here_are_kept(capsys: pytest.CaptureFixture) -> None:
+    main("detector train a.data a.cfg a.weights --set net.batch=3 --name=b --quiet".split())
+    out, err = capsys.readouterr()
+    assert out == "python run.py train a.cfg --data a.data --weights a.weights --set net.batch=3 --name=b --quiet\n"
+    assert "nothing here corresponds" not in err
+
+
+def test_resume_continues_with_the_weights_of_the_run(capsys: pytest.CaptureFixture) -> None:
+    main("detector train a.data a.cfg a.conv.12 -clear --resume".split())
+    out, err = capsys.readouterr()
+    assert out == "python run.py train a.cfg --data a.data --resume\n", "train refuses --weights, --cutoff and --clear"
+    assert "a.conv.12: omitted, since --resume" in err and "-clear: omitted" in err
+    assert "-resume: nothing here" not in err
+
+
 def test_the_files_a_data_file_names_are_filled_in(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     (tmp_path / "my.names").write_text("cat\n")
     (tmp_path / "my.data").write_text("# mine\nclasses = 1\nvalid = elsewhere/val.txt\nnames = my.names\nnames=b\n")

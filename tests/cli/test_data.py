@@ -145,6 +145,41 @@ def test_boxes(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(Path("o.json").read_text())["label_problems"][0]["where"].endswith("1.txt:1")
 
 
+def test_one_list_for_both_splits_is_a_warning(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As Yolo_mark writes it; each label problem and each image is counted once."""
+    for i in range(3):
+        save(f"data/obj/{i}.png", RNG.integers(0, 256, (40, 60, 3), dtype=np.uint8))
+        Path(f"data/obj/{i}.txt").write_text("0 .5 .5 .4 .4\n")
+    Path("data/train.txt").write_text("".join(f"data/obj/{i}.png\n" for i in range(3)))
+    Path("data/obj.names").write_text("cat\n")
+    Path("data/obj.data").write_text("classes=1\ntrain=data/train.txt\nvalid=data/train.txt\nnames=data/obj.names\n")
+    assert main(["data", "data/obj.data", "--json", "o.json"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("training and test images are the same, 3 images") == 1 and "data leak" not in out
+    assert json.loads(Path("o.json").read_text())["repeated"] == []
+    Path("data/obj/1.txt").write_text("5 .5 .5 .4 .4\n")
+    assert main(["data", "data/obj.data", "--json", "o.json"]) == 1
+    assert "classes that do not exist, left out: 1\n" in capsys.readouterr().out
+    assert len(json.loads(Path("o.json").read_text())["label_problems"]) == 1
+    Path("data/obj/1.txt").write_text("0 .5 .5 .4 .4\n")
+    Path("data/obj/3.png").write_bytes(Path("data/obj/1.png").read_bytes())
+    Path("data/obj/3.txt").write_text("0 .5 .5 .4 .4\n")
+    with Path("data/train.txt").open("a") as file:
+        file.write("data/obj/3.png\n")
+    assert main(["data", "data/obj.data"]) == 0
+    assert "1 image with duplicates\n  data/obj/1.png = data/obj/3.png" in capsys.readouterr().out
+
+
+def test_images_in_both_splits_are_told_once(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("a.list").write_text("".join(f"birds/train/crow/{i}.png\n" for i in range(4)))
+    Path("b.list").write_text("birds/train/crow/3.png\nbirds/train/crow/5.png\n")
+    Path("labels.txt").write_text("crow\nowl\n")
+    Path("a.data").write_text("train=a.list\nvalid=b.list\nlabels=labels.txt\n")
+    assert main(["data", "a.data"]) == 1
+    out = capsys.readouterr().out
+    assert "data leak: 1 image in both" in out and "both for training and for testing" not in out
+
+
 @pytest.mark.parametrize("words, answer", [
     (["nowhere"], "nowhere: there is no such data folder or file"),
     (["birds", "--save", "a.txt"], "--save needs a file name"),

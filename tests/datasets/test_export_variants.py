@@ -103,7 +103,7 @@ def test_broken_labels_are_no_classes(export: str, labels: str, tmp_path: Path) 
 def test_images_and_labels_are_no_classes_either_without_a_label_for_an_image(folder: str, tmp_path: Path) -> None:
     image(tmp_path / folder / "images" / "a.png")
     write(tmp_path / folder / "labels" / "b.txt", "0 .5 .5 .1 .1\n")
-    with pytest.raises(DataError, match="none of the 1 images has a label file"):
+    with pytest.raises(DataError, match="of 1 image none has a label file"):
         open_any_dataset(tmp_path)
 
 

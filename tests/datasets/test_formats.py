@@ -118,7 +118,7 @@ def test_without_boxes_and_without_classes_both_reasons_are_given(tmp_path: Path
         open_any_dataset(tmp_path)
     message = str(raised.value)
     assert "contains no folder at all" in message and "(as a detection dataset: " in message
-    assert "none of the 1 images has a label file" in message
+    assert "of 1 image none has a label file" in message
 
 
 @pytest.mark.parametrize("folder", ["", "images"])

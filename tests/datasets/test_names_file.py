@@ -40,6 +40,6 @@ def test_classification_datasets_say_both(tmp_path: Path) -> None:
     write(tmp_path / "l.txt", "cat.png\n")
     write(tmp_path / "labels.txt", "cat\n\nowl\ndog\n")
     path = write(tmp_path / "d.data", "classes=2\ntrain=l.txt\nvalid=l.txt\nlabels=labels.txt\n")
-    first, second = open_dataset(path).warnings
+    first, second, _ = open_dataset(path).warnings
     assert f"{tmp_path}/labels.txt:2: a blank line" in first and "3 names" in first
     assert f"{tmp_path}/labels.txt: 3 names, but {path} says classes=2: only the first 2 are used" in second

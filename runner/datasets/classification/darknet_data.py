@@ -45,19 +45,19 @@ def open_data_file(path: Path) -> Dataset:
             warnings.append(f"{given}: {len(words)} names, but {path} says classes={classes}: only the first {classes} "
                             "are used")
     labels, names = labels[:classes], names[:classes]
-    splits: list[Split | None] = []
-    for key in ("train", "valid"):
-        file = named_file(path, options, key)
+    files = [named_file(path, options, key) for key in ("train", "valid")]
+    splits: dict[str | None, Split | None] = {None: None}
+    for file in files:
         if file and is_container(file):
-            splits.append(split_of_arrays([read_container(file)], classes))
-        else:
-            splits.append(split_of_paths(file, read_list(file, [path.parent]), labels, warnings) if file
-                          else None)
-    if splits == [None, None]:
+            splits[file] = split_of_arrays([read_container(file)], classes)
+        elif file and file not in splits:       # a list that serves for both is read once
+            splits[file] = split_of_paths(file, read_list(file, [path.parent]), labels, warnings)
+    train, test = (splits[file] for file in files)
+    if train is None and test is None:
         raise DataError(f"{path}: neither train= nor valid= is given, so there are no images")
-    if splits[1] is None:
+    if test is None:
         warnings.append(f"{path}: valid= is not given: {NO_TEST_IMAGES}")
-    return Dataset(names, splits[0], splits[1], str(path), warnings)
+    return Dataset(names, train, test, str(path), warnings)
 
 
 FORMAT = Format("darknet", "classification",

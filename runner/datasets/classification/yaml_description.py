@@ -35,6 +35,7 @@ def open_yaml(path: Path) -> Dataset:
     check_class_count(path, content, names)
     warnings: list[str] = []
     train, test = (_split(place, names, warnings) if place else None for place in places)
+    warnings = list(dict.fromkeys(warnings))        # a list may serve for both
     if test is None:
         warnings.append(f"{path}: neither test nor val is given: {NO_TEST_IMAGES}")
     return Dataset(names, train, test, str(path), warnings)

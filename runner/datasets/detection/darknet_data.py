@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runner.datasets.data_file import class_count, named_file, read_data_file
 from runner.datasets.detection.dataset import DetectionDataset
-from runner.datasets.detection.report import LabelReport
+from runner.datasets.detection.report import LabelReport, NoBoxes
 from runner.datasets.detection.split_files import read_split
 from runner.datasets.folders import description_of
 from runner.datasets.format import Format
@@ -31,7 +31,7 @@ def open_data_file(path: Path) -> DetectionDataset:
     names = read_names(names_file, report.notes) if names_file else []
     classes = class_count(file, options) or len(names)
     if not classes:
-        raise DataError(f"{file}: a detector's .data file needs names=, a file with one class per line, or classes=")
+        raise NoBoxes(f"{file}: a detector's .data file needs names=, a file with one class per line, or classes=")
     if names_file and len(names) < classes:
         line = options["classes"][1]
         raise DataError(f"{names_file}: {classes} names are needed, one per line, because {file}:{line} says "
@@ -43,7 +43,8 @@ def open_data_file(path: Path) -> DetectionDataset:
     lists = [named_file(file, options, key) for key in ("train", "valid")]
     if not any(lists):
         raise DataError(f"{file}: neither train= nor valid= is given, so there are no images")
-    train, test = (read_split(Path(one), names, report, [file.parent]) if one else None for one in lists)
+    splits = {one: read_split(Path(one), names, report, [file.parent]) if one else None for one in lists}
+    train, test = (splits[one] for one in lists)        # a list that serves for both is read once
     return report.dataset(names, train, test, file)
 
 

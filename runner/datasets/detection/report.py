@@ -7,7 +7,8 @@ import numpy as np
 
 from runner.datasets.classification.dataset import NO_TEST_IMAGES
 from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit, Problem
-from runner.errors import DataError
+from runner.datasets.overlap import overlap_warning
+from runner.errors import DataError, plural
 
 TOLERANCE = 0.005       # of the image: a box may cross the edge by this much without a warning (labels are rounded)
 FAR = 0.5               # of the image: a box that crosses the edge by more, or is that much larger, is not in fractions
@@ -40,6 +41,7 @@ class LabelReport:
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
+        self._known: set[Problem] = set()
         self.unlabelled: list[tuple[str, Sequence[str]]] = []
         self.images = 0
         self.boxes = 0
@@ -53,7 +55,11 @@ class LabelReport:
         self.keypoint_like = 0
 
     def add(self, kind: str, where: str, text: str, *, lost: bool = True) -> None:
-        self.problems.append(Problem(kind, where, text, lost))
+        """Record a problem, once even if the image is in several lists."""
+        problem = Problem(kind, where, text, lost)
+        if problem not in self._known:
+            self._known.add(problem)
+            self.problems.append(problem)
 
     def dataset(self, names: list[str], train: DetectionSplit | None, test: DetectionSplit | None,
                 source: str | os.PathLike) -> DetectionDataset:
@@ -66,8 +72,8 @@ class LabelReport:
         missing = sum(problem.kind == MISSING_IMAGES for problem in self.problems)
         if self.unlabelled and len(self.unlabelled) == self.images - missing:
             image, places = self.unlabelled[0]
-            raise NoBoxes(f"{source}: none of the {self.images} images has a label file. For the first, {image}, "
-                            f"looked for {', '.join(places)}")
+            raise NoBoxes(f"{source}: of {self.images} {plural(self.images, 'image')} none has a label file. For the "
+                          f"first, {image}, looked for {', '.join(places)}")
         if not self.boxes and any(problem.lost for problem in self.problems):
             raise DataError("\n".join([f"{source}: none of the labels can be used", *summaries.values()]))
         warnings = [*summaries.values(), *self.notes]
@@ -91,10 +97,8 @@ class LabelReport:
                             f"{self.decimal_commas[0]}: they are read, but other programs need points")
         if train is not None and test is None:
             warnings.append(f"{source}: there are only training images: {NO_TEST_IMAGES}")
-        shared = {os.path.abspath(p.path) for p in train or ()} & {os.path.abspath(p.path) for p in test or ()}
-        if shared:
-            warnings.append(f"{source}: {len(shared)} images are both for training and for testing, for instance "
-                            f"{min(shared)}: metrics on them say little")
+        overlap = overlap_warning(train, test, source)
+        warnings += [overlap] if overlap else []
         return DetectionDataset(names, train, test, str(source), warnings, self.problems)
 
 
@@ -154,7 +158,7 @@ def class_exists(index: int, classes: int, where: str, report: LabelReport) -> b
     if 0 <= index < classes:
         return True
     report.add("classes that do not exist, left out", where,
-               f"a class is 0 to {classes - 1} ({classes} name{'s' * (classes != 1)}). Got {index}")
+               f"a class is 0 to {classes - 1} ({classes} {plural(classes, 'name')}). Got {index}")
     return False
 
 

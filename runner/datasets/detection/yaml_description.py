@@ -45,8 +45,8 @@ def open_yaml(path: Path) -> DetectionDataset:
     folders = [root, file.parent]
     if isinstance(content.get("images"), str):
         folders[:0] = [root / content["images"], file.parent / content["images"]]
-    train, test = (_joined([read_split(place, names, report, folders) for place in places], len(names))
-                   for places in splits)
+    read = {place: read_split(place, names, report, folders) for places in splits for place in places}
+    train, test = (_joined([read[place] for place in places], len(names)) for places in splits)
     return report.dataset(names, train, test, file)
 
 

@@ -24,7 +24,8 @@ def data_file(root: Path, lines: str = "", train: str = "images/my cat.png\r\n\n
 
 def test_a_data_file(tmp_path: Path) -> None:
     data = open_dataset(data_file(tmp_path, "names = names.txt\nclasses=7\nvalid = train.list\nbackup = b\n"))
-    assert data.names == ["Cat, domestic", "Dog"] and data.warnings == []
+    assert data.names == ["Cat, domestic", "Dog"]
+    assert len(data.warnings) == 1 and "training and test images are the same" in data.warnings[0]
     assert names_of(training_split(data)) == names_of(evaluation_split(data)) == [("my cat.png", 0), ("dog1.png", 1)]
     assert all(Path(path).exists() for path, _ in training_split(data))
 

@@ -179,7 +179,7 @@ def test_no_label_file_at_all_is_an_error(tmp_path: Path) -> None:
     data_file = darknet(tmp_path)
     for file in (tmp_path / "labels").iterdir():
         file.unlink()
-    with pytest.raises(DataError, match=r"none of the 3 images has a label file.*labels/a\.txt, .*images/a\.txt"):
+    with pytest.raises(DataError, match=r"of 3 images none has a label file.*labels/a\.txt, .*images/a\.txt"):
         open_detection_dataset(data_file)
 
 
@@ -195,7 +195,7 @@ def test_only_bad_labels_is_an_error(tmp_path: Path) -> None:
 def test_an_image_in_both_splits_is_reported(tmp_path: Path) -> None:
     data_file = darknet(tmp_path)
     write(tmp_path / "valid.txt", "images/a.png\n")
-    assert "1 images are both for training and for testing" in open_detection_dataset(data_file).warnings[-1]
+    assert "1 image is both for training and for testing" in open_detection_dataset(data_file).warnings[-1]
 
 
 def test_a_label_file_that_is_not_text(tmp_path: Path) -> None:
