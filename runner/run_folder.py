@@ -9,8 +9,11 @@
   report.html    the report of the run
 
 The run that was in the folder before this one is in weights/<name>-before/, an earlier one in -before-2, and so on.
+While a run writes into the folder, weights/.<name>.lock keeps others out (runner/lock.py).
 """
+import itertools
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ import yaml
 from runner import weights
 from runner.errors import UsageError, WeightsError
 from runner.files import atomic_write
+from runner.lock import Lock, require_free
 from runner.network import Network
 from runner.program import command
 
@@ -72,14 +76,20 @@ class RunFolder:
     @property
     def resolved(self) -> Path:
         """The cfg with the settings of the run."""
-        return self.path / f"{self.path.name}.cfg"
+        return self.path / f"{self.stem}.cfg"
+
+    @property
+    def stem(self) -> str:
+        """What the names of the cfg and of the numbered copies begin with: the name of the folder, or the one it had
+        before it was renamed."""
+        return _stem(self.path)
 
     def backup(self, update: int) -> Path:
-        return self.path / f"{self.path.name}_{update}.weights"
+        return self.path / f"{self.stem}_{update}.weights"
 
     def backups(self) -> list[Path]:
         """The numbered copies, oldest first."""
-        start = f"{self.path.name}_"
+        start = f"{self.stem}_"
         found = [path for path in self.path.glob("*.weights")
                  if path.stem.startswith(start) and path.stem.removeprefix(start).isdecimal()]
         return sorted(found, key=lambda path: int(path.stem.removeprefix(start)))
@@ -95,28 +105,52 @@ class RunFolder:
     def cfg_of(weights: str | Path) -> Path | None:
         """The cfg of the run that a weights file belongs to; None where it is not in the folder of a run."""
         folder = Path(weights).parent
-        cfg = folder / f"{folder.resolve().name}.cfg"
+        cfg = folder / f"{_stem(folder)}.cfg"
         return cfg if cfg.exists() and (folder / "run.yaml").exists() else None
+
+    def lock(self) -> Lock:
+        """Lock the folder: only this process writes into it until the lock is released.  UsageError where another one
+        does.  Temporary files of a run that was killed are removed."""
+        lock = Lock(self.path)
+        names = "|".join(re.escape(path.name) for path in self._own_files())
+        for path in self.path.glob(".*.tmp"):
+            if re.fullmatch(rf"\.({names})\.[a-z0-9_]{{8}}\.tmp", path.name):     # the names of atomic_write
+                path.unlink(missing_ok=True)
+        return lock
+
+    def require_free(self) -> None:
+        """UsageError where another process writes into the folder."""
+        require_free(self.path)
+
+    def _own_files(self) -> Sequence[Path]:
+        new = self.checkpoint.with_name(self.checkpoint.name + ".new")
+        return (self.best, self.last, *self.backups(), self.resolved, self.path / "run.yaml", self.log, self.checkpoint,
+                self.previous_checkpoint, self.report, self.tensorboard, new)
 
     def set_aside(self) -> Path | None:
         """Rename the folder to <name>-before, or -before-2, ... -> its new path; None when there is no run in it.
 
-        One rename, so that a kill leaves it either here or there, with all its files; nothing is deleted.
-        UsageError where the folder cannot be renamed.
+        One rename, so that a kill leaves it either here or there, with all its files; nothing is deleted.  The folder
+        must be locked.  UsageError where it cannot be renamed.
         """
-        own = (self.best, self.last, *self.backups(), self.resolved, self.path / "run.yaml", self.log, self.checkpoint,
-               self.previous_checkpoint, self.report, self.tensorboard)
-        if not any(path.exists() for path in own):
+        if not any(path.exists() for path in self._own_files()):
             return None
-        number = 1
-        while os.path.lexists(there := self._before(number)):
-            number += 1
-        try:
-            self.path.rename(there)
-        except OSError as error:
-            raise UsageError(f"{self.path}: there is a run in this folder, and it cannot be moved to {there} "
-                             f"({error.strerror}). Choose another folder with --name") from None
-        return there
+        for number in itertools.count(1):
+            there = self._before(number)
+            try:
+                lock = Lock(there)          # a run with this --name may be starting
+            except UsageError:
+                continue
+            with lock:
+                if os.path.lexists(there):
+                    continue
+                try:
+                    self.path.rename(there)
+                except OSError as error:
+                    raise UsageError(f"{self.path}: there is a run in this folder, and it cannot be moved to {there} "
+                                     f"({error.strerror}). Choose another folder with --name") from None
+                return there
+        raise AssertionError("unreachable")
 
     def _before(self, number: int) -> Path:
         suffix = f"-before-{number}" if number > 1 else "-before"
@@ -125,7 +159,7 @@ class RunFolder:
     def write_facts(self, facts: dict[str, Any]) -> None:
         """Write run.yaml."""
         with atomic_write(self.path / "run.yaml", "w") as file:
-            yaml.safe_dump(facts, file, sort_keys=False, allow_unicode=True)
+            yaml.safe_dump({**facts, "name": self.stem}, file, sort_keys=False, allow_unicode=True)
 
     def facts(self) -> dict[str, Any]:
         """What run.yaml says; empty when there is none."""
@@ -133,11 +167,7 @@ class RunFolder:
 
     @staticmethod
     def _read(path: Path) -> dict[str, Any]:
-        try:
-            found = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError, yaml.YAMLError):
-            return {}
-        return found if isinstance(found, dict) else {}
+        return _read(path)
 
     def class_names(self, weights: str | Path | None = None) -> Sequence[str]:
         """The classes the network was trained on, if known: from the run.yaml next to `weights`, else from this one."""
@@ -153,3 +183,21 @@ class RunFolder:
                 return path
         raise WeightsError(f"{self.best}: there are no weights yet. Train first ({command('train', self.cfg)}), or "
                            "name a file with --weights")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _stem(folder: Path) -> str:
+    """The name of the run in a folder: the one in run.yaml, that of the folder, or that of the only cfg in it."""
+    own = folder.resolve().name
+    names = [path.stem for path in folder.glob("*.cfg")]
+    if own in names or not names:
+        return own
+    stated = _read(folder / "run.yaml").get("name")
+    return stated if stated in names else names[0] if len(names) == 1 else own

@@ -17,7 +17,8 @@ PACKAGE = ROOT / "runner"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
-    {"runner.errors", "runner.file_kinds", "runner.files", "runner.machine", "runner.ops", "runner.program"},
+    {"runner.errors", "runner.file_kinds", "runner.files", "runner.lock", "runner.machine", "runner.ops",
+     "runner.program"},
     {"runner.config", "runner.compat", "runner.images", "runner.optim.rules"},
     {"runner.layers", "runner.net_options"},
     {"runner.network", "runner.network_checks"},

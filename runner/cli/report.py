@@ -21,7 +21,8 @@ def run(args: argparse.Namespace) -> int:
     if args.threads:
         parallel.set_threads(args.threads)
     folder, = open_runs([args.folder]).values()
-    problem = write_report(folder, evaluate=not args.no_measure)
+    with folder.lock():
+        problem = write_report(folder, evaluate=not args.no_measure)
     console.warn([problem] if problem else [])
     console.say(str(folder.report))
     return 0

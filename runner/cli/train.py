@@ -22,7 +22,7 @@ from runner.program import command
 
 if TYPE_CHECKING:
     from runner.network import Network
-    from runner.training import Control, Run, RunFolder
+    from runner.training import Control, Run, RunFolder, Task
     from runner.training.monitor import Monitor
 
 # options of a single call, which --resume does not restore
@@ -83,10 +83,11 @@ def _save_every(text: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     from runner.analysis.footprint import check_fits
-    from runner.errors import CfgError, Diverged, RunnerError, UsageError
+    from runner.errors import CfgError, UsageError
     from runner.network_checks import untrainable
-    from runner.training import Run, RunFolder, open_task
+    from runner.training import RunFolder, open_task
     folder = RunFolder(args.cfg, args.name)
+    folder.require_free()       # before the data is read; `run` locks the folder
     if args.resume:
         _restore_options(args, folder)
     if args.freeze:
@@ -103,33 +104,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--cutoff, --partial and --clear need --weights")
     task = open_task(net, common.task_options(args))
     task.require_training_data()
-    run = Run(task, folder, _control(args), start_weights=start, facts=_facts(args))
-    if args.resume:
-        console.warn(run.resume())
-    else:
-        moved = run.begin()
-        if moved and not args.quiet:
-            console.remark(f"the previous run in {folder.path} has been moved to {moved}")
-    if not args.quiet:
-        console.remark(f"{args.cfg}: {len(net.layers)} layers, {net.param_count:,} parameters; {task.source}: "
-                       f"{task.data_summary()}")
-        if net.progress.iteration:
-            console.remark(f"continuing {args.weights or folder.path} after update {net.progress.iteration}")
-    with _Interrupt(run), contextlib.ExitStack() as files:
-        monitors = _monitors(args, run, files)
-        try:
-            _train(args, run, monitors)
-        except Diverged as error:
-            saved = f". {folder.last} holds the weights from before that" if folder.last.exists() else ""
-            raise RunnerError(f"{error}. The learning rate may be too high, or the data invalid. Try --set "
-                              f"net.learning_rate={net.options.learning_rate / 10:g}, a longer burn_in, or "
-                              f"max_grad_norm{saved}") from None
-        run.finish()
-        for monitor in monitors:
-            monitor.end(run)
-    _write_report(args, run)
-    _print_results(args, run)
-    return 130 if run.ended == "interrupted" else 0     # so that `train && test` does not go on
+    with folder.lock():
+        return _run(args, task, folder, start)
+
 
 
 # --- before training -------------------------------------------------------------------------------------------
@@ -209,6 +186,40 @@ def _facts(args: argparse.Namespace) -> dict[str, Any]:
 
 
 # --- training -------------------------------------------------------------------------------------------------
+
+def _run(args: argparse.Namespace, task: "Task", folder: "RunFolder", start: str | None) -> int:
+    """Train, and write and print the results, in a locked folder -> exit status."""
+    from runner.errors import Diverged, RunnerError
+    from runner.training import Run
+    net = task.net
+    run = Run(task, folder, _control(args), start_weights=start, facts=_facts(args))
+    if args.resume:
+        console.warn(run.resume())
+    else:
+        moved = run.begin()
+        if moved and not args.quiet:
+            console.remark(f"the previous run in {folder.path} has been moved to {moved}")
+    if not args.quiet:
+        console.remark(f"{args.cfg}: {len(net.layers)} layers, {net.param_count:,} parameters; {task.source}: "
+                       f"{task.data_summary()}")
+        if net.progress.iteration:
+            console.remark(f"continuing {args.weights or folder.path} after update {net.progress.iteration}")
+    with _Interrupt(run), contextlib.ExitStack() as files:
+        monitors = _monitors(args, run, files)
+        try:
+            _train(args, run, monitors)
+        except Diverged as error:
+            saved = f". {folder.last} holds the weights from before that" if folder.last.exists() else ""
+            raise RunnerError(f"{error}. The learning rate may be too high, or the data invalid. Try --set "
+                              f"net.learning_rate={net.options.learning_rate / 10:g}, a longer burn_in, or "
+                              f"max_grad_norm{saved}") from None
+        run.finish()
+        for monitor in monitors:
+            monitor.end(run)
+    _write_report(args, run)
+    _print_results(args, run)
+    return 130 if run.ended == "interrupted" else 0     # so that `train && test` does not go on
+
 
 def _monitors(args: argparse.Namespace, run: "Run", files: contextlib.ExitStack) -> "list[Monitor]":
     """The monitors of --log-json and --tensorboard; `files` closes what they open."""

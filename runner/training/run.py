@@ -5,21 +5,24 @@
         print(update.step.number, update.loss)
     run.finish()
 """
+import functools
 import math
 import sys
 import time
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from runner import __version__
 from runner.config import write as cfg_text
-from runner.errors import CheckpointError, Diverged
+from runner.errors import CheckpointError, Diverged, UsageError
 from runner.files import atomic_write
+from runner.lock import Lock
 from runner.optim.average import Average
 from runner.optim.optimizers import make_optimizer
 from runner.run_folder import RunFolder
@@ -33,6 +36,18 @@ from runner.training.tasks import Task
 # options that may change on resume: they do not affect the bits of an update, or changing them is the point
 RESUMABLE_CHANGES = ("[net] max_batches", "[net] backup_every", "[net] data")
 LOSS_DECAY = 0.9        # share of the previous value in the moving average of the loss
+Result = TypeVar("Result")
+
+
+def _unlock_on_error(method: "Callable[[Run], Result]") -> "Callable[[Run], Result]":
+    @functools.wraps(method)
+    def guarded(run: "Run") -> Result:
+        try:
+            return method(run)
+        except BaseException:
+            run.unlock()
+            raise
+    return guarded
 
 
 @dataclass(frozen=True)
@@ -75,12 +90,18 @@ class Run:
         self.last_saved = self._start_time = time.perf_counter()
         self.first_update, self.last_evaluated, self._stop_reason = 0, -1, ""
         self._fingerprint = ""
+        self._lock: Lock | None = None
         folder.path.mkdir(parents=True, exist_ok=True)      # fail here rather than after hours of training
 
     # --- beginning -----------------------------------------------------------------------------------
 
+    @_unlock_on_error
     def begin(self) -> Path | None:
-        """Start a new run -> where the run that was in the folder has been moved; None if there was none."""
+        """Start a new run -> where the run that was in the folder has been moved; None if there was none.
+
+        UsageError if another process trains in the folder, or if the data is in the folder and would be moved.
+        """
+        self._lock_folder()
         moved, continues = None, self.net.progress.iteration and self.folder.holds(self.start_weights)
         if continues:
             facts = self.folder.facts()
@@ -89,20 +110,27 @@ class Run:
                     and facts.get("classes", []) == self.task.classes):
                 self.best = best
         else:
+            self._require_data_elsewhere()
+            from_here = self.folder.holds(self.start_weights)
             moved = self.folder.set_aside()
+            if moved and from_here and self.start_weights:
+                self.start_weights = moved / Path(self.start_weights).name
+        self._write_description()       # first: it makes the folder that of a run
         if self.net.sections:
             with atomic_write(self.folder.resolved, "w") as file:
                 file.write(cfg_text(self.net.sections))
         self._start()
-        self._write_description()
         self._save_checkpoint()
         return moved
 
+    @_unlock_on_error
     def resume(self) -> list[str]:
         """Continue from the folder's checkpoint -> warnings about what has changed since.
 
-        CheckpointError if there is no usable checkpoint, or it belongs to another cfg, seed or data.
+        CheckpointError if there is no usable checkpoint, or it belongs to another cfg, seed or data; UsageError if
+        another process trains in the folder.
         """
+        self._lock_folder()
         candidates = [path for path in (self.folder.checkpoint, self.folder.previous_checkpoint) if path.exists()]
         warnings: list[str] = []
         for path in candidates:
@@ -153,12 +181,31 @@ class Run:
         self._fingerprint = self._fingerprint or self.task.fingerprint()
         return self._fingerprint
 
+    def _lock_folder(self) -> None:
+        if self._lock is None:
+            self._lock = self.folder.lock()
+            weakref.finalize(self, self._lock.release)
+
+    def unlock(self) -> None:
+        """Let other processes write into the folder.  `finish` does it, and `updates` when it raises an error."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _require_data_elsewhere(self) -> None:
+        here = self.folder.path.resolve()
+        for path in self.task.data_paths():
+            if here in (place := Path(path).resolve()).parents and place.exists():
+                raise UsageError(f"{path}: the data is in the folder of the run, {self.folder.path}, which is renamed "
+                                 "when a new run starts. Move it, or choose another folder with --name")
+
     # --- training ------------------------------------------------------------------------------------
 
     def updates(self) -> Iterator[Update]:
         """Train until max_batches, until the control ends it, or until `stop`.  Diverged is passed on, after the last
         finite weights have been saved."""
         total, c = self.net.options.max_batches, self.control
+        self._lock_folder()
         self.ended = "interrupted"      # unless it is replaced below: the caller may stop iterating at any time
         self._catch_up(total)
         if c.patience and self.stale >= c.patience:
@@ -188,17 +235,22 @@ class Run:
                         self._stop_reason = self._stop_reason or "time"
                     if self._stop_reason:
                         break
-        except Diverged:
-            if all(np.isfinite(array).all() for layer in self.net.layers
-                   for array in (layer.params | layer.buffers).values()):
-                self._save_weights(self.folder.last)
-            self._write_description("diverged")
-            self.log.close()
-            raise
-        except (Exception, KeyboardInterrupt):
-            self.log.close()
+        except (Exception, KeyboardInterrupt) as error:
+            try:
+                if isinstance(error, Diverged):
+                    self._keep_finite()
+            finally:
+                self.log.close()
+                self.unlock()
             raise
         self.ended = self._stop_reason or "finished"
+
+    def _keep_finite(self) -> None:
+        """Save the weights from before the update that diverged."""
+        if all(np.isfinite(array).all() for layer in self.net.layers
+               for array in (layer.params | layer.buffers).values()):
+            self._save_weights(self.folder.last)
+        self._write_description("diverged")
 
     def _catch_up(self, total: int) -> None:
         """Evaluate and back up if that was due after the update a resumed run continues from, but was not done."""
@@ -221,6 +273,7 @@ class Run:
             self._write_description(self.ended)
         finally:
             self.log.close()
+            self.unlock()
 
     def evaluate(self) -> Metrics | None:
         """Evaluate on the test data, and save best.weights if the score is at least the best so far.

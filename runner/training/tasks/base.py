@@ -109,6 +109,11 @@ class Task(ABC):
     def fingerprint(self) -> str:
         """A text that changes when the training data does: a run can only be resumed with the same data."""
 
+    def data_paths(self) -> list[str]:
+        """Where the data is: its source, and the first and last training image, which a list may have elsewhere."""
+        images = getattr(getattr(self, "data", None), "train", None) or []
+        return [self.source, *(str(images[index][0]) for index in (0, -1) if len(images))]
+
     def loss(self, step: Step) -> float:
         """The loss shown beside the progress bar."""
         return step.loss
