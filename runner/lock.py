@@ -155,7 +155,7 @@ def _release(path: str) -> None:
             return
         del _entries[path]
         try:
-            if os.name == "nt":     # an open file cannot be deleted: without a text, nobody has it
+            if os.name == "nt":     # an open file cannot be deleted; without a text it is free
                 os.truncate(entry.file, 0)
             elif _is_file(entry.file, path):
                 os.unlink(path)
@@ -192,7 +192,7 @@ def _open_locked(path: str, folder: Path) -> int:
 
 
 def _claim(file: int, path: str, folder: Path, checked: bool) -> int:
-    """Write the owner into a file that nobody else has.  checked: the operating system says so."""
+    """Write the owner into a file that no other process has locked.  checked: the operating system says so."""
     text = os.read(file, 4096).decode(errors="replace")
     owner, me = Owner.read(text), Owner.current()
     if text and not text.startswith(_text(me)[:7]) and not _text(me).startswith(text):
