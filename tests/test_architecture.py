@@ -19,6 +19,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
     {"runner.errors", "runner.file_kinds", "runner.files", "runner.lock", "runner.machine", "runner.ops",
      "runner.program"},
+    {"runner.reading"},
     {"runner.config", "runner.compat", "runner.images", "runner.optim.rules"},
     {"runner.layers", "runner.net_options"},
     {"runner.network", "runner.network_checks"},

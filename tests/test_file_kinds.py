@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 import runner
-from runner.datasets.lists import read_utf8
 from runner.errors import CfgError, DataError, WeightsError
 from runner.file_kinds import HEAD, kind_of
+from runner.reading.text import read_text
 from tests.paths import ROOT
 
 
@@ -77,7 +77,7 @@ def test_what_a_file_is(kind: str, tmp_path: Path) -> None:
     with pytest.raises(WeightsError) as weights:
         runner.load(ROOT / "cfg" / "net.cfg", path)
     with pytest.raises(DataError) as text:
-        read_utf8(path)
+        read_text(path)
     for error in (cfg, weights, text):
         message = str(error.value)
         assert message.startswith(str(path)) and f"this is {kind}" in message and "\n" not in message

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runner.datasets.folders import TEST_FOLDERS, TRAIN_FOLDERS, images_in
-from runner.datasets.lists import read_utf8, relocate
+from runner.datasets.lists import relocate
 from runner.errors import DataError
+from runner.reading.text import read_text
 
 IMAGE_COLUMNS = ("filename", "file_name", "filepath", "filepaths", "file_path", "file", "path", "image_path",
                  "img_path", "image_name", "image_file", "image", "img", "image_id", "id", "name")
@@ -21,7 +22,7 @@ Row = tuple[int, list[str]]         # line, cells
 def read_table(path: str | os.PathLike) -> tuple[list[str], list[Row]]:
     """-> the cells of the first row, in lower case and with _ for blanks, and all rows.  DataError where
     there are none."""
-    rows = _rows(read_utf8(path).splitlines())
+    rows = _rows(read_text(path).splitlines())
     if not rows:
         raise DataError(f"{path}: the table has no rows")
     return [cell.lower().replace(" ", "_") for cell in rows[0][1]], rows

@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 from runner.datasets.lists import read_lines, relocate
+from runner.datasets.yaml_file import MAX_CLASSES
 from runner.errors import DataError
+from runner.reading.numbers import shown, whole
 
 DataOptions = dict[str, tuple[str, int]]        # key -> value, line number
 
@@ -17,7 +19,7 @@ def read_data_file(path: str | os.PathLike) -> DataOptions:
             continue
         key, equals, value = line.partition("=")
         if not equals:
-            raise DataError(f"{path}:{number}: a line of a .data file is key = value. Got {line!r}")
+            raise DataError(f"{path}:{number}: a line of a .data file is key = value. Got {shown(line)}")
         options.setdefault(key.strip(), (value.strip(), number))
     return options
 
@@ -30,7 +32,7 @@ def named_file(path: str | os.PathLike, options: DataOptions, key: str) -> str |
     (name, number), folder = options[key], Path(path).parent
     found = relocate(name, [folder])
     if found is None:
-        raise DataError(f"{path}:{number}: {key} names {name!r}, which is neither in the current folder nor in "
+        raise DataError(f"{path}:{number}: {key} names {shown(name)}, which is neither in the current folder nor in "
                         f"{folder}")
     return found
 
@@ -40,6 +42,7 @@ def class_count(path: str | os.PathLike, options: DataOptions) -> int | None:
     if "classes" not in options:
         return None
     value, number = options["classes"]
-    if not value.isdecimal() or int(value) < 1:
-        raise DataError(f"{path}:{number}: classes must be a whole number of at least 1. Got {value!r}")
-    return int(value)
+    try:
+        return whole(value, 1, MAX_CLASSES)
+    except ValueError as error:
+        raise DataError(f"{path}:{number}: classes {error}") from None

@@ -6,36 +6,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runner.errors import DataError
-from runner.file_kinds import kind_of
 from runner.images.decode import SUFFIXES
+from runner.reading.numbers import shown
+from runner.reading.text import lines_of, read_text
 
 SPLITS = {name + year for name in ("train", "training", "test", "val", "valid", "validation") for year in ("", "2017")}
 IMAGE_ENDING = "|".join(map(re.escape, sorted(SUFFIXES, reverse=True)))
 BEHIND_PATH = re.compile(rf"""["']?(?P<path>.+?(?:{IMAGE_ENDING}))["']?[\s,;]+(?P<rest>.+)""", re.IGNORECASE)
 
 
-def read_utf8(path: str | os.PathLike) -> str:
-    """The content of a text file.  DataError where it is missing or not text."""
-    try:
-        content = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file") from None
-    except (IsADirectoryError, PermissionError) as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    kind = kind_of(content)
-    if kind:
-        raise DataError(f"{path}: this is {kind}")
-    try:
-        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: this is not a text file in UTF-8") from None
-
-
 def read_lines(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
-    """Line numbers (from 1) and lines without surrounding whitespace; empty lines are left out.  DataError as above."""
-    for number, line in enumerate(read_utf8(path).split("\n"), 1):
-        if line.strip():
-            yield number, line.strip()
+    """Line numbers (from 1) and lines without surrounding whitespace; empty lines are left out.  DataError
+    where the file is missing or not text."""
+    return lines_of(read_text(path))
 
 
 def spellings(path: str) -> list[str]:
@@ -70,7 +53,8 @@ def relocate(path: str, folders: Iterable[Path]) -> str | None:
     for at in range(len(parts)):
         if not SPLITS.isdisjoint(parts[max(0, at - 2):at]) and SPLITS.isdisjoint(parts[at:]):
             continue
-        found = next((str(place) for folder in folders if (place := folder.joinpath(*parts[at:])).exists()), None)
+        places = (os.path.join(folder, *parts[at:]) for folder in folders)
+        found = next((place for place in places if os.path.exists(place)), None)
         if found is not None:
             return found
     return None
@@ -105,6 +89,6 @@ def read_list(path: str | os.PathLike, folders: Iterable[Path] = ()) -> list[Lis
         raise DataError(f"{path}: the list is empty")
     if missing == len(found):
         searched = ", ".join(dict.fromkeys(str(p) for p in [Path("."), *places]))
-        raise DataError(f"{path}:{found[0].line}: there is no {found[0].written!r}, nor any other image of the list. "
-                        f"Relative paths were looked for in {searched}")
+        raise DataError(f"{path}:{found[0].line}: there is no {shown(found[0].written)}, nor any other image of the "
+                        f"list. Relative paths were looked for in {searched}")
     return found

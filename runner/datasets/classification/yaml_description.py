@@ -16,7 +16,7 @@ from runner.datasets.containers.stored_images import ImageArrays, is_container, 
 from runner.datasets.folders import description_of, subfolders
 from runner.datasets.format import Format, has_description
 from runner.datasets.lists import read_list
-from runner.datasets.yaml_file import check_class_count, class_names, named_path, read_yaml
+from runner.datasets.yaml_file import check_class_count, class_names, named_path, read_description
 from runner.errors import DataError
 
 ACCEPTED = "a folder, a list file, a file of many images, or {images: FILE, labels: FILE}"
@@ -25,7 +25,7 @@ ACCEPTED = "a folder, a list file, a file of many images, or {images: FILE, labe
 def open_yaml(path: Path) -> Dataset:
     """A Dataset from a YAML description, or a folder with one.  DataError names file, key and, where known, line."""
     path = description_of(path) or path
-    content = read_yaml(path)
+    content = read_description(path)
     test_key = next((key for key in ("test", "val", "valid") if content.get(key)), "test")
     places = [_place(path, content, key) for key in ("train", test_key)]
     given = [place for place in places if place is not None]
@@ -46,7 +46,7 @@ def _place(path: Path, content: dict[str, Any], key: str) -> Path | ImageArrays 
     value = content.get(key)
     if value is None:
         return None
-    if isinstance(value, dict) and sorted(value) == ["images", "labels"]:
+    if isinstance(value, dict) and set(value) == {"images", "labels"}:
         images, labels = (named_path(path, content, key, value[part], ACCEPTED) for part in ("images", "labels"))
         return read_container(images, labels)
     found = named_path(path, content, key, value, ACCEPTED)

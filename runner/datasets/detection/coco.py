@@ -3,10 +3,7 @@
 Category ids need not be contiguous: class numbers follow the ids in ascending order, as in darknet's coco.names.
 `bbox` is left, top, width, height in pixels.  `iscrowd` boxes are kept separately: neither learned nor counted.
 """
-import json
-import mmap
 import os
-import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -17,12 +14,44 @@ from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit, 
 from runner.datasets.detection.report import MISSING_IMAGES, LabelReport, PlacedRow, check_box, unique_rows
 from runner.datasets.detection.yolo import class_names_in
 from runner.datasets.format import Format
-from runner.datasets.lists import read_utf8, relocate
+from runner.datasets.lists import relocate
 from runner.errors import DataError
+from runner.reading.json_text import has_lists, read_json
+from runner.reading.numbers import shown
+from runner.reading.schema import Record, field
+from runner.reading.text import open_reason
 
 LISTS = ("images", "annotations")
 SMALL = 1 << 24     # bytes of a file that is parsed to recognise it; a larger one is searched for its keys
+MAX_SIDE = 2**31 - 1    # pixels
 WRONG = "annotations that cannot be used, left out"
+Id = float | str            # of images and categories; most are whole numbers
+
+
+class Category(Record):
+    """One of `categories`."""
+    id: int = field(doc="number that annotations refer to")
+    name: str = field(doc="name of the class")
+
+
+class Image(Record):
+    """One of `images`.  Its size is read leniently: an image without one is measured."""
+    id: Id = field(doc="number or name that annotations refer to")
+    file_name: str = field(doc="path of the image")
+
+
+class Annotation(Record):
+    """One of `annotations`."""
+    bbox: list[float] = field(doc="box", length=4, nan=True, words="four numbers: left, top, width, height")
+    image_id: Id | None = field(None, "the image")
+    category_id: Id | None = field(None, "the class")
+
+
+class Content(Record):
+    """A whole file."""
+    images: list = field(doc="images")
+    annotations: list = field(doc="boxes")
+    categories: list[Category] = field(doc="classes")
 
 
 def class_names(paths: Sequence[str | os.PathLike]) -> tuple[list[str], list[str]]:
@@ -48,9 +77,11 @@ def _headings(path: str | os.PathLike) -> list[str]:
     """Categories that are the supercategory of others and have no annotation in this file."""
     content = _read(os.fspath(path))
     categories = _categories(path, content)
-    above = {one.get("supercategory") for one in categories if one.get("supercategory") != one["name"]}
+    above = {name for one in categories
+             if isinstance(name := one.get("supercategory"), str) and name != one["name"]}
     found = [one for one in categories if one["name"] in above]
-    used = {one.get("category_id") for one in content["annotations"] if isinstance(one, dict)} if found else set()
+    used = {number for one in content["annotations"] if isinstance(one, dict)
+            and isinstance(number := one.get("category_id"), int | float)} if found else set()
     return [one["name"] for one in found if one["id"] not in used]
 
 
@@ -76,86 +107,96 @@ def split_of_file(path: str | os.PathLike, names: list[str], report: LabelReport
     instances_train2017.json), each also one folder above, and in `folders`.
     """
     content, number = _read(os.fspath(path)), {name: k for k, name in enumerate(names)}
-    classes: dict[Any, int] = {}
-    headings = _headings(path)
+    classes: dict[Id, int] = {}
+    headings = set(_headings(path))
     for category in _categories(path, content):
         if category["name"] not in number and category["name"] in headings:
             continue
         if category["name"] not in number:
-            raise DataError(f"{path}: the category {category['name']!r} is not one of the {len(names)} classes "
+            raise DataError(f"{path}: the category {shown(category['name'])} is not one of the {len(names)} classes "
                             f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''}")
         classes[category["id"]] = number[category["name"]]
-    images: dict[Any, tuple[str, AnnotatedImage]] = {}
-    missing: set[Any] = set()
+    images: dict[Id, tuple[str, AnnotatedImage]] = {}
+    missing: set[Id] = set()
     bases = [base for base in _bases(Path(path), folders) if base.is_dir()]
     for index, image in enumerate(content["images"]):
-        where = f"{path}: image {image.get('id', index) if isinstance(image, dict) else index}"
         report.images += 1
-        found = _locate(image, bases)
+        problem = Image.problem(image, f"images[{index}]")
+        if problem:
+            report.add("images that cannot be used, left out", str(path), problem)
+            continue
+        where, found = f"{path}: image {shown(image['id'])}", _locate(image["file_name"], bases)
         if not found:
-            missing.add(image.get("id") if isinstance(image, dict) else None)
-            report.add(MISSING_IMAGES, where,
-                       f"there is no {image.get('file_name') if isinstance(image, dict) else image!r}")
-        elif image.get("id") in images:
+            missing.add(image["id"])
+            report.add(MISSING_IMAGES, where, f"there is no {shown(image['file_name'])}")
+        elif image["id"] in images:
             report.add("images given twice, kept once", where, f"the id of {images[image['id']][0]}", lost=False)
         else:
             size = image.get("width"), image.get("height")
-            written = size if all(isinstance(s, int) and s > 0 for s in size) else None
-            images[image.get("id")] = found, annotated_image(found, written, where, report)
+            written = size if all(type(s) is int and 0 < s <= MAX_SIDE for s in size) else None
+            images[image["id"]] = found, annotated_image(found, written, where, report)
     if content["images"] and not images:
-        raise DataError(f"{path}: none of its {len(content['images'])} images exists. Looked for "
-                        f"{content['images'][0].get('file_name')!r} in {', '.join(map(str, bases))}")
-    annotations = [one for one in content["annotations"]
-                   if not isinstance(one, dict) or one.get("image_id") not in missing]
-    boxes, crowd = _boxes(path, annotations, images, classes, report)
+        raise _no_image(path, content["images"], bases)
+    boxes, crowd = _boxes(path, content["annotations"], images, missing, classes, report)
     _read_cached.cache_clear()
     return DetectionSplit([LabelledImage(found, unique_rows(boxes.get(key, ()), report),
                                          unique_rows(crowd.get(key, ()), report), str(path))
                            for key, (found, _) in images.items()], len(names))
 
 
-BoxesById = dict[Any, list[PlacedRow]]     # of image ids
+def _no_image(path: str | os.PathLike, images: list, bases: list[Path]) -> DataError:
+    first = images[0]
+    problem = Image.problem(first, "images[0]")
+    if problem:
+        return DataError(f"{path}: {problem}, and none of the other images can be used")
+    return DataError(f"{path}: none of its {len(images)} images exists. Looked for {shown(first['file_name'])} in "
+                     f"{', '.join(map(str, bases))}")
 
 
-def _boxes(path: str | os.PathLike, annotations: list, images: dict[Any, tuple[str, AnnotatedImage]],
-           classes: dict[Any, int], report: LabelReport) -> tuple[BoxesById, BoxesById]:
+BoxesById = dict[Id, list[PlacedRow]]     # of image ids
+
+
+def _boxes(path: str | os.PathLike, annotations: list, images: dict[Id, tuple[str, AnnotatedImage]], missing: set[Id],
+           classes: dict[Id, int], report: LabelReport) -> tuple[BoxesById, BoxesById]:
     """-> boxes and crowds by image id."""
     boxes: BoxesById = {}
     crowd: BoxesById = {}
     for index, one in enumerate(annotations):
-        where = f"{path}: annotation {one.get('id', index) if isinstance(one, dict) else index}"
-        box = one.get("bbox") if isinstance(one, dict) else None
-        if not (isinstance(box, list) and len(box) == 4 and all(isinstance(v, int | float) for v in box)):
-            report.add(WRONG, where, f"bbox must be four numbers: left, top, width, height. Got {box!r}")
-        elif one.get("category_id") not in classes:
+        where = f"{path}: annotation {shown(one.get('id', index)) if isinstance(one, dict) else index}"
+        problem = Annotation.problem(one)
+        if problem:
+            report.add(WRONG, where, problem)
+            continue
+        image, category = one.get("image_id"), one.get("category_id")
+        if image in missing:
+            continue
+        if category not in classes:
             report.add("classes that do not exist, left out", where,
-                       f"category_id must be an id of `categories`. Got {one.get('category_id')!r}")
-        elif one.get("image_id") not in images:
-            report.add(WRONG, where, f"image_id must be an id of `images`, of one that exists. "
-                                     f"Got {one.get('image_id')!r}")
+                       f"category_id must be an id of `categories`. Got {shown(category)}")
+        elif image not in images:
+            report.add(WRONG, where, f"image_id must be an id of `images`, of one that exists. Got {shown(image)}")
         else:
-            annotated = images[one["image_id"]][1]
+            annotated = images[image][1]
             width, height = annotated.size
-            left, top, w, h = box
+            left, top, w, h = one["bbox"]
             centre = (left + w / 2) / width, (top + h / 2) / height
-            row = check_box(annotated.upright((*centre, w / width, h / height)), classes[one["category_id"]], where,
-                            report)
+            row = check_box(annotated.upright((*centre, w / width, h / height)), classes[category], where, report)
             if row is not None:
-                (crowd if one.get("iscrowd") else boxes).setdefault(one["image_id"], []).append((row, where))
+                (crowd if one.get("iscrowd") else boxes).setdefault(image, []).append((row, where))
     return boxes, crowd
 
 
 @lru_cache(maxsize=1)
 def _read_cached(path: str, changed: float) -> dict[str, Any]:
-    try:
-        content = json.loads(read_utf8(path))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno}: this is not JSON ({error.msg})") from None
+    content = read_json(path)
     missing = [key for key in ("images", "annotations", "categories")
                if not (isinstance(content, dict) and isinstance(content.get(key), list))]
     if missing:
         raise DataError(f"{path}: a COCO file has the lists images, annotations and categories. Missing here: "
                         f"{', '.join(missing)}")
+    problem = Content.problem(content)
+    if problem or not content["categories"]:
+        raise DataError(f"{path}: {problem or 'the list of categories is empty'}")
     return content
 
 
@@ -163,36 +204,26 @@ def _read(path: str) -> dict[str, Any]:
     """The content of a file.  The latest is cached until its images are read, since the names are read before."""
     try:
         return _read_cached(path, os.path.getmtime(path))
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: {open_reason(error)}") from None
 
 
 def _looks_right(path: Path) -> bool:
     """Whether a file seems to hold boxes, by its name, and by the lists `images` and `annotations`."""
     if any(word in path.stem.lower() for word in ("captions", "keypoints", "stuff", "panoptic", "image_info")):
         return False
-    try:
-        if path.stat().st_size <= SMALL:
-            content = json.loads(path.read_bytes())
-            return isinstance(content, dict) and all(isinstance(content.get(key), list) for key in LISTS)
-    except (OSError, ValueError):
-        pass            # a damaged file of boxes is still one: the error comes when it is read
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return all(re.search(rb'"%s"\s*:\s*\[' % key.encode(), content) for key in LISTS)
+    return has_lists(path, LISTS, SMALL)
 
 
 def _categories(path: str | os.PathLike, content: dict[str, Any]) -> list[dict[str, Any]]:
+    """The categories in the order of their ids."""
     found = content["categories"]
-    right = [one for one in found
-             if isinstance(one, dict) and isinstance(one.get("id"), int) and isinstance(one.get("name"), str)]
-    if not found or right != found:
-        raise DataError(f"{path}: each of the categories needs an id (a whole number) and a name. Got "
-                        f"{found[:3]!r}")
     for key in ("id", "name"):
-        values = [one[key] for one in found]
-        repeated = next((value for value in values if values.count(value) > 1), None)
-        if repeated is not None:
-            raise DataError(f"{path}: two categories have the {key} {repeated!r}")
+        seen: set[Id] = set()
+        for one in found:
+            if one[key] in seen:
+                raise DataError(f"{path}: two categories have the {key} {shown(one[key])}")
+            seen.add(one[key])
     return sorted(found, key=lambda one: one["id"])
 
 
@@ -203,11 +234,10 @@ def _bases(path: Path, folders: Iterable[Path]) -> list[Path]:
     return [*folders, *(base / name for base in near for name in (".", "images", split, f"images/{split}"))]
 
 
-def _locate(image: Any, bases: list[Path]) -> str:
-    name = image.get("file_name") if isinstance(image, dict) else None
-    if not isinstance(name, str) or not name:
+def _locate(name: str, bases: list[Path]) -> str:
+    if not name:
         return ""
-    found = next((os.path.normpath(base / name) for base in bases if (base / name).is_file()), None)
+    found = next((os.path.normpath(base / name) for base in bases if os.path.isfile(base / name)), None)
     found = found or relocate(name, bases)
     return found if found and os.path.isfile(found) else ""
 

@@ -7,7 +7,6 @@ Boxes are converted as in darknet's voc_label.py: centre (min + max) / 2 - 1, si
 image.  `difficult` objects are kept separately: neither learned nor counted.
 """
 import os
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
@@ -21,7 +20,11 @@ from runner.datasets.format import Format
 from runner.datasets.lists import read_lines
 from runner.errors import DataError, closest
 from runner.images.decode import SUFFIXES
+from runner.reading.numbers import real, shown, whole
+from runner.reading.xml_text import read_xml
 
+MAX_NAME = 100          # characters of a name for which a similar one is searched
+MAX_SIDE = 2**31 - 1    # pixels
 PROBED = 100        # images that are checked for an XML file in their folder
 
 
@@ -103,7 +106,8 @@ def _open(folder: Path, splits: list[list[Entry] | None]) -> DetectionDataset:
     names = names or sorted({_text(thing, "name") for root in roots.values() if root is not None
                              for thing in root.iter("object")} - {""})
     if not names:
-        raise DataError(f"{folder}: there is no object in the XML files, so there are no classes")
+        reason = f" ({problem.where}: {problem.text})" if (problem := next(iter(report.problems), None)) else ""
+        raise DataError(f"{folder}: there is no object in the XML files, so there are no classes{reason}")
     train, test = (DetectionSplit([image for entry in split if (image := _image(entry, roots, names, report))],
                                   len(names)) if split else None for split in splits)
     return report.dataset(names, train, test, folder)
@@ -111,9 +115,9 @@ def _open(folder: Path, splits: list[list[Entry] | None]) -> DetectionDataset:
 
 def _parse(path: str, report: LabelReport) -> Element | None:
     try:
-        return ElementTree.parse(path).getroot()
-    except (ElementTree.ParseError, UnicodeDecodeError, OSError) as error:
-        report.add("label files that cannot be read, left out", path, f"this is not XML ({error})")
+        return read_xml(path)
+    except DataError as error:
+        report.add("label files that cannot be read, left out", path, str(error).removeprefix(f"{path}: "))
         return None
 
 
@@ -143,23 +147,23 @@ def _image(entry: Entry, roots: dict[str, Element | None], names: list[str],
 
 def _size(root: Element) -> tuple[int, int] | None:
     try:
-        width, height = int(root.findtext("size/width", "")), int(root.findtext("size/height", ""))
+        width, height = (whole(root.findtext(f"size/{side}", ""), 1, MAX_SIDE) for side in ("width", "height"))
     except ValueError:
         return None
-    return (width, height) if width > 0 and height > 0 else None
+    return width, height
 
 
 def _row(thing: Element, where: str, annotated: AnnotatedImage, names: list[str],
          report: LabelReport) -> Row | None:
     name = _text(thing, "name")
     if name not in names:
-        near = closest(name, names) if name else None
+        near = closest(name, names) if name and len(name) < MAX_NAME else None
         report.add("classes that do not exist, left out", where,
-                   f"name must be one of the {len(names)} classes. Got {name!r}"
+                   f"name must be one of the {len(names)} classes. Got {shown(name)}"
                    + (f" (did you mean {near!r}?)" if near else ""))
         return None
     try:
-        left, top, right, bottom = (float(thing.findtext(f"bndbox/{key}", "")) for key in
+        left, top, right, bottom = (real(thing.findtext(f"bndbox/{key}", "").strip()) for key in
                                     ("xmin", "ymin", "xmax", "ymax"))
     except ValueError:
         report.add("annotations that cannot be used, left out", where,

@@ -19,10 +19,19 @@ from runner.datasets.folders import description_of
 from runner.datasets.format import Format
 from runner.datasets.lists import locate
 from runner.datasets.names_file import read_names
-from runner.datasets.yaml_file import check_class_count, class_count, class_names, named_path, read_yaml
+from runner.datasets.yaml_file import (
+    base_of,
+    check_class_count,
+    class_count,
+    class_names,
+    named_path,
+    read_description,
+)
 from runner.errors import DataError
+from runner.reading.numbers import shown
 
 SUFFIXES = (".yaml", ".yml")
+MAX_KEYPOINTS = 10_000
 ACCEPTED = "a folder, a list file, a COCO .json, or a list of them"
 
 
@@ -35,13 +44,13 @@ def open_yaml(path: Path) -> DetectionDataset:
     """A YAML description, or a folder with one.  DataError names file, key and, where known, line."""
     file, report = description_of(path), LabelReport()
     assert file
-    content = read_yaml(file)
+    content = read_description(file)
     report.keypoints = _keypoints(file, content.get("kpt_shape"))
     splits = [_places(file, content, "train"), _test_places(file, content)]
     if not any(splits):
         raise DataError(f"{file}: neither train nor val (or test) is given, so there are no images")
     names = _names(file, content, [place for places in splits for place in places], report)
-    root = file.parent / str(content.get("path") or "")
+    root = file.parent / base_of(file, content)
     folders = [root, file.parent]
     if isinstance(content.get("images"), str):
         folders[:0] = [root / content["images"], file.parent / content["images"]]
@@ -55,7 +64,7 @@ def _places(path: Path, content: dict[str, Any], key: str) -> list[Path]:
     value = content.get(key)
     values = value if isinstance(value, list) else [value] if value is not None else []
     if any(isinstance(one, dict) for one in values):
-        raise NoBoxes(f"{path}: {key} must be {ACCEPTED}. Got {value!r}")
+        raise NoBoxes(f"{path}: {key} must be {ACCEPTED}. Got {shown(value)}")
     return [named_path(path, content, key, one, ACCEPTED) for one in values]
 
 
@@ -63,9 +72,9 @@ def _keypoints(path: Path, value: Any) -> int:
     """How many numbers kpt_shape: [points, 2 or 3] puts behind the box of a label."""
     if value is None:
         return 0
-    if not (isinstance(value, list) and len(value) == 2 and all(isinstance(size, int) for size in value)
-            and value[0] > 0 and value[1] in (2, 3)):
-        raise DataError(f"{path}: kpt_shape must be [number of points, 2 or 3]. Got {value!r}")
+    if not (isinstance(value, list) and len(value) == 2 and all(type(size) is int for size in value)
+            and 0 < value[0] <= MAX_KEYPOINTS and value[1] in (2, 3)):
+        raise DataError(f"{path}: kpt_shape must be [number of points, 2 or 3]. Got {shown(value)}")
     return value[0] * value[1]
 
 
@@ -94,8 +103,8 @@ def _names(path: Path, content: dict[str, Any], places: list[Path], report: Labe
     if isinstance(names, str):
         found = locate(names, [path.parent])
         if found is None:
-            raise DataError(f"{path}: names is the file {names!r}, which is neither in the current folder nor in that "
-                            "of the description")
+            raise DataError(f"{path}: names is the file {shown(names)}, which is neither in the current folder nor in "
+                            "that of the description")
         names = read_names(found, report.notes)
     if names is None and places[0].suffix.lower() == ".json":
         names, headings = coco.class_names([place for place in places if place.suffix.lower() == ".json"])

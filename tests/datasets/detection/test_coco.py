@@ -58,7 +58,7 @@ def test_a_coco_file_may_leave_out_the_size(tmp_path: Path) -> None:
     (lambda c: c.pop("images"), "Missing here: images"),
     (lambda c: c["categories"].append({"id": 1, "name": "cat"}), "two categories have the name 'cat'"),
     (lambda c: c["categories"].append({"id": 7, "name": "dog"}), "two categories have the id 7"),
-    (lambda c: c.update(categories=[{"name": "cat"}]), "needs an id"),
+    (lambda c: c.update(categories=[{"name": "cat"}]), r"categories\[0\]\.id is missing: it must be a whole number"),
     (lambda c: [image.update(file_name="no.png") for image in c["images"]], "none of its 3 images exists"),
 ])
 def test_a_coco_file_that_cannot_be_used(change: Any, sentence: str, tmp_path: Path) -> None:

@@ -201,4 +201,4 @@ def test_an_image_in_both_splits_is_reported(tmp_path: Path) -> None:
 def test_a_label_file_that_is_not_text(tmp_path: Path) -> None:
     data_file = darknet(tmp_path)
     (tmp_path / "labels" / "b.txt").write_bytes(b"\xff\xfe\x00 1")
-    assert "b.txt: this is not a text file" in open_detection_dataset(data_file).warnings[0]
+    assert "b.txt:1: this is not a text file" in open_detection_dataset(data_file).warnings[0]
