@@ -14,7 +14,7 @@ from runner.reading.numbers import shown
 from runner.reading.text import Path_, name_of, read_text
 
 DEPTH = 50
-REPEATED = 10           # a document with all aliases written out has at most so many times its own values,
+REPEATED = 10           # with all aliases written out, a document has at most 10 values per character of its text,
 ALWAYS = 10_000         # or this many
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 TAG = "tag:yaml.org,2002:"
