@@ -171,8 +171,15 @@ class RunFolder:
 
     def class_names(self, weights: str | Path | None = None) -> Sequence[str]:
         """The classes the network was trained on, if known: from the run.yaml next to `weights`, else from this one."""
+        return [str(name) for name in self._fact("classes", weights) or []]
+
+    def several_labels(self, weights: str | Path | None = None) -> bool | None:
+        """Whether the classifier was trained on images with several labels; None: unknown.  From the same run.yaml."""
+        return self._fact("several_labels", weights)
+
+    def _fact(self, key: str, weights: str | Path | None) -> Any:
         facts = self._read(Path(weights).parent / "run.yaml") if weights else {}
-        return [str(name) for name in (facts.get("classes") or self.facts().get("classes") or [])]
+        return facts[key] if facts.get(key) else self.facts().get(key)
 
     def weights(self, given: str | None = None) -> Path:
         """The file to use: the one given, else best.weights, else last.weights."""

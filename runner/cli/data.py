@@ -21,7 +21,7 @@ from runner.machine import bytes_text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runner.datasets import Dataset, DetectionDataset, DetectionSplit, Split
+    from runner.datasets import Dataset, DetectionDataset, DetectionSplit, Label, Split
     from runner.datasets.survey import Duplicate, SplitSurvey
 
 MAX_SHEET_CLASSES = 50      # with more, only the first are drawn
@@ -68,14 +68,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def open_any(path: str) -> "Dataset | DetectionDataset":
-    """The dataset at a path, or that of a cfg: with boxes if it has them, else with classes."""
+    """The dataset at a path, or that of a cfg as its network reads it: with boxes if it has them, else with classes."""
     import runner
     from runner.config import Report
     from runner.datasets import find_data, open_any_dataset
-    if path.endswith(".cfg"):
-        net = runner.load(path, allocate=False, report=Report())
-        path = str(find_data(path, None, net.options.data or None))
-    return open_any_dataset(path)
+    from runner.network_checks import learns_several_labels
+    if not path.endswith(".cfg"):
+        return open_any_dataset(path)
+    net = runner.load(path, allocate=False, report=Report())
+    return open_any_dataset(find_data(path, None, net.options.data or None),
+                            every_label=learns_several_labels(net.layers, net.links, net.last))
 
 
 def _progress(bar: Any) -> "Callable[[int], None]":
@@ -98,7 +100,7 @@ def _report(data: "Dataset | DetectionDataset", splits: dict[str, tuple[Any, "Sp
                                                for name, (_, stats) in splits.items()) + f", {len(data.names)} classes")
     counted = "boxes" if boxes else "images"
     rows = [("class", *(f"{name} {counted}" for name in splits), *(f"share of {name}" for name in splits))]
-    totals = [max(1, int(stats.counts.sum())) for _, stats in splits.values()]
+    totals = [max(1, int(stats.counts.sum()) if stats.labels is None else stats.images) for _, stats in splits.values()]
     for index, name in enumerate(data.names):
         counts = [int(stats.counts[index]) for _, stats in splits.values()]
         rows.append((name, *(f"{count:,}" for count in counts),
@@ -122,6 +124,9 @@ def _split_lines(name: str, stats: "SplitSurvey", names: list[str]) -> list[str]
         large, small = int(stats.counts.argmax()), int(np.where(stats.counts > 0, stats.counts, 1 << 60).argmin())
         lines.append(f"  largest class {names[large]} ({stats.counts[large]:,}), smallest {names[small]} "
                      f"({stats.counts[small]:,}): ratio {stats.counts[large] / stats.counts[small]:.1f}")
+    if stats.labels is not None:
+        lines.append("  labels per image: " + ", ".join(f"{count:,} with {k or 'none'}"
+                                                        for k, count in enumerate(stats.labels) if count))
     missing = [names[i] for i in np.flatnonzero(stats.counts == 0)]
     if missing:
         counted = "images" if stats.boxes is None else "boxes"
@@ -170,13 +175,18 @@ def _print_problems(data: "Dataset | DetectionDataset", splits: dict[str, tuple[
     others = [duplicate for duplicate in repeated if not duplicate.leaks and not duplicate.label_conflict]
     _list(f"data leak: {_images(len(leaks))} in both the training and the test split",
           [_place(duplicate, splits) for duplicate in leaks])
-    _list(f"{_images(len(conflicts))} with more than one class",
+    several = any(stats.labels is not None for _, stats in splits.values())
+    _list(f"{_images(len(conflicts))} with different labels" if several else
+          f"{_images(len(conflicts))} with more than one class",
           [_place(duplicate, splits, data.names) for duplicate in conflicts])
     _list(f"{_images(len(others))} with duplicates", [_place(duplicate, splits) for duplicate in others])
     reported = overlap_warning(data.train, data.test, data.source) if leaks else ""
     for warning in data.warnings:
         if warning != reported:     # the data leak above
             console.say(warning)
+    if several:
+        console.say("images with several labels, or none: a network that ends in [logistic] learns them, others leave "
+                    "these images out")
     if not bad and not repeated and not data.warnings:
         console.say("all images can be read, and there are no duplicates")
 
@@ -196,9 +206,15 @@ def _list(heading: str, lines: list[str]) -> None:
 
 
 def _place(duplicate: "Duplicate", splits: dict[str, tuple[Any, "SplitSurvey"]], names: list[str] | None = None) -> str:
-    shown = [splits[name][0][number][0] + (f" ({names[label]})" if names and label >= 0 else "")
+    shown = [splits[name][0][number][0] + (f" ({label_words(label, names)})" if names and label != -1 else "")
              for name, number, label in duplicate.places]
     return " = ".join(shown[:4]) + (f" and {len(shown) - 4} more" if len(shown) > 4 else "")
+
+
+def label_words(label: "Label", names: list[str]) -> str:
+    """The names of the classes of an image."""
+    from runner.datasets import classes_of
+    return ", ".join(names[index] for index in classes_of(label)) or "none"
 
 
 # --- as JSON, and as a sheet ---------------------------------------------------------------------------------
@@ -210,6 +226,8 @@ def _as_json(data: "Dataset | DetectionDataset", splits: dict[str, tuple[Any, "S
         out[name] = {"images": stats.images, "counts": stats.counts.tolist(),
                      "sizes": [{"width": w, "height": h, "images": n} for (w, h), n in stats.sizes.most_common()],
                      "kinds": dict(stats.kinds.most_common()), "decoded_bytes": stats.decoded, "unreadable": stats.bad}
+        if stats.labels is not None:
+            out[name] |= {"labels_per_image": {str(k): int(count) for k, count in enumerate(stats.labels) if count}}
         if stats.boxes is not None:
             out[name] |= {"boxes": len(stats.boxes), "without_boxes": stats.empty}
     out["repeated"] = [{"across_parts": duplicate.leaks, "several_classes": duplicate.label_conflict,
@@ -238,9 +256,9 @@ def _sheet(data: "Dataset | DetectionDataset", splits: dict[str, tuple[Any, "Spl
         columns = min(columns, 5)
         images = row(np.arange(len(split)), 5 * columns)
         return contact_sheet([heading], [("", images[i:i + columns]) for i in range(0, len(images), columns)], 224)
-    labels, rows = split.labels(), []
+    (images_of, labels), rows = split.label_pairs(), []
     for index in np.unique(labels)[:MAX_SHEET_CLASSES]:
-        members = np.flatnonzero(labels == index)
+        members = images_of[labels == index]
         rows.append((f"{data.names[index]}: {len(members):,} images", row(members, columns)))
     more = len(np.unique(labels)) - len(rows)
     return contact_sheet([heading + (f", the first {len(rows)} of {len(rows) + more} classes" if more else "")], rows)

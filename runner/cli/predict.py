@@ -3,6 +3,10 @@
   python run.py predict cfg/net.cfg data/digits/test/7
   python run.py predict cfg/net.cfg a.png 'photos/*.jpg' --top 3 --json result.json
   python run.py predict cfg/net.cfg a.png --samples 20      Monte-Carlo dropout: mean and deviation
+  python run.py predict cfg/tags.cfg a.png --thresh .3      a network that learned several labels per image
+
+Of a network that learned several labels per image, all labels above --thresh are printed; where none is, the most
+probable one in parentheses.
 """
 import argparse
 import math
@@ -12,6 +16,7 @@ from runner.cli import common, console
 from runner.errors import DataError
 
 if TYPE_CHECKING:
+    from runner.network import Network
     from runner.run_folder import RunFolder
 
 
@@ -20,7 +25,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", help="images, folders, globs, list files, -")
     common.weights_option(parser)
     parser.add_argument("--top", type=common.positive, default=0, metavar="K",
-                        help="number of classes per image (default: 3 in the table, 5 in --json)")
+                        help="number of classes per image (default: 3 in the table, 5 in --json; with several labels "
+                             "per image those above --thresh in the table, all in --json)")
+    parser.add_argument("--thresh", type=common.share, metavar="P",
+                        help="networks that learn several labels per image: the labels with a higher probability "
+                             "(default .5)")
     parser.add_argument("--samples", type=common.positive, default=0, metavar="N",
                         help="Monte-Carlo dropout: run each image N times with [dropout] active as in training, and "
                              "report mean and standard deviation as a measure of uncertainty (see --seed)")
@@ -39,10 +48,11 @@ def run(args: argparse.Namespace) -> int:
     net, folder = common.load_trained(args)
     require_classifier(net, args.cfg)
     names = class_names(args, folder, math.prod(net.out_shape))
+    thresh = label_threshold(args, net, folder)
     key, number = ("probability", _per_cent) if gives_probabilities(net.layers, net.links, net.last) else \
         ("value", _value)
     results, bad = [], 0
-    top = args.top or (5 if args.json else 3)
+    top = args.top or (len(names) or math.prod(net.out_shape) if thresh is not None else 5 if args.json else 3)
     width = max(map(len, images), default=0)
     for result in infer(net, images, names=names, top=top, on_bad=args.on_bad, samples=args.samples,
                         seed=args.seed):
@@ -54,16 +64,37 @@ def run(args: argparse.Namespace) -> int:
             results.append({"image": result.image, "predictions": [
                 {"class": p.name, "index": p.index, key: p.probability}
                 | ({} if p.spread is None else {"spread": p.spread}) for p in result.predictions]}
+                | ({} if thresh is None else {"labels": [p.name for p in result.predictions if p.probability > thresh]})
                 | ({"samples": args.samples} if args.samples else {}))
         if args.json != "-":
-            console.say(f"{result.image:{width}}  " + "   ".join(
-                f"{console.paint(p.name, 'bold') if not i else p.name} {number(p.probability, p.spread)}"
-                for i, p in enumerate(result.predictions[:args.top or 3])))
+            shown = result.predictions[:args.top or 3]
+            if thresh is not None and not args.top:
+                shown = tuple(p for p in result.predictions if p.probability > thresh)
+            line = "   ".join(f"{console.paint(p.name, 'bold') if not i else p.name} {number(p.probability, p.spread)}"
+                              for i, p in enumerate(shown))
+            most = result.predictions[0]
+            console.say(f"{result.image:{width}}  {line or f'({most.name} {number(most.probability, most.spread)})'}")
     if args.json:
         console.write_json(args.json, results)
     if bad:
         console.remark(f"{bad} of {len(images)} images could not be read")
     return 2 if bad == len(images) else 0
+
+
+def label_threshold(args: argparse.Namespace, net: "Network", folder: "RunFolder") -> float | None:
+    """The probability above which an image gets a label; None for a network with one class per image.
+
+    Where run.yaml does not say which it is, [logistic] at the end means several labels.
+    """
+    from runner.errors import UsageError
+    from runner.layers import Logistic
+    several = folder.several_labels(args.weights)
+    if several is None:
+        several = isinstance(net.layers[net.last], Logistic)
+    if not several and args.thresh is not None:
+        raise UsageError("--thresh is for networks that learned several labels per image, but the one of "
+                         f"{args.cfg} predicts one class")
+    return (.5 if args.thresh is None else args.thresh) if several else None
 
 
 def _per_cent(probability: float, spread: float | None) -> str:

@@ -1,8 +1,9 @@
 """Evaluate a trained network on the test split of its data.
 
-A classifier: accuracy, top-5 accuracy, precision and recall per class, confusion matrix.  A detector: mAP as AlexeyAB's
-`detector map` computes it, mAP@.50:.95 as COCO does, precision, recall and F1 at a given and at the best confidence.  A
-character model: bits per character.
+A classifier: accuracy, top-5 accuracy, precision and recall per class, confusion matrix; where images have several
+labels, average precision, precision, recall and F1 per class.  A detector: mAP as AlexeyAB's `detector map` computes
+it, mAP@.50:.95 as COCO does, precision, recall and F1 at a given and at the best confidence.  A character model: bits
+per character.
 
   python run.py test cfg/net.cfg
   python run.py test cfg/net.cfg --weights other.weights --data photos/ --json -
@@ -63,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
     if args.top_k or args.crops > 1 or args.sizes:
         if not isinstance(task, Classifier):
             raise UsageError("--top-k, --crops and --sizes are for image classifiers")
+        if args.top_k and task.several_labels:
+            raise UsageError(f"--top-k is for images of one class, but those of {task.source} have several labels")
         task.top_k, task.ten_crop, task.sizes = args.top_k, args.crops == 10, args.sizes
     metrics = task.evaluate(args.split)
     if args.json:

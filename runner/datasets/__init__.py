@@ -1,14 +1,14 @@
 """Datasets: opening them, and batches of them.
 
 formats.py          the table of formats; open_dataset, open_detection_dataset, open_any_dataset
-classification/     class names and images with one class each; detection/: images with boxes
+classification/     class names and labelled images; detection/: images with boxes
 containers/         files that hold many images
 pipeline/           sampler, decode cache, loader: what both tasks' batches are made with
 find_data.py        the dataset of a cfg; expand.py: arguments of the command line as images
 text.py             a text, for character models
 survey.py           what a dataset contains, by looking at every image; download.py, public_datasets.py: getting one
 """
-from runner.datasets.classification import Dataset, Split, batches
+from runner.datasets.classification import Dataset, Label, Split, batches, classes_of
 from runner.datasets.containers.stored_images import read_named
 from runner.datasets.detection import (
     DetectionDataset,
@@ -25,6 +25,6 @@ from runner.datasets.pipeline import Loader
 
 open_boxes = open_detection_dataset     # its former name
 
-__all__ = ["FORMATS", "Dataset", "DetectionDataset", "DetectionLoader", "DetectionSplit", "LabelledImage", "Loader",
-           "Split", "batches", "detection_batches", "expand_images", "find_data", "hold_out", "open_any_dataset",
-           "open_boxes", "open_dataset", "open_detection_dataset", "read_named"]
+__all__ = ["FORMATS", "Dataset", "DetectionDataset", "DetectionLoader", "DetectionSplit", "Label", "LabelledImage",
+           "Loader", "Split", "batches", "classes_of", "detection_batches", "expand_images", "find_data", "hold_out",
+           "open_any_dataset", "open_boxes", "open_dataset", "open_detection_dataset", "read_named"]

@@ -11,8 +11,8 @@ from runner.reading.text import read_text
 
 IMAGE_COLUMNS = ("filename", "file_name", "filepath", "filepaths", "file_path", "file", "path", "image_path",
                  "img_path", "image_name", "image_file", "image", "img", "image_id", "id", "name")
-CLASS_COLUMNS = ("class_name", "class", "label", "labels", "category", "target", "class_id", "diagnosis", "breed",
-                 "species", "name")
+CLASS_COLUMNS = ("class_name", "class", "label", "labels", "tags", "category", "categories", "classes", "target",
+                 "class_id", "diagnosis", "breed", "species", "name")
 HEAD_BYTES = 65536
 PROBED = 5          # rows that are looked at to recognise a table
 

@@ -22,6 +22,8 @@ class Format:
     open      path -> the dataset: Dataset for classification, DetectionDataset for detection.  DataError with file and
               line for anything that cannot be used; called only where `matches`, so its error is the answer
     suffixes  endings of its files; data/<cfg name> is looked for with these
+    open_every_label  as `open`, for a network that learns several labels, where that reads labels which are ambiguous
+              otherwise; None: as `open`
     """
 
     name: str
@@ -30,6 +32,7 @@ class Format:
     matches: Callable[[Path], bool]
     open: Callable[[Path], Dataset | DetectionDataset]
     suffixes: tuple[str, ...] = ()
+    open_every_label: Callable[[Path], Dataset] | None = None
 
 
 def has_description(*suffixes: str) -> Callable[[Path], bool]:

@@ -48,14 +48,19 @@ FORMATS: tuple[Format, ...] = (
 )
 
 
-def open_dataset(path: str | os.PathLike, split_share: float = 0.) -> Dataset:
+def open_dataset(path: str | os.PathLike, split_share: float = 0., *, several_labels: bool | None = None) -> Dataset:
     """The classification dataset at `path`, in any of the formats above.
 
-    split_share: this share of the training images becomes the test images (see hold_out).  Raises DataError, with file
-    and line where there is one, for anything that cannot be used.
+    split_share     this share of the training images becomes the test images (see hold_out)
+    several_labels  whether the network learns several labels of an image.  False: only images with one label are kept,
+                    and a warning counts the others.  True: words of folders and blanks in cells are read as labels,
+                    too.  None: as written
+    Raises DataError, with file and line where there is one, for anything that cannot be used.
     """
-    data = _opened(recognise(path, "classification"), Path(path))
+    data = _opened(recognise(path, "classification"), Path(path), bool(several_labels))
     assert isinstance(data, Dataset)
+    if several_labels is False:
+        data = data.with_one_label()
     return hold_out(data, split_share) if split_share else data
 
 
@@ -74,8 +79,10 @@ def open_detection_dataset(path: str | os.PathLike, *, on_bad: str = "skip",
     return hold_out(data, split_share) if split_share else data
 
 
-def open_any_dataset(path: str | os.PathLike) -> Dataset | DetectionDataset:
+def open_any_dataset(path: str | os.PathLike, *, every_label: bool = False) -> Dataset | DetectionDataset:
     """The dataset at `path`: with boxes if it has labels for detection, else with classes.
+
+    every_label: as several_labels=True of open_dataset.
 
     DataError where the labels for detection cannot be used, or where it is neither, with the reasons of both.
     """
@@ -92,16 +99,16 @@ def open_any_dataset(path: str | os.PathLike) -> Dataset | DetectionDataset:
     if "classification" not in found:
         raise DataError(_unknown(place, "classification"))
     try:
-        return _opened(found["classification"], place)
+        return _opened(found["classification"], place, every_label)
     except DataError as error:
         if without_boxes and without_boxes != str(error):
             raise DataError(f"{error}\n(as a detection dataset: {without_boxes})") from None
         raise
 
 
-def _opened(fmt: Format, path: Path) -> Dataset | DetectionDataset:
+def _opened(fmt: Format, path: Path, every_label: bool = False) -> Dataset | DetectionDataset:
     """The dataset at `path`, with a warning if an image is in both splits."""
-    data = fmt.open(path)
+    data = ((every_label and fmt.open_every_label) or fmt.open)(path)
     if isinstance(data, Dataset) and (overlap := overlap_warning(data.train, data.test, data.source)):
         data.warnings.append(overlap)
     return data

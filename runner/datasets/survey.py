@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from runner.datasets.classification.dataset import Split
+from runner.datasets.classification.dataset import Label, Split
 from runner.datasets.detection.dataset import DetectionSplit
 from runner.errors import DataError
 
@@ -21,6 +21,7 @@ class SplitSurvey:
 
     images   how many
     counts   (classes,) images of each class, or boxes
+    labels   [k]: images with k labels; None where each has one, and for data with boxes
     sizes    (width, height) -> images of that size
     kinds    "grey", "colour", "palette" ... -> images
     decoded  bytes of all images, decoded
@@ -39,6 +40,7 @@ class SplitSurvey:
     digests: dict[bytes, list[int]] = field(default_factory=dict)
     boxes: np.ndarray | None = None
     empty: int = 0
+    labels: np.ndarray | None = None
 
 
 def survey(split: Split | DetectionSplit, progress: Callable[[int], None] = lambda done: None) -> SplitSurvey:
@@ -47,6 +49,8 @@ def survey(split: Split | DetectionSplit, progress: Callable[[int], None] = lamb
     if isinstance(split, DetectionSplit):
         found.boxes = split.boxes()[:, 2:4]
         found.empty = sum(not len(image.boxes) for image in split)
+    elif split.several_labels:
+        found.labels = split.labels_per_image()
 
     def examine(index: int) -> tuple[int, tuple[int, int], str, int, bytes] | DataError:
         try:
@@ -93,9 +97,9 @@ def _kind(split: Split | DetectionSplit, index: int) -> tuple[str, int]:
 
 @dataclass(frozen=True)
 class Duplicate:
-    """One image that occurs more than once.  places: (split, number, class or -1) of each copy."""
+    """One image that occurs more than once.  places: (split, number, label) of each copy; with boxes, -1."""
 
-    places: list[tuple[str, int, int]]
+    places: list[tuple[str, int, Label]]
 
     @property
     def leaks(self) -> bool:
@@ -104,13 +108,13 @@ class Duplicate:
 
     @property
     def label_conflict(self) -> bool:
-        """Whether its copies have different classes."""
+        """Whether its copies have different labels."""
         return len({kind for *_, kind in self.places}) > 1
 
 
 def duplicates(parts: Mapping[str, tuple[Split | DetectionSplit, SplitSurvey]]) -> list[Duplicate]:
     """The images with equal pixels, those that leak between splits first."""
-    places: dict[bytes, list[tuple[str, int, int]]] = {}
+    places: dict[bytes, list[tuple[str, int, Label]]] = {}
     for name, (split, found) in parts.items():
         for content, numbers in found.digests.items():
             places.setdefault(content, []).extend(

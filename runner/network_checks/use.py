@@ -43,3 +43,12 @@ def gives_probabilities(layers: Sequence[Layer], links: Sequence[tuple[int, ...]
         return True
     return layer.names[0] in IN_RANGE and all(link >= 0 and gives_probabilities(layers, links, link)
                                               for link in links[index])
+
+
+def learns_several_labels(layers: Sequence[Layer], links: Sequence[tuple[int, ...]], index: int) -> bool:
+    """Whether the outputs of a layer are independent probabilities, those of [logistic] or of a logistic activation: a
+    classifier that ends so learns any number of labels of an image."""
+    layer = layers[index]
+    if layer.names[0] in IN_RANGE:
+        return all(link >= 0 and learns_several_labels(layers, links, link) for link in links[index])
+    return activation_of(layer) == "logistic"

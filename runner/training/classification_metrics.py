@@ -99,13 +99,13 @@ def compute_metrics(net: Network, outputs: Iterable[tuple[np.ndarray, np.ndarray
         np.add.at(confusion, (actual, order[:, 0]), 1)
         ranks += np.bincount((order == actual[:, None]).argmax(axis=1), minlength=classes)
         images += len(p)
-        loss += _loss(net, p, truth)
+        loss += loss_of(net, p, truth)
     accuracy = ranks.cumsum() / max(images, 1)      # [k - 1]: top-k accuracy
     return ClassificationMetrics(images, float(accuracy[0]), float(accuracy[:5][-1]), loss / max(images, 1), confusion,
                                  list(names), {k: float(accuracy[:k][-1]) for k in top_k}, views)
 
 
-def _loss(net: Network, p: np.ndarray, truth: np.ndarray) -> float:
+def loss_of(net: Network, p: np.ndarray, truth: np.ndarray) -> float:
     """The mean over the heads at the end of the network, as in training: [softmax], and a [cost] after it."""
     losses = [layer.loss(p, truth)[0] for index, layer in enumerate(net.layers) if isinstance(layer, Head)
               and (index == net.last or net.links[index] == (net.last,))]

@@ -337,8 +337,9 @@ class Run:
         task, options, progress = self.task, self.task.options, self.net.progress
         self.folder.write_facts(self.facts | {
             "cfg": str(options.cfg), "data": task.source, "content": task.data_summary(), "seed": options.seed,
-            "classes": list(task.classes), "start": str(self.start_weights) if self.start_weights else None,
-            "status": status, "updates": progress.iteration, "seen": progress.seen,
+            "classes": list(task.classes), **task.facts(),
+            "start": str(self.start_weights) if self.start_weights else None, "status": status,
+            "updates": progress.iteration, "seen": progress.seen,
             "seconds": round(self.elapsed(), 1), "score": task.score_name, "score_axis": task.score_axis,
             "best": self.best, "best_text": task.score_text(self.best["score"]) if self.best else None,
             "versions": {"runner": __version__, "python": sys.version.split()[0], **checkpoint.computed_by()},

@@ -2,7 +2,7 @@
 from pathlib import Path
 from typing import overload
 
-from runner.datasets import Dataset, DetectionDataset, DetectionSplit, Split
+from runner.datasets import Dataset, DetectionDataset, DetectionSplit, Label, Split
 
 
 @overload
@@ -24,6 +24,6 @@ def evaluation_split(data: Dataset | DetectionDataset) -> Split | DetectionSplit
 
 
 
-def names_of(split: Split) -> list[tuple[str, int]]:
-    """The file name and the class of each image."""
+def names_of(split: Split) -> list[tuple[str, Label]]:
+    """The file name and the label of each image."""
     return [(Path(path).name, label) for path, label in split]

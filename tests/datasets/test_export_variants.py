@@ -205,8 +205,8 @@ def test_rows_of_tables_that_cannot_be_used(tmp_path: Path) -> None:
     assert kinds == ["rows that cannot be used, left out"] * 2 + ["images that do not exist, left out"]
     path = write(tmp_path / "labels.csv", "filename,cat,owl\na.png,0,1\nb.png,0,0\nc.png,1,0\n")
     data = open_dataset(path)
-    assert data.names == ["cat", "owl"] and data.train is not None and len(data.train) == 1
-    assert "2 of 3 rows cannot be used" in data.warnings[0] and "an image has one class. Got 0" in data.warnings[0]
+    assert data.names == ["cat", "owl"] and data.train is not None and len(data.train) == 2
+    assert "1 of 3 rows cannot be used" in data.warnings[0] and "there is no image 'c.png'" in data.warnings[0]
     with pytest.raises(DataError, match=r"labels\.csv:2: there is no image 'x.png', and none of the other rows"):
         open_dataset(write(path, "filename,label\nx.png,cat\ny.png,owl\n"))
     with pytest.raises(DataError, match="a table of images has the columns"):

@@ -35,16 +35,18 @@ def batches(split: Split, *, batch: int, width: int, height: int, channels: int 
             warn: Callable[[str], None] | None = None, label_smoothing: float = 0.,
             balance: float = 0., workers: int | None = None, cache_bytes: int | None = None,
             draft: bool = False) -> Loader:
-    """An iterator of (x, truth): float32 (n, channels, height, width) in 0..1 and one-hot (n, classes).
+    """An iterator of (x, truth): float32 (n, channels, height, width) in 0..1 and (n, classes), 1 for
+    each label of an image and 0 for the other classes.
 
     augment          random changes; without it images are prepared by `how` (see runner.images.prepare)
     shuffle          a new order in each epoch
     endless          never stops, every batch is full; otherwise `epochs` passes, the last batch may be smaller
     on_bad           "skip": an unreadable image is reported once through `warn` and in `.bad`; if endless, another one
                      replaces it, otherwise the batch is smaller.  "error": it is a DataError
-    label_smoothing  e: the labels are 1 - e and e / (classes - 1)
+    label_smoothing  e: a label is 1 - e, the other classes e / (classes - 1), as in darknet
     balance          0: an epoch has every image once; 1: it is as long, with equally many images of each class;
-                     between: a class of n images counts n ** (1 - balance)
+                     between: a class of n images counts n ** (1 - balance).  An image with several labels counts for
+                     its rarest class
     workers          threads, 0 to do everything in the calling one; default one per core, at most 4
     draft            decode large JPEGs at a fraction of their size where that is enough for `augment`
     DataError without images, UsageError for impossible settings.
@@ -121,13 +123,13 @@ class _ClassificationSource:
         return batch
 
     def truth(self, batch: _ClassificationBatch, good: np.ndarray) -> np.ndarray:
-        """(n, classes): the smoothed label of each image, of mixed ones by the shares of their parts."""
+        """(n, classes): the smoothed labels of each image, of mixed ones by the shares of their parts."""
         split, e = self.split, self.smoothing
         other = e / max(split.classes - 1, 1)
         truth = np.full((int(good.sum()), split.classes), other, np.float32)
         for one, share in zip(batch.made_of[:, good], batch.shares[:, good], strict=True):
-            labels = [split[index][1] for index in one]
-            truth[np.arange(len(one)), labels] += (share * (1 - e - other)).astype(np.float32)
+            rows, labels = split.label_pairs(one)
+            truth[rows, labels] += (share * (1 - e - other)).astype(np.float32)[rows]
         return truth
 
     def load(self, batch: _ClassificationBatch, start: int, stop: int) -> None:

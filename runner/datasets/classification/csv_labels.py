@@ -1,14 +1,17 @@
 """CSV tables with a row for each image.
 
     path,label          img/1.jpg,cat       paths, or names with or without suffix (ImageFinder says where files are)
-    filename,cat,dog    1.jpg,0,1           a column for each class, with 1 for that of the image
+    filename,cat,dog    1.jpg,0,1           a column for each class, with 1 for those of the image
+    path,labels         img/1.jpg,cat|dog   several labels of an image (label_cells)
 
 A column `split` (or `set`, `subset`, ...) with train, valid or test divides the images; so do several tables.
 """
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from runner.datasets.classification.dataset import NO_TEST_IMAGES, Dataset, Split
+from runner.datasets.classification.dataset import NO_TEST_IMAGES, Dataset, Split, as_label
+from runner.datasets.classification.label_cells import split_cells
 from runner.datasets.csv_table import (
     CLASS_COLUMNS,
     IMAGE_COLUMNS,
@@ -25,7 +28,7 @@ from runner.datasets.format import Format
 from runner.errors import DataError
 
 SPLIT_COLUMNS = ("split", "set", "subset", "dataset", "data_set", "partition")
-FLAGS = {"0", "1", "0.0", "1.0"}
+FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
 
 class Columns(NamedTuple):
@@ -43,7 +46,8 @@ def _columns(header: list[str], rows: list[Row]) -> Columns | None:
         return None
     others = [at for at in range(len(header)) if at not in (image, split)]
     label = next((header.index(name) for name in CLASS_COLUMNS if name in header and header.index(name) != image), None)
-    if label is None and len(others) > 1 and all(row[at] in FLAGS for _, row in rows for at in others if at < len(row)):
+    flags = (row[at].lower() in FLAGS for _, row in rows for at in others if at < len(row))
+    if label is None and len(others) > 1 and all(flags):
         return Columns(image, None, {header[at]: at for at in others}, split)
     if label is None and len(others) == 1:
         label = others[0]
@@ -70,10 +74,13 @@ def _matches(path: Path) -> bool:
     return bool(tables_of(path, _accepts))
 
 
-def open_tables(path: Path) -> Dataset:
-    """A table, or a folder with one or two.  DataError names file and line."""
+def open_tables(path: Path, every_label: bool = False) -> Dataset:
+    """A table, or a folder with one or two.  DataError names file and line.
+
+    every_label: commas and blanks in cells may separate labels, see label_cells.
+    """
     tables = tables_of(path, _accepts) or {"train": path}
-    found: dict[str, list[tuple[str, str]]] = {"train": [], "test": []}
+    found: dict[str, list[tuple[str, tuple[str, ...]]]] = {"train": [], "test": []}
     warnings: list[str] = []
     names: dict[str, None] = {}
     for split, file in tables.items():
@@ -84,36 +91,48 @@ def open_tables(path: Path) -> Dataset:
                             f"class. Got {', '.join(header)}")
         names |= dict.fromkeys(rows[0][1][at] for at in columns.flags.values())
         finder, lost = ImageFinder(file), list[str]()
+        used: list[tuple[str, str, list[str]]] = []
         for line, row in rows[1:]:
-            item = _item(row, columns, rows[0][1], finder)
-            if isinstance(item, str):
-                lost.append(f"{file}:{line}: {item}")
-            else:
-                found[_split_of(row, columns, split)].append(item)
+            try:
+                used.append((_image(row, columns, rows[0][1], finder), _split_of(row, columns, split), row))
+            except DataError as error:
+                lost.append(f"{file}:{line}: {error}")
         if lost and len(lost) == len(rows) - 1:
             raise DataError(f"{lost[0]}, and none of the other rows can be used")
         if lost:
             warnings.append(f"{len(lost)} of {len(rows) - 1} rows cannot be used, left out, for instance {lost[0]}")
-    names = names or dict.fromkeys(sorted({label for items in found.values() for _, label in items}, key=natural_key))
+        labels, remark = _labels([row for *_, row in used], columns, rows[0][1], every_label)
+        warnings += [f"{file}: {remark}"] if remark else []
+        for (image, place, _), words in zip(used, labels, strict=True):
+            found[place].append((image, words))
+    names = names or dict.fromkeys(sorted({word for items in found.values() for _, words in items for word in words},
+                                          key=natural_key))
     number = {name: index for index, name in enumerate(names)}
-    train, test = (Split([(image, number[label]) for image, label in items], len(number)) if items else None
-                   for items in found.values())
+    train, test = (Split([(image, as_label({number[word] for word in words})) for image, words in items], len(number))
+                   if items else None for items in found.values())
     if test is None:
         warnings.append(f"{path}: there is no table of test images: {NO_TEST_IMAGES}")
     return Dataset(list(names), train, test, str(path), warnings)
 
 
-def _item(row: list[str], columns: Columns, header: list[str], finder: ImageFinder) -> tuple[str, str] | str:
-    """(path, class) of a row, or why it cannot be used."""
+def _image(row: list[str], columns: Columns, header: list[str], finder: ImageFinder) -> str:
+    """The path of the image of a row.  DataError says why the row cannot be used."""
     if len(row) < len(header):
-        return f"{len(header)} cells are needed. Got {len(row)}"
+        raise DataError(f"{len(header)} cells are needed. Got {len(row)}")
     path = finder.find(row[columns.image])
     if path is None:
-        return f"there is no image {row[columns.image]!r}"
+        raise DataError(f"there is no image {row[columns.image]!r}")
+    if columns.label is not None and not row[columns.label]:
+        raise DataError("the image has no class")
+    return path
+
+
+def _labels(rows: list[list[str]], columns: Columns, header: list[str],
+            every_label: bool) -> tuple[list[tuple[str, ...]], str]:
+    """The labels of each row, and how they are separated where that is not certain."""
     if columns.label is not None:
-        return (path, row[columns.label]) if row[columns.label] else "the image has no class"
-    set_flags = [header[at] for at in columns.flags.values() if row[at].startswith("1")]
-    return (path, set_flags[0]) if len(set_flags) == 1 else f"an image has one class. Got {len(set_flags)}"
+        return split_cells([row[columns.label] for row in rows], header[columns.label].lower(), every_label)
+    return [tuple(header[at] for at in columns.flags.values() if FLAGS[row[at].lower()]) for row in rows], ""
 
 
 def _split_of(row: list[str], columns: Columns, table: str) -> str:
@@ -125,4 +144,4 @@ def _split_of(row: list[str], columns: Columns, table: str) -> str:
 FORMAT = Format("CSV", "classification",
                 "a `.csv` table with a row per image: `path,label` or `id,label`, or a column of 0 and 1 per class; or "
                 "a folder with such tables in `train/` and `valid/`, or with such names", _matches, open_tables,
-                suffixes=(".csv",))
+                suffixes=(".csv",), open_every_label=partial(open_tables, every_label=True))

@@ -6,6 +6,7 @@
     labels  = labels.txt        a class per line: the text that identifies it in the path of an image
     names   = names.txt         (optional) a class per line: its name for display
 """
+from functools import partial
 from pathlib import Path
 
 from runner.datasets.classification.containers import split_of_arrays
@@ -20,7 +21,7 @@ from runner.datasets.names_file import read_names
 from runner.errors import DataError
 
 
-def open_data_file(path: Path) -> Dataset:
+def open_data_file(path: Path, every_label: bool = False) -> Dataset:
     """A Dataset from a .data file, or a folder with one.
 
     Paths in lists are relative to the current folder or to the .data file.
@@ -51,7 +52,7 @@ def open_data_file(path: Path) -> Dataset:
         if file and is_container(file):
             splits[file] = split_of_arrays([read_container(file)], classes)
         elif file and file not in splits:       # a list that serves for both is read once
-            splits[file] = split_of_paths(file, read_list(file, [path.parent]), labels, warnings)
+            splits[file] = split_of_paths(file, read_list(file, [path.parent]), labels, warnings, every_label)
     train, test = (splits[file] for file in files)
     if train is None and test is None:
         raise DataError(f"{path}: neither train= nor valid= is given, so there are no images")
@@ -62,4 +63,5 @@ def open_data_file(path: Path) -> Dataset:
 
 FORMAT = Format("darknet", "classification",
                 "a `.data` file: `classes=`, `train=`, `valid=`, `labels=`, `names=`; or a folder with one",
-                has_description(".data"), open_data_file, suffixes=(".data",))
+                has_description(".data"), open_data_file, suffixes=(".data",),
+                open_every_label=partial(open_data_file, every_label=True))

@@ -2,14 +2,16 @@
 
 darknet takes every label that occurs anywhere in the path, "rain" in "train" too.  Here the most exact match counts:
 a label within another one does not (person in noperson), the file name decides before the folders, and whole words
-(between / _ - . blanks and digits) before parts of words.
+(between / _ - . blanks and digits) before parts of words.  For a network that learns several labels, all whole words
+of the file name and of the folders are labels.
 """
 import os
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
-from runner.datasets.classification.dataset import Split
-from runner.datasets.classification.labelled_lists import classes_behind_paths
+from runner.datasets.classification.dataset import Label, Split, as_label
+from runner.datasets.classification.labelled_lists import labels_behind_paths
 from runner.datasets.lists import ListedImage
 from runner.errors import DataError
 
@@ -39,32 +41,45 @@ def labels_in(path: str, labels: list[str]) -> list[int]:
     return sorted({match.label for match in found or _nearest(path, parts)})
 
 
-def split_of_paths(list_file: str | os.PathLike, lines: Sequence[ListedImage], labels: list[str],
-                   warnings: list[str]) -> Split:
-    """The images of a list, each with the class behind its path, else the one that its path names.
+def every_label_in(path: str, labels: list[str], outside: int = 0) -> list[int]:
+    """All classes whose labels are whole words of the path, behind its first `outside` characters; ascending.
 
-    An image whose path names several classes is left out, with a warning that counts them.  DataError for a path that
-    names none, and where no image is left.
+    As `labels_in` where there are none.
     """
-    classes = classes_behind_paths(list_file, lines, labels)
-    if classes is not None:
-        return Split([(line.path, index) for line, index in zip(lines, classes, strict=True)], len(labels))
-    items: list[tuple[str, int]] = []
-    several: list[str] = []
+    stem = os.path.splitext(path.replace("\\", "/").strip("\"'"))[0]
+    found = {match.label for match in _longest(stem, labels) if match.start >= outside and _is_word(stem, match)}
+    return sorted(found) if found else labels_in(path, labels)
+
+
+def split_of_paths(list_file: str | os.PathLike, lines: Sequence[ListedImage], labels: list[str],
+                   warnings: list[str], every_label: bool = False) -> Split:
+    """The images of a list, each with the labels behind its path, else the ones that its path names.
+
+    every_label: for a network that learns several labels: the words of all folders count, except of those that all
+    images of the list share.  DataError for a path that names no class.
+    """
+    behind = labels_behind_paths(list_file, lines, labels)
+    if behind is not None:
+        return Split([(line.path, label) for line, label in zip(lines, behind, strict=True)], len(labels))
+    shared = _shared_folders([line.written for line in lines])
+    if every_label and shared and (words := every_label_in(shared, labels)):
+        named = ", ".join(labels[label] for label in words)
+        warnings.append(f"{list_file}: {shared} names {named}, and all images are in that folder: it is not taken as a "
+                        "label")
+    items: list[tuple[str, Label]] = []
     for number, written, path, _ in lines:
-        found = labels_in(written, labels)
+        found = every_label_in(written, labels, len(shared)) if every_label else labels_in(written, labels)
         if not found:
             raise DataError(f"{list_file}:{number}: none of the {len(labels)} classes occurs in the path {written!r}")
-        if len(found) > 1:
-            several.append(f"{list_file}:{number}: {written!r} ({', '.join(labels[label] for label in found)})")
-        else:
-            items.append((path, found[0]))
-    if several:
-        sentence = f"paths that name several classes: {len(several)} of {len(several) + len(items)}, "
-        if not items:
-            raise DataError(f"{sentence}so no image is left. For instance {several[0]}")
-        warnings.append(f"{sentence}left out, for instance {several[0]}")
+        items.append((path, as_label(found)))
     return Split(items, len(labels))
+
+
+def _shared_folders(paths: Sequence[str]) -> str:
+    """The folders that all paths begin with, "a/b/"; "" where there are none."""
+    folders = [path.replace("\\", "/").strip("\"'").split("/")[:-1] for path in paths]
+    same = takewhile(lambda names: len(set(names)) == 1, zip(*folders, strict=False))
+    return "".join(names[0] + "/" for names in same)
 
 
 def _longest(path: str, labels: list[str]) -> list[Match]:

@@ -5,6 +5,7 @@
     test: images/val        # or val:; {images: FILE, labels: FILE} where the labels of an idx file have another name
     names: [crow, owl]      # or {0: crow, 1: owl}; optional unless train is a list
 """
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from runner.errors import DataError
 ACCEPTED = "a folder, a list file, a file of many images, or {images: FILE, labels: FILE}"
 
 
-def open_yaml(path: Path) -> Dataset:
+def open_yaml(path: Path, every_label: bool = False) -> Dataset:
     """A Dataset from a YAML description, or a folder with one.  DataError names file, key and, where known, line."""
     path = description_of(path) or path
     content = read_description(path)
@@ -34,7 +35,7 @@ def open_yaml(path: Path) -> Dataset:
     names = _names(path, content, given)
     check_class_count(path, content, names)
     warnings: list[str] = []
-    train, test = (_split(place, names, warnings) if place else None for place in places)
+    train, test = (_split(place, names, warnings, every_label) if place else None for place in places)
     warnings = list(dict.fromkeys(warnings))        # a list may serve for both
     if test is None:
         warnings.append(f"{path}: neither test nor val is given: {NO_TEST_IMAGES}")
@@ -64,15 +65,16 @@ def _names(path: Path, content: dict[str, Any], places: list[Path | ImageArrays]
     raise DataError(f"{path}: names is needed when the images come from list files")
 
 
-def _split(place: Path | ImageArrays, names: list[str], warnings: list[str]) -> Split:
+def _split(place: Path | ImageArrays, names: list[str], warnings: list[str], every_label: bool) -> Split:
     """A file of many images, a folder of class folders, or a list of paths that name the class."""
     if isinstance(place, ImageArrays):
         return split_of_arrays([place], len(names))
     if place.is_dir():
         return split_of_folder(place, names)
-    return split_of_paths(place, read_list(place), names, warnings)
+    return split_of_paths(place, read_list(place), names, warnings, every_label)
 
 
 FORMAT = Format("YAML", "classification",
                 "a `.yaml` file: `path:`, `train:`, `test:` (or `val:`), `names:`; or a folder with one",
-                has_description(".yaml", ".yml"), open_yaml, suffixes=(".yaml", ".yml"))
+                has_description(".yaml", ".yml"), open_yaml, suffixes=(".yaml", ".yml"),
+                open_every_label=partial(open_yaml, every_label=True))

@@ -3,7 +3,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sized
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -57,10 +57,10 @@ class Task(ABC):
 
     The constructor opens the data, and raises DataError if it does not fit the network.
     """
-    score_name: ClassVar[str]
+    score_name: str
     loss_name: ClassVar[str] = "loss"
     unit: ClassVar[str] = "images"
-    metric_names: ClassVar[tuple[str, ...]] = ()
+    metric_names: tuple[str, ...] = ()
 
     def __init__(self, net: Network, options: TaskOptions):
         self.net, self.options = net, options
@@ -113,6 +113,10 @@ class Task(ABC):
         """Where the data is: its source, and the first and last training image, which a list may have elsewhere."""
         images = getattr(getattr(self, "data", None), "train", None) or []
         return [self.source, *(str(images[index][0]) for index in (0, -1) if len(images))]
+
+    def facts(self) -> dict[str, Any]:
+        """What run.yaml records about the task itself."""
+        return {}
 
     def loss(self, step: Step) -> float:
         """The loss shown beside the progress bar."""

@@ -1,8 +1,9 @@
-"""Classifiers: trained on labelled images, evaluated by accuracy."""
+"""Classifiers: trained on labelled images, evaluated by accuracy; by average precision where an image has any number of
+labels."""
 import hashlib
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,9 +14,10 @@ from runner.images import augment_of, to_pil
 from runner.inference import Plan, batch_size
 from runner.layers.shared.base import Head, shape_text
 from runner.network import Network
-from runner.network_checks import check_images
+from runner.network_checks import check_images, learns_several_labels
 from runner.program import command
-from runner.training.classification_metrics import ClassificationMetrics, compute_metrics, evaluate
+from runner.training.classification_metrics import ClassificationMetrics, compute_metrics
+from runner.training.label_metrics import THRESHOLD, LabelMetrics, label_metrics
 from runner.training.metrics import Metrics
 from runner.training.report_items import CaptionedImage, ConfusionMatrix, ImageGrid, ReportItem
 from runner.training.tasks.base import Batches, Task, TaskOptions, test_images_text
@@ -30,24 +32,35 @@ class Classifier(Task):
     data             the dataset
     top_k            the k of the top-k accuracies to report; empty: 5
     ten_crop, sizes  test-time augmentation, see runner.training.tta
+    several_labels   whether images of the dataset have several labels, or none, and the network learns them
+    threshold        then, an image gets the labels with a higher probability
     """
-    score_name, metric_names = "test accuracy", ("top5", "test_loss")
+    score_name = "test accuracy"
+    metric_names: tuple[str, ...] = ("top5", "test_loss")
+    threshold = THRESHOLD
 
     def __init__(self, net: Network, options: TaskOptions):
         super().__init__(net, options)
         self.data = open_dataset(find_data(options.cfg, options.data, net.options.data or None),
-                                 net.options.split_share)
+                                 net.options.split_share,
+                                 several_labels=learns_several_labels(net.layers, net.links, net.last))
         for sentence in self.data.warnings:
             options.warn(sentence)
         self.source, self.classes = str(self.data.source), list(self.data.names)
         check_classes(options.cfg, net, len(self.classes), self.source)
         self.top_k: Sequence[int] = ()
         self.ten_crop, self.sizes = False, tuple[int, ...]()
+        self.several_labels = self.data.several_labels
+        if self.several_labels:
+            self.score_name, self.metric_names = "test mAP", ("micro_f1", "macro_f1", "test_loss")
         self.has_training_data, self.has_test_data = self.data.train is not None, self.data.test is not None
 
     def data_summary(self) -> str:
         return (f"{len(self.data.train or ())} images to train, {test_images_text(self.data.test)}, "
-                f"{len(self.classes)} classes")
+                f"{len(self.classes)} classes" + (", several labels per image" if self.several_labels else ""))
+
+    def facts(self) -> dict[str, Any]:
+        return {"several_labels": self.several_labels}
 
     def batches(self) -> Batches:
         o, options = self.net.options, self.options
@@ -58,22 +71,31 @@ class Classifier(Task):
                        label_smoothing=o.label_smooth_eps, balance=o.balance, warn=options.warn,
                        draft=self.net.env.compat.draft_decoding)
 
-    def evaluate(self, split: str = "test") -> ClassificationMetrics:
+    def evaluate(self, split: str = "test") -> ClassificationMetrics | LabelMetrics:
         if not self.ten_crop and not self.sizes:
+            plan = Plan(self.net)
             with self.evaluation_batches(split) as images:
-                return evaluate(self.net, images, self.classes, self.top_k)
+                return self._metrics((plan.predict(x), truth) for x, truth in images)
         outputs = mean_outputs(self.net, self._split(split), ten_crop=self.ten_crop, sizes=self.sizes,
                                on_bad=self.options.on_bad, warn=self.options.warn)
         flip = self.net.options.flip
         views = [f"at {', '.join(map(str, self.sizes))} pixels"] if self.sizes else []
         views += [f"in {'ten' if flip else 'five'} crops"] if self.ten_crop else ["with mirror images"] if flip else []
-        return compute_metrics(self.net, [outputs], self.classes, self.top_k, " ".join(views))
+        return self._metrics([outputs], " ".join(views))
+
+    def _metrics(self, outputs: Iterable[tuple[np.ndarray, np.ndarray]],
+                 views: str = "") -> ClassificationMetrics | LabelMetrics:
+        """The metrics of (output, truth) batches."""
+        if self.several_labels:
+            return label_metrics(self.net, outputs, self.classes, views, self.threshold)
+        return compute_metrics(self.net, outputs, self.classes, self.top_k, views)
 
     def report_items(self) -> tuple[Metrics | None, list[ReportItem]]:
         """The tables, the confusion matrix, and the images with the best and the worst predictions."""
         if not self.has_test_data:
             return None, []
-        images = self._split("test")
+        if self.several_labels:
+            return self._label_report()
         predictions: list[_Prediction] = []
 
         def outputs(loader: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -88,8 +110,7 @@ class Classifier(Task):
             metrics = compute_metrics(self.net, outputs(loader), self.classes)
 
         def grid(title: str, chosen: list[_Prediction]) -> ImageGrid:
-            return ImageGrid(title, [CaptionedImage(np.asarray(to_pil(images.read(one.number, self.net.in_shape[0]))),
-                                                    self._caption(one)) for one in chosen[:REPORT_IMAGES]])
+            return self._grid(title, [(one.number, self._caption(one)) for one in chosen[:REPORT_IMAGES]])
         predictions.sort(key=lambda one: one.actual_probability)
         wrong = [one for one in predictions if one.actual != one.predicted]
         correct = [one for one in predictions if one.actual == one.predicted]
@@ -99,6 +120,34 @@ class Classifier(Task):
         return metrics, [*items, grid("Worst images: wrong, with the lowest probability of the true class", wrong),
                          grid("Correct, with the lowest probability", correct),
                          grid("Best images: correct, with the highest probability", correct[::-1])]
+
+    def _label_report(self) -> tuple[Metrics, list[ReportItem]]:
+        """The table of the classes, and the images whose labels are furthest from and nearest to the predicted ones."""
+        numbers: list[int] = []
+        outputs: list[tuple[np.ndarray, np.ndarray]] = []
+        plan = Plan(self.net)
+        with self.evaluation_batches("test") as loader:
+            for x, truth in loader:
+                outputs.append((plan.predict(x).reshape(len(x), -1).copy(), truth))
+                numbers.extend(map(int, loader.indices))
+        p, truth = (np.concatenate(each) for each in zip(*outputs, strict=True))
+        farthest = np.argsort(-np.abs(p - truth).sum(axis=1), kind="stable").tolist()
+
+        def words(chosen: np.ndarray) -> str:
+            return ", ".join(self.classes[i] for i in np.flatnonzero(chosen)) or "none"
+
+        def grid(title: str, order: list[int]) -> ImageGrid:
+            return self._grid(title, [(numbers[i], f"{words(truth[i] > .5)}\npredicted: {words(p[i] > self.threshold)}")
+                                      for i in order[:REPORT_IMAGES]])
+        metrics = self._metrics(outputs)
+        return metrics, [*metrics.tables(), grid("Images with the largest errors", farthest),
+                         grid("Images with the smallest errors", farthest[::-1])]
+
+    def _grid(self, title: str, chosen: list[tuple[int, str]]) -> ImageGrid:
+        """Test images by their number, with captions."""
+        images, channels = self._split("test"), self.net.in_shape[0]
+        return ImageGrid(title, [CaptionedImage(np.asarray(to_pil(images.read(number, channels))), caption)
+                                 for number, caption in chosen])
 
     def _caption(self, one: "_Prediction") -> str:
         instead = "" if one.actual == one.predicted else f", predicted as {self.classes[one.predicted]}"

@@ -41,13 +41,17 @@ def test_lists_may_be_in_another_folder_and_relative_to_the_current_one(tmp_path
     assert training_split(open_dataset("birds.data"))[0][0] == "images/my cat.png"
 
 
-def test_a_path_with_several_labels_is_left_out_with_a_warning(tmp_path: Path) -> None:
+def test_a_path_with_several_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     listed = "images/dog1.png\nimages/my cat.png\nimages/dog and cat.png\n"
-    data = open_dataset(data_file(tmp_path, train=listed))
+    data = open_dataset(data_file(Path(), train=listed), several_labels=False)
     assert names_of(training_split(data)) == [("dog1.png", 1), ("my cat.png", 0)]
     assert len(data.warnings) == 2 and "valid= is not given" in data.warnings[1]
-    assert "several classes: 1 of 3, left out" in data.warnings[0]
-    assert "train.list:3: 'images/dog and cat.png' (cat, dog)" in data.warnings[0]
+    assert "several classes: 1 of 3, left out, for instance images/dog and cat.png (cat, dog). A network that ends " \
+        "in [logistic] learns all labels of an image" in data.warnings[0]
+    for several in (None, True):
+        data = open_dataset("birds.data", several_labels=several)
+        assert names_of(training_split(data))[1:] == [("my cat.png", 0), ("dog and cat.png", (0, 1))]
 
 
 @pytest.mark.parametrize("change, message", [
@@ -56,13 +60,13 @@ def test_a_path_with_several_labels_is_left_out_with_a_warning(tmp_path: Path) -
     ({"train": "x/cat.png\ny/dog.png\n"}, r"train\.list:1: there is no 'x/cat\.png'"),
     ({"train": "\n"}, "the list is empty"),
     ({"train": "images/dog1.png\n", "lines": "valid=cats.list\n"},
-     r"1 of 1, so no image is left\. For instance .*cats\.list:1: 'images/cat and dog\.png' \(cat, dog\)"),
+     r"several classes: 1 of 1, for instance .*/cat and dog\.png \(cat, dog\), so no image is left\. .*logistic"),
     ({"lines": "valid=none.list\n"}, r"birds\.data:5: valid names 'none\.list'"),
     ({"lines": "rubbish\n"}, r"birds\.data:5: .*key = value"),
 ])
 def test_mistakes_in_a_data_file(tmp_path: Path, change: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        open_dataset(data_file(tmp_path, **change))
+        open_dataset(data_file(tmp_path, **change), several_labels=False)
 
 
 @pytest.mark.parametrize("classes, message", [("3", "classes=3, but .* has 2 labels"), ("0", "at least 1"),

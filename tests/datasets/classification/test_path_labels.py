@@ -1,7 +1,7 @@
 """Which class a path names: the most exact match, and none where it does not say."""
 import pytest
 
-from runner.datasets.classification.path_labels import labels_in, split_of_paths
+from runner.datasets.classification.path_labels import every_label_in, labels_in, split_of_paths
 from runner.datasets.lists import ListedImage
 from runner.errors import DataError
 
@@ -47,13 +47,34 @@ def test_no_order_of_the_labels_changes_the_class() -> None:
         assert [labels[index] for index in labels_in("train/5_noperson.png", labels)] == ["noperson"]
 
 
-def test_images_of_several_classes_are_left_out_and_counted() -> None:
+def test_a_path_with_several_classes_and_one_with_none() -> None:
     warnings: list[str] = []
     lines = [ListedImage(1, "sun.png", "a/sun.png"), ListedImage(2, "sun_rain.png", "a/sun_rain.png")]
-    assert split_of_paths("l.txt", lines, WEATHER, warnings).items == [("a/sun.png", 1)]
-    assert warnings == ["paths that name several classes: 1 of 2, left out, for instance l.txt:2: 'sun_rain.png' "
-                        "(rain, sun)"]
-    with pytest.raises(DataError, match="several classes: 1 of 1, so no image is left"):
-        split_of_paths("l.txt", lines[1:], WEATHER, warnings)
+    assert split_of_paths("l.txt", lines, WEATHER, warnings).items == [("a/sun.png", 1), ("a/sun_rain.png", (0, 1))]
     with pytest.raises(DataError, match=r"l\.txt:3: none of the 3 classes"):
         split_of_paths("l.txt", [ListedImage(3, "fog.png", "fog.png")], WEATHER, warnings)
+    assert not warnings
+
+
+@pytest.mark.parametrize("path, expected", [
+    ("w/sun/0004_rain.png", ["rain", "sun"]),           # the folder, too
+    ("w/snow/cold/0004_rain.png", ["rain", "snow"]),    # not only the nearest one
+    ("w/train/0004_sun.png", ["sun"]),                  # rain is in train
+    ("w/sunny/0004_rain.png", ["rain"]),
+    ("w/train/rainy7.png", ["rain"]),                   # a part, where there is no word
+    ("w\\snow\\sun 1.png", ["sun", "snow"]),
+    ('"w/snow/1.png"', ["snow"]),
+    ("w/x/1.png", []),
+])
+def test_every_label_of_a_path(path: str, expected: list[str]) -> None:
+    assert [WEATHER[index] for index in every_label_in(path, WEATHER)] == expected
+
+
+def test_a_folder_that_all_images_share_is_not_a_label() -> None:
+    warnings: list[str] = []
+    lines = [ListedImage(i, f"my snow/{name}", name) for i, name in enumerate(["sun/1_rain.png", "2_sun.png"], 1)]
+    assert split_of_paths("l.txt", lines, WEATHER, warnings, every_label=True).items == [
+        ("sun/1_rain.png", (0, 1)), ("2_sun.png", 1)]
+    assert warnings == ["l.txt: my snow/ names snow, and all images are in that folder: it is not taken as a label"]
+    only = [ListedImage(1, "snow/1.png", "1.png"), ListedImage(2, "snow/2.png", "2.png")]
+    assert split_of_paths("l.txt", only, WEATHER, warnings, every_label=True).items == [("1.png", 2), ("2.png", 2)]
