@@ -1,16 +1,16 @@
 """The command line: python run.py VERB.  The only place that parses arguments, prints and exits.
 
-Each verb is a file here with a docstring (its help), `arguments(parser)` and `run(args) -> exit status`.  Exit
-status: 0 success, 1 a negative result (`check` found errors), 2 an error.
+Each verb is a file here with a docstring (its help), `arguments(parser)` and `run(args) -> exit status`;
+runner/cli/process.py says what the numbers mean.
 """
 import argparse
 import difflib
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
 from runner import __version__
+from runner.cli import process
 from runner.errors import RunnerError
 from runner.program import adapted, program
 
@@ -45,7 +45,26 @@ EXAMPLES = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command -> exit status.  A RunnerError is printed to stderr; any other exception is a bug."""
-    argv = list(sys.argv[1:] if argv is None else argv)
+    process.open_standard_streams()
+    try:
+        with process.terminable():
+            status = _run(list(sys.argv[1:] if argv is None else argv))
+            sys.stdout.flush()      # so that a closed pipe or a full disk is noticed here
+        return status
+    except BrokenPipeError:         # the reader of our output has closed it, as `head` does
+        process.discard_output()
+        return process.DONE
+    except RunnerError as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+    except KeyboardInterrupt:
+        print(f"{program()}: interrupted", file=sys.stderr)
+        return process.INTERRUPTED
+
+
+def _run(argv: list[str]) -> int:
+    """Find the verb, parse its arguments and run it -> exit status."""
     verb = next((word for word in argv if not word.startswith("-")), None)
     if verb == "detect" or (verb is not None and verb not in VERBS):
         from runner.cli import darknet
@@ -58,36 +77,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             hint = f" (did you mean {near[0]!r}?)" if near else f" (known: {', '.join(VERBS)})"
         print(f"{program()}: unknown verb {verb!r}{hint}", file=sys.stderr)
-        return 2
+        return process.CANNOT
     parser = _parser(verb)
     try:
         args = parser.parse_args(argv)
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 2
+        return stop.code if isinstance(stop.code, int) else process.CANNOT
     if not getattr(args, "run", None):
         parser.print_help()
-        return 2
+        return process.CANNOT
     args.words = argv
-    try:
-        status = args.run(args) or 0
-        sys.stdout.flush()      # so that a closed pipe is noticed here
-        return status
-    except BrokenPipeError:     # the reader of our output has closed it, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except RunnerError as error:
-        return _fail(str(error))
-    except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
-    except KeyboardInterrupt:
-        print(f"{program()}: interrupted", file=sys.stderr)
-        return 130
+    return args.run(args) or process.DONE
 
 
 def _fail(message: str) -> int:
     for line in message.splitlines() or ["unknown error"]:
         print(f"{program()}: {line}", file=sys.stderr)
-    return 2
+    try:
+        sys.stdout.flush()
+    except OSError:             # what could not be written is the error itself
+        process.discard_output()
+    return process.CANNOT
 
 
 def _parser(verb: str | None) -> argparse.ArgumentParser:

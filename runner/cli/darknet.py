@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner.cli import console
+from runner.cli import console, process
 from runner.errors import misspelled
 from runner.program import adapted, program
 from runner.program import command as command_line
@@ -293,7 +293,8 @@ def respond(words: Sequence[str]) -> int:
         return 2
     if found.python:
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-        return subprocess.run([sys.executable, "-c", *found.words], env=os.environ | {"PYTHONPATH": path}).returncode
+        return process.status_of(subprocess.run([sys.executable, "-c", *found.words],
+                                                env=os.environ | {"PYTHONPATH": path}).returncode)
     from runner.cli import main
     return main(found.words)
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from runner.cli import common, console
+from runner.cli import common, console, process
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
     options = {"names": names, "thresh": args.thresh, "nms": args.nms, "letterbox": args.letterbox,
                "on_bad": args.on_bad, "classes": [class_number(word, names) for word in args.classes]}
     records: list[Record] = []
+    interrupted = False
     count = bad = above = 0
     stems: set[str] = set()
     try:
@@ -77,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         if not any(is_video(source) for source in args.images):
             raise
+        interrupted = True      # the usual end of a camera
         console.remark("\nstopped; the results so far are written")
     if args.json:
         console.write_json(args.json, [as_json(record, number) for number, record in enumerate(records, 1)])
@@ -86,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
         console.warn([f"{above} boxes have a confidence above 1, so these are not probabilities: `check` may say why"])
     if bad:
         console.remark(f"{bad} of {count} images could not be read")
-    return 2 if bad and bad == count else 0
+    return process.INTERRUPTED if interrupted else process.CANNOT if bad and bad == count else process.DONE
 
 
 def detect_all(args: argparse.Namespace, net: "Network", stems: set[str],

@@ -17,7 +17,7 @@ import sys
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from runner.cli import common, console
+from runner.cli import common, console, process
 from runner.program import command
 
 if TYPE_CHECKING:
@@ -204,21 +204,26 @@ def _run(args: argparse.Namespace, task: "Task", folder: "RunFolder", start: str
                        f"{task.data_summary()}")
         if net.progress.iteration:
             console.remark(f"continuing {args.weights or folder.path} after update {net.progress.iteration}")
-    with _Interrupt(run), contextlib.ExitStack() as files:
-        monitors = _monitors(args, run, files)
+    with _Interrupt(run) as interrupt, contextlib.ExitStack() as files:
+        monitors: list[Monitor] = []
         try:
+            monitors = _monitors(args, run, files)
             _train(args, run, monitors)
         except Diverged as error:
             saved = f". {folder.last} holds the weights from before that" if folder.last.exists() else ""
             raise RunnerError(f"{error}. The learning rate may be too high, or the data invalid. Try --set "
                               f"net.learning_rate={net.options.learning_rate / 10:g}, a longer burn_in, or "
                               f"max_grad_norm{saved}") from None
+        except BrokenPipeError:     # the reader of --log-json - has ended
+            run.ended = "interrupted"
+            process.discard_output()
         run.finish()
         for monitor in monitors:
             monitor.end(run)
     _write_report(args, run)
     _print_results(args, run)
-    return 130 if run.ended == "interrupted" else 0     # so that `train && test` does not go on
+    # so that `train && test` does not go on
+    return process.INTERRUPTED if run.ended == "interrupted" or interrupt.stopping else process.DONE
 
 
 def _monitors(args: argparse.Namespace, run: "Run", files: contextlib.ExitStack) -> "list[Monitor]":
@@ -285,7 +290,8 @@ class _Interrupt:
             raise KeyboardInterrupt
         self.stopping = True
         self.run.stop("interrupted")
-        console.remark("\nstopping after this update (Ctrl-C again: at once) ...")
+        with contextlib.suppress(RuntimeError, OSError):    # stderr is being written to, or is closed
+            console.remark("\nstopping after this update (Ctrl-C again: at once) ...")
 
 
 # --- after training ---------------------------------------------------------------------------------------------
