@@ -11,7 +11,7 @@ from runner.config import Report, Section, override, read
 from runner.errors import CfgError, ShapeError
 from runner.inference import Plan
 from runner.layers.convolutional import NOT_SHARED, Convolutional
-from runner.layers.shared.base import Env, Layer, NotAnImage, Shape
+from runner.layers.shared.base import Env, Layer, NotAMultiple, NotAnImage, Shape
 from runner.net_options import NetOptions
 from runner.network import Network
 from runner.network_checks import Placed
@@ -97,6 +97,9 @@ def _stack(sections: Sequence[Section], env: Env, report: Report) -> list[Placed
                     _share(layer, index, stack, section, report)
                 except NotAnImage:
                     report.error(network_checks.flat_route(stack, links, f"layer {index} [{section.name}]", env))
+                except NotAMultiple as error:
+                    report.error(f"{section.where()} layer {index}: {error}"
+                                 f"{network_checks.dividing_size(stack, links, error.step, env)}")
                 except ShapeError as error:
                     report.error(f"{section.where()} layer {index}: {error}"
                                  f"{network_checks.fitting_size(stack, links, env)}")

@@ -63,31 +63,30 @@ class NetOptions(Options):
 
     learning_rate: float = opt(0.001, "learning rate", low=0)
     learning_rate_min: float = opt(1e-5, "lowest learning rate of policy sgdr", low=0)
-    momentum: float = opt(0.9, "fraction of the last update that is added to the next", low=0, high=1)
+    momentum: float = opt(0.9, "fraction of the last update that is added to the next", low=0, below=1)
     decay: float = opt(0.0001, "weight decay (L2), not of biases", low=0)
     adam: bool = opt(False, "1: darknet's Adam update instead of momentum")
     optimizer: str = opt("sgd", "update rule: sgd is darknet's, with momentum; the others use the mean gradient, as "
                                 "in their papers (not an option of real darknet)",
                          choices=OPTIMIZERS)
-    B1: float = opt(0.9, f"{names_of_rules_that_read('B1')}: decay of the mean gradient", low=0, high=1)
-    B2: float = opt(0.999, f"{names_of_rules_that_read('B2')}: decay of the mean squared gradient", low=0,
-                    high=1)
-    rho: float = opt(0.9, f"{names_of_rules_that_read('rho')}: decay of the mean squared gradient", low=0, high=1)
-    eps: float = opt(_epsilon, f"{names_of_rules_that_read('eps')}: keeps the division finite", low=0)
+    B1: float = opt(0.9, f"{names_of_rules_that_read('B1')}: decay of the mean gradient", low=0, below=1)
+    B2: float = opt(0.999, f"{names_of_rules_that_read('B2')}: decay of the mean squared gradient", low=0, below=1)
+    rho: float = opt(0.9, f"{names_of_rules_that_read('rho')}: decay of the mean squared gradient", low=0, below=1)
+    eps: float = opt(_epsilon, f"{names_of_rules_that_read('eps')}: keeps the division finite", above=0)
     max_batches: int = opt(0, "total number of weight updates; 0: until stopped", low=0)
     policy: str = opt("constant", "how the learning rate changes", choices=POLICIES)
     burn_in: int = opt(0, "updates over which the learning rate rises from 0 (warm-up)", low=0)
-    power: float = opt(4.0, "exponent of policies poly and random, and of burn_in")
+    power: float = opt(4.0, "exponent of policies poly and random, and of burn_in", low=0)
     step: int = opt(1, "policy step: updates between changes; policy sigmoid: the update in the middle", low=1)
-    scale: float = opt(1.0, "policy step: factor of each change")
+    scale: float = opt(1.0, "policy step: factor of each change", above=0, neutral=1)
     steps: tuple[int, ...] = opt((), "policy steps: the updates at which the rate changes")
-    scales: tuple[float, ...] = opt((), "policy steps: the factor of each change")
-    gamma: float = opt(1.0, "policy exp: factor of every update; policy sigmoid: steepness")
+    scales: tuple[float, ...] = opt((), "policy steps: the factor of each change", above=0)
+    gamma: float = opt(1.0, "policy exp: factor of every update; policy sigmoid: steepness", above=0, neutral=1)
     sgdr_cycle: int = opt(_cycle, "policy sgdr: updates of the first cycle", low=0)
     sgdr_mult: int = opt(2, "policy sgdr: each cycle is longer than the last by this factor", low=1)
     ema_alpha: float = opt(0.0, "decay of the exponential moving average (EMA) of the weights, such as .9998; it "
                                 "begins at half of max_batches, and is what is evaluated and saved; 0: no average",
-                           low=0, high=1)
+                           low=0, below=1)
     max_grad_norm: float = opt(0.0, "largest L2 norm of the mean gradient of an update; a larger one is scaled down; "
                                     "0: unlimited (not an option of real darknet)", low=0)
     clip: float = opt(0.0, "clip of the layers that do not give one: weights are limited to -clip and clip",
@@ -97,10 +96,10 @@ class NetOptions(Options):
 
     min_crop: int = opt(_width, "augmentation: smallest size the short side is scaled to, pixels", low=0)
     max_crop: int = opt(_max_crop, "augmentation: largest size the short side is scaled to, pixels", low=0)
-    angle: float = opt(0.0, "augmentation: largest rotation, degrees", low=0)
-    aspect: float = opt(1.0, "augmentation: largest change of the aspect ratio, a factor", above=0)
-    saturation: float = opt(1.0, "augmentation: largest change of saturation, a factor", above=0)
-    exposure: float = opt(1.0, "augmentation: largest change of brightness, a factor", above=0)
+    angle: float = opt(0.0, "augmentation: largest rotation, degrees", low=0, high=180)
+    aspect: float = opt(1.0, "augmentation: largest change of the aspect ratio, a factor", above=0, neutral=1)
+    saturation: float = opt(1.0, "augmentation: largest change of saturation, a factor", above=0, neutral=1)
+    exposure: float = opt(1.0, "augmentation: largest change of brightness, a factor", above=0, neutral=1)
     hue: float = opt(0.0, "augmentation: largest change of hue, a fraction of the colour circle", low=0, high=1)
     flip: bool = opt(True, "augmentation: mirror half of the images (left to right)")
     letter_box: bool = opt(False, "detectors: 1: keep the image's aspect ratio, with grey borders")
@@ -111,7 +110,7 @@ class NetOptions(Options):
                         "mosaic, 4: as cutmix or mosaic; detectors: half of the images", low=0, high=4)
     cutmix: bool = opt(False, "augmentation: in half of the batches, cover a part of each image with another image")
     mosaic: bool = opt(False, "augmentation: in half of the batches, combine four images into one")
-    label_smooth_eps: float = opt(0.0, "part of each label that is distributed over the other classes", low=0, high=1)
+    label_smooth_eps: float = opt(0.0, "part of each label that is distributed over the other classes", low=0, below=1)
 
     gaussian_noise: float = opt(0.0, "detectors: standard deviation of the noise added to half of the images, in "
                                      "levels of 255", low=0, high=127)

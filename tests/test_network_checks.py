@@ -85,7 +85,7 @@ def test_the_number_of_images_of_an_update_is_the_one_that_is_computed(tmp_path:
 @pytest.mark.parametrize("option, hint", [("saturation", True), ("exposure", True), ("aspect", True), ("hue", False)])
 def test_a_factor_of_zero_is_an_error_and_one_of_hue_is_not(tmp_path: Path, option: str, hint: bool) -> None:
     errors, _ = said(tmp_path, f"{NET}{option}=0\n[avgpool]\n[softmax]\n")
-    wanted = f"a.cfg:5: [net] {option} must be a number, greater than 0. Got '0' (1.0 changes nothing)"
+    wanted = f"a.cfg:5: [net] {option} must be a number, greater than 0. Got '0' (1 changes nothing)"
     assert errors == ([wanted] if hint else [])
 
 

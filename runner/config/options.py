@@ -23,8 +23,8 @@ GAP = re.compile(r"[\d.]\s+[-+.\d]")     # a blank between two numbers
 
 def opt(default: Any = MISSING, doc: str = "", *, key: str | None = None, choices: Iterable[str] | None = None,
         low: float | None = None, high: float | None = None, above: float | None = None,
-        says: str | None = None, aliases: Mapping[str, str] | None = None,
-        foreign: Mapping[str, str] | None = None) -> Any:
+        below: float | None = None, neutral: float | None = None, says: str | None = None,
+        aliases: Mapping[str, str] | None = None, foreign: Mapping[str, str] | None = None) -> Any:
     """Declare one option.
 
     default  a value; a function of the options above it whose docstring says it in words (`def _stride(o): "stride"`);
@@ -35,12 +35,13 @@ def opt(default: Any = MISSING, doc: str = "", *, key: str | None = None, choice
     aliases  further words -> the choice each one is
     foreign  words of other programs that are not choices -> what the error says about them
     low, high  the range, both included
-    above    a bound that is not included; only for factors whose default changes nothing
+    above, below  bounds that are not included
+    neutral  the value that changes nothing, to be named where another one is out of range
     says     a warning where the option is left out (because the forks' defaults differ)
     """
     return field(default=None, metadata=dict(default=default, doc=doc, key=key, choices=choices, low=low,
-                                             high=high, above=above, says=says, reason=None, aliases=aliases or {},
-                                             foreign=foreign or {}))
+                                             high=high, above=above, below=below, neutral=neutral, says=says,
+                                             reason=None, aliases=aliases or {}, foreign=foreign or {}))
 
 
 def by_layer(words: str) -> Callable[[Any], None]:
@@ -54,7 +55,8 @@ def by_layer(words: str) -> Callable[[Any], None]:
 def ignored(default: Any, doc: str, reason: str, *, key: str | None = None) -> Any:
     """Declare an option of darknet that is accepted and has no effect here; `reason` says why."""
     return field(default=None, metadata=dict(default=default, doc=doc, key=key, choices=None, low=None,
-                                             high=None, above=None, says=None, reason=reason, aliases={}, foreign={}))
+                                             high=None, above=None, below=None, neutral=None, says=None,
+                                             reason=reason, aliases={}, foreign={}))
 
 
 def key_of(f: Field) -> str:
@@ -72,6 +74,8 @@ def describe(f: Field, type_: Any = None) -> str:
         words += f", greater than {meta['above']:g}"
     if meta["high"] is not None:
         words += f", at most {meta['high']:g}"
+    if meta["below"] is not None:
+        words += f", less than {meta['below']:g}"
     return words
 
 
@@ -116,6 +120,8 @@ def _fits(value: Any, meta: Mapping[str, Any]) -> bool:
         if meta["high"] is not None and one > meta["high"]:
             return False
         if meta["above"] is not None and one <= meta["above"]:
+            return False
+        if meta["below"] is not None and one >= meta["below"]:
             return False
     return True
 
@@ -207,7 +213,7 @@ def _read(section: Section, key: str, f: Field, report: Report) -> Any:
             if f.type is bool and text not in ("0", "1"):
                 report.warn(f"{section.where(key)} {key} is 0 or 1; {text} counts as 1, as in darknet")
             return value
-        hint = "" if meta["above"] is None else f" ({default_text(f)} changes nothing)"
+        hint = "" if meta["neutral"] is None else f" ({meta['neutral']:g} changes nothing)"
     except ValueError:
         hint = ""
     if meta["choices"]:

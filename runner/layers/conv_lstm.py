@@ -45,7 +45,7 @@ class ConvLstm(Recurrent):
                                                          "uses tanh")
         state_constrain: float = opt(by_layer("32 * time_steps of [net]"),
                                      "the cell state is clipped to this and its negative; 0: not clipped", low=0)
-        time_normalizer: float = opt(1.0, "with bottleneck: factor on the gradient through h")
+        time_normalizer: float = opt(1.0, "with bottleneck: factor on the gradient through h", low=0)
         xnor: bool = ignored(False, "binary weights and inputs", "these convolutions are computed in full precision")
 
     def setup(self, shape: Shape) -> None:

@@ -19,8 +19,8 @@ class Cost(Head):
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
         type: str = opt("sse", "the loss function", choices=ops.LOSSES)
-        scale: float = opt(1.0, "factor on the gradient, not on the printed cost")
-        noobj: float = opt(1.0, "type seg: factor where the truth is 0")
+        scale: float = opt(1.0, "factor on the gradient, not on the printed cost", low=0)
+        noobj: float = opt(1.0, "type seg: factor where the truth is 0", low=0)
         thresh: float = opt(0.0, "gradients smaller than thresh / inputs are set to 0", low=0)
         ratio: float = ignored(0.0, "share of the smallest gradients that are dropped",
                                "darknet computes the threshold and then uses 0")

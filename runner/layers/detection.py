@@ -35,12 +35,12 @@ class Detection(DetectionHead):
         softmax: bool = opt(False, "1: softmax over the classes of a cell")
         sqrt: bool = opt(False, "1: w, h are square roots")
         max: int = ignored(200, "boxes an image can have", "the truth has one entry for each cell")
-        coord_scale: float = opt(1.0, "factor on the gradient of the boxes")
-        object_scale: float = opt(1.0, "factor on the gradient of objectness where there is an object")
-        noobject_scale: float = opt(1.0, "factor on the gradient of objectness where there is none")
-        class_scale: float = opt(1.0, "factor on the gradient of the classes")
+        coord_scale: float = opt(1.0, "factor on the gradient of the boxes", low=0)
+        object_scale: float = opt(1.0, "factor on the gradient of objectness where there is an object", low=0)
+        noobject_scale: float = opt(1.0, "factor on the gradient of objectness where there is none", low=0)
+        class_scale: float = opt(1.0, "factor on the gradient of the classes", low=0)
         forced: bool = opt(False, "1: assign large objects to the first box of a cell, small ones to the second")
-        random: float = opt(0.0, "above 0: boxes are chosen at random for the first 64000 images")
+        random: float = opt(0.0, "above 0: boxes are chosen at random for the first 64000 images", low=0)
         reorg: bool = ignored(False, "order of the input", "darknet reads it and never uses it")
 
     def setup(self, shape: Shape) -> None:

@@ -24,7 +24,7 @@ class GaussianYolo(Yolo):
 
     @dataclass(frozen=True, kw_only=True)
     class Options(AnchorOptions):
-        uc_normalizer: float = opt(1.0, "factor on the gradient of the standard deviations")
+        uc_normalizer: float = opt(1.0, "factor on the gradient of the standard deviations", low=0)
         yolo_point: str = opt("center", "the point of a box that x, y give", choices=tuple(CORNER))
 
     def _logistic_parts(self) -> tuple[slice, ...]:

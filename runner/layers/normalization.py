@@ -18,9 +18,9 @@ class Normalization(Layer):
 
     @dataclass(frozen=True, kw_only=True)
     class Options(LayerOptions):
-        alpha: float = opt(0.0001, "weight of the sum of squares, not divided by size")
-        beta: float = opt(0.75, "exponent")
-        kappa: float = opt(1.0, "added to the sum")
+        alpha: float = opt(0.0001, "weight of the sum of squares, not divided by size", low=0)
+        beta: float = opt(0.75, "exponent", low=0)
+        kappa: float = opt(1.0, "added to the sum", above=0)
         size: int = opt(5, "channels in the sum, half of them on either side", low=1)
 
     def setup(self, shape: Shape) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.errors import ShapeError
-from runner.layers.shared.base import Kept, Layer, LayerOptions, Shape, register
+from runner.layers.shared.base import Kept, Layer, LayerOptions, NotAMultiple, Shape, register
 
 
 @register("reorg")
@@ -37,7 +37,7 @@ class Reorg(Layer):
         if c % (s * s) and not self.yolor:
             raise ShapeError(f"stride={s} needs a multiple of {s * s} channels. Got {c}")
         if not o.reverse and (h % s or w % s):
-            raise ShapeError(f"stride={s} must divide width and height. Got {w} x {h}")
+            raise NotAMultiple(f"stride={s} must divide width and height. Got {w} x {h}", s)
         self.out_shape = (c // (s * s), h * s, w * s) if o.reverse else (c * s * s, h // s, w // s)
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:

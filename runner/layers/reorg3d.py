@@ -7,7 +7,7 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.errors import ShapeError
-from runner.layers.shared.base import Kept, Layer, LayerOptions, Shape, register
+from runner.layers.shared.base import Kept, Layer, LayerOptions, NotAMultiple, Shape, register
 
 
 @register("reorg3d")
@@ -30,7 +30,7 @@ class Reorg3d(Layer):
             self.out_shape = (c // (s * s), h * s, w * s)
             return
         if h % s or w % s:
-            raise ShapeError(f"stride={s} must divide width and height. Got {w} x {h}")
+            raise NotAMultiple(f"stride={s} must divide width and height. Got {w} x {h}", s)
         self.out_shape = (c * s * s, h // s, w // s)
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:

@@ -39,23 +39,28 @@ class AnchorOptions(DetectionOptions):
     anchors: tuple[float, ...] = opt((), "width,height of each anchor, pixels of the network's input; "
                                          "0.5 where missing", low=0)
     max: int = opt(200, "boxes an image can have in training", low=1)
-    ignore_thresh: float = opt(0.5, "IoU with a truth above which an unassigned box is not trained as background")
+    ignore_thresh: float = opt(0.5, "IoU with a truth above which an unassigned box is not trained as background",
+                               low=0, high=1)
     truth_thresh: float = opt(1.0, "IoU above which a box is trained on a truth that another box is assigned to; "
-                                   "1: never")
-    iou_thresh: float = opt(1.0, "similarity of shapes above which more anchors are assigned to a truth; 1: the best")
+                                   "1: never", low=0, high=1)
+    iou_thresh: float = opt(1.0, "similarity of shapes above which more anchors are assigned to a truth; 1: the best",
+                            low=0, high=1)
     iou_thresh_kind: str = opt("iou", "measure of that similarity", choices=("iou", "giou", "diou", "ciou"))
     iou_loss: str = opt("mse", "loss of a box: mse of its values, or an overlap",
                         choices=("mse", "iou", "giou", "diou", "ciou"))
-    iou_normalizer: float = opt(0.75, "factor on the gradient of the boxes")
-    obj_normalizer: float = opt(1.0, "factor on the gradient of objectness")
-    cls_normalizer: float = opt(1.0, "factor on the gradient of the right class; only with counters_per_class")
-    delta_normalizer: float = opt(1.0, "factor on the whole gradient")
+    iou_normalizer: float = opt(0.75, "factor on the gradient of the boxes", low=0)
+    obj_normalizer: float = opt(1.0, "factor on the gradient of objectness", low=0)
+    cls_normalizer: float = opt(1.0, "factor on the gradient of the right class; only with counters_per_class", low=0)
+    delta_normalizer: float = opt(1.0, "factor on the whole gradient", low=0)
     max_delta: float = opt(UNLIMITED, "limit of the gradient of a box value with iou_loss other than mse", low=0)
-    scale_x_y: float = opt(1.0, "scales the cell about its centre, so that box centres can reach its border")
+    scale_x_y: float = opt(1.0, "scales the cell about its centre, so that box centres can reach its border",
+                           above=0, neutral=1)
     objectness_smooth: bool = opt(False, "1: the target of objectness is the overlap instead of 1")
-    label_smooth_eps: float = opt(0.0, "label smoothing: share of each label given to the other classes", low=0, high=1)
-    counters_per_class: tuple[float, ...] = opt((), "examples of each class; the gradient of rare ones is scaled up")
-    beta_nms: float = opt(0.6, "exponent of nms_kind=diounms")
+    label_smooth_eps: float = opt(0.0, "label smoothing: share of each label given to the other classes", low=0,
+                                  below=1)
+    counters_per_class: tuple[float, ...] = opt((), "examples of each class; the gradient of rare ones is scaled up",
+                                                low=0)
+    beta_nms: float = opt(0.6, "exponent of nms_kind=diounms", low=0)
     nms_kind: str = opt("default", "how overlapping boxes are suppressed",
                         choices=("default", "greedynms", "diounms", "cornersnms"))
     map: str = opt("", "file that maps classes to other class numbers, one per line")

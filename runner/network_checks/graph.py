@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import Report, Section
-from runner.layers import LAYERS, Shortcut, Yolo
+from runner.layers import LAYERS, Dropout, Shortcut, Yolo
 from runner.layers.shared.base import Env, Head
 from runner.layers.shared.heads import DetectionHead
 from runner.layers.shared.recurrent import Recurrent
 from runner.net_options import NetOptions
-from runner.network_checks.net import listed
+from runner.network_checks.net import check_use, listed
 from runner.network_checks.sizes import Placed, check_sizes, deepest_stride, multiples, size_text, strides_of
 from runner.network_checks.use import activation_of
 
@@ -42,6 +42,12 @@ def check_network(net: NetOptions | None, sections: Sequence[Section], stack: Se
         report.warn(f"{sections[0].where('time_steps')} time_steps={net.time_steps} multiplies the batch, and no layer "
                     "here is recurrent")
     check_sizes(net, sections[0], stack, env, report)
+    if len(env.in_shape) == 3:
+        check_use(net, sections[0], bool(heads), report)
+    for index, place in enumerate(stack):
+        if isinstance(place.layer, Dropout) and place.layer.probability == 1:
+            report.warn(f"{place.section.where('probability')} probability=1 zeroes every value: no layer before layer "
+                        f"{index} learns anything")
     if not heads:
         _check_crop(net, sections[0], report)
 

@@ -6,6 +6,8 @@ from runner.config import Report, Section
 from runner.net_options import NetOptions
 
 IMAGE_CHANNELS = (1, 3)     # what an image file can be read with
+OF_CLASSIFIERS = ("min_crop", "max_crop", "angle", "aspect", "balance", "label_smooth_eps")
+OF_DETECTORS = ("letter_box", "gaussian_noise", "mosaic_bound", "resize_step")
 
 
 def check_net(options: NetOptions, section: Section, report: Report) -> None:
@@ -13,6 +15,8 @@ def check_net(options: NetOptions, section: Section, report: Report) -> None:
     _check_input(options, section, report)
     _check_policy(options, section, report)
     _check_length(options, section, report)
+    if not options.learning_rate:
+        report.warn(f"{section.where('learning_rate')} learning_rate=0: training changes no weight")
     if options.adam and options.optimizer != "sgd":
         report.error(f"{section.where('optimizer')} adam=1 and optimizer={options.optimizer} are two update rules: "
                      "leave one of them out")
@@ -53,6 +57,12 @@ def _check_policy(o: NetOptions, section: Section, report: Report) -> None:
                         f"{' and '.join(policies)}")
     if o.policy == "step" and "scale" not in section.lines:
         report.warn(f"{section.where('policy')} policy=step changes nothing without scale=")
+    if o.policy == "exp" and o.gamma > 1:
+        report.warn(f"{section.where('gamma')} gamma={o.gamma:g} multiplies the learning rate at every update: it "
+                    "grows without end")
+    if o.policy == "sgdr" and o.learning_rate_min > o.learning_rate:
+        report.warn(f"{section.where('learning_rate_min')} learning_rate_min={o.learning_rate_min:g} is above "
+                    f"learning_rate={o.learning_rate:g}: the rate rises in every cycle")
     if o.policy == "poly" and not o.max_batches:
         report.warn(f"{section.where('policy')} policy=poly lowers the rate to 0 at max_batches=: without it the rate "
                     "does not change")
@@ -81,6 +91,16 @@ def _check_length(o: NetOptions, section: Section, report: Report) -> None:
         rate = o.learning_rate * (end / o.burn_in) ** o.power
         report.warn(f"{section.where('burn_in')} burn_in={o.burn_in} is not over when training ends at "
                     f"max_batches={end}: the learning rate rises only to {rate:.2g}, not to {o.learning_rate:g}")
+
+
+def check_use(o: NetOptions, section: Section, detector: bool, report: Report) -> None:
+    """Options that only detectors, or only classifiers, read."""
+    ignored, whose = (OF_CLASSIFIERS, "classifiers") if detector else (OF_DETECTORS, "detectors")
+    neutral = NetOptions.make("[net]", width=o.width, height=o.height)
+    for name in ignored:
+        if name in section.lines and getattr(o, name) != getattr(neutral, name):
+            report.warn(f"{section.where(name)} {name} has no effect here: it is for {whose}, and this network "
+                        f"{'has' if detector else 'has no'} detection heads")
 
 
 def listed(numbers: Sequence[float]) -> str:

@@ -1,6 +1,7 @@
 """Feature maps that must have the same size, and the input sizes for which they do."""
 import dataclasses
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 from runner.config import Report, Section
@@ -10,6 +11,9 @@ from runner.layers.shared.base import Env, FlatShape, Layer, Shape, shape_text
 from runner.net_options import NetOptions
 
 LARGE = 1 << 13             # side of an input so large that rounding does not hide a stride, pixels
+
+
+Stride = tuple[Fraction, Fraction]      # input pixels per pixel of an output, vertically and horizontally
 
 
 class Placed(NamedTuple):
@@ -40,14 +44,25 @@ def fitting_size(stack: Sequence[Placed], links: Sequence[int], env: Env) -> str
     strides = strides_of(stack, env)
     own = list(dict.fromkeys(strides.get(link) for link in links))
     if None in own:
-        return ""
+        return ": one of them has the same size at every size of the input"
     if len(own) > 1:
         return f": their strides are {' and '.join(map(_stride_text, own))}, so they meet at no size of the input"
     text = multiples(deepest_stride(stack, links, strides), env.in_shape)
+    return f": {text}" if text else (f": both have stride {_stride_text(own[0])}, and layers without pad=1 made one of "
+                                     "them smaller, at every size of the input")
+
+
+def dividing_size(stack: Sequence[Placed], links: Sequence[int], step: int, env: Env) -> str:
+    """As `fitting_size`, for a layer that divides width and height of its input by `step`."""
+    stride = strides_of(stack, env).get(links[0]) if len(env.in_shape) == 3 else None
+    if stride is None:
+        return ""
+    deepest = deepest_stride(stack, links, strides_of(stack, env))
+    text = multiples((max(stride[0] * step, deepest[0]), max(stride[1] * step, deepest[1])), env.in_shape)
     return f": {text}" if text else ""
 
 
-def multiples(step: tuple[int, int], in_shape: Shape) -> str:
+def multiples(step: Stride, in_shape: Shape) -> str:
     """The multiples that width and height must be, with the nearest ones; "" if they are."""
     (step_y, step_x), (_, height, width) = step, in_shape
     if not height % step_y and not width % step_x:
@@ -73,14 +88,14 @@ def size_text(shape: Shape) -> str:
     return f"{shape[2]} x {shape[1]}" if len(shape) == 3 else shape_text(shape)
 
 
-def _stride_text(stride: tuple[int, int] | None) -> str:
-    """(vertical, horizontal) as text: 32, or 32 x 64, horizontal first."""
+def _stride_text(stride: Stride | None) -> str:
+    """(vertical, horizontal) as text: 32, or 32 x 64, horizontal first; 1/2 of an enlarged image."""
     step_y, step_x = stride or (1, 1)
     return str(step_x) if step_x == step_y else f"{step_x} x {step_y}"
 
 
 def deepest_stride(stack: Sequence[Placed], links: Sequence[int],
-                   strides: dict[int, tuple[int, int]]) -> tuple[int, int]:
+                   strides: dict[int, Stride]) -> Stride:
     """The largest stride, vertical and horizontal, among all ancestors of some outputs."""
     found: set[int] = set()
     waiting = list(links)
@@ -89,16 +104,16 @@ def deepest_stride(stack: Sequence[Placed], links: Sequence[int],
         if link >= 0 and link not in found:
             found.add(link)
             waiting += stack[link].links
-    pairs = [strides[link] for link in found if link in strides] or [(1, 1)]
+    pairs = [(Fraction(1), Fraction(1)), *(strides[link] for link in found if link in strides)]
     return max(down for down, _ in pairs), max(across for _, across in pairs)
 
 
-def strides_of(stack: Sequence[Placed], env: Env) -> dict[int, tuple[int, int]]:
+def strides_of(stack: Sequence[Placed], env: Env) -> dict[int, Stride]:
     """Layer -> its stride relative to the input, vertical and horizontal; only for layers whose size depends on the
     input's.  Computed with an input so large that rounding does not matter."""
     env = dataclasses.replace(env, in_shape=(env.in_shape[0], LARGE, LARGE), allocate=False)
     shapes: dict[int, Shape] = {-1: env.in_shape}
-    found = {-1: (1, 1)}
+    found = {-1: (Fraction(1), Fraction(1))}
     for index, (_, layer, links) in enumerate(stack):
         if layer is None or not all(link in shapes for link in links):
             continue
@@ -108,8 +123,13 @@ def strides_of(stack: Sequence[Placed], env: Env) -> dict[int, tuple[int, int]]:
             continue
         shape = shapes[index]
         if len(shape) == 3 and min(shape[1:]) > 1:
-            found[index] = max(round(LARGE / shape[1]), 1), max(round(LARGE / shape[2]), 1)
+            found[index] = _stride(shape[1]), _stride(shape[2])
     return found
+
+
+def _stride(side: int) -> Fraction:
+    """Input pixels per pixel of an output with this side, for an input of LARGE pixels."""
+    return Fraction(round(LARGE / side)) if side <= LARGE else Fraction(1, max(round(side / LARGE), 1))
 
 
 def check_sizes(net: NetOptions, section: Section, stack: Sequence[Placed], env: Env, report: Report) -> None:

@@ -32,6 +32,14 @@ class NotAnImage(ShapeError):
     """A layer that expects an image got a FlatShape."""
 
 
+class NotAMultiple(ShapeError):
+    """Width and height of an image are not multiples of `step`, which divides them."""
+
+    def __init__(self, text: str, step: int):
+        super().__init__(text)
+        self.step = step
+
+
 GPU_ONLY = "only AlexeyAB's GPU code reads it; learning_rate=0 or stopbackward keep a layer as it is"
 LAYERS: dict[str, type["Layer"]] = {}
 

@@ -34,9 +34,10 @@ class Candidates(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class DetectionOptions(LayerOptions):
     """Options of every detection head."""
-    jitter: float = opt(0.2, "augmentation: largest shift of an edge, as a share of the image", low=0)
-    resize: float = opt(1.0, "augmentation: largest zoom factor", above=0)
-    random: float = opt(0.0, "above 0: the size of the input changes in training; another meaning in [detection]")
+    jitter: float = opt(0.2, "augmentation: largest shift of an edge, as a share of the image", low=0, high=1)
+    resize: float = opt(1.0, "augmentation: largest zoom factor", above=0, neutral=1)
+    random: float = opt(0.0, "above 0: the size of the input changes in training; another meaning in [detection]",
+                        low=0)
 
 
 class DetectionHead(Head):

@@ -1,0 +1,103 @@
+"""Values without a meaning, values without a use, and sizes of the input that fit or never fit."""
+from pathlib import Path
+
+import pytest
+
+import runner
+from runner.layers import LAYERS
+from runner.net_options import NetOptions
+from tests.paths import ROOT
+from tests.test_network_checks import HEAD, NET, conv, said
+
+
+@pytest.mark.parametrize("section, option, values", [
+    ("net", "momentum", ("-0.1", "1", "9")), ("net", "decay", ("-1e-9",)), ("net", "learning_rate", ("-1",)),
+    ("net", "B1", ("1", "-0.5")), ("net", "B2", ("1",)), ("net", "rho", ("1",)), ("net", "eps", ("0",)),
+    ("net", "power", ("-4",)), ("net", "scale", ("0", "-0.1")), ("net", "scales", ("0.1,0", "-1")),
+    ("net", "gamma", ("0", "-1")), ("net", "ema_alpha", ("1", "-0.1")), ("net", "angle", ("-7", "181")),
+    ("net", "label_smooth_eps", ("1", "-0.1")), ("net", "reposition", ("-0.1", "1.5")), ("net", "balance", ("2",)),
+    ("net", "split_share", ("-0.1", "1")), ("net", "max_grad_norm", ("-1",)), ("net", "hue", ("-0.1",)),
+    ("yolo", "ignore_thresh", ("7", "-0.1", "1.01")), ("yolo", "truth_thresh", ("1.1", "-1")),
+    ("yolo", "iou_thresh", ("2", "-0.2")), ("yolo", "scale_x_y", ("-1", "0")), ("yolo", "jitter", ("1.1", "-0.3")),
+    ("yolo", "resize", ("0", "-1.5")), ("yolo", "random", ("-1",)), ("yolo", "label_smooth_eps", ("1", "-0.1")),
+    ("yolo", "iou_normalizer", ("-0.07",)), ("yolo", "obj_normalizer", ("-1",)), ("yolo", "cls_normalizer", ("-1",)),
+    ("yolo", "delta_normalizer", ("-1",)), ("yolo", "max_delta", ("-5",)), ("yolo", "beta_nms", ("-0.6",)),
+    ("yolo", "counters_per_class", ("-1",)), ("Gaussian_yolo", "uc_normalizer", ("-1",)),
+    ("region", "thresh", ("1.2", "-0.6")), ("region", "coord_scale", ("-1",)), ("region", "noobject_scale", ("-1",)),
+    ("region", "object_scale", ("-5",)), ("region", "class_scale", ("-1",)), ("region", "mask_scale", ("-1",)),
+    ("detection", "coord_scale", ("-1",)), ("detection", "jitter", ("1.5",)), ("cost", "scale", ("-1",)),
+    ("cost", "noobj", ("-1",)), ("cost", "thresh", ("-1",)), ("dropout", "probability", ("-0.1", "1.5", "nan")),
+    ("dropout", "dropblock_size_rel", ("-0.1", "1.5")), ("softmax", "temperature", ("0", "-1")),
+    ("normalization", "alpha", ("-1",)), ("normalization", "beta", ("-1",)), ("normalization", "kappa", ("0", "-2")),
+    ("convolutional", "learning_rate", ("-1",)), ("convolutional", "clip", ("-1",))])
+def test_a_value_outside_its_meaning_is_an_error(section: str, option: str, values: tuple[str, ...],
+                                                 tmp_path: Path) -> None:
+    for value in values:
+        text = f"{NET}{option}={value}\n[softmax]\n" if section == "net" else f"{NET}[{section}]\n{option}={value}\n"
+        error, = (line for line in said(tmp_path, text)[0] if f"[{section}] {option} must be " in line)
+        assert f"Got {value!r}" in error
+
+
+# factors, offsets and indices without a range of their own
+UNBOUNDED = {
+    "steps": "negative ones are before the first update, as in a cfg of darknet", "mean": "an offset",
+    "alpha": "a factor of a sum", "beta": "a factor of a sum", "scale": "a factor of values",
+    "from": "an index", "layers": "an index", "share_index": "an index", "yolo_layer": "an index",
+    "stride": "negative ones make an image smaller"}
+
+
+def test_every_number_has_a_range_or_a_reason() -> None:
+    for kind in (NetOptions, *(layer.Options for layer in LAYERS.values())):
+        for name, f in kind.declared().items():
+            numeric = f.type in (int, float, tuple[int, ...], tuple[float, ...])
+            ranged = any(f.metadata[bound] is not None for bound in ("low", "above", "high", "below"))
+            assert not numeric or ranged or f.metadata["reason"] or name in UNBOUNDED, f"{kind.__qualname__}.{name}"
+
+
+@pytest.mark.parametrize("lines, says", [
+    ("learning_rate=0", "a.cfg:5: [net] learning_rate=0: training changes no weight"),
+    ("policy=exp\ngamma=1.1",
+     "a.cfg:6: [net] gamma=1.1 multiplies the learning rate at every update: it grows without end"),
+    ("policy=sgdr\nlearning_rate_min=1\nmax_batches=9",
+     "a.cfg:6: [net] learning_rate_min=1 is above learning_rate=0.001: the rate rises in every cycle"),
+    ("letter_box=1", "a.cfg:5: [net] letter_box has no effect here: it is for detectors, and this network has no "
+                     "detection heads")])
+def test_a_value_without_use_is_a_warning(tmp_path: Path, lines: str, says: str) -> None:
+    assert said(tmp_path, f"{NET}{lines}\n[avgpool]\n[softmax]\n") == ([], [says])
+
+
+def test_options_that_a_detector_does_not_read(tmp_path: Path) -> None:
+    text = f"{NET}min_crop=9\nmax_crop=99\nangle=7\naspect=.75\nhue=.1\n{conv(12)}{HEAD}"
+    errors, warnings = said(tmp_path, text)
+    assert not errors and [line.split()[2] for line in warnings] == ["min_crop", "max_crop", "angle", "aspect"]
+    assert all("it is for classifiers, and this network has detection heads" in line for line in warnings)
+    assert said(tmp_path, f"{NET}angle=0\naspect=1\nmin_crop=64\n{conv(12)}{HEAD}") == ([], []), "these change nothing"
+
+
+def test_a_dropout_of_everything(tmp_path: Path) -> None:
+    assert said(tmp_path, f"{NET}{conv()}[dropout]\nprobability=1\n[avgpool]\n[softmax]\n")[1] == [
+        "a.cfg:12: [dropout] probability=1 zeroes every value: no layer before layer 1 learns anything"]
+
+
+# --- sizes that never fit, and those that do -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("between, joined, reason", [
+    ("[upsample]\n", "128 x 128 and 64 x 64", "their strides are 1/2 and 1, so they meet at no size of the input"),
+    ("[convolutional]\nsize=3\n", "62 x 62 and 64 x 64",
+     "both have stride 1, and layers without pad=1 made one of them smaller, at every size of the input"),
+    ("[avgpool]\n", "1 x 1 and 64 x 64", "one of them has the same size at every size of the input"),
+    ("[maxpool]\nsize=2\nstride=2\n", "32 x 32 and 64 x 64",
+     "their strides are 2 and 1, so they meet at no size of the input")])
+def test_why_a_route_fits_at_no_size(tmp_path: Path, between: str, joined: str, reason: str) -> None:
+    error, = said(tmp_path, f"{NET}{conv()}{between}[route]\nlayers=-1,-2\n{conv()}[softmax]\n")[0]
+    assert error.endswith(f"layer 2 joins {joined}, and layer 3 [convolutional] needs an image: {reason}")
+
+
+@pytest.mark.parametrize("size, fits", [("400 x 400", "384 x 384 and 416 x 416"), ("16 x 16", "32 x 32"),
+                                        ("448 x 420", "448 x 416 and 448 x 448")])
+def test_the_sizes_that_fit_a_reorg(size: str, fits: str) -> None:
+    width, height = size.split(" x ")
+    _, report = runner.check(ROOT / "cfg" / "yolov2.cfg", settings=[f"net.width={width}", f"net.height={height}"])
+    is_are = "are" if "and" in fits else "is"
+    assert report.errors[0].endswith(f": width and height must be multiples of 32 ({size} is not; {fits} {is_are})")
