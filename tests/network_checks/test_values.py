@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 import runner
+from runner.config import Options
 from runner.layers import LAYERS
 from runner.net_options import NetOptions
 from tests.paths import ROOT
@@ -47,7 +48,8 @@ UNBOUNDED = {
 
 
 def test_every_number_has_a_range_or_a_reason() -> None:
-    for kind in (NetOptions, *(layer.Options for layer in LAYERS.values())):
+    kinds: list[type[Options]] = [NetOptions, *(layer.Options for layer in LAYERS.values())]
+    for kind in kinds:
         for name, f in kind.declared().items():
             numeric = f.type in (int, float, tuple[int, ...], tuple[float, ...])
             ranged = any(f.metadata[bound] is not None for bound in ("low", "above", "high", "below"))
