@@ -71,8 +71,14 @@ def plural(count: float, noun: str) -> str:
     return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2:-1] not in "aeiou" else f"{noun}s"
 
 
+LONGEST_WORD = 60       # characters of a word that is compared with known ones
+MOST_WORDS = 100        # that a message lists
+
+
 def closest(word: str, known: Iterable[str], cutoff: float = 0.7) -> str | None:
     """The known word closest to `word`; None if none is similar."""
+    if len(word) > LONGEST_WORD:
+        return None
     lower = {k.lower(): k for k in known}
     near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=cutoff)
     if not near and len(word) > 2:      # an abbreviation of a known word: prob, act
@@ -86,6 +92,8 @@ def misspelled(word: str, known: Iterable[str]) -> str | None:
     One letter more, less, other, or swapped with its neighbour; two in words of eight letters and more; never a digit.
     Or its first four letters and more.  Short words that are alike mean different things: selu, silu, elu.
     """
+    if len(word) > LONGEST_WORD:
+        return None
     text = word.lower()
     names = [name for name in known if _digits(name) == _digits(text) and len(text) > 3]
     slips = {name: _slips(text, name.lower()) for name in names}
@@ -124,4 +132,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """" (did you mean 'x'?)", or the list of known words if none is similar."""
     known = list(known)
     near = closest(word, known, 0.6)
-    return f" (did you mean {near!r}?)" if near else f" (known: {', '.join(sorted(known))})"
+    if near:
+        return f" (did you mean {near!r}?)"
+    more = f" and {len(known) - MOST_WORDS:,} more" if len(known) > MOST_WORDS else ""
+    return f" (known: {', '.join(sorted(known)[:MOST_WORDS])}{more})"

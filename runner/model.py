@@ -62,7 +62,7 @@ def build(sections: Sequence[Section], report: Report, *, dtype: str = "float32"
         if options is not None:
             network_checks.check_net(options, sections[0], report)
     env = Env(dtype=np.dtype(dtype), rng=np.random.default_rng(seed), compat=compat_table.find(compat),
-              folder=str(folder), allocate=allocate and not report.errors)
+              folder=str(folder), allocate=allocate and not report.count)
     if env.allocate:
         ops.choose_default_backend()
     if options is not None:
@@ -71,7 +71,7 @@ def build(sections: Sequence[Section], report: Report, *, dtype: str = "float32"
         env.progress.max_batches = options.max_batches
     stack = _stack(sections[1:], env, report)
     network_checks.check_network(options, sections, stack, env, report)
-    if len(sections) == 1 and not report.errors:
+    if len(sections) == 1 and not report.count:
         report.error(f"{sections[0].where()} there is no layer after it")
     report.raise_errors()
     assert options is not None

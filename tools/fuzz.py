@@ -7,7 +7,7 @@
   python tools/fuzz.py cfg --file a.cfg                   one input, with the traceback
 
 An input may neither raise another exception, nor take more CPU time or memory than its size justifies, nor lead to an
-error message of more than 50,000 characters.  Failures are grouped by exception and function; the smallest input of
+error message of more than 120,000 characters.  Failures are grouped by exception and function; the smallest input of
 each is reduced and, with --save, written to FOLDER/READER/.  Exit status 1 if there are failures.
 """
 import argparse

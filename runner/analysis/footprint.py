@@ -130,24 +130,41 @@ def _through_training(net: Network, rows: int) -> Iterator[int]:
         for link in (*(links if kept[i].inputs else ()), *((i,) if kept[i].output else ())):
             kept_since.setdefault(link, i)
     last_consumer = {link: i for i, links in enumerate(net.links) for link in links}
+    dies, released = _by_layer(last_consumer), _by_layer(kept_since)
     more = 0        # bytes that layers keep in addition to inputs and outputs
+    alive = size[-1] if -1 in last_consumer else 0
     for i in range(len(net.layers)):
         more += rows * kept[i].more
-        alive = {link for link in size
-                 if link <= i and (kept_since.get(link, i + 1) <= i or last_consumer.get(link, -1) >= i)} | {i}
-        yield sum(size[link] for link in alive) + more
+        alive += size[i]
+        yield alive + more
+        done = [*dies.get(i, ()), *([] if i in last_consumer else [i])]
+        alive -= sum(size[link] for link in done if link not in kept_since)
+    saved = sum(size[link] for link in kept_since)
     gradients: set[int] = {net.last}    # outputs whose gradient is alive
+    pending = size[net.last]            # their bytes
     for i in reversed(range(len(net.layers))):
         layer, sources = net.layers[i], {link for link in net.links[i] if link >= 0}
-        saved = sum(size[link] for link in size if kept_since.get(link, i + 1) <= i) + more
-        others = sum(size[link] for link in gradients - {i} | sources)
+        if i in gradients:
+            gradients.remove(i)
+            pending -= size[i]
+        others = pending + sum(size[link] for link in sources - gradients)
         if layer.specs:     # first the gradient of the raw product, then that of the input
-            yield saved + sum(size[link] for link in gradients - {i}) + 2 * size[i]
-            yield saved - rows * kept[i].more + others + size[i]
+            yield saved + more + pending + 2 * size[i]
+            yield saved + more - rows * kept[i].more + others + size[i]
         else:
-            yield saved + others + size[i]
+            yield saved + more + others + size[i]
         more -= rows * kept[i].more
-        gradients = gradients - {i} | sources
+        saved -= sum(size[link] for link in released.get(i, ()))
+        gradients |= sources
+        pending = others
+
+
+def _by_layer(when: dict[int, int]) -> dict[int, list[int]]:
+    """output -> layer, inverted."""
+    outputs: dict[int, list[int]] = {}
+    for output, layer in when.items():
+        outputs.setdefault(layer, []).append(output)
+    return outputs
 
 
 def _scratch(net: Network, rows: int, *, training: bool) -> int:

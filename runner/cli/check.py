@@ -59,7 +59,8 @@ def _check(cfg: str, args: argparse.Namespace) -> dict[str, Any]:
         except WeightsError as error:
             errors.append(str(error))
     return {"file": cfg, "layers": len(net.layers) if net else None, "parameters": net.param_count if net else None,
-            "errors": errors, "warnings": list(report.warnings)}
+            "error_count": report.count + len(errors) - len(report.errors), "errors": errors,
+            "warnings": list(report.warnings)}
 
 
 def _print_finding(finding: dict[str, Any], quiet: bool) -> None:
@@ -67,9 +68,9 @@ def _print_finding(finding: dict[str, Any], quiet: bool) -> None:
         console.say(f"{console.paint('warning:', 'yellow')} {sentence}")
     for sentence in finding["errors"]:
         console.say(sentence)       # file:line first, so that editors can jump to it
-    count = len(finding["errors"])
+    count = finding["error_count"]
     if count:
-        console.say(f"{finding['file']}: {console.paint(f'{count} error' + 's' * (count > 1), 'red')}")
+        console.say(f"{finding['file']}: {console.paint(f'{count:,} error' + 's' * (count > 1), 'red')}")
     elif not quiet:
         console.say(f"{finding['file']}: {console.paint('ok', 'green')} ({finding['layers']} layers, "
                     f"{finding['parameters']:,} parameters)")

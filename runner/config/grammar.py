@@ -117,9 +117,23 @@ def write(sections: Sequence[Section]) -> str:
                      for section in sections)
 
 
+LARGEST = {int: 2**31 - 1, float: 3.4028235e38}       # darknet's int and float
+
+
+class TooLarge(ValueError):
+    """A number that darknet's int or float cannot hold."""
+
+
 def number(kind: type, text: str) -> int | float:
-    """`text` as int or float; ValueError for anything else, including infinity and NaN."""
-    value = kind(text)
-    if "_" in text or not math.isfinite(value):
+    """`text` as int or float; ValueError for anything else, including infinity and NaN, TooLarge for one beyond 32
+    bits."""
+    if "_" in text or not text.isascii():       # Python reads 1_000 and digits of other scripts
         raise ValueError(text)
+    if kind is int and len(text) > 400:         # more digits than Python converts
+        raise TooLarge(text) if text.lstrip("+-").isdecimal() else ValueError(text)
+    value = kind(text)
+    if value != value or (value in (math.inf, -math.inf) and "inf" in text.lower()):
+        raise ValueError(text)
+    if abs(value) > LARGEST[kind]:
+        raise TooLarge(text)
     return value

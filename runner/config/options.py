@@ -10,12 +10,14 @@ import re
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from functools import cache
 from typing import Any, Self, get_args, get_origin
 
 from runner.config.diagnostics import Report
-from runner.config.grammar import Section, number
+from runner.config.grammar import LARGEST, Section, TooLarge, number
 from runner.errors import UsageError, closest, did_you_mean, misspelled
 
+MOST_UNKNOWN = 2000     # options of a file that are compared with the known ones
 HOLE = re.compile(r"^\s*,|,\s*,")           # nothing before a comma
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
 GAP = re.compile(r"[\d.]\s+[-+.\d]")     # a blank between two numbers
@@ -111,6 +113,11 @@ def _convert(type_: Any, text: str) -> Any:
     return number(type_, "".join(text.split()))
 
 
+def _number_type(type_: Any) -> type:
+    """int or float, of an option with one or several of them."""
+    return float if float in (type_, *get_args(type_)) else int
+
+
 def _fits(value: Any, meta: Mapping[str, Any]) -> bool:
     for one in value if isinstance(value, tuple) else (value,):
         if meta["choices"] and one not in meta["choices"]:
@@ -131,6 +138,7 @@ class Options:
     """Base of every section's options; a subclass only declares fields."""
 
     @classmethod
+    @cache
     def declared(cls) -> dict[str, Field]:
         """cfg name -> declaration, types resolved."""
         hints = typing.get_type_hints(cls)
@@ -141,13 +149,13 @@ class Options:
     @classmethod
     def parse(cls, section: Section, report: Report) -> Self | None:
         """Options of a section, or None when it holds errors; they are added to `report`."""
-        known, before = cls.declared(), len(report.errors)
+        known, before = cls.declared(), report.count
         for key in section.lines:
             if key not in known:
                 cls._unknown(section, key, known, report)
         values: dict[str, Any] = {}
-        for key, f in known.items():
-            meta = f.metadata
+        for key in [key for key in known if key in section.lines or key in cls._noticed()]:
+            f, meta = known[key], known[key].metadata
             if key in section.lines:
                 values[f.name] = _read(section, key, f, report)
                 if meta["reason"] and section.lines[key].value not in ("0", "-1", str(meta["default"])):
@@ -156,7 +164,7 @@ class Options:
                 report.error(f"{section.where()} needs the option {key!r} ({describe(f)})")
             elif meta["says"]:
                 report.warn(f"{section.where()} {meta['says']}")
-        return cls._complete(values) if len(report.errors) == before else None
+        return cls._complete(values) if report.count == before else None
 
     @classmethod
     def make(cls, owner: str, **values: Any) -> Self:
@@ -177,18 +185,37 @@ class Options:
         return cls._complete(values)
 
     @classmethod
+    @cache
+    def _noticed(cls) -> frozenset[str]:
+        """The options to speak of where they are left out."""
+        return frozenset(key for key, f in cls.declared().items()
+                         if f.metadata["default"] is MISSING or f.metadata["says"])
+
+    @classmethod
+    @cache
+    def _defaults(cls) -> tuple[dict[str, Any], dict[str, Callable[[Any], Any]]]:
+        """name -> default, in the order of declaration; and those that are computed from the options above them."""
+        values = {f.name: f.metadata["default"] for f in fields(cls)}
+        return values, {name: value for name, value in values.items() if callable(value)}
+
+    @classmethod
     def _complete(cls, values: Mapping[str, Any]) -> Self:
         self = object.__new__(cls)
-        for f in fields(cls):
-            value = values[f.name] if f.name in values else f.metadata["default"]
-            # a default may be computed from the options declared above it
-            object.__setattr__(self, f.name, value(self) if callable(value) else value)
+        defaults, computed = cls._defaults()
+        everything = {**defaults, **values}
+        self.__dict__.update(everything)
+        for name, default in computed.items():
+            if name not in values:
+                self.__dict__[name] = default(self)
         return self
 
     @staticmethod
     def _unknown(section: Section, key: str, known: Mapping[str, Field], report: Report) -> None:
-        near = closest(key, known, 0.75)
         sentence = f"{section.where(key)} unknown option {key!r}"
+        if report.warning_count >= MOST_UNKNOWN:
+            report.error(f"{sentence}: there are too many to look for words that resemble them")
+            return
+        near = None if report.is_full else closest(key, known, 0.75)
         if near:
             report.error(f"{sentence} (did you mean {near!r}?)")
         elif report.strict:
@@ -214,10 +241,13 @@ def _read(section: Section, key: str, f: Field, report: Report) -> Any:
                 report.warn(f"{section.where(key)} {key} is 0 or 1; {text} counts as 1, as in darknet")
             return value
         hint = "" if meta["neutral"] is None else f" ({meta['neutral']:g} changes nothing)"
+    except TooLarge:
+        hint = f" (darknet's numbers have 32 bits: up to {LARGEST[_number_type(f.type)]:,})"
     except ValueError:
         hint = ""
     if meta["choices"]:
-        near, known = misspelled(text, meta["choices"]), meta["foreign"].get(text.lower())
+        known = meta["foreign"].get(text.lower())
+        near = None if report.is_full else misspelled(text, meta["choices"])
         hint = f" ({known})" if known else f" (did you mean {near!r}?)" if near else ""
     elif get_origin(f.type) is tuple and HOLE.search(text):
         hint = " (a number is missing before a comma)"

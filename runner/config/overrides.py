@@ -24,15 +24,20 @@ def override(sections: list[Section], settings: Iterable[str], aliases: Mapping[
         if not chosen:
             layers = len(sections) - 1
             known = sorted({s.name for s in sections})
-            what = (f"layers are numbered 0 to {layers - 1}" if name.lstrip("-").isdigit()
+            what = (f"layers are numbered 0 to {layers - 1}" if _is_number(name.lstrip("-"))
                     else f"the cfg has no section [{name}]{did_you_mean(name, known)}")
             report.error(f"{place}: {what}")
         for section in chosen:
             section.lines[key] = Line(place, value)
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
+
+
 def _choose(sections: list[Section], name: str, aliases: Mapping[str, str]) -> list[Section]:
-    if name.isdigit():
-        return sections[1:][int(name):int(name) + 1]
+    if _is_number(name):
+        index = int(name) if len(name) < 10 else len(sections)
+        return sections[1:][index:index + 1]
     canonical = aliases.get(name, name)
     return [s for s in sections if aliases.get(s.name, s.name) == canonical]

@@ -8,6 +8,7 @@ Where operations are operators (ops/inference_op.py), images have the layouts th
 that need plain arrays.  Operators that follow each other are fused into one program, a single call.
 """
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, TypeGuard
@@ -40,8 +41,8 @@ class MemoryPlanner:
         self.net, self.outputs, self.rows, self.fuse, self.dry = net, outputs, rows, fuse, dry
         self.needed = _needed(net, outputs)
         self.runs: dict[int, Run] = {index: prepare(index, rows) for index in self.needed}
-        self.last_consumer = {index: max((i for i in self.needed if index in net.links[i]), default=-1)
-                              for index in (INPUT, *self.needed)}
+        self.last_consumer = dict.fromkeys((INPUT, *self.needed), -1)
+        self.last_consumer |= {link: index for index in self.needed for link in net.links[index]}
         self.last_consumer |= dict.fromkeys(outputs, len(net.layers))
         operators = [run for run in self.runs.values() if self._is_operator(run)]
         self.operator = operators[0] if operators else None
@@ -52,10 +53,17 @@ class MemoryPlanner:
         self.scratch: dict[int, TensorLocation] = {}        # call -> memory it needs while it runs
         self.locations = {INPUT: TensorLocation(INPUT, 0, (rows, *net.in_shape), net.env.dtype)}
         self.converted: dict[tuple[TensorLocation, Layout], TensorLocation] = {}
+        # by allocation: the last consumer of anything in it, those that have parts, those that are converted copies
+        self.used_until: dict[int, int] = {INPUT: self.last_consumer[INPUT]}
+        self.parents: set[int] = set()
+        self.conversions: dict[int, list[tuple[TensorLocation, Layout]]] = {}
+        self.copies: set[TensorLocation] = set()
 
     def plan(self) -> ExecutionPlan:
         for index in self.needed:
             location = self.locations[index] = self._add_layer(index)
+            self.used_until[location.allocation] = max(self.used_until.get(location.allocation, -1),
+                                                       self.last_consumer[index])
             if location.allocation != INPUT:
                 allocation = self.allocations[location.allocation]
                 allocation.last_use = max(allocation.last_use, self.last_consumer[index])
@@ -149,6 +157,8 @@ class MemoryPlanner:
         copy = self.converted.get((x, layout))
         if copy is None:
             copy = self.converted[x, layout] = self._allocate(x.shape[1:], layout, index)
+            self.copies.add(copy)
+            self.conversions.setdefault(x.allocation, []).append((x, layout))
             self.calls.append(Call(self._converter(x.layout, layout), [x, copy]))
         allocation = self.allocations[copy.allocation]
         allocation.last_use = max(allocation.last_use, index)
@@ -191,6 +201,7 @@ class MemoryPlanner:
             if (allocation is not None and allocation.parent is None and allocation.image_stride == size
                     and x.allocation != y.allocation):
                 allocation.parent, allocation.offset = y.allocation, offset
+                self.parents.add(y.allocation)
             else:
                 part = TensorLocation(y.allocation, offset, x.shape, x.dtype, x.layout)
                 copy = _copy if x.layout == PLAIN else self._converter(x.layout, x.layout)
@@ -203,16 +214,14 @@ class MemoryPlanner:
         x = xs[0]
         if not layer.in_place or x.allocation == INPUT or math.prod(x.shape[1:]) != math.prod(layer.out_shape):
             return None
-        if x.layout != layout or self.allocations[x.allocation].parent is not None or any(
-                allocation.parent == x.allocation for allocation in self.allocations):
+        if x.layout != layout or self.allocations[x.allocation].parent is not None or x.allocation in self.parents:
             return None     # a concatenation, or a part of one: other layers may read the same values
-        if any(self.last_consumer[i] > index for i, other in self.locations.items()
-               if other.allocation == x.allocation):
+        if self.used_until.get(x.allocation, -1) > index:
             return None
-        if x in self.converted.values() or any(other.allocation == x.allocation for other in xs[1:]):
+        if x in self.copies or any(other.allocation == x.allocation for other in xs[1:]):
             return None
-        for key in [key for key in self.converted if key[0].allocation == x.allocation]:
-            del self.converted[key]     # copies of the values that are overwritten
+        for key in self.conversions.pop(x.allocation, []):
+            self.copies.remove(self.converted.pop(key))     # copies of the values that are overwritten
         return TensorLocation(x.allocation, x.offset, (x.shape[0], *layer.out_shape), x.dtype, layout)
 
 
@@ -224,17 +233,19 @@ def assign_offsets(allocations: list[Allocation]) -> int:
             root = allocations[root.parent]
         root.first_use = min(root.first_use, allocation.first_use)
         root.last_use = max(root.last_use, allocation.last_use)
-    placed: list[Allocation] = []
+    placed: dict[int, list[Allocation]] = {}        # by the layers during which they are in use
     for one in sorted((a for a in allocations if a.parent is None), key=lambda a: (-a.size, a.first_use)):
         offset = 0
-        overlapping = (p for p in placed if p.first_use <= one.last_use and one.first_use <= p.last_use)
-        for other in sorted(overlapping, key=lambda p: p.offset):
+        overlapping = {id(p): p for index in range(one.first_use, one.last_use + 1) for p in placed.get(index, ())}
+        for other in sorted(overlapping.values(), key=lambda p: p.offset):
             if other.offset - offset >= one.size:
                 break
             offset = max(offset, -(-(other.offset + other.size) // memory.ALIGN) * memory.ALIGN)
         one.offset = offset
-        placed.append(one)
-    return max((allocation.offset + allocation.size for allocation in placed), default=0)
+        for index in range(one.first_use, one.last_use + 1):
+            placed.setdefault(index, []).append(one)
+    return max((allocation.offset + allocation.size for allocation in allocations if allocation.parent is None),
+               default=0)
 
 
 def _needed(net: Network, outputs: Iterable[int]) -> list[int]:
@@ -270,13 +281,14 @@ def _direct_outputs(plan: ExecutionPlan) -> dict[int, int]:
         for location in call.locations:
             users.setdefault(location.allocation, []).append(position)
     parents = {allocation.parent for allocation in plan.allocations if allocation.parent is not None}
+    asked = Counter(location.allocation for location in plan.outputs.values())
     direct: dict[int, int] = {}
     for index, location in plan.outputs.items():
         at = location.allocation
         if at == INPUT or at in parents or plan.allocations[at].parent is not None:
             continue
         calls = users.get(at, [])
-        only = sum(other.allocation == at for other in plan.outputs.values()) == 1
+        only = asked[at] == 1
         if len(calls) == 1 and only and plan.calls[calls[0]].locations[-1] == location:
             direct[index] = calls[0]
     return direct

@@ -19,7 +19,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from typing import Any
 from runner.errors import RunnerError
 from tools.fuzzing.mutate import mutate
 
-MESSAGE = 50_000            # characters of an error message
+MESSAGE = 120_000           # characters of an error message
 STUCK = 90.0                # seconds without progress, after which the process is killed
 HEADROOM = 3 << 30          # bytes of address space above what the process has when it starts
 GROWN = 48 << 20            # bytes of peak memory after which a process is replaced, so that peaks stay visible
@@ -45,6 +45,7 @@ class Reader:
     seeds    further valid contents of the file
     seconds, memory     CPU time and bytes that are always allowed; for each MB of the input `per_mb` times as much more
     input    replaces the random changes: rng -> an input
+    warm     inputs that are read before the first fork, so that kernels are compiled there
     """
     name: str
     make: Callable[[Path], object]
@@ -56,7 +57,7 @@ class Reader:
     memory: int = 160 << 20
     per_mb: float = 6.0
     input: Callable[[random.Random], bytes] | None = None
-    own: tuple[bytes, ...] = field(default=(), compare=False)
+    warm: int = 0
 
     def limits(self, size: int) -> tuple[float, int]:
         """Seconds and bytes for an input of this size."""
@@ -217,6 +218,8 @@ def _count(found: Findings, outcome: Outcome, index: int, data: bytes) -> None:
 def hunt(reader: Reader, seed: int, inputs: int, seconds: float, progress: Callable[[Findings], None]) -> Findings:
     """Until `inputs` are tried or the time is over; the process is replaced when it dies, is stuck or has grown."""
     found, valid, index, end = Findings(), contents(reader), 0, time.monotonic() + seconds
+    if reader.warm:
+        hunt_here(replace(reader, seconds=600), seed, reader.warm)
     with tempfile.TemporaryDirectory(prefix="fuzz-"), mmap.mmap(-1, 8) as place:
         while index < inputs and time.monotonic() < end:
             index = _one_process(reader, valid, seed, index, min(inputs, index + 20_000), end, place, found)

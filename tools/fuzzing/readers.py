@@ -189,7 +189,7 @@ def readers() -> dict[str, Reader]:
         Reader("network", write("a.cfg", toy.CFG), "a.cfg", lambda folder: networks.run_network(folder, "numpy"),
                seconds=6, memory=500 << 20, input=networks.random_cfg),
         Reader("network-fast", write("a.cfg", toy.CFG), "a.cfg", lambda folder: networks.run_network(folder, "fast"),
-               seconds=60, memory=500 << 20, input=networks.random_cfg),
+               seconds=20, memory=500 << 20, input=networks.random_cfg, warm=60),
         Reader("weights", make_weights, "a.weights", read_weights, "binary"),
         Reader("state", make_state, "state.npz", lambda folder: checkpoint.read(folder / "state.npz"), "zip"),
         Reader("runyaml", make_run, "weights/toy/run.yaml", read_run, "yaml"),

@@ -59,7 +59,8 @@ def register(*names: str) -> Callable[[type["Layer"]], type["Layer"]]:
 def find(section: Section, report: Report) -> type["Layer"] | None:
     """The layer class of a section; None, and an error in `report`, when no layer has that name."""
     if section.name not in LAYERS and section.name not in ("net", "network"):   # the grammar reports a second [net]
-        near, known = misspelled(section.name, LAYERS), FOREIGN.get(section.name.lower())
+        known = FOREIGN.get(section.name.lower())
+        near = None if report.is_full else misspelled(section.name, LAYERS)
         hint = known or (f"did you mean {near!r}?" if near else f"`{command('explain')}` lists the sections")
         report.error(f"{section.where()} unknown section ({hint})")
     return LAYERS.get(section.name)
