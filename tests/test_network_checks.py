@@ -1,5 +1,6 @@
 """What a cfg means: the numbers in it that must agree, each with the sentence that says so."""
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -110,13 +111,10 @@ def test_without_any_size_the_net_section_is_named(tmp_path: Path, layer: str) -
         runner.load(tmp_path / "a.cfg")
 
 
-def test_channels_no_image_file_has(tmp_path: Path) -> None:
-    text = NET.replace("channels=3", "channels=4") + "[avgpool]\n[softmax]\n"
-    assert said(tmp_path, text)[1] == ["a.cfg:4: [net] channels=4: image files are read with 1 (grey) or 3 (colour) "
-                                       "channels, so this network takes arrays only"]
-    net = runner.load(tmp_path / "a.cfg")
-    with pytest.raises(CfgError, match=r"a\.cfg:4: \[net\] image files .* Got channels=4"):
-        network_checks.check_images(net.sections, net.in_shape)
+def test_any_number_of_channels_is_one_that_images_may_have(tmp_path: Path) -> None:
+    for channels in (2, 4, 8):
+        text = NET.replace("channels=3", f"channels={channels}") + "[avgpool]\n[softmax]\n"
+        assert said(tmp_path, text) == ([], [])
 
 
 # --- numbers in a value --------------------------------------------------------------------------------------
@@ -395,12 +393,13 @@ def test_outputs_that_are_no_probabilities_are_printed_as_values(tmp_path: Path,
 @pytest.mark.parametrize("verb", [["train", "--data"], ["predict"], ["detect"], ["test", "--data"]])
 def test_whoever_reads_image_files_refuses_other_channels_at_once(tmp_path: Path, verb: list[str],
                                                                   capsys: pytest.CaptureFixture) -> None:
-    (tmp_path / "a.cfg").write_text(NET.replace("channels=3", "channels=4") + "[avgpool]\n[softmax]\n")
+    head = conv(12) + HEAD if verb == ["detect"] else "[connected]\noutput=10\n[softmax]\n"
+    (tmp_path / "a.cfg").write_text(NET.replace("channels=3", "channels=4") + head)
     weights.save(runner.load(tmp_path / "a.cfg"), tmp_path / "a.weights")
     images = str(ROOT / "data" / "digits")
     assert main([verb[0], str(tmp_path / "a.cfg"), *verb[1:], images, "--weights", str(tmp_path / "a.weights")]) == 2
-    assert "a.cfg:4: [net] image files are read with 1 (grey) or 3 (colour) channels. Got channels=4" in \
-        capsys.readouterr().err
+    assert re.search(r"digits/\S+\.png: the image has 1 channel \(L\), and channels=4 needs an image with 4\n",
+                     capsys.readouterr().err)
 
 
 def test_confidences_above_1_are_noticed(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -67,9 +67,12 @@ def run(args: argparse.Namespace) -> int:
 def _settings(net: "Network") -> list[str]:
     """The options of the augmentation, for the heading."""
     from runner.detection import detection_heads
+    from runner.images import channels_shown
     o, heads = net.options, detection_heads(net.layers)
     options = [(name, getattr(o, name)) for name in (SHOWN_BOXES if heads else SHOWN)]
     lines = [f"{o.width} x {o.height} x {o.channels}  " + "  ".join(f"{name}={_plain(v)}" for name, v in options)]
+    if shown := channels_shown(o.channels):
+        lines.append(f"shown: {shown}")
     if heads:
         head = net.layers[heads[-1]]
         lines.append(f"[{head.names[0]}]  " + "  ".join(f"{name}={_plain(getattr(head.options, name))}"

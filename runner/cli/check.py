@@ -9,10 +9,13 @@ exist.
 """
 import argparse
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.cli import common, console
 from runner.program import program
+
+if TYPE_CHECKING:
+    from runner.network import Network
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,9 +61,29 @@ def _check(cfg: str, args: argparse.Namespace) -> dict[str, Any]:
             runner.load(cfg, args.weights, settings=args.settings, compat=args.compat, report=report)
         except WeightsError as error:
             errors.append(str(error))
+    if net is not None and (problem := _channel_problem(cfg, net)):
+        errors.append(problem)
     return {"file": cfg, "layers": len(net.layers) if net else None, "parameters": net.param_count if net else None,
             "error_count": report.count + len(errors) - len(report.errors), "errors": errors,
             "warnings": list(report.warnings)}
+
+
+def _channel_problem(cfg: str, net: "Network") -> str:
+    """Why the dataset of a network that takes neither grey nor colour images does not fit; "" where it does, or where
+    there is none."""
+    from runner.datasets import check_image_channels, find_data, open_any_dataset
+    from runner.errors import DataError
+    if len(net.in_shape) != 3 or net.in_shape[0] in (1, 3):
+        return ""
+    try:
+        data = open_any_dataset(find_data(cfg, None, net.options.data or None))
+    except DataError:
+        return ""       # not a question of the cfg
+    try:
+        check_image_channels(data, net.in_shape[0], every=False)
+    except DataError as error:
+        return str(error)
+    return ""
 
 
 def _print_finding(finding: dict[str, Any], quiet: bool) -> None:

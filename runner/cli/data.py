@@ -43,13 +43,13 @@ def run(args: argparse.Namespace) -> int:
     from runner.datasets.survey import duplicates, survey
     if args.save:
         common.require_image_name(args.save)
-    data = open_any(args.data)
+    data, channels = open_any(args.data)
     splits: dict[str, tuple[Any, SplitSurvey]] = {}
     for name in ("train", "test"):
         split = getattr(data, name)
         if split is not None:
             with _bar(len(split), name, args.quiet) as bar:
-                splits[name] = split, survey(split, _progress(bar))
+                splits[name] = split, survey(split, _progress(bar), channels)
     # of splits that are the same images, which a warning says, the copies within one of them
     compared = {"train": splits["train"]} if same_images(data.train, data.test) else splits
     repeated = duplicates(compared)
@@ -67,17 +67,19 @@ def run(args: argparse.Namespace) -> int:
     return 1 if needs_fixing else 0
 
 
-def open_any(path: str) -> "Dataset | DetectionDataset":
-    """The dataset at a path, or that of a cfg as its network reads it: with boxes if it has them, else with classes."""
+def open_any(path: str) -> "tuple[Dataset | DetectionDataset, int | None]":
+    """The dataset at a path, or that of a cfg as its network reads it: with boxes if it has them, else with classes.
+    And the channels of the images that the network of the cfg takes; None: no cfg."""
     import runner
     from runner.config import Report
     from runner.datasets import find_data, open_any_dataset
     from runner.network_checks import learns_several_labels
     if not path.endswith(".cfg"):
-        return open_any_dataset(path)
+        return open_any_dataset(path), None
     net = runner.load(path, allocate=False, report=Report())
-    return open_any_dataset(find_data(path, None, net.options.data or None),
+    data = open_any_dataset(find_data(path, None, net.options.data or None),
                             every_label=learns_several_labels(net.layers, net.links, net.last))
+    return data, net.in_shape[0] if len(net.in_shape) == 3 else None
 
 
 def _progress(bar: Any) -> "Callable[[int], None]":
@@ -244,9 +246,12 @@ def _sheet(data: "Dataset | DetectionDataset", splits: dict[str, tuple[Any, "Spl
     import numpy as np
 
     from runner.datasets import Split
+    from runner.datasets.survey import kind_and_channels
+    from runner.images import channels_shown
     from runner.images.contact_sheet import contact_sheet
     name, (split, _) = next(iter(splits.items()))
-    heading = f"{data.source}, images {PURPOSE[name]}"
+    shown = channels_shown(kind_and_channels(split, 0)[1]) if len(split) else ""
+    heading = f"{data.source}, images {PURPOSE[name]}" + (f"; shown: {shown}" if shown else "")
 
     def row(members: Any, count: int) -> list[Any]:
         chosen = members[np.linspace(0, len(members) - 1, min(count, len(members))).astype(int)]
@@ -267,12 +272,14 @@ def _sheet(data: "Dataset | DetectionDataset", splits: dict[str, tuple[Any, "Spl
 def _thumbnail(data: "Dataset | DetectionDataset", split: "Split | DetectionSplit", number: int) -> Any:
     """An image with its name, and its boxes; None if it cannot be read."""
     from runner.datasets import Split
-    from runner.errors import DataError
+    from runner.datasets.survey import kind_and_channels
+    from runner.errors import DataError, MissingExtra
     from runner.images import pixel_corners, resize_max, to_float, to_pil
     from runner.images.draw import draw_boxes
+    _, channels = kind_and_channels(split, number)
     try:
-        image = to_float(split.read(number, 3))
-    except DataError:
+        image = to_float(split.read(number, 3 if channels == 1 else channels))
+    except (DataError, MissingExtra):
         return None
     caption = os.path.basename(split[number][0])
     if isinstance(split, Split):

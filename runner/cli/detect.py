@@ -51,9 +51,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from runner.network_checks import check_images
+    from runner.images import channels_shown
     net, folder = common.load_trained(args)
-    check_images(net.sections, net.in_shape)
     names = class_names(args, net, folder)
     options = {"names": names, "thresh": args.thresh, "nms": args.nms, "letterbox": args.letterbox,
                "on_bad": args.on_bad, "classes": [class_number(word, names) for word in args.classes]}
@@ -86,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
         write_csv(args.csv, records)
     if above:
         console.warn([f"{above} boxes have a confidence above 1, so these are not probabilities: `check` may say why"])
+    if args.save and count > bad and (shown := channels_shown(net.in_shape[0])):
+        console.remark(f"{args.save}: the drawings show {shown}")
     if bad:
         console.remark(f"{bad} of {count} images could not be read")
     return process.INTERRUPTED if interrupted else process.CANNOT if bad and bad == count else process.DONE

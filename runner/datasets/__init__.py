@@ -6,6 +6,7 @@ containers/         files that hold many images
 pipeline/           sampler, decode cache, loader: what both tasks' batches are made with
 find_data.py        the dataset of a cfg; expand.py: arguments of the command line as images
 text.py             a text, for character models
+image_channels.py   whether the images have the channels of a network
 survey.py           what a dataset contains, by looking at every image; download.py, public_datasets.py: getting one
 """
 from runner.datasets.classification import Dataset, Label, Split, batches, classes_of
@@ -21,10 +22,12 @@ from runner.datasets.expand import expand_images
 from runner.datasets.find_data import find_data
 from runner.datasets.formats import FORMATS, open_any_dataset, open_dataset, open_detection_dataset
 from runner.datasets.hold_out import hold_out
+from runner.datasets.image_channels import check_image_channels
 from runner.datasets.pipeline import Loader
 
 open_boxes = open_detection_dataset     # its former name
 
 __all__ = ["FORMATS", "Dataset", "DetectionDataset", "DetectionLoader", "DetectionSplit", "Label", "LabelledImage",
-           "Loader", "Split", "batches", "classes_of", "detection_batches", "expand_images", "find_data", "hold_out",
-           "open_any_dataset", "open_boxes", "open_dataset", "open_detection_dataset", "read_named"]
+           "Loader", "Split", "batches", "check_image_channels", "classes_of", "detection_batches", "expand_images",
+           "find_data", "hold_out", "open_any_dataset", "open_boxes", "open_dataset", "open_detection_dataset",
+           "read_named"]

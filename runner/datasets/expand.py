@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from runner.datasets.containers.stored_images import is_container, is_stored, names_in
-from runner.datasets.folders import images_in
+from runner.datasets.folders import image_names, images_in
 from runner.datasets.lists import locate, read_lines
 from runner.errors import DataError
-from runner.images.decode import SUFFIXES
 
 LISTS = (".txt", ".list")
 
@@ -43,7 +42,11 @@ def expand_images(arguments: Iterable[str | os.PathLike]) -> list[str]:
             matches = sorted(name for name in glob.glob(argument, recursive=True) if os.path.isfile(name))
             if not matches:
                 raise DataError(f"{argument}: no file matches")
-            found += [name for name in matches if os.path.splitext(name)[1].lower() in SUFFIXES] or matches
+            folders = {os.path.dirname(name): [os.path.basename(other) for other in matches
+                                               if os.path.dirname(other) == os.path.dirname(name)] for name in matches}
+            images = {os.path.join(folder, name) for folder, names in folders.items()
+                      for name in image_names(folder, names)}
+            found += [name for name in matches if name in images] or matches
         else:
             raise DataError(f"{argument}: there is no such file or folder")
     return found

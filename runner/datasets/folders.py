@@ -1,9 +1,10 @@
 """What is in a folder: images, subfolders, a description of a dataset."""
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from runner.images import arrays
 from runner.images.decode import SUFFIXES
 
 TRAIN_FOLDERS = ("train", "training")
@@ -21,7 +22,8 @@ def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
 
 
 def images_in(folder: str | os.PathLike) -> list[str]:
-    """All files below a folder that have the name of an image, in natural order, without hidden ones.
+    """All files below a folder that have the name of an image, in natural order, without hidden ones; see
+    `image_names` for arrays.
 
     Links to folders are followed, each folder once.
     """
@@ -42,8 +44,28 @@ def _images(folder: str | os.PathLike) -> Iterator[str]:
             continue
         seen.add(real)
         below[:] = sorted((name for name in below if not name.startswith(".")), key=natural_key)
-        yield from (os.path.join(place, name) for name in sorted(files, key=natural_key)
-                    if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES)
+        yield from (os.path.join(place, name) for name in image_names(place, sorted(files, key=natural_key))
+                    if not name.startswith("."))
+
+
+def image_names(place: str, files: Iterable[str]) -> list[str]:
+    """Of the files of one folder, those that are images by their names, in the same order.
+
+    Arrays (.npy, and .npz with one array) are images too.  Beside other images, where tools keep arrays of other
+    things, only those with three axes, and not those with the name of an image: they are copies that a cache made.
+    """
+    files = list(files)
+    images = {os.path.splitext(name)[0] for name in files if os.path.splitext(name)[1].lower() in SUFFIXES}
+
+    def counts(name: str) -> bool:
+        stem, suffix = os.path.splitext(name)
+        if suffix.lower() not in arrays.SUFFIXES:
+            return suffix.lower() in SUFFIXES
+        path = os.path.join(place, name)
+        if images:
+            return stem not in images and arrays.holds_channels(path)
+        return suffix.lower() == ".npy" or arrays.is_archive_of_one(path)
+    return [name for name in files if counts(name)]
 
 
 def subfolders(folder: Path) -> list[str]:

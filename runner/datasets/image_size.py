@@ -4,7 +4,9 @@ import os
 from PIL import Image, UnidentifiedImageError
 
 from runner.errors import DataError
-from runner.images.decode import SIDEWAYS, Size
+from runner.images.decode import Size
+from runner.images.many_channels import stored_image
+from runner.images.pil_bands import SIDEWAYS
 
 
 def size_of(path: str | os.PathLike) -> Size:
@@ -18,5 +20,16 @@ def stored_size(path: str | os.PathLike) -> tuple[Size, int]:
     try:
         with Image.open(path) as image:
             return image.size, image.getexif().get(0x0112, 1)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except UnidentifiedImageError:
+        return _size_of_other(path)
+    except (OSError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: its size cannot be read ({error})") from None
+
+
+def _size_of_other(path: str | os.PathLike) -> tuple[Size, int]:
+    """The same of an array, or of a TIFF file that Pillow does not know."""
+    try:
+        stored = stored_image(path)
+    except (OSError, DataError) as error:
+        raise DataError(f"{path}: its size cannot be read ({error})") from None
+    return stored.size, stored.orientation

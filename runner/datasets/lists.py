@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runner.errors import DataError
+from runner.images.arrays import SUFFIXES as ARRAY_SUFFIXES
 from runner.images.decode import SUFFIXES
 from runner.reading.numbers import shown
 from runner.reading.text import lines_of, read_text
 
 SPLITS = {name + year for name in ("train", "training", "test", "val", "valid", "validation") for year in ("", "2017")}
-IMAGE_ENDING = "|".join(map(re.escape, sorted(SUFFIXES, reverse=True)))
+IMAGE_ENDING = "|".join(map(re.escape, sorted(SUFFIXES | ARRAY_SUFFIXES, reverse=True)))
 BEHIND_PATH = re.compile(rf"""["']?(?P<path>.+?(?:{IMAGE_ENDING}))["']?[\s,;]+(?P<rest>.+)""", re.IGNORECASE)
 
 

@@ -6,11 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from runner.datasets.classification.dataset import Label, Split
 from runner.datasets.detection.dataset import DetectionSplit
-from runner.errors import DataError
+from runner.errors import DataError, MissingExtra, plural
+from runner.images.many_channels import stored_image
+from runner.images.pil_bands import channels_of
 
 READERS = 4     # threads that decode
 
@@ -43,8 +45,12 @@ class SplitSurvey:
     labels: np.ndarray | None = None
 
 
-def survey(split: Split | DetectionSplit, progress: Callable[[int], None] = lambda done: None) -> SplitSurvey:
-    """Read every image of a split; `progress` is called now and then with the number of images done."""
+def survey(split: Split | DetectionSplit, progress: Callable[[int], None] = lambda done: None,
+           channels: int | None = None) -> SplitSurvey:
+    """Read every image of a split; `progress` is called now and then with the number of images done.
+
+    channels: of the network that the images are for; those that do not have them are among the bad ones.
+    """
     found = SplitSurvey(len(split), split.counts())
     if isinstance(split, DetectionSplit):
         found.boxes = split.boxes()[:, 2:4]
@@ -54,8 +60,10 @@ def survey(split: Split | DetectionSplit, progress: Callable[[int], None] = lamb
 
     def examine(index: int) -> tuple[int, tuple[int, int], str, int, bytes] | DataError:
         try:
-            kind, channels = _kind(split, index)
-            pixels = split.read(index, channels)
+            kind, own = kind_and_channels(split, index)
+            pixels = split.read(index, own if channels is None or (channels in (1, 3) and own in (1, 3)) else channels)
+        except MissingExtra as error:
+            return DataError(f"{split[index][0]}: {error}")
         except DataError as error:
             return error
         shown = np.repeat(pixels, 3, axis=0) if len(pixels) == 1 else pixels    # grey in three channels is equal
@@ -81,16 +89,26 @@ def survey(split: Split | DetectionSplit, progress: Callable[[int], None] = lamb
 KINDS = {"1": ("black and white", 1), "L": ("grey", 1), "LA": ("grey, transparent", 1), "P": ("palette", 3),
          "RGB": ("colour", 3), "RGBA": ("colour, transparent", 3), "CMYK": ("CMYK", 3), "F": ("floats", 1),
          "I": ("16 bits", 1), "I;16": ("16 bits", 1), "I;16B": ("16 bits", 1)}
+NAMES = {1: "grey", 3: "colour"}                            # of images in memory
+MANY_CHANNELS = (".tif", ".tiff", ".npy", ".npz")           # files that may have any number
 
 
-def _kind(split: Split | DetectionSplit, index: int) -> tuple[str, int]:
-    """The mode of an image in its file, in words, and its channels."""
+def kind_and_channels(split: Split | DetectionSplit, index: int) -> tuple[str, int]:
+    """The mode of an image in its file, in words, and its channels; transparency is not counted as one."""
     if isinstance(split, Split) and split.pixels is not None:
         channels = split.pixels.shape[1]
-        return "grey" if channels == 1 else "colour", channels
+        return NAMES.get(channels, f"{channels} channels"), channels
+    path, stored = split[index][0], None
     try:
-        with Image.open(split[index][0]) as image:
+        stored = stored_image(path) if path.lower().endswith(MANY_CHANNELS) else None
+        if stored and stored.what == "array":
+            return f"array, {stored.channels} {plural(stored.channels, 'channel')}", stored.channels
+        with Image.open(path) as image:
+            if stored and stored.channels not in (1, 3, channels_of(image)):
+                return f"TIFF, {stored.channels} channels", stored.channels
             return KINDS.get(image.mode, (image.mode, 3))
+    except UnidentifiedImageError:
+        return ("", 3) if stored is None else (f"TIFF, {stored.channels} channels", stored.channels)
     except Exception:       # read() reports what is wrong
         return "", 3
 

@@ -2,10 +2,13 @@
 
     read_image("dog.jpg")                -> float32 (3, height, width), values 0..1
     read_image(data, channels=1)         -> float32 (1, height, width)
+    read_image("rgbd.npy", channels=4)   -> float32 (4, height, width)
 
-PNG, JPEG, BMP, GIF (first frame), WebP, TIFF, PPM and the other formats Pillow reads.  8-bit values are divided
-by 255, 16-bit ones by 65535.  The EXIF orientation is applied.  Transparency is dropped, as darknet's decoder does
-when three channels are wanted: the hidden colours appear.  Grey from colours is ITU-R
+PNG, JPEG, BMP, GIF (first frame), WebP, TIFF, PPM and the other formats Pillow reads, and arrays (arrays.py).  8-bit
+values are divided by 255, 16-bit ones by 65535.  The EXIF orientation is applied.
+
+With one or three channels, transparency is dropped, as darknet's decoder does: the hidden colours appear.  With any
+other number nothing is dropped or converted (many_channels.py).  Grey from colours is ITU-R
 601 luma in the integers of that decoder, (77 r + 150 g + 29 b) >> 8, so that darknet's grey networks see the
 same values.
 """
@@ -13,17 +16,17 @@ import io
 import os
 import warnings
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from runner.errors import DataError
-
-ImageSource = str | os.PathLike | bytes | BinaryIO
+from runner.errors import DataError, MissingExtra
+from runner.images.arrays import check_channels, to_float
+from runner.images.many_channels import ImageSource, is_other_file, read_channels
+from runner.images.pil_bands import deep_grey, is_deep, is_sideways, upright
 
 Size = tuple[int, int]          # width, height
-SIDEWAYS = (5, 6, 7, 8)         # EXIF orientations that exchange width and height
 
 SUFFIXES = frozenset(".png .jpg .jpeg .jpe .jfif .bmp .dib .gif .webp .tif .tiff .ppm .pgm .pbm .pnm".split())
 
@@ -31,26 +34,22 @@ SUFFIXES = frozenset(".png .jpg .jpeg .jpe .jfif .bmp .dib .gif .webp .tif .tiff
 def read_image(source: ImageSource, channels: int = 3) -> np.ndarray:
     """A path, the bytes of a file, or an open binary file, as float32 (channels, height, width) in 0..1.
 
-    channels is 1 (grey) or 3 (red, green, blue).  Raises DataError naming the file and what is wrong with it.
+    channels is 1 (grey), 3 (red, green, blue), or as many as the image has, alpha included.  Raises DataError naming
+    the file and what is wrong with it; MissingExtra for a TIFF file that only tifffile reads.
     """
     return to_float(read_pixels(source, channels))
 
 
-def to_float(pixels: np.ndarray) -> np.ndarray:
-    """uint8 or uint16 to float32 in 0..1; float32 is passed through."""
-    if pixels.dtype == np.float32:
-        return pixels
-    values = pixels.astype(np.float32)
-    values /= np.float32(np.iinfo(pixels.dtype).max)
-    return values
-
-
 def to_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
-    """(1 or 3, h, w) in any of the types above -> (channels, h, w): grey three times, or colours as grey."""
-    if channels not in (1, 3) or pixels.ndim != 3 or pixels.shape[0] not in (1, 3):
-        raise DataError(f"an image has 1 (grey) or 3 (colour) channels. Got {pixels.shape} to be read as {channels}")
+    """(c, h, w) in any of the types above -> (channels, h, w): grey three times, or colours as grey.
+
+    DataError for any other change of the number of channels.
+    """
+    if pixels.ndim != 3:
+        raise DataError(f"an image is an array (channels, height, width). Got {pixels.shape}")
     if len(pixels) == channels:
         return pixels
+    check_channels(len(pixels), channels, "an array")
     if channels == 3:
         return np.repeat(pixels, 3, axis=0)
     if pixels.dtype == np.float32:
@@ -68,11 +67,11 @@ def read_pixels(source: ImageSource, channels: int = 3, least: Size | None = Non
            the smallest that is not below it.  The decoder leaves out the high frequencies of each block, which equals
            averaging and saves most of its time
     """
-    if channels not in (1, 3):
-        raise DataError(f"an image is read as 1 (grey) or 3 (colour) channels. Got channels={channels}")
     name = _name(source)
     try:
-        return np.ascontiguousarray(_decode(source, channels, least))
+        if channels in (1, 3):
+            return np.ascontiguousarray(_decode(source, channels, least))
+        return np.ascontiguousarray(read_channels(source, channels))
     except FileNotFoundError:
         raise DataError(f"{name}: there is no such file") from None
     except IsADirectoryError:
@@ -81,6 +80,8 @@ def read_pixels(source: ImageSource, channels: int = 3, least: Size | None = Non
         raise DataError(f"{name}: the file may not be read (permission denied)") from None
     except UnidentifiedImageError:
         raise DataError(f"{name}: {_unidentified(source)}") from None
+    except MissingExtra:
+        raise
     except Image.DecompressionBombError as error:
         raise DataError(f"{name}: the image is too large to be decoded safely ({error})") from None
     except DataError as error:
@@ -90,47 +91,28 @@ def read_pixels(source: ImageSource, channels: int = 3, least: Size | None = Non
 
 
 def _decode(source: ImageSource, channels: int, least: Size | None) -> np.ndarray:
+    """Grey or colours.  A file that Pillow does not know may be an array, or a TIFF file of another kind."""
+    try:
+        return _by_pillow(source, channels, least)
+    except UnidentifiedImageError:
+        if not is_other_file(source):
+            raise
+        return to_channels(read_channels(source, channels), channels)
+
+
+def _by_pillow(source: ImageSource, channels: int, least: Size | None) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")          # about metadata and palettes: pixels are not affected
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             if least:
-                image.draft(None, least[::-1] if _is_sideways(image) else least)     # does nothing to other formats
+                image.draft(None, least[::-1] if is_sideways(image) else least)     # does nothing to other formats
             image.load()
             if image.width == 0 or image.height == 0:
                 raise DataError("the image has no pixels")
-            upright = _upright(image)
-            if upright.mode in ("F", "I") or upright.mode.startswith("I;16"):
-                return np.repeat(_deep_grey(upright), channels, axis=0)
-            return _eight_bits(upright, channels)
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """Rotated by the EXIF orientation; damaged EXIF data is ignored."""
-    try:
-        return ImageOps.exif_transpose(image) if image.getexif().get(0x0112, 1) != 1 else image
-    except Exception:
-        return image
-
-
-def _is_sideways(image: Image.Image) -> bool:
-    """Whether the EXIF orientation exchanges width and height."""
-    try:
-        return image.getexif().get(0x0112, 1) in SIDEWAYS
-    except Exception:
-        return False
-
-
-def _deep_grey(image: Image.Image) -> np.ndarray:
-    """(1, h, w): uint16 from the integer modes, float32 from floating point TIFF."""
-    values = np.asarray(image)[None]
-    if image.mode == "F":
-        if not (values.min() >= 0 and values.max() <= 1):
-            raise DataError(f"floating point pixels must be in 0..1. Got {values.min():g} to "
-                            f"{values.max():g}")
-        return values.astype(np.float32)
-    if values.min() < 0 or values.max() > 65535:
-        raise DataError(f"integer pixels must be in 0..65535. Got {values.min()} to {values.max()}")
-    return values.astype(np.uint16)
+            image_upright = upright(image)
+            if is_deep(image_upright):
+                return np.repeat(deep_grey(image_upright), channels, axis=0)
+            return _eight_bits(image_upright, channels)
 
 
 def _eight_bits(image: Image.Image, channels: int) -> np.ndarray:

@@ -40,6 +40,9 @@ class Video:
     """
 
     def __init__(self, source: str, channels: int = 3):
+        if channels not in (1, 3):
+            raise DataError(f"{source}: the images of a video have 3 channels, and channels={channels} needs images "
+                            f"with {channels}")
         self.source, self.channels, self._cv2 = source, channels, _opencv()
         camera = camera_number(source)
         if camera is None and not Path(source).is_file():

@@ -15,7 +15,6 @@ from runner.images import PREPARATIONS, prepare, to_float
 from runner.inference.plan import Plan, batch_size
 from runner.layers import Dropout
 from runner.network import Network
-from runner.network_checks import check_images
 from runner.program import command
 
 READERS = 4     # threads that decode images
@@ -79,7 +78,6 @@ def infer(net: Network, images: Iterable[Source], *, names: Sequence[str] | None
 def require_classifier(net: Network, cfg: str) -> None:
     """RunnerError, naming the cfg, unless the network takes images and gives probabilities of classes."""
     net.require_images(cfg)
-    check_images(net.sections, net.in_shape)
     heads = detection_heads(net.layers)
     if heads:
         raise UsageError(f"{cfg}: layer {heads[0]} [{net.layers[heads[0]].names[0]}] predicts boxes, not the class of "

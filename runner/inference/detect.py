@@ -62,6 +62,8 @@ def detect(net: Network, images: Iterable[str | PathLike | np.ndarray], *, names
         label = str(number) if isinstance(image, np.ndarray) else str(image)
         try:
             pixels = image if isinstance(image, np.ndarray) else read_image(image, channels)
+            if pixels.ndim != 3 or len(pixels) != channels:
+                raise DataError(f"an image must be an array ({channels}, height, width). Got {pixels.shape}")
         except DataError as error:
             if on_bad == "error":
                 raise

@@ -9,7 +9,7 @@ sizes  feature maps that must be of one size    use    questions of the code tha
 from runner.network_checks.graph import check_network
 from runner.network_checks.net import check_net
 from runner.network_checks.sizes import Placed, dividing_size, fitting_size, flat_route
-from runner.network_checks.use import check_images, gives_probabilities, learns_several_labels, untrainable
+from runner.network_checks.use import gives_probabilities, learns_several_labels, untrainable
 
-__all__ = ["Placed", "check_images", "check_net", "check_network", "dividing_size", "fitting_size", "flat_route",
+__all__ = ["Placed", "check_net", "check_network", "dividing_size", "fitting_size", "flat_route",
            "gives_probabilities", "learns_several_labels", "untrainable"]

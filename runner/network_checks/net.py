@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from runner.config import Report, Section
 from runner.net_options import NetOptions
 
-IMAGE_CHANNELS = (1, 3)     # what an image file can be read with
 OF_CLASSIFIERS = ("min_crop", "max_crop", "angle", "aspect", "balance", "label_smooth_eps")
 OF_DETECTORS = ("letter_box", "gaussian_noise", "mosaic_bound", "resize_step")
 
@@ -35,9 +34,6 @@ def _check_input(o: NetOptions, section: Section, report: Report) -> None:
         report.error(f"{section.where('inputs')} inputs={o.inputs}, and width x height x channels is "
                      f"{o.width} x {o.height} x {o.channels} = {math.prod(shape)}: leave inputs out for images, or the "
                      "other three for values")
-    elif len(shape) == 3 and o.channels not in IMAGE_CHANNELS:
-        report.warn(f"{section.where('channels')} channels={o.channels}: image files are read with 1 (grey) or 3 "
-                    "(colour) channels, so this network takes arrays only")
 
 
 def _check_policy(o: NetOptions, section: Section, report: Report) -> None:

@@ -1,11 +1,8 @@
 """Questions of the code that runs a network."""
 from collections.abc import Sequence
 
-from runner.config import Section
-from runner.errors import CfgError
 from runner.layers import Activation, Connected, Convolutional, Logistic, Softmax
-from runner.layers.shared.base import Head, Layer, Shape
-from runner.network_checks.net import IMAGE_CHANNELS
+from runner.layers.shared.base import Head, Layer
 
 IN_RANGE = ("avgpool", "local_avgpool", "maxpool", "dropout", "empty", "route", "upsample")     # of 0..1 they make 0..1
 PROBABLE = ("logistic", "normalize_channels", "normalize_channels_softmax", "normalize_channels_softmax_maxval")
@@ -27,13 +24,6 @@ def untrainable(layers: Sequence[Layer]) -> str:
             "stopbackward=1 and onlyforward=1 keep every layer that could learn as it is, so there is nothing to train"
     return ("nothing in this network is compared with labels, so it cannot be trained: [softmax], [logistic], [cost] "
             "or a detection head does that")
-
-
-def check_images(sections: Sequence[Section], in_shape: Shape) -> None:
-    """CfgError if the network cannot take image files."""
-    if len(in_shape) == 3 and in_shape[0] not in IMAGE_CHANNELS:
-        where = sections[0].where("channels") if sections else "[net]"
-        raise CfgError(f"{where} image files are read with 1 (grey) or 3 (colour) channels. Got channels={in_shape[0]}")
 
 
 def gives_probabilities(layers: Sequence[Layer], links: Sequence[tuple[int, ...]], index: int) -> bool:

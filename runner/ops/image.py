@@ -150,8 +150,9 @@ def distort(images: Array, hue: Numbers = 0., saturation: Numbers = 1.,
             exposure: Numbers = 1.) -> Array:
     """Shift the hue, multiply saturation and value: (n, c, h, w) in 0..1 -> the same shape, clipped to 0..1.
 
-    hue is a share of the colour circle (-1..1); each argument is one number or n numbers.  One-channel images are
-    multiplied by the exposure.  The result is darknet's distort_image (to HSV, change, back to RGB), where the
+    hue is a share of the colour circle (-1..1); each argument is one number or n numbers.  The first three channels are
+    red, green and blue; further ones are left as they are.  With one or two, the first is grey, and multiplied by the
+    exposure.  The result is darknet's distort_image (to HSV, change, back to RGB), where the
     saturation may exceed 1 in between.
 
     With value v = max, chroma d = max - min and k = (n + 6 hue) mod 6 for n = 5, 3, 1, a channel of an HSV colour is
@@ -160,7 +161,12 @@ def distort(images: Array, hue: Numbers = 0., saturation: Numbers = 1.,
     """
     hue, saturation, exposure = (one_each(value, images) for value in (hue, saturation, exposure))
     if images.shape[1] != 3:
-        return np.clip(images * exposure[:, None], 0, 1)
+        out = images.copy()
+        if images.shape[1] > 3:
+            out[:, :3] = distort(images[:, :3], hue, saturation, exposure)
+        else:
+            out[:, :1] *= exposure[:, None]
+        return np.clip(out, 0, 1, out=out)
     value = images.max(axis=1)
     if not hue.any():
         out = value[:, None] - saturation[:, None] * (value[:, None] - images)

@@ -153,16 +153,16 @@ class _ClassificationSource:
     def _fill(self, batch: _ClassificationBatch, which: int, start: int, stop: int, out: np.ndarray) -> None:
         """The images start..stop of row `which` of made_of, prepared or augmented, to out (stop - start, ...)."""
         augment = self.augment
-        same_shape: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}
+        alike: dict[tuple[tuple[int, ...], np.dtype], list[tuple[int, np.ndarray]]] = {}
         for row in range(start, stop):
             batch.made_of[which, row], pixels = self.images.read(batch.made_of[which, row], batch.bad)
             if augment is None and pixels is not None:
                 out[row - start] = prepare(to_float(pixels), self.width, self.height, self.how)
             elif pixels is not None:
-                same_shape.setdefault(pixels.shape, []).append((row, pixels))
+                alike.setdefault((pixels.shape, pixels.dtype), []).append((row, pixels))
         if augment is None:
             return
-        for shape, found in same_shape.items():
+        for (shape, _), found in alike.items():
             together = max(1, AUGMENTED_VALUES // int(np.prod(shape)))
             for first in range(0, len(found), together):
                 rows, images = zip(*found[first:first + together], strict=True)

@@ -53,7 +53,10 @@ class Split:
         """
         if self.pixels is None:
             return read_pixels(self.items[index][0], channels, least)
-        return to_channels(self.pixels[index], channels)
+        try:
+            return to_channels(self.pixels[index], channels)
+        except DataError as error:
+            raise DataError(f"{self.items[index][0]}: {error}") from None
 
     @cached_property
     def several_labels(self) -> bool:

@@ -2,8 +2,9 @@
 
     np.savez("birds.npz", x_train=x, y_train=y, x_test=x2, y_test=y2, names=["crow", "owl"])
 
-x is (n, h, w), (n, h, w, c) or (n, c, h, w) with 1 or 3 channels, uint8 or floats in 0..1; y is the class of each image
-as a number, (n,) or (n, 1), or one-hot.
+x is (n, h, w), (n, h, w, c) or (n, c, h, w), uint8 or floats in 0..1; y is the class of each image as a number, (n,) or
+(n, 1), or one-hot.  With other than 1 or 3 channels, two equal axes are height and width; else the channels are the
+shorter one of the first and the last axis of an image.
 """
 import os
 import zipfile
@@ -13,6 +14,7 @@ import numpy as np
 
 from runner.datasets.containers.container import Container, Contents, PixelsAndLabels
 from runner.errors import DataError
+from runner.images.arrays import channels_last
 
 # the names in use for x and y of each split
 TRAIN = (("x_train", "y_train"), ("train_images", "train_labels"), ("x", "y"), ("images", "labels"), ("data", "labels"))
@@ -54,11 +56,11 @@ def pixels_of(x: np.ndarray, where: str) -> np.ndarray:
     """Images in any of the forms above -> (n, c, h, w), uint8 or float32 in 0..1."""
     if x.ndim == 3:
         x = x[:, None]
-    elif x.ndim == 4 and x.shape[1] not in (1, 3):
+    elif x.ndim == 4 and x.shape[1] not in (1, 3) and (x.shape[3] in (1, 3) or channels_last(x.shape[1:])):
         x = x.transpose(0, 3, 1, 2)
-    if x.ndim != 4 or x.shape[1] not in (1, 3) or 0 in x.shape:
-        raise DataError(f"{where} must be images: (n, h, w), (n, h, w, c) or (n, c, h, w) with 1 or 3 channels. "
-                        f"Got an array of shape {x.shape}")
+    if x.ndim != 4 or 0 in x.shape:
+        raise DataError(f"{where} must be images: (n, h, w), (n, h, w, c) or (n, c, h, w). Got an array of shape "
+                        f"{x.shape}")
     if x.dtype == np.uint8:
         return np.ascontiguousarray(x)
     if not np.issubdtype(x.dtype, np.floating) and x.dtype != np.bool_:

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from runner.datasets.containers import CONTAINERS, Container, PixelsAndLabels, idx
+from runner.datasets.containers import CONTAINERS, Container, PixelsAndLabels, idx, npz
 from runner.errors import DataError
+from runner.images.arrays import is_archive_of_one
 from runner.images.decode import read_pixels, to_channels
 
 
@@ -30,9 +31,10 @@ def number_names(classes: int) -> list[str]:
 
 
 def container_of(path: str | os.PathLike) -> Container | None:
-    """The kind of container a file is, by its name; None: none."""
+    """The kind of container a file is, by its name; None: none.  An .npz file of one array is an image, not one."""
     path = Path(path)
-    return next((kind for kind in CONTAINERS if kind.matches(path)), None) if path.is_file() else None
+    kind = next((kind for kind in CONTAINERS if kind.matches(path)), None) if path.is_file() else None
+    return None if kind is npz.CONTAINER and is_archive_of_one(path) else kind
 
 
 def is_container(path: str | os.PathLike) -> bool:
@@ -100,4 +102,7 @@ def read_named(name: str | os.PathLike, channels: int) -> np.ndarray:
     pixels = _pixels_of(path)
     if int(index) >= len(pixels):
         raise DataError(f"{name}: {path} has {len(pixels)} images, 0 to {len(pixels) - 1}")
-    return to_channels(pixels[int(index)], channels)
+    try:
+        return to_channels(pixels[int(index)], channels)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None

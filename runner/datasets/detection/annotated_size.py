@@ -9,7 +9,8 @@ from typing import NamedTuple
 from runner.datasets.detection.report import LabelReport
 from runner.datasets.image_size import stored_size
 from runner.errors import DataError
-from runner.images.decode import SIDEWAYS, Size
+from runner.images.decode import Size
+from runner.images.pil_bands import SIDEWAYS
 
 ASPECT_TOLERANCE = 0.02     # resized images are rounded to whole pixels
 

@@ -19,6 +19,7 @@ from runner.datasets.folders import images_in, natural_key
 from runner.datasets.format import Format
 from runner.datasets.lists import read_lines
 from runner.errors import DataError, closest
+from runner.images.arrays import SUFFIXES as ARRAY_SUFFIXES
 from runner.images.decode import SUFFIXES
 from runner.reading.numbers import real, shown, whole
 from runner.reading.xml_text import read_xml
@@ -65,7 +66,8 @@ def _stem(line: str, folder: Path, known: dict[str, str]) -> str:
     words = line.rsplit(maxsplit=1)
     if len(words) == 2 and words[1] in ("1", "-1", "0"):
         names.append(words[0])
-    names += [os.path.splitext(name)[0] for name in names if os.path.splitext(name)[1].lower() in SUFFIXES]
+    names += [os.path.splitext(name)[0] for name in names
+              if os.path.splitext(name)[1].lower() in SUFFIXES | ARRAY_SUFFIXES]
     names += [os.path.basename(name) for name in names]
     there = (name for name in names if name in known or (folder / "Annotations" / f"{name}.xml").is_file())
     return next(there, names[-1])

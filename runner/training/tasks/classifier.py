@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from runner.datasets import Split, batches, find_data, open_dataset
+from runner.datasets import Split, batches, check_image_channels, find_data, open_dataset
 from runner.errors import DataError
-from runner.images import augment_of, to_pil
+from runner.images import augment_of, channels_shown, to_pil
 from runner.inference import Plan, batch_size
 from runner.layers.shared.base import Head, shape_text
 from runner.network import Network
-from runner.network_checks import check_images, learns_several_labels
+from runner.network_checks import learns_several_labels
 from runner.program import command
 from runner.training.classification_metrics import ClassificationMetrics, compute_metrics
 from runner.training.label_metrics import THRESHOLD, LabelMetrics, label_metrics
@@ -48,6 +48,7 @@ class Classifier(Task):
             options.warn(sentence)
         self.source, self.classes = str(self.data.source), list(self.data.names)
         check_classes(options.cfg, net, len(self.classes), self.source)
+        check_image_channels(self.data, net.in_shape[0], every=options.on_bad == "error")
         self.top_k: Sequence[int] = ()
         self.ten_crop, self.sizes = False, tuple[int, ...]()
         self.several_labels = self.data.several_labels
@@ -146,6 +147,8 @@ class Classifier(Task):
     def _grid(self, title: str, chosen: list[tuple[int, str]]) -> ImageGrid:
         """Test images by their number, with captions."""
         images, channels = self._split("test"), self.net.in_shape[0]
+        shown = channels_shown(channels)
+        title += f"; shown: {shown}" if shown else ""
         return ImageGrid(title, [CaptionedImage(np.asarray(to_pil(images.read(number, channels))), caption)
                                  for number, caption in chosen])
 
@@ -197,7 +200,6 @@ def check_classes(cfg: str, net: Network, classes: int, source: str) -> None:
     """DataError, with the option to change, unless the network has one output per class."""
     outputs = math.prod(net.out_shape)
     net.require_images(cfg)
-    check_images(net.sections, net.in_shape)
     if outputs == classes:
         return
     last = net.layers[net.last]

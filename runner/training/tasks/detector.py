@@ -3,15 +3,14 @@ import hashlib
 
 import numpy as np
 
-from runner.datasets import DetectionSplit, find_data, open_detection_dataset
+from runner.datasets import DetectionSplit, check_image_channels, find_data, open_detection_dataset
 from runner.detection import AveragePrecision, darknet_precision, detection_heads, recall_curves
 from runner.errors import DataError
-from runner.images import pixel_corners, read_image
+from runner.images import channels_shown, pixel_corners, read_image
 from runner.images.draw import draw_boxes
 from runner.layers import Detection, Region, Yolo
 from runner.layers.shared.heads import DetectionHead
 from runner.network import Network
-from runner.network_checks import check_images
 from runner.program import command
 from runner.training.detection_data import evaluation_loader, training_loader
 from runner.training.detection_metrics import DetectionMetrics, SplitDetections, collect_detections
@@ -36,11 +35,11 @@ class Detector(Task):
     def __init__(self, net: Network, options: TaskOptions):
         super().__init__(net, options)
         net.require_images(options.cfg)
-        check_images(net.sections, net.in_shape)
         self.data = open_detection_dataset(find_data(options.cfg, options.data, net.options.data or None),
                                            on_bad=options.on_bad, split_share=net.options.split_share)
         for sentence in self.data.warnings:
             options.warn(sentence)
+        check_image_channels(self.data, net.in_shape[0], every=options.on_bad == "error")
         self.source, self.classes = str(self.data.source), list(self.data.names)
         check_heads(options.cfg, net, self.classes, self.source)
         self.has_training_data, self.has_test_data = self.data.train is not None, self.data.test is not None
@@ -74,7 +73,10 @@ class Detector(Task):
         errors = np.array([count.false_positives + count.false_negatives for count in counts])
         correct = np.array([count.true_positives for count in counts])
 
+        shown = channels_shown(self.net.in_shape[0])
+
         def grid(title: str, rows: np.ndarray) -> ImageGrid:
+            title += f"; shown: {shown}" if shown else ""
             return ImageGrid(title, [self._drawn(results, int(row), counts[row], confidence)
                                      for row in rows[:REPORT_IMAGES]], side=IMAGE_SIDE)
         worst, best = np.lexsort((correct, -errors)), np.lexsort((-correct, errors))

@@ -57,13 +57,16 @@ def rotate_crop(images: Array, width: int, height: int, *, angle: Numbers = 0.,
 
 def distort(images: Array, hue: Numbers = 0., saturation: Numbers = 1.,
             exposure: Numbers = 1.) -> Array:
-    if not is_contiguous_float32(images) or images.shape[1] != 3:
+    if not is_contiguous_float32(images) or images.shape[1] < 3:
         return reference.distort(images, hue, saturation, exposure)
     shifts, saturations, exposures = (np.ascontiguousarray(reference.one_each(value, images)[:, 0, 0])
                                       for value in (hue, saturation, exposure))
     out = np.empty_like(images)
     run = _shift_hue if shifts.any() else _keep_hue
-    run(images.reshape(len(images), 3, -1), out.reshape(len(images), 3, -1), shifts, saturations, exposures)
+    flat = len(images), images.shape[1], -1
+    run(images.reshape(flat), out.reshape(flat), shifts, saturations, exposures)
+    if images.shape[1] > 3:
+        np.clip(images[:, 3:], 0, 1, out=out[:, 3:])
     return out
 
 
@@ -230,8 +233,8 @@ def _between(image, row, column, share):
 
 @compiled_exactly
 def _keep_hue(images, out, shifts, saturations, exposures):
-    """out = images with saturation and exposure of each multiplied, hue as it is; images, out (n, 3, size): red, green
-    and blue, the factors (n,)."""
+    """out = images with saturation and exposure of each multiplied, hue as it is; images, out (n, c, size): red, green,
+    blue, and further channels, which are not written; the factors (n,)."""
     value = np.empty(RUN, f4)
     for i in range(images.shape[0]):
         saturation, exposure = saturations[i], exposures[i]
