@@ -1,4 +1,4 @@
-"""Whether the images of a dataset have the channels of a network, told before anything is read."""
+"""Whether the images of a dataset have the channels of a network, before they are read."""
 import os
 from collections.abc import Iterator
 

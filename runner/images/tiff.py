@@ -15,7 +15,7 @@ from runner.images.pil_bands import SIDEWAYS, bands, upright
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MAX_PAGES = 65536
-SMALLER, MASK = 1, 4            # bits of NewSubfileType: a page that is no channel of the image
+SMALLER, MASK = 1, 4            # bits of NewSubfileType: a page that does not hold channels of the image
 MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, INKS = 0, 1, 2, 3, 5       # PhotometricInterpretation
 FLOAT = 3                       # SampleFormat
 EXTRA = "tiff"
@@ -150,7 +150,7 @@ def _by_tifffile(file: BinaryIO, pages: list[Page]) -> list[np.ndarray]:
 
 
 def rotated(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """(c, h, w) as it is to be seen, of an image that was stored with this orientation (EXIF's numbers)."""
+    """(c, h, w) upright, of an image that was stored with this orientation (EXIF's numbers)."""
     if orientation in SIDEWAYS:
         pixels = pixels.swapaxes(1, 2)
     if orientation in (2, 3, 6, 7):
