@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from runner.datasets.lists import read_lines, relocate
-from runner.datasets.yaml_file import MAX_CLASSES
+from runner.datasets.names_file import MAX_CLASSES
 from runner.errors import DataError
 from runner.reading.numbers import shown, whole
 

@@ -4,6 +4,8 @@ from itertools import pairwise
 
 from runner.datasets.lists import read_lines
 
+MAX_CLASSES = 1_000_000     # more are a mistake: each class has a name, and rows of weights
+
 
 def read_names(path: str | os.PathLike, warnings: list[str]) -> list[str]:
     """The class names of a file.  A blank line between names is not a class; a warning says so, since darknet counts

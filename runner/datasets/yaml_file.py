@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from runner.datasets.lists import relocate
+from runner.datasets.names_file import MAX_CLASSES
 from runner.errors import DataError
 from runner.reading.numbers import is_whole, shown
 from runner.reading.text import bad_character
 from runner.reading.yaml_text import read_yaml
 
-MAX_CLASSES = 1_000_000     # more are a mistake: each has a name, and rows of weights
 NUMBERS_SHOWN = 20
 TEXTS = ("path", "train", "val", "valid", "validation", "test", "images", "names")     # keys of names and paths
 

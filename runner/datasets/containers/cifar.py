@@ -2,22 +2,23 @@
 
 Binary: records of the label (CIFAR-100: coarse, then fine) and 3 x 32 x 32 bytes, red, green, blue.
 Python: a pickled dictionary with `data` (n, 3072), and `labels` or `fine_labels`.  Loading a pickle can run arbitrary
-code; these are read by a restricted unpickler, which accepts only numbers, strings, lists, dictionaries and plain
-arrays.
+code; these are not loaded, but read as values (runner/reading/pickles.py): numbers, texts, lists, dictionaries and
+plain arrays.
 Source: https://www.cs.toronto.edu/~kriz/cifar.html.
 """
-import io
 import os
-import pickle
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from runner.datasets.containers.container import Container, Contents, PixelsAndLabels
+from runner.datasets.containers.container import Container, Contents, PixelsAndLabels, class_numbers
 from runner.datasets.lists import read_lines
 from runner.errors import DataError
+from runner.reading.numbers import shown
+from runner.reading.pickles import Array, read_pickle
+from runner.reading.text import read_bytes
 
 SIDE, VALUES = 32, 3 * 32 * 32
 BATCH = re.compile(r"(data_batch_\d+|test_batch|train|test)(\.bin)?$")
@@ -30,7 +31,7 @@ def read_binary(path: str | os.PathLike) -> PixelsAndLabels:
 
     The size of the file determines whether a record begins with one label or two.
     """
-    content = np.fromfile(path, np.uint8)
+    content = np.frombuffer(read_bytes(path), np.uint8)
     before = [count for count in (1, 2) if len(content) and len(content) % (VALUES + count) == 0]
     if not before:
         raise DataError(f"{path}: a CIFAR batch has records of 3,073 bytes (CIFAR-100: 3,074). {len(content):,} bytes "
@@ -50,24 +51,21 @@ def read_python(path: str | os.PathLike) -> PixelsAndLabels:
                         + (f"{data.shape}, {data.dtype}" if isinstance(data, np.ndarray) else type(data).__name__))
     if isinstance(labels, np.ndarray):
         labels = labels.ravel().tolist()
-    if not isinstance(labels, list) or len(labels) != len(data) or not all(isinstance(n, int) for n in labels):
+    if not isinstance(labels, list) or len(labels) != len(data) or not all(type(n) is int for n in labels):
         raise DataError(f"{path}: a CIFAR batch has labels (or fine_labels), a number for each of its {len(data)} "
                         "images")
-    return data.reshape(-1, 3, SIDE, SIDE), np.array(labels, np.intp)
+    return data.reshape(-1, 3, SIDE, SIDE), class_numbers(labels, f"{path}: the labels")
 
 
 def unpickle(path: str | os.PathLike) -> dict[str, Any]:
     """The dictionary of a pickled batch or of batches.meta, with str keys.  Nothing in the file is executed."""
+    content = read_pickle(path)
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: a pickled CIFAR batch is a dictionary. Got {type(content).__name__}")
     try:
-        content = _Unpickler(io.BytesIO(Path(path).read_bytes()), encoding="bytes").load()
-        if isinstance(content, dict):
-            return {_text(key): value.array() if isinstance(value, _Array) else value
-                    for key, value in content.items()}
-    except DataError as error:
+        return {_text(key): value.values() if isinstance(value, Array) else value for key, value in content.items()}
+    except ValueError as error:
         raise DataError(f"{path}: {error}") from None
-    except Exception as error:      # the file may hold anything
-        raise DataError(f"{path}: not a pickled CIFAR batch ({type(error).__name__}: {error})") from None
-    raise DataError(f"{path}: a pickled CIFAR batch is a dictionary. Got {type(content).__name__}")
 
 
 def _text(value: Any) -> str:
@@ -82,61 +80,12 @@ def class_names(folder: Path) -> list[str]:
     for name in META_FILES:
         if (folder / name).is_file():
             content = unpickle(folder / name)
-            return [_text(one) for one in content.get("fine_label_names") or content.get("label_names") or []]
+            names = content.get("fine_label_names") or content.get("label_names") or []
+            if not isinstance(names, list) or not all(isinstance(one, str | bytes) for one in names):
+                raise DataError(f"{folder / name}: the names of the classes must be a list of texts. Got "
+                                f"{shown(names)}")
+            return [_text(one) for one in names]
     return []
-
-
-class _Unpickler(pickle.Unpickler):
-    """Loads plain values; an array becomes an _Array, which only keeps what the file says about it."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
-            return _Array
-        if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")):
-            return _Array if name == "ndarray" else _DType
-        if (module, name) == ("_codecs", "encode"):
-            return _encode
-        raise DataError(f"the pickle asks for {module}.{name}, which a CIFAR batch does not need: it is not loaded")
-
-    def persistent_load(self, pid: Any) -> Any:
-        raise DataError("the pickle refers to external data: it is not loaded")
-
-
-def _encode(text: str, encoding: str = "latin1") -> bytes:
-    if encoding not in ("latin1", b"latin1"):
-        raise DataError(f"the pickle asks for the encoding {encoding!r}: it is not loaded")
-    return text.encode("latin1")
-
-
-class _DType:
-    """Stands for numpy.dtype; holds its name."""
-
-    def __init__(self, name: Any = "", *_: Any):
-        self.name = _text(name)
-
-    def __setstate__(self, state: Any) -> None:
-        if isinstance(state, tuple) and len(state) > 1 and state[1] in (">", b">"):
-            self.name = f">{self.name}"
-
-
-class _Array:
-    """Stands for numpy.ndarray: holds shape, type and bytes, which `array` checks and makes an array of."""
-
-    def __init__(self, *_: Any):
-        self.state: Any = None
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-    def array(self) -> np.ndarray:
-        try:
-            _, shape, dtype, fortran, content = self.state
-            if dtype.name not in ("u1", "|u1", "uint8", "i8", "i4", ">i8", ">i4"):
-                raise ValueError(f"values of type {dtype.name}")
-            values = np.frombuffer(content, dtype.name)
-            return values.reshape(shape, order="F" if fortran else "C")
-        except (TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"an array of the pickle is invalid ({error})") from None
 
 
 CONTAINER = Container(

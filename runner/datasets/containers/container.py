@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from runner.datasets.names_file import MAX_CLASSES
+from runner.errors import DataError
+
 PixelsAndLabels = tuple[np.ndarray, np.ndarray]     # (n, c, h, w) uint8 or float32 in 0..1, and (n,) class numbers
 
 
@@ -43,3 +46,15 @@ class Container:
     in_folders: bool = True
     class_names: Callable[[Path], list[str]] = lambda folder: []
     suffixes: tuple[str, ...] = ()
+
+
+def class_numbers(labels: np.ndarray | list[int], where: str) -> np.ndarray:
+    """Whole numbers as the classes of images, (n,) intp.  DataError where one cannot be that of a class."""
+    if isinstance(labels, list):
+        lowest, highest = min(labels, default=0), max(labels, default=0)
+    else:
+        lowest, highest = int(labels.min(initial=0)), int(labels.max(initial=0))
+    if lowest < 0 or highest >= MAX_CLASSES:
+        wrong = lowest if lowest < 0 else highest
+        raise DataError(f"{where} must be class numbers, 0 to {MAX_CLASSES - 1:,}. Got {wrong}")
+    return np.asarray(labels).astype(np.intp)

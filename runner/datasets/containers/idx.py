@@ -3,45 +3,56 @@
 A file is: two zero bytes, the type (8 for unsigned bytes), the number of dimensions, each dimension as a big-endian
 32-bit number, then the values, row by row.  Source: http://yann.lecun.com/exdb/mnist/.
 """
-import gzip
+import math
 import os
 import re
-import zlib
+import struct
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from runner.datasets.containers.container import Container, Contents, PixelsAndLabels
 from runner.errors import DataError
+from runner.reading.arrays import EXPANSION, file_size, opened, unzipped
+from runner.reading.text import check_memory
 
 IMAGES = re.compile(r"images?[-._]idx3[-._]ubyte(\.gz)?$", re.IGNORECASE)
 
 
 def read_idx(path: str | os.PathLike, dimensions: int) -> np.ndarray:
     """The values of an idx file of unsigned bytes, uint8.  DataError for anything else, or a truncated file."""
-    try:
-        with open(path, "rb") as file:
-            zipped = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if zipped else open(path, "rb") as file:
-            content = file.read()
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file") from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: the gzip file is truncated or damaged ({error})") from None
-    if len(content) < 4 or content[:2] != b"\0\0":
+    with opened(path) as file, unzipped(file) as stream:
+        shape = _shape(path, stream, dimensions)
+        count = math.prod(shape)
+        size = file_size(path)
+        if count > EXPANSION * size:
+            raise DataError(f"{path}: the header says {' x '.join(map(str, shape))} values, which do not fit into a "
+                            f"file of {size:,} bytes: the file is truncated or damaged")
+        check_memory(count, f"{path}: the values", DataError)
+        content = stream.read(count + 1)
+        if len(content) != count:
+            there = f"more than {count:,}" if len(content) > count else f"{len(content):,}"
+            raise DataError(f"{path}: the header says {' x '.join(map(str, shape))} values, and there are {there}: the "
+                            "file is truncated or damaged")
+        return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _shape(path: str | os.PathLike, stream: IO[bytes], dimensions: int) -> tuple[int, ...]:
+    """The sizes in the header; the stream is then at the first value."""
+    start = stream.read(4)
+    if len(start) < 4 or start[:2] != b"\0\0":
         raise DataError(f"{path}: not an idx file: it does not begin with two zero bytes")
-    value_type, count = content[2], content[3]
+    value_type, count = start[2], start[3]
     if value_type != 8:
         raise DataError(f"{path}: an idx file of images or labels holds unsigned bytes (type 8). Got type {value_type}")
     if count != dimensions:
         wanted = "images have 3 dimensions (number, height, width)" if dimensions == 3 else "labels have 1 dimension"
         raise DataError(f"{path}: {wanted}. This file has {count}")
-    start = 4 + 4 * count
-    shape = tuple(int(size) for size in np.frombuffer(content[4:start], ">u4")) if len(content) >= start else ()
-    if len(content) < start or len(content) != start + int(np.prod(shape, dtype=np.int64)):
-        raise DataError(f"{path}: the header says {' x '.join(map(str, shape))} values, and there are "
-                        f"{max(0, len(content) - start)}: the file is truncated or damaged")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    sizes = stream.read(4 * count)
+    if len(sizes) < 4 * count:
+        raise DataError(f"{path}: the file ends in its header: it is truncated or damaged")
+    return struct.unpack(f">{count}I", sizes)
 
 
 def labels_of(images: str | os.PathLike) -> Path:

@@ -7,14 +7,14 @@ x is (n, h, w), (n, h, w, c) or (n, c, h, w), uint8 or floats in 0..1; y is the 
 shorter one of the first and the last axis of an image.
 """
 import os
-import zipfile
-from typing import Any
 
 import numpy as np
 
-from runner.datasets.containers.container import Container, Contents, PixelsAndLabels
+from runner.datasets.containers.container import Container, Contents, PixelsAndLabels, class_numbers
 from runner.errors import DataError
 from runner.images.arrays import channels_last
+from runner.reading.arrays import Archive, non_finite, open_npz
+from runner.reading.text import bad_character
 
 # the names in use for x and y of each split
 TRAIN = (("x_train", "y_train"), ("train_images", "train_labels"), ("x", "y"), ("images", "labels"), ("data", "labels"))
@@ -24,32 +24,40 @@ NAMES = ("names", "class_names", "classes")
 
 def read_npz(path: str | os.PathLike) -> Contents:
     """The training and test images of an archive, and the names of the classes."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            found = {key.lower(): key for key in archive.files}
-            train, test = (_split(path, archive, found, choices) for choices in (TRAIN, TEST))
-            key = next((found[name] for name in NAMES if name in found), None)
-            names = [] if key is None else [str(name) for name in archive[key].ravel().tolist()]
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise DataError(f"{path}: not an .npz archive of plain arrays ({error})") from None
+    with open_npz(path) as archive:
+        found = {key.lower(): key for key in archive.names}
+        train, test = (_split(path, archive, found, choices) for choices in (TRAIN, TEST))
+        key = next((found[name] for name in NAMES if name in found), None)
+        names = [] if key is None else _names(archive.read(key), f"{path}: {key}")
     if not train and not test:
+        shown_keys = ", ".join(list(found.values())[:20]) or "nothing"
         raise DataError(f"{path}: an archive of images has x and y, or x_train, y_train, x_test, y_test. This one has "
-                        f"{', '.join(found.values()) or 'nothing'}")
+                        f"{shown_keys}")
     return Contents(train, test, names)
 
 
-def _split(path: Any, archive: Any, found: dict[str, str],
+def _split(path: str | os.PathLike, archive: Archive, found: dict[str, str],
            choices: tuple[tuple[str, str], ...]) -> PixelsAndLabels | None:
     for x, y in choices:
         if x in found and y in found:
-            pixels = pixels_of(archive[found[x]], f"{path}: {found[x]}")
-            labels = labels_of(archive[found[y]], f"{path}: {found[y]}")
+            pixels = pixels_of(archive.read(found[x]), f"{path}: {found[x]}")
+            labels = labels_of(archive.read(found[y]), f"{path}: {found[y]}")
             if len(pixels) != len(labels):
                 raise DataError(f"{path}: {found[x]} has {len(pixels)} images, and {found[y]} has {len(labels)} labels")
             return pixels, labels
     return None
+
+
+def _names(names: np.ndarray, where: str) -> list[str]:
+    """The names of the classes in an array of texts or numbers."""
+    try:
+        found = [name.decode() if isinstance(name, bytes) else str(name) for name in names.ravel().tolist()]
+    except ValueError:
+        found = ["\0"]
+    wrong = next((index for index, name in enumerate(found) if bad_character(name)), None)
+    if wrong is not None:
+        raise DataError(f"{where}: the name of class {wrong} is not a text")
+    return found
 
 
 def pixels_of(x: np.ndarray, where: str) -> np.ndarray:
@@ -66,6 +74,9 @@ def pixels_of(x: np.ndarray, where: str) -> np.ndarray:
     if not np.issubdtype(x.dtype, np.floating) and x.dtype != np.bool_:
         raise DataError(f"{where} must be uint8, or floats in 0..1. Got {x.dtype}")
     x = np.ascontiguousarray(x, np.float32)
+    bad = non_finite(x)
+    if bad:
+        raise DataError(f"{where}: floating-point pixels must be in 0..1. {bad}, as images, channels, rows, columns")
     if not (x.min() >= 0 and x.max() <= 1):
         raise DataError(f"{where}: floating-point pixels must be in 0..1. Got {x.min():g} to {x.max():g}")
     return x
@@ -80,7 +91,7 @@ def labels_of(y: np.ndarray, where: str) -> np.ndarray:
     if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer) or (y < 0).any():
         raise DataError(f"{where} must be class numbers from 0, (n,), or one-hot rows. Got an array of shape "
                         f"{y.shape}, {y.dtype}" + (f", down to {y.min()}" if y.size and y.dtype.kind in "if" else ""))
-    return y.astype(np.intp)
+    return class_numbers(y, where)
 
 
 CONTAINER = Container(

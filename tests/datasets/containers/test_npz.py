@@ -47,7 +47,7 @@ def test_floats_in_any_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ({"x": PIXELS.astype(float), "y": LABELS}, "must be in 0..1"),
     ({"x": PIXELS, "y": [-1, 0, 0, 0, 0]}, "class numbers from 0"),
     ({"x": PIXELS, "y": [.5] * 5}, "class numbers from 0"),
-    ({"x": np.array([None] * 5), "y": LABELS}, "not an .npz archive of plain arrays"),
+    ({"x": np.array([None] * 5), "y": LABELS}, "x: not an array of plain values: they are Python objects"),
     ({"x": PIXELS, "y": LABELS, "names": ["a", "b"]}, "has class 2, and there are 2 classes"),
 ])
 def test_mistakes(tmp_path: Path, content: Any, message: str) -> None:
@@ -58,5 +58,5 @@ def test_mistakes(tmp_path: Path, content: Any, message: str) -> None:
 
 def test_not_an_npz(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(b"nothing")
-    with pytest.raises(DataError, match=r"a\.npz: not an \.npz archive"):
+    with pytest.raises(DataError, match=r"a\.npz: the \.npz archive is truncated or damaged"):
         open_dataset(tmp_path / "a.npz")
