@@ -108,7 +108,7 @@ def test_a_missing_archive(tmp_path: Path) -> None:
 def test_the_first_value_that_is_not_finite_has_a_place() -> None:
     values = np.zeros((30, 7, 1000), np.float32)
     assert non_finite(values) is None
-    assert non_finite(np.full(10**6, 3e38, np.float32)) is None, "a sum that overflows is no proof"
+    assert non_finite(np.full(10**6, 3e38, np.float32)) is None, "a sum may overflow"
     values[17, 3, 5] = np.nan
     assert non_finite(values) == "[17, 3, 5] is nan"
     values[29, 6, 999] = -np.inf
