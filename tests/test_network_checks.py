@@ -189,6 +189,16 @@ def test_what_a_head_reads(tmp_path: Path, activation: str, coords: int, says: s
     assert said(tmp_path, text) == ([], [says] if says else [])
 
 
+@pytest.mark.parametrize("line, name", [("", "activation=logistic, the default,"),
+                                        ("activation=leaky\n", "activation=leaky")])
+def test_logistic_reads_raw_values(tmp_path: Path, line: str, name: str) -> None:
+    text = NET + "[connected]\noutput=3\n{}[dropout]\nprobability=.5\n[logistic]\n"
+    _, warnings = said(tmp_path, text.format(line))
+    assert len(warnings) == 1
+    assert f"{name} in layer 0 [connected], and layer 2 [logistic] wants raw values" in warnings[0]
+    assert not said(tmp_path, text.format("activation=linear\n"))[1]
+
+
 def test_the_default_activation_before_a_head_is_named_as_the_default(tmp_path: Path) -> None:
     _, warnings = said(tmp_path, NET + conv(12).replace("activation=linear\n", "") + HEAD)
     assert warnings == ["a.cfg:5: [convolutional] activation=logistic, the default, in layer 0 [convolutional], and "

@@ -117,8 +117,12 @@ def _thumbnail(image: "np.ndarray", truth: "np.ndarray", names: list[str]) -> "T
 
 
 def label_text(truth: "np.ndarray", names: list[str]) -> str:
-    """(classes,) -> "7", or a line per class of a mixed image.  What label smoothing adds to all is left out."""
-    best = [int(i) for i in (-truth).argsort(kind="stable") if truth[i] > truth.min() + 1e-3] or [int(truth.argmax())]
-    if len(best) == 1 and truth[best[0]] > 0.999:
-        return names[best[0]]
+    """(classes,) -> "7", the labels "cat, dog", or a line per class of a mixed image.  What label smoothing adds to all
+    is left out."""
+    best = [int(i) for i in (-truth).argsort(kind="stable") if truth[i] > truth.min() + 1e-3]
+    if not best and truth.sum() < .5:
+        return "no label"
+    best = best or [int(truth.argmax())]
+    if all(truth[i] > 0.999 for i in best):
+        return ", ".join(names[i] for i in best)
     return "\n".join(f"{names[i]} {100 * truth[i]:.0f} %" for i in best)

@@ -3,7 +3,7 @@
   python run.py predict cfg/net.cfg data/digits/test/7
   python run.py predict cfg/net.cfg a.png 'photos/*.jpg' --top 3 --json result.json
   python run.py predict cfg/net.cfg a.png --samples 20      Monte-Carlo dropout: mean and deviation
-  python run.py predict cfg/tags.cfg a.png --thresh .3      a network that learned several labels per image
+  python run.py predict tags.cfg a.png --thresh .3          a network that learned several labels per image
 
 Of a network that learned several labels per image, all labels above --thresh are printed; where none is, the most
 probable one in parentheses.

@@ -35,9 +35,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                              "mirror images, 5, if [net] flip=0); default 1")
     parser.add_argument("--sizes", type=numbers, default=(), metavar="W,W",
                         help="average the outputs at these input widths")
+    parser.add_argument("--thresh", type=common.share, metavar="P",
+                        help="detectors: count boxes above this confidence (default .25); several labels per image: "
+                             "count labels above this probability (default .5); mAP uses all of them")
     boxes = parser.add_argument_group("detectors")
-    boxes.add_argument("--thresh", type=common.share, metavar="P",
-                       help="count boxes above this confidence (default .25; mAP uses all of them)")
     boxes.add_argument("--iou", type=common.share, metavar="P",
                        help="a box is correct if its IoU with the ground truth is above this (default .5)")
     boxes.add_argument("--points", type=int, choices=(0, 11, 101),
@@ -67,6 +68,11 @@ def run(args: argparse.Namespace) -> int:
         if args.top_k and task.several_labels:
             raise UsageError(f"--top-k is for images of one class, but those of {task.source} have several labels")
         task.top_k, task.ten_crop, task.sizes = args.top_k, args.crops == 10, args.sizes
+    if args.thresh is not None and isinstance(task, Classifier):
+        if not task.several_labels:
+            raise UsageError("--thresh is for detectors and for several labels per image, but the images of "
+                             f"{task.source} have one")
+        task.threshold = args.thresh
     metrics = task.evaluate(args.split)
     if args.json:
         console.write_json(args.json, metrics.as_json())
@@ -76,12 +82,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def detection_criteria(args: argparse.Namespace, net: Any) -> "DetectionCriteria":
-    """The options for detectors; UsageError if one is given but the network is not a detector."""
+    """The options for detectors; UsageError if one is given but the network is not a detector.  Of a classifier,
+    --thresh concerns its labels."""
     from runner.errors import UsageError
+    from runner.network_checks import learns_several_labels
     from runner.training import DetectionCriteria
     from runner.training.tasks.detector import is_detector
     names = {"thresh": "confidence", "iou": "overlap", "points": "points", "nms": "nms", "letterbox": "letterbox"}
     options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if learns_several_labels(net.layers, net.links, net.last):
+        options.pop("thresh", None)
     if options and not is_detector(net):
         name = next(iter(options)) if options.get("letterbox") is not False else "stretch"
         raise UsageError(f"--{name} is for detectors, but {args.cfg} is not one")

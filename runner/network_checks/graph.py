@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import Report, Section
-from runner.layers import LAYERS, Dropout, Shortcut, Yolo
+from runner.layers import LAYERS, Dropout, Logistic, Shortcut, Yolo
 from runner.layers.shared.base import Env, Head
 from runner.layers.shared.heads import DetectionHead
 from runner.layers.shared.recurrent import Recurrent
@@ -32,7 +32,7 @@ def check_network(net: NetOptions | None, sections: Sequence[Section], stack: Se
     _check_classes(heads, report)
     _check_dialect(sections, heads, env, report)
     for index, place in enumerate(stack):
-        if isinstance(place.layer, DetectionHead):
+        if isinstance(place.layer, DetectionHead | Logistic):
             _check_activation(index, stack, env, report)
     if report.errors or net is None:
         return      # what follows needs all layers

@@ -69,6 +69,8 @@ def test_labels_as_text() -> None:
     assert verb.label_text(np.array([.05, .05, .9]), names) == "owl 90 %"
     assert verb.label_text(np.array([.3, .7, 0]), names) == "dog 70 %\ncat 30 %"
     assert verb.label_text(np.full(3, 1 / 3), names) == "cat 33 %"
+    assert verb.label_text(np.array([1, 0, 1]), names) == "cat, owl"
+    assert verb.label_text(np.zeros(3), names) == verb.label_text(np.full(3, .05), names) == "no label"
 
 
 def test_boxes_are_drawn_where_the_truth_has_them() -> None:

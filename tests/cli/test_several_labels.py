@@ -65,6 +65,9 @@ def test_evaluation(trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     main("test", CFG, "--crops", "10", "--json", "-")
     crops = json.loads(capsys.readouterr().out)
     assert crops["how"] == "in ten crops" and crops["loss"] != plain["loss"]
+    main("test", CFG, "--thresh", ".9999", "--json", "-")
+    strict = json.loads(capsys.readouterr().out)
+    assert strict["threshold"] == .9999 and strict["map"] == plain["map"] and strict["macro_f1"] < plain["macro_f1"]
     main("test", CFG, "--top-k", "1", expect=2)
     assert "--top-k is for images of one class" in capsys.readouterr().err
 
@@ -109,7 +112,10 @@ def test_a_softmax_learns_the_images_of_one_label(marks: None, capsys: pytest.Ca
     assert "test accuracy" in out and run_facts("marks")["several_labels"] is False
     main("predict", CFG, "data/marks/7.png")
     assert capsys.readouterr().out.count("%") == 3
-    main("predict", CFG, "data/marks/7.png", "--thresh", ".3", expect=2)
+    capsys.readouterr()
+    for verb in (("predict", CFG, "data/marks/7.png"), ("test", CFG)):
+        main(*verb, "--thresh", ".3", expect=2)
+        assert "--thresh is for" in capsys.readouterr().err
 
 
 def test_one_label_each_is_evaluated_by_accuracy(marks: None, capsys: pytest.CaptureFixture[str]) -> None:

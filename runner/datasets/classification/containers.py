@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from runner.datasets.classification.dataset import NO_TEST_IMAGES, Dataset, Split
+from runner.datasets.classification.dataset import NO_TEST_IMAGES, Dataset, Label, Split, as_label
 from runner.datasets.containers import CONTAINERS, Container
 from runner.datasets.containers.stored_images import ImageArrays, number_names, read_container, with_names
 from runner.datasets.folders import natural_key
@@ -30,12 +30,18 @@ def split_of_arrays(arrays: list[ImageArrays], classes: int) -> Split:
         raise DataError(f"{arrays[0].items[0]}: the files of one split must have images of the same shape. Got "
                         + " and ".join(str(shape) for shape, _ in shapes))
     for one in arrays:
-        if len(one.labels) and one.labels.max() >= classes:
+        if one.labels.ndim == 2 and one.labels.shape[1] != classes:
+            raise DataError(f"{one.items[0]}: there are {classes} classes, and labels for {one.labels.shape[1]}")
+        if one.labels.ndim == 1 and len(one.labels) and one.labels.max() >= classes:
             at = int(one.labels.argmax())
             raise DataError(f"{one.items[at]} has class {one.labels[at]}, and there are {classes} classes, 0 to "
                             f"{classes - 1}")
-    items = [item for one in arrays for item in zip(one.items, one.labels.tolist(), strict=True)]
+    items = [item for one in arrays for item in zip(one.items, _labels(one.labels), strict=True)]
     return Split(items, classes, arrays[0].pixels if len(arrays) == 1 else np.concatenate([p.pixels for p in arrays]))
+
+
+def _labels(labels: np.ndarray) -> list[Label]:
+    return labels.tolist() if labels.ndim == 1 else [as_label(np.flatnonzero(row).tolist()) for row in labels]
 
 
 def _matches(kind: Container, path: Path) -> bool:
@@ -88,7 +94,6 @@ def _class_names(kind: Container, folder: Path, warnings: list[str]) -> list[str
 
 def _dataset(path: Path, train: list[ImageArrays], test: list[ImageArrays], names: list[str],
              warnings: list[str]) -> Dataset:
-    highest = max(int(one.labels.max(initial=0)) for one in (*train, *test))
-    names = names or number_names(highest + 1)
+    names = names or number_names(max(one.class_count() for one in (*train, *test)))
     return Dataset(names, split_of_arrays(train, len(names)) if train else None,
                    split_of_arrays(test, len(names)) if test else None, str(path), warnings)

@@ -9,7 +9,7 @@ import numpy as np
 from runner.datasets.names_file import MAX_CLASSES
 from runner.errors import DataError
 
-PixelsAndLabels = tuple[np.ndarray, np.ndarray]     # (n, c, h, w) uint8 or float32 in 0..1, and (n,) class numbers
+PixelsAndLabels = tuple[np.ndarray, np.ndarray]     # (n, c, h, w) uint8 or float32 in 0..1, and labels (ImageArrays)
 
 
 class Contents(NamedTuple):

@@ -3,8 +3,8 @@
     np.savez("birds.npz", x_train=x, y_train=y, x_test=x2, y_test=y2, names=["crow", "owl"])
 
 x is (n, h, w), (n, h, w, c) or (n, c, h, w), uint8 or floats in 0..1; y is the class of each image as a number, (n,) or
-(n, 1), or one-hot.  With other than 1 or 3 channels, two equal axes are height and width; else the channels are the
-shorter one of the first and the last axis of an image.
+(n, 1), or a row with a 0 or 1 for each class; several ones are several labels.  With other than 1 or 3 channels, two
+equal axes are height and width; else the channels are the shorter one of the first and the last axis of an image.
 """
 import os
 
@@ -83,14 +83,17 @@ def pixels_of(x: np.ndarray, where: str) -> np.ndarray:
 
 
 def labels_of(y: np.ndarray, where: str) -> np.ndarray:
-    """Labels in any of the forms above -> (n,) whole numbers from 0."""
+    """Labels in any of the forms above -> (n,) whole numbers from 0, or (n, classes) bool where images have several."""
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    if y.ndim == 2 and ((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all():
+    if y.ndim == 2 and ((y == 0) | (y == 1)).all():
+        if (y.sum(axis=1) != 1).any():
+            return y != 0
         y = y.argmax(axis=1)
     if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer) or (y < 0).any():
-        raise DataError(f"{where} must be class numbers from 0, (n,), or one-hot rows. Got an array of shape "
-                        f"{y.shape}, {y.dtype}" + (f", down to {y.min()}" if y.size and y.dtype.kind in "if" else ""))
+        low = f", down to {y.min()}" if y.size and y.dtype.kind in "if" else ""
+        raise DataError(f"{where} must be class numbers from 0, (n,), or rows of 0 and 1, (n, classes). Got an array "
+                        f"of shape {y.shape}, {y.dtype}{low}")
     return class_numbers(y, where)
 
 

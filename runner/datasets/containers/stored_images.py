@@ -13,7 +13,10 @@ from runner.images.decode import read_pixels, to_channels
 
 
 class ImageArrays(NamedTuple):
-    """Images in memory: pixels (n, c, h, w), labels (n,), the name of each image, the names of the classes if known."""
+    """Images in memory: pixels (n, c, h, w), the name of each image, the names of the classes if known.
+
+    labels: (n,) the class of each, or (n, classes) bool where an image has any number of them.
+    """
 
     pixels: np.ndarray
     labels: np.ndarray
@@ -22,7 +25,11 @@ class ImageArrays(NamedTuple):
 
     def class_names(self) -> list[str]:
         """The names of the classes; without them, the numbers up to the highest label."""
-        return self.names or number_names(int(self.labels.max(initial=0)) + 1)
+        return self.names or number_names(self.class_count())
+
+    def class_count(self) -> int:
+        """How many classes the labels show."""
+        return self.labels.shape[1] if self.labels.ndim == 2 else int(self.labels.max(initial=0)) + 1
 
 
 def number_names(classes: int) -> list[str]:

@@ -39,6 +39,14 @@ def test_floats_in_any_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
                                np.tensordot(np.array([77, 150, 29]) / 256, colours[0], 1), rtol=1e-6)
 
 
+def test_rows_with_several_labels(tmp_path: Path) -> None:
+    rows = np.array([[0, 1, 1], [1, 0, 0], [0, 0, 0], [0, 1, 0], [1, 1, 1]], np.float32)
+    np.savez(tmp_path / "a.npz", x=PIXELS, y=rows)
+    data = open_dataset(tmp_path / "a.npz")
+    assert [label for _, label in training_split(data)] == [(1, 2), 0, (), 1, (0, 1, 2)]
+    assert data.names == ["0", "1", "2"]
+
+
 @pytest.mark.parametrize("content, message", [
     ({"x": PIXELS}, "an archive of images has x and y.* This one has x"),
     ({"x": PIXELS, "y": [0]}, "x has 5 images, and y has 1 labels"),
@@ -49,6 +57,8 @@ def test_floats_in_any_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ({"x": PIXELS, "y": [.5] * 5}, "class numbers from 0"),
     ({"x": np.array([None] * 5), "y": LABELS}, "x: not an array of plain values: they are Python objects"),
     ({"x": PIXELS, "y": LABELS, "names": ["a", "b"]}, "has class 2, and there are 2 classes"),
+    ({"x": PIXELS, "y": np.ones((5, 3)), "names": ["a", "b"]}, "there are 2 classes, and labels for 3"),
+    ({"x": PIXELS, "y": np.full((5, 3), 2)}, r"rows of 0 and 1, \(n, classes\)"),
 ])
 def test_mistakes(tmp_path: Path, content: Any, message: str) -> None:
     np.savez(tmp_path / "a.npz", **content)
