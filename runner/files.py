@@ -11,9 +11,14 @@ from typing import IO, Any
 def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a temporary file in the folder of `path`; at the end it is flushed to disk and renamed to `path`.
 
-    If the block raises or the process is killed, the old file at `path` is unchanged.
+    If the block raises or the process is killed, the old file at `path` is unchanged.  What is not a file, such as
+    /dev/null or a pipe, is written to as it is.
     """
     path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with open(path, mode, encoding=None if "b" in mode else "utf-8") as file:
+            yield file
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:

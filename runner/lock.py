@@ -75,12 +75,13 @@ class Lock:
     UsageError where another process has it.
     """
 
-    def __init__(self, folder: str | Path):
+    def __init__(self, folder: str | Path, option: str = "--name"):
+        """option: the one that chooses another folder, for messages."""
         self.folder = Path(folder)
         self._held: list[str] = []
         try:
             for path in lock_files(self.folder):
-                _acquire(path, self.folder)
+                _acquire(path, self.folder, option)
                 self._held.append(path)
         except BaseException:
             self.release()
@@ -136,13 +137,13 @@ _entries: dict[str, _Entry] = {}
 _entries_lock = threading.RLock()
 
 
-def _acquire(path: str, folder: Path) -> None:
+def _acquire(path: str, folder: Path, option: str) -> None:
     with _entries_lock:
         entry = _entries.get(path)
         if entry and entry.pid == os.getpid():
             entry.count += 1
         else:
-            _entries[path] = _Entry(_open_locked(path, folder), os.getpid())
+            _entries[path] = _Entry(_open_locked(path, folder, option), os.getpid())
 
 
 def _release(path: str) -> None:
@@ -168,7 +169,7 @@ def _release(path: str) -> None:
                 os.unlink(path)
 
 
-def _open_locked(path: str, folder: Path) -> int:
+def _open_locked(path: str, folder: Path, option: str) -> int:
     """Open and lock the file, and write the owner into it -> descriptor.  UsageError where another process has it."""
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -180,10 +181,10 @@ def _open_locked(path: str, folder: Path) -> int:
         try:
             locked = _lock(file)
             if locked is not False and _is_file(file, path):        # not one that its owner has deleted meanwhile
-                return _claim(file, path, folder, checked=locked is True)
+                return _claim(file, path, folder, option, checked=locked is True)
             owner = _owner(path)
             if locked is False and (time.monotonic() > deadline or (owner and owner.is_running)):
-                raise UsageError(_refusal(folder, path, owner))
+                raise UsageError(_refusal(folder, path, owner, option))
         except BaseException:
             os.close(file)
             raise
@@ -191,17 +192,17 @@ def _open_locked(path: str, folder: Path) -> int:
         time.sleep(PAUSE)
 
 
-def _claim(file: int, path: str, folder: Path, checked: bool) -> int:
+def _claim(file: int, path: str, folder: Path, option: str, checked: bool) -> int:
     """Write the owner into a file that no other process has locked.  checked: the operating system says so."""
     text = os.read(file, 4096).decode(errors="replace")
     owner, me = Owner.read(text), Owner.current()
     if text and not text.startswith(_text(me)[:7]) and not _text(me).startswith(text):
         raise UsageError(f"{path}: this file would be the lock of {folder}, but it has another content. Move it away, "
-                         "or choose another folder with --name")
+                         f"or choose another folder with {option}")
     # a text of this process: it could not delete the file.  Of another host: a container, whose processes are not seen
     if owner and ((owner.is_running and owner.pid != me.pid) or not owner.is_here or
                   (owner.host != me.host and not checked)):
-        raise UsageError(_refusal(folder, path, owner))
+        raise UsageError(_refusal(folder, path, owner, option))
     try:
         os.ftruncate(file, 0)
         os.lseek(file, 0, os.SEEK_SET)
@@ -214,7 +215,7 @@ def _claim(file: int, path: str, folder: Path, checked: bool) -> int:
     if not checked:         # two processes may have written: the later one has it
         time.sleep(10 * PAUSE)
         if _owner(path) != me:
-            raise UsageError(_refusal(folder, path, _owner(path)))
+            raise UsageError(_refusal(folder, path, _owner(path), option))
     return file
 
 
@@ -223,13 +224,13 @@ def _text(owner: Owner) -> str:
                        "since": owner.since}) + "\n"
 
 
-def _refusal(folder: Path, path: str, owner: Owner | None) -> str:
+def _refusal(folder: Path, path: str, owner: Owner | None, option: str = "--name") -> str:
     who = f" ({owner})" if owner else ""
     if owner and not owner.is_here:
         return (f"{folder}: a run of another machine writes into this folder{who}. If it has ended, delete {path}; "
-                "else choose another folder with --name")
+                f"else choose another folder with {option}")
     return (f"{folder}: another run writes into this folder{who}. Wait until it has ended, or choose another folder "
-            "with --name")
+            f"with {option}")
 
 
 # --- the operating system ---------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
     {"runner.errors", "runner.file_kinds", "runner.files", "runner.lock", "runner.machine", "runner.ops",
-     "runner.program"},
+     "runner.outputs", "runner.program"},
     {"runner.reading"},
     {"runner.config", "runner.compat", "runner.images", "runner.optim.rules"},
     {"runner.layers", "runner.net_options"},

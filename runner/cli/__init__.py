@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from runner import __version__
-from runner.cli import process
+from runner.cli import common, process
 from runner.errors import RunnerError
 from runner.program import adapted, program
 
@@ -78,7 +78,7 @@ def _run(argv: list[str]) -> int:
             hint = f" (did you mean {near[0]!r}?)" if near else f" (known: {', '.join(VERBS)})"
         print(f"{program()}: unknown verb {verb!r}{hint}", file=sys.stderr)
         return process.CANNOT
-    parser = _parser(verb)
+    parser, of_verb = _parser(verb)
     try:
         args = parser.parse_args(argv)
     except SystemExit as stop:
@@ -87,6 +87,7 @@ def _run(argv: list[str]) -> int:
         parser.print_help()
         return process.CANNOT
     args.words = argv
+    common.require_outputs(of_verb, args)
     return args.run(args) or process.DONE
 
 
@@ -100,11 +101,13 @@ def _fail(message: str) -> int:
     return process.CANNOT
 
 
-def _parser(verb: str | None) -> argparse.ArgumentParser:
+def _parser(verb: str | None) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    """The parser, and the part of it for the verb."""
     plain = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog=program(), epilog=adapted(EXAMPLES), formatter_class=plain,
                                      description="Train and run the networks of darknet-style .cfg files.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    command = parser
     verbs = parser.add_subparsers(metavar="VERB", title="verbs")
     for name, line in VERBS.items():
         if name != verb:
@@ -114,4 +117,4 @@ def _parser(verb: str | None) -> argparse.ArgumentParser:
         command = verbs.add_parser(name, help=line, description=adapted(module.__doc__ or ""), formatter_class=plain)
         module.arguments(command)
         command.set_defaults(run=module.run)
-    return parser
+    return parser, command

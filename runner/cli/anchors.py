@@ -25,7 +25,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--height", type=common.positive, help="likewise")
     common.letterbox_options(parser)
     parser.add_argument("--seed", type=common.natural, default=0, help="of the initial clusters (default 0)")
-    parser.add_argument("--save", metavar="FILE", help="plot the widths and heights of boxes and anchors")
+    parser.add_argument("--save", metavar="FILE", action=common.Output, content="image",
+                        help="plot the widths and heights of boxes and anchors")
     common.json_option(parser)
 
 
@@ -36,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
     from runner.detection import kmeans_anchors
     from runner.errors import DataError, UsageError, plural
     from runner.training import suggest_anchors
+    if args.save:
+        common.require_image_name(args.save)
     if not args.cfg and not args.data:
         raise UsageError("anchors: needs a cfg, or a dataset with --data")
     net = network(args.cfg, args.width, args.height) if args.cfg else None
@@ -117,4 +120,4 @@ def save_plot(target: str, boxes: Any, members: Any, sizes: Any) -> None:
 
     from runner.images.draw import draw_anchors
     Path(target).parent.mkdir(parents=True, exist_ok=True)
-    draw_anchors(boxes, members, sizes).save(target)
+    common.save_image(draw_anchors(boxes, members, sizes), target)

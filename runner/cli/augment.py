@@ -30,7 +30,7 @@ SHOWN_HEAD = ("jitter", "resize", "random")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cfg", help="the network")
-    parser.add_argument("--save", metavar="FILE", required=True,
+    parser.add_argument("--save", metavar="FILE", required=True, action=common.Output, content="image",
                         help="output file; its extension selects the format")
     common.data_options(parser)
     parser.add_argument("--of", metavar="IMAGE", help="use only this training image, by number or path")

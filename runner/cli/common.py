@@ -1,5 +1,6 @@
 """Shared by several verbs: options, and loading a network and printing its warnings."""
 import argparse
+import os
 from typing import TYPE_CHECKING, Any
 
 from runner.cli import console
@@ -130,6 +131,46 @@ def on_bad_option(parser: argparse.ArgumentParser) -> None:
                         help="report and skip an unreadable image, or stop (default skip)")
 
 
+class Output(argparse.Action):
+    """An option that names a file this program writes, or a folder it writes into.
+
+    content  what will be in the file, a key of runner.outputs.OURS; "folder"
+    """
+
+    def __init__(self, *words: Any, content: str, **rest: Any):
+        self.content = content
+        super().__init__(*words, **rest)
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
+        setattr(namespace, self.dest, values)
+
+
+def require_outputs(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """UsageError where an output would replace an input, another output, or a file this program did not write."""
+    from runner.errors import UsageError
+    from runner.outputs import obstacle
+    outputs = {action: path for action in parser._actions if isinstance(action, Output)
+               and (path := getattr(args, action.dest)) not in (None, "-")}
+    if not outputs:
+        return
+    others = {action.dest for action in parser._actions} - {action.dest for action in outputs}
+    values = [getattr(args, name, None) for name in others]
+    inputs = [text for value in values for text in (value if isinstance(value, list) else [value])
+              if isinstance(text, str)]
+    wrong: list[str] = []
+    seen: dict[str, str] = {}
+    for action, path in outputs.items():
+        name = action.option_strings[0]
+        place = os.path.realpath(path)
+        if action.content != "folder" and place in seen:
+            wrong.append(f"{name} {path}: this is also the file of {seen[place]}")
+        seen[place] = name
+        problem = obstacle(path, action.content, inputs)
+        wrong += [f"{name} {problem}"] if problem else []
+    if wrong:
+        raise UsageError("\n".join(wrong))
+
+
 class Setting(argparse.Action):
     """A flag that is short for `--set key=value`."""
 
@@ -149,7 +190,8 @@ def weights_option(parser: argparse.ArgumentParser) -> None:
 
 def json_option(parser: Any) -> None:
     """--json."""
-    parser.add_argument("--json", metavar="FILE", help="write the results as JSON; - is stdout")
+    parser.add_argument("--json", metavar="FILE", action=Output, content="JSON",
+                        help="write the results as JSON; - is stdout")
 
 
 def require_image_name(path: str) -> None:
@@ -164,17 +206,17 @@ def require_image_name(path: str) -> None:
 def save_image(image: "Image.Image", path: str) -> None:
     """Write an image in the format of its extension."""
     import errno
-    import os
     from pathlib import Path
 
     from PIL import Image
 
     from runner.files import atomic_write
+    from runner.outputs import mark
     if not Path(path).absolute().parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     image_format = Image.registered_extensions()[Path(path).suffix.lower()]
     with atomic_write(path) as file:
-        image.save(file, image_format)
+        image.save(file, image_format, **mark(image_format))
 
 
 def load_network(args: Any, weights: Any = None, allocate: bool = True) -> "Network":

@@ -181,12 +181,14 @@ class Answer:
     """
     name     darknet's command
     words    the arguments of this program, or of `python -c` if python is True; empty: no such command here
+    out      the file that is written by `python -c`; "": none
     missing  arguments that were omitted, as placeholders in `words`
     remarks  what differs from darknet's command
     """
     name: str
     words: list[str] = field(default_factory=list)
     python: bool = False
+    out: str = ""
     missing: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
@@ -267,6 +269,7 @@ def answer(words: Sequence[str]) -> Answer:
     if command.note:
         found.remarks.append(command.note)
     if command.here.startswith("python:"):
+        found.out = values.get("out", "")
         found.words, found.python = [command.here.removeprefix("python:").format(**values)], True
     else:
         found.words = [*_expanded(command.here, values), *own]
@@ -290,6 +293,9 @@ def respond(words: Sequence[str]) -> int:
         return 2
     if found.missing:
         console.remark(f"{program()}: {', '.join(found.missing)} must be given")
+        return 2
+    if found.out and os.path.lexists(found.out):
+        console.remark(f"{program()}: {found.out} exists already: name another file, or move it away")
         return 2
     if found.python:
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))

@@ -31,7 +31,8 @@ PURPOSE = {"train": "to train", "test": "to test"}
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA", help="what --data of train takes, or a cfg")
-    parser.add_argument("--save", metavar="FILE", help="draw some images of each class")
+    parser.add_argument("--save", metavar="FILE", action=common.Output, content="image",
+                        help="draw some images of each class")
     parser.add_argument("--columns", type=common.positive, default=10, metavar="N",
                         help="with --save: images per class (default 10)")
     parser.add_argument("--quiet", action="store_true", help="no progress")

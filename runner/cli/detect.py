@@ -39,9 +39,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--class", action="append", default=[], dest="classes", metavar="NAME",
                         help="only objects of this class, by name or number; may be repeated")
     common.letterbox_options(parser)
-    parser.add_argument("--save", metavar="FOLDER", help="write the images with their boxes")
-    parser.add_argument("--txt", metavar="FOLDER", help="write YOLO labels: class x y w h, as fractions of the image")
-    parser.add_argument("--csv", metavar="FILE", help="write a table: image, class, confidence, box in pixels")
+    parser.add_argument("--save", metavar="FOLDER", action=common.Output, content="folder",
+                        help="write the images with their boxes")
+    parser.add_argument("--txt", metavar="FOLDER", action=common.Output, content="folder",
+                        help="write YOLO labels: class x y w h, as fractions of the image")
+    parser.add_argument("--csv", metavar="FILE", action=common.Output, content="table",
+                        help="write a table: image, class, confidence, box in pixels")
     parser.add_argument("--every", type=common.positive, default=1, metavar="N",
                         help="process only every Nth frame of a video")
     parser.add_argument("--frames", type=common.positive, metavar="N", help="process at most N frames of a video")
@@ -52,6 +55,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from runner.images import channels_shown
+    sources = sources_of(args.images)
+    targets = Targets(args, sources)
     net, folder = common.load_trained(args)
     names = class_names(args, net, folder)
     options = {"names": names, "thresh": args.thresh, "nms": args.nms, "letterbox": args.letterbox,
@@ -59,9 +64,8 @@ def run(args: argparse.Namespace) -> int:
     records: list[Record] = []
     interrupted = False
     count = bad = above = 0
-    stems: set[str] = set()
     try:
-        for frame_id, result, stem in detect_all(args, net, stems, options):
+        for frame_id, result, stem in detect_all(args, net, sources, targets, options):
             count += 1
             above += sum(one.confidence > 1 for one in result.detections)
             if result.error:
@@ -70,8 +74,9 @@ def run(args: argparse.Namespace) -> int:
                 continue
             if args.json != "-":
                 print_detections(result, frame_id)
-            if args.txt:
-                write_labels(result, Path(args.txt) / f"{stem}.txt")
+            if targets.labels:
+                with targets.labels.file(f"{stem}.txt") as path:
+                    write_labels(result, path)
             if args.json or args.csv:
                 records.append(record_of(result, frame_id))
     except KeyboardInterrupt:
@@ -92,25 +97,50 @@ def run(args: argparse.Namespace) -> int:
     return process.INTERRUPTED if interrupted else process.CANNOT if bad and bad == count else process.DONE
 
 
-def detect_all(args: argparse.Namespace, net: "Network", stems: set[str],
+def sources_of(images: list[str]) -> "list[tuple[bool, list[str]]]":
+    """Images and videos in their order, in groups -> whether a group is of videos, and its paths."""
+    from runner.datasets import expand_images
+    return [(videos, list(group) if videos else expand_images(group))
+            for videos, group in itertools.groupby(images, is_video)]
+
+
+class Targets:
+    """The folders of --save and --txt, None where they are not given.  UsageError, before anything is computed, if a
+    file there would be replaced that is an input or not ours."""
+
+    def __init__(self, args: argparse.Namespace, sources: "list[tuple[bool, list[str]]]"):
+        from runner.outputs import OutputFolder
+        inputs = [path for _, paths in sources for path in paths]
+        self.drawings = OutputFolder("--save", args.save, inputs) if args.save else None
+        self.labels = OutputFolder("--txt", args.txt, inputs) if args.txt else None
+        stems: set[str] = set()
+        named = [(videos, stem_of(path, videos, stems)) for videos, paths in sources for path in paths]
+        if self.drawings:
+            self.drawings.require_free(f"{stem}.{'mp4' if videos else 'png'}" for videos, stem in named)
+        if self.labels:
+            self.labels.require_free(f"{stem}.txt" for videos, stem in named if not videos)
+
+
+def detect_all(args: argparse.Namespace, net: "Network", sources: "list[tuple[bool, list[str]]]", targets: Targets,
                options: dict[str, Any]) -> Iterator["tuple[int | None, ImageDetections, str]"]:
     """For every image and every video frame: the frame's number from 1 (None: an image), its detections, and the stem
     of the files written about it.  Images are drawn here if --save asks for it."""
-    from runner.datasets import expand_images
     from runner.inference.detect import detect
-    for videos, group in itertools.groupby(args.images, is_video):
+    stems: set[str] = set()
+    for videos, group in sources:
         if videos:
             for source in group:
-                yield from detect_frames(args, net, source, unique_stem(source.replace(":", ""), stems), options)
+                yield from detect_frames(args, net, source, stem_of(source, videos, stems), targets, options)
             continue
-        for result in detect(net, expand_images(group), **options):
-            stem = "" if result.error else unique_stem(result.image, stems)
-            if args.save and not result.error:
-                save_drawing(result, Path(args.save) / f"{stem}.png")
+        for result in detect(net, group, **options):
+            stem = "" if result.error else stem_of(result.image, videos, stems)
+            if targets.drawings and not result.error:
+                with targets.drawings.file(f"{stem}.png") as path:
+                    draw(result, MIN_DRAWN_SIDE).save(path, "PNG")
             yield None, result, stem
 
 
-def detect_frames(args: argparse.Namespace, net: "Network", source: str, stem: str,
+def detect_frames(args: argparse.Namespace, net: "Network", source: str, stem: str, targets: Targets,
                   options: dict[str, Any]) -> Iterator["tuple[int, ImageDetections, str]"]:
     """The detections in the frames of one video; with --save, the video is written with its boxes."""
     from contextlib import ExitStack
@@ -120,7 +150,10 @@ def detect_frames(args: argparse.Namespace, net: "Network", source: str, stem: s
     from runner.inference.detect import detect
     with ExitStack() as stack:
         video = stack.enter_context(Video(source, net.in_shape[0]))
-        target = stack.enter_context(VideoWriter(Path(args.save) / f"{stem}.mp4", video.rate)) if args.save else None
+        target = None
+        if targets.drawings:
+            path = stack.enter_context(targets.drawings.file(f"{stem}.mp4"))
+            target = stack.enter_context(VideoWriter(path, video.rate))
         frames = itertools.islice(video, 0, args.frames and args.frames * args.every, args.every)
         for number, result in enumerate(detect(net, frames, **options)):
             if target:
@@ -178,6 +211,10 @@ def print_detections(result: "ImageDetections", frame_id: int | None) -> None:
                     f"left {left}, top {top}, {right - left} x {bottom - top} pixels")
 
 
+def stem_of(source: str, video: bool, used: set[str]) -> str:
+    return unique_stem(source.replace(":", "") if video else source, used)
+
+
 def unique_stem(image: str, used: set[str]) -> str:
     """The stem of the files written about an image: that of the image, `dog`, with a number, `dog-2`, if another image
     has the same (dog.jpg and dog.png, or in two folders)."""
@@ -186,11 +223,6 @@ def unique_stem(image: str, used: set[str]) -> str:
     name = next(name for name in names if name.casefold() not in used)
     used.add(name.casefold())
     return name
-
-
-def save_drawing(result: "ImageDetections", target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draw(result, MIN_DRAWN_SIDE).save(target)
 
 
 def draw(result: "ImageDetections", min_side: int = 1) -> "Image.Image":
@@ -205,8 +237,7 @@ def draw(result: "ImageDetections", min_side: int = 1) -> "Image.Image":
 
 
 def write_labels(result: "ImageDetections", target: Path) -> None:
-    from runner.files import atomic_write
-    with atomic_write(target, "w") as file:
+    with open(target, "w", encoding="utf-8") as file:
         for one in result.detections:
             file.write(f"{one.index} {' '.join(f'{value:.6f}' for value in one.box)}\n")
 

@@ -34,6 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from runner.datasets.public_datasets import PUBLIC_DATASETS
     from runner.errors import UsageError, did_you_mean
+    from runner.lock import Lock
     if args.list:
         console.say(console.table([("name", "MB", "what"), *(
             (name, f"{one.size / 1e6:.0f}", one.about) for name, one in PUBLIC_DATASETS.items())], left=(0, 2)))
@@ -46,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         console.say(f"{folder} already exists; delete it, or choose another folder with --to")
         return 0
-    fetch_dataset(PUBLIC_DATASETS[args.name], folder, args.source, args.quiet)
+    with Lock(folder, "--to"):
+        fetch_dataset(PUBLIC_DATASETS[args.name], folder, args.source, args.quiet)
     console.say(f"{folder}: {PUBLIC_DATASETS[args.name].about}")
     console.say(f"next:    {command('data', folder)}")
     return 0

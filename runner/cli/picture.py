@@ -24,7 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photo", metavar="PHOTO", help="an image file")
     parser.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", dest="settings",
                         help="an option of the layer, as in its section; may be repeated")
-    parser.add_argument("--save", metavar="FILE", required=True,
+    parser.add_argument("--save", metavar="FILE", required=True, action=common.Output, content="image",
                         help="output file; its extension selects the format")
     parser.add_argument("--size", type=common.positive, default=256, metavar="PIXELS",
                         help="maximum width of the photo; wider ones are reduced (default 256)")

@@ -27,7 +27,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--updates", type=common.positive, default=100, metavar="N",
                         help="number of updates (default 100)")
     parser.add_argument("--weights", metavar="FILE", help="start from these weights instead of random ones")
-    parser.add_argument("--save", metavar="FILE", help="draw a chart: .png, .svg or .pdf (needs matplotlib)")
+    parser.add_argument("--save", metavar="FILE", action=common.Output, content="chart",
+                        help="draw a chart: .png, .svg or .pdf (needs matplotlib)")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     common.json_option(parser)
     common.network_options(parser)
@@ -95,6 +96,7 @@ def _draw(path: str, points: "Sequence[RatePoint]", best: float | None) -> None:
 
     from runner.errors import UsageError
     from runner.files import atomic_write
+    from runner.outputs import chart_mark
     from runner.training.report.charts import draw
     from runner.training.report_items import LineChart
     file_format = Path(path).suffix.lstrip(".").lower()
@@ -112,4 +114,4 @@ def _draw(path: str, points: "Sequence[RatePoint]", best: float | None) -> None:
         axes.axvline(best, color="#888888", linestyle=":", label=f"falls fastest: {best:.2g}")
         axes.legend(frameon=False)
     with atomic_write(path) as file:
-        figure.savefig(file, format=file_format, dpi=150)
+        figure.savefig(file, format=file_format, dpi=150, metadata=chart_mark(file_format))

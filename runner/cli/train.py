@@ -66,7 +66,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                          help="save and end after this time: 90 (minutes), 1h30m; --resume continues")
     shown = parser.add_argument_group("output")
     shown.add_argument("--quiet", action="store_true", help="no progress, only warnings, errors and results")
-    shown.add_argument("--log-json", metavar="FILE",
+    shown.add_argument("--log-json", metavar="FILE", action=common.Output, content="log",
                        help="write each event as a line of JSON; - is stdout, which then contains nothing else")
     shown.add_argument("--tensorboard", action="store_true",
                        help="write event files for tensorboard --logdir weights (needs tensorboardX)")

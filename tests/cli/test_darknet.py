@@ -175,7 +175,7 @@ def test_every_command_here_is_one_with_all_flags_and_with_none(name: str) -> No
     for typed in ([*name.split(), *full, *flags], [*name.split(), *full]):
         found = darknet.answer(typed)
         assert found.words[0] in VERBS and not [word for word in found.words if "{" in word]
-        args = _parser(found.words[0]).parse_args(found.words)      # argparse exits where an option does not exist
+        args = _parser(found.words[0])[0].parse_args(found.words)      # argparse exits where an option does not exist
         assert args.run
         assert not [r for r in found.remarks if r.startswith("-") and r[1] != " " and name != "detector demo"]
 

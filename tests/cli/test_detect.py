@@ -141,3 +141,23 @@ def test_names_that_fit_need_no_word(model: Path, capsys: pytest.CaptureFixture)
     assert run(model, "--names", str(model / "my.names"), "--strict") == 0
     out, err = capsys.readouterr()
     assert "  no 100 %" in out and err == ""
+
+
+def test_photos_and_labels_are_not_replaced(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not the images of the command, nor what a user put into the folder, or corrected there."""
+    for folder in ("--save", "--txt"):      # into the folder of the images, where its names are free
+        (model / "wide.jpg").unlink(missing_ok=True)
+        (model / "wide.png").rename(model / "wide.jpg")
+        words = ["detect", str(model / "a.cfg"), str(model / "wide.jpg"), "--weights", str(model / "a.weights"), folder,
+                 str(model)]
+        assert main(words) == main(words) == 0
+        (model / "wide.jpg").rename(model / "wide.png")
+    photo = (model / "wide.png").read_bytes()
+    (model / "wide.txt").write_text("1 .5 .5 .2 .3\n")
+    (model / "link").symlink_to(model)
+    capsys.readouterr()
+    for name, folder in (("wide.png (an input)", "--save"), ("wide.txt (not written, or changed since)", "--txt")):
+        for place in (model, model / "link"):
+            assert run(model, folder, str(place)) == 2
+            assert capsys.readouterr().err == f"run.py: {folder} would replace {place}/{name}. Choose another folder\n"
+    assert (model / "wide.png").read_bytes() == photo and (model / "wide.txt").read_text() == "1 .5 .5 .2 .3\n"

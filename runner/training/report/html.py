@@ -38,6 +38,7 @@ pre { white-space: pre-wrap; font-size: .85rem }
 def page(title: str, under: str, sections: Sequence[str]) -> str:
     """A complete HTML file."""
     return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
+            f'<meta name="generator" content="cfgrunner">\n'
             f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>\n<body>\n'
             f'<h1>{escape(title)}</h1>\n<p class="soft">{escape(under)}</p>\n' + "\n".join(sections)
             + "\n</body></html>\n")
