@@ -121,6 +121,9 @@ class OutputFolder:
                     self._inputs.add((found.st_dev, found.st_ino))
                     break
         self._sums: dict[str, set[str]] = {}
+        self._read_list()
+
+    def _read_list(self) -> None:
         with contextlib.suppress(OSError):
             for line in (self.path / LIST).read_text(encoding="utf-8", errors="replace").splitlines():
                 checksum, _, name = line.partition("  ")
@@ -141,8 +144,10 @@ class OutputFolder:
             return ""
         if (found.st_dev, found.st_ino) in self._inputs:
             return f"{path} (an input)"
-        known = self._sums.get(name, ())
-        return "" if known and checksum(path) in known else f"{path} (not written, or changed since)"
+        found_sum = checksum(path)
+        if found_sum not in self._sums.get(name, ()):
+            self._read_list()       # another process may have written it
+        return "" if found_sum in self._sums.get(name, ()) else f"{path} (not written, or changed since)"
 
     @contextlib.contextmanager
     def file(self, name: str) -> Iterator[Path]:
