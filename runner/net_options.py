@@ -110,7 +110,7 @@ class NetOptions(Options):
                         "mosaic, 4: as cutmix or mosaic; detectors: half of the images", low=0, high=4)
     cutmix: bool = opt(False, "augmentation: in half of the batches, cover a part of each image with another image")
     mosaic: bool = opt(False, "augmentation: in half of the batches, combine four images into one")
-    label_smooth_eps: float = opt(0.0, "part of each label that is distributed over the other classes", low=0, below=1)
+    label_smooth_eps: float = opt(0.0, "part of each label that is distributed over the other classes", low=0, high=1)
 
     gaussian_noise: float = opt(0.0, "detectors: standard deviation of the noise added to half of the images, in "
                                      "levels of 255", low=0, high=127)

@@ -1,7 +1,8 @@
 """Evaluate a trained network on the test split of its data.
 
 A classifier: accuracy, top-5 accuracy, precision and recall per class, confusion matrix; where images have several
-labels, average precision, precision, recall and F1 per class.  A detector: mAP as AlexeyAB's `detector map` computes
+labels, average precision, precision, recall and F1 per class; where its outputs are not probabilities, the mean
+absolute error and R squared of each.  A detector: mAP as AlexeyAB's `detector map` computes
 it, mAP@.50:.95 as COCO does, precision, recall and F1 at a given and at the best confidence.  A character model: bits
 per character.
 
@@ -67,6 +68,8 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError("--top-k, --crops and --sizes are for image classifiers")
         if args.top_k and task.several_labels:
             raise UsageError(f"--top-k is for images of one class, but those of {task.source} have several labels")
+        if args.top_k and task.values:
+            raise UsageError(f"--top-k is for probabilities of classes, but the outputs of {args.cfg} are values")
         task.top_k, task.ten_crop, task.sizes = args.top_k, args.crops == 10, args.sizes
     if args.thresh is not None and isinstance(task, Classifier):
         if not task.several_labels:

@@ -1,5 +1,5 @@
 """Classifiers: trained on labelled images, evaluated by accuracy; by average precision where an image has any number of
-labels."""
+labels; by the errors of the outputs where these are not probabilities."""
 import hashlib
 import math
 import os
@@ -14,7 +14,7 @@ from runner.images import augment_of, channels_shown, to_pil
 from runner.inference import Plan, batch_size
 from runner.layers.shared.base import Head, shape_text
 from runner.network import Network
-from runner.network_checks import learns_several_labels
+from runner.network_checks import gives_probabilities, learns_several_labels
 from runner.program import command
 from runner.training.classification_metrics import ClassificationMetrics, compute_metrics
 from runner.training.label_metrics import THRESHOLD, LabelMetrics, label_metrics
@@ -22,6 +22,7 @@ from runner.training.metrics import Metrics
 from runner.training.report_items import CaptionedImage, ConfusionMatrix, ImageGrid, ReportItem
 from runner.training.tasks.base import Batches, Task, TaskOptions, test_images_text
 from runner.training.tta import mean_outputs
+from runner.training.value_metrics import ValueMetrics, value_metrics
 
 REPORT_IMAGES = 12          # in each row of a report
 MAX_MATRIX_CLASSES = 100    # with more, a confusion matrix is left out of the report
@@ -34,6 +35,7 @@ class Classifier(Task):
     ten_crop, sizes  test-time augmentation, see runner.training.tta
     several_labels   whether images of the dataset have several labels, or none, and the network learns them
     threshold        then, an image gets the labels with a higher probability
+    values           whether the outputs are values, not probabilities: of a network that ends in another activation
     """
     score_name = "test accuracy"
     metric_names: tuple[str, ...] = ("top5", "test_loss")
@@ -54,6 +56,9 @@ class Classifier(Task):
         self.several_labels = self.data.several_labels
         if self.several_labels:
             self.score_name, self.metric_names = "test mAP", ("micro_f1", "macro_f1", "test_loss")
+        self.values = not self.several_labels and not gives_probabilities(net.layers, net.links, net.last)
+        if self.values:
+            self.score_name, self.metric_names = "test R2", ("mean_absolute_error", "test_loss")
         self.has_training_data, self.has_test_data = self.data.train is not None, self.data.test is not None
 
     def data_summary(self) -> str:
@@ -72,7 +77,7 @@ class Classifier(Task):
                        label_smoothing=o.label_smooth_eps, balance=o.balance, warn=options.warn,
                        draft=self.net.env.compat.draft_decoding)
 
-    def evaluate(self, split: str = "test") -> ClassificationMetrics | LabelMetrics:
+    def evaluate(self, split: str = "test") -> ClassificationMetrics | LabelMetrics | ValueMetrics:
         if not self.ten_crop and not self.sizes:
             plan = Plan(self.net)
             with self.evaluation_batches(split) as images:
@@ -85,8 +90,10 @@ class Classifier(Task):
         return self._metrics([outputs], " ".join(views))
 
     def _metrics(self, outputs: Iterable[tuple[np.ndarray, np.ndarray]],
-                 views: str = "") -> ClassificationMetrics | LabelMetrics:
+                 views: str = "") -> ClassificationMetrics | LabelMetrics | ValueMetrics:
         """The metrics of (output, truth) batches."""
+        if self.values:
+            return value_metrics(self.net, outputs, self.classes, views)
         if self.several_labels:
             return label_metrics(self.net, outputs, self.classes, views, self.threshold)
         return compute_metrics(self.net, outputs, self.classes, self.top_k, views)
@@ -95,7 +102,7 @@ class Classifier(Task):
         """The tables, the confusion matrix, and the images with the best and the worst predictions."""
         if not self.has_test_data:
             return None, []
-        if self.several_labels:
+        if self.several_labels or self.values:
             return self._label_report()
         predictions: list[_Prediction] = []
 
@@ -123,7 +130,7 @@ class Classifier(Task):
                          grid("Best images: correct, with the highest probability", correct[::-1])]
 
     def _label_report(self) -> tuple[Metrics, list[ReportItem]]:
-        """The table of the classes, and the images whose labels are furthest from and nearest to the predicted ones."""
+        """The table of the classes, and the images whose truth is furthest from and nearest to the outputs."""
         numbers: list[int] = []
         outputs: list[tuple[np.ndarray, np.ndarray]] = []
         plan = Plan(self.net)
@@ -137,8 +144,13 @@ class Classifier(Task):
         def words(chosen: np.ndarray) -> str:
             return ", ".join(self.classes[i] for i in np.flatnonzero(chosen)) or "none"
 
+        def predicted(output: np.ndarray) -> str:
+            if self.values:
+                return ", ".join(f"{self.classes[i]} {output[i]:.3g}" for i in np.argsort(-output, kind="stable")[:2])
+            return words(output > self.threshold)
+
         def grid(title: str, order: list[int]) -> ImageGrid:
-            return self._grid(title, [(numbers[i], f"{words(truth[i] > .5)}\npredicted: {words(p[i] > self.threshold)}")
+            return self._grid(title, [(numbers[i], f"{words(truth[i] > .5)}\npredicted: {predicted(p[i])}")
                                       for i in order[:REPORT_IMAGES]])
         metrics = self._metrics(outputs)
         return metrics, [*metrics.tables(), grid("Images with the largest errors", farthest),
@@ -163,7 +175,7 @@ class Classifier(Task):
                        on_bad=self.options.on_bad, warn=self.options.warn)
 
     def score_text(self, score: float) -> str:
-        return f"{100 * score:.2f} %"
+        return f"{score:.4f}" if self.values else f"{100 * score:.2f} %"
 
     def fingerprint(self) -> str:
         """A hash of the images' names, classes and file sizes, and of pixels that are in memory."""
