@@ -9,7 +9,10 @@ from runner.layers.shared.base import Head, register
 
 @register("logistic")
 class Logistic(Head):
-    """Any shape -> the same shape: p = 1 / (1 + e^-x)  (pjreddie's src/logistic_layer.c)."""
+    """Any shape -> the same shape: p = 1 / (1 + e^-x)  (pjreddie's src/logistic_layer.c).
+
+    A classifier that ends so learns any number of labels per image, see docs/data.md.
+    """
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:
         """x (n, ...) -> p of the same shape, saved."""
@@ -17,6 +20,6 @@ class Logistic(Head):
         return p, p
 
     def loss(self, saved: Any, truth: np.ndarray) -> tuple[float, np.ndarray]:
-        """truth of the shape of p, 0 to 1."""
+        """truth of the shape of p, 0 to 1, with any number of ones."""
         truth = truth.reshape(saved.shape)
         return ops.binary_cross_entropy(saved, truth), saved - truth

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from runner import cli
 from tests import toy_labels
+from tests.paths import ROOT
 from tests.verbs import edit, main, run_facts
 
 CFG = "cfg/marks.cfg"
@@ -126,3 +128,22 @@ def test_one_label_each_is_evaluated_by_accuracy(marks: None, capsys: pytest.Cap
     assert "test accuracy" in capsys.readouterr().out
     main("predict", CFG, "data/marks/7.png")
     assert capsys.readouterr().out.count("%") == 3
+
+
+def test_the_example_of_the_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                          capsys: pytest.CaptureFixture[str]) -> None:
+    """The cfg and the table of docs/data.md, as they are."""
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8").partition("\n## Several labels per image\n")[2]
+    for kind, name in (("ini", "tags.cfg"), ("csv", "pets.csv")):
+        Path(name).write_text(page.partition(f"```{kind}\n")[2].partition("```")[0])
+    for name in ("1.jpg", "2.jpg", "3.jpg"):
+        Image.fromarray(np.full((9, 9, 3), 80 * int(name[0]), np.uint8)).save(name)
+    main("check", "tags.cfg")
+    assert capsys.readouterr().out.startswith("tags.cfg: ok")
+    main("data", "pets.csv")
+    assert "labels per image: 1 with none, 2 with 2" in capsys.readouterr().out
+    main("train", "tags.cfg", "--data", "pets.csv", "--set", "net.max_batches=2", "--quiet", "--no-report")
+    main("predict", "tags.cfg", ".")
+    assert len(capsys.readouterr().out.splitlines()) > 3
+    assert run_facts("tags")["classes"] == ["cat", "dog", "outdoors"]
