@@ -29,7 +29,7 @@ class Model(Network):
 
 def load(cfg: str | Path, weights: str | Path | None = None, dtype: str = "float32", seed: int = 0, *,
          settings: Iterable[str] = (), compat: str | None = None, strict: bool = False, allocate: bool = True,
-         report: Report | None = None) -> Model:
+         report: Report | None = None, folder: str | Path | None = None) -> Model:
     """The network a .cfg file describes.
 
     weights   a .weights file to read, or None for fresh random weights drawn from `seed`
@@ -39,13 +39,15 @@ def load(cfg: str | Path, weights: str | Path | None = None, dtype: str = "float
     strict    an unknown option is an error, not a warning
     allocate  False: shapes and counts only, without arrays
     report    collects the warnings
+    folder    where files that the cfg names are looked for, besides the working directory; None: the folder of the cfg
 
     CfgError lists all errors of the cfg together; WeightsError: the weights file does not fit it.
     """
     report = report or Report(strict)
     sections = read(cfg, report)
     override(sections, settings, ALIASES, report)
-    net = build(sections, report, dtype=dtype, seed=seed, compat=compat, allocate=allocate, folder=Path(cfg).parent)
+    net = build(sections, report, dtype=dtype, seed=seed, compat=compat, allocate=allocate,
+                folder=Path(cfg).parent if folder is None else folder)
     if weights is not None:
         remark = weights_file.load(net, weights).remark
         if remark:

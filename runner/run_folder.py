@@ -84,6 +84,10 @@ class RunFolder:
         before it was renamed."""
         return _stem(self.path)
 
+    def trained_cfg(self) -> Path | None:
+        """The cfg that the run in this folder has written; None where there is none."""
+        return self.resolved if self.resolved.is_file() and (self.path / "run.yaml").is_file() else None
+
     def backup(self, update: int) -> Path:
         return self.path / f"{self.stem}_{update}.weights"
 
@@ -105,8 +109,7 @@ class RunFolder:
     def cfg_of(weights: str | Path) -> Path | None:
         """The cfg of the run that a weights file belongs to; None where it is not in the folder of a run."""
         folder = Path(weights).parent
-        cfg = folder / f"{_stem(folder)}.cfg"
-        return cfg if cfg.exists() and (folder / "run.yaml").exists() else None
+        return RunFolder(folder / "any.cfg").trained_cfg() if (folder / "run.yaml").exists() else None
 
     def lock(self) -> Lock:
         """Lock the folder: only this process writes into it until the lock is released.  UsageError where another one

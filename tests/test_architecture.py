@@ -25,7 +25,7 @@ FLOORS = [
     {"runner.network", "runner.network_checks"},
     {"runner.weights", "runner.optim", "runner.datasets", "runner.detection"},
     {"runner.inference", "runner.run_folder"},
-    {"runner.analysis", "runner.model"},
+    {"runner.analysis", "runner.chosen_run", "runner.model"},
     {"runner.training"},
     {"runner.cli"},
 ]

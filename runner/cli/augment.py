@@ -11,7 +11,7 @@ import argparse
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from runner.cli import common, console
+from runner.cli import common, console, runs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +29,7 @@ SHOWN_HEAD = ("jitter", "resize", "random")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("cfg", help="the network")
+    runs.network_argument(parser)
     parser.add_argument("--save", metavar="FILE", required=True, action=common.Output, content="image",
                         help="output file; its extension selects the format")
     common.data_options(parser)
@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if args.of:         # an image mixed with itself shows nothing
         args.settings = [*args.settings, "net.mixup=0", "net.cutmix=0", "net.mosaic=0"]
     common.require_image_name(args.save)
+    runs.choose_network(args)
     net = common.load_network(args, allocate=False)
     task = open_task(net, common.task_options(args))
     task.require_training_data()

@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Any
 from runner.cli import console
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from PIL import Image
 
     from runner.datasets.format import Task
     from runner.network import Network
-    from runner.training import DetectionCriteria, RunFolder, TaskOptions
+    from runner.training import DetectionCriteria, TaskOptions
 
 
 def positive(text: str) -> int:
@@ -72,12 +70,14 @@ def letterbox_options(parser: argparse._ActionsContainer) -> None:
 
 
 BACKENDS = ("auto", "numpy", "fast")
+EXACT = "exact"
 
 
 def compat_option(parser: argparse.ArgumentParser) -> None:
     """--compat."""
-    parser.add_argument("--compat", choices=("alexeyab", "pjreddie", "yolor"),
-                        help="use the formulas of this darknet fork (default: exact; see docs/compat.md)")
+    parser.add_argument("--compat", choices=(EXACT, "alexeyab", "pjreddie", "yolor"),
+                        help="use the formulas of this darknet fork (default: exact, or those of the run; see "
+                             "docs/compat.md)")
 
 
 def network_options(parser: argparse.ArgumentParser) -> None:
@@ -229,10 +229,15 @@ def load_network(args: Any, weights: Any = None, allocate: bool = True) -> "Netw
     choose_backend(args.backend)
     report = Report(args.strict)
     try:
-        return runner.load(args.cfg, weights, seed=args.seed, settings=args.settings, compat=args.compat,
-                           allocate=allocate, report=report)
+        return runner.load(args.cfg, weights, seed=args.seed, settings=args.settings, compat=compat_of(args),
+                           allocate=allocate, report=report, folder=getattr(args, "home", None))
     finally:
         console.warn(report.warnings)
+
+
+def compat_of(args: Any) -> str | None:
+    """--compat as `runner.load` takes it."""
+    return None if args.compat == EXACT else args.compat
 
 
 def choose_backend(choice: str) -> None:
@@ -243,58 +248,6 @@ def choose_backend(choice: str) -> None:
         import runner.ops.fast.jit as jit
         jit.on_first_compilation = lambda: console.remark(
             "compiling kernels, once: a few seconds for each kernel when it is first used")
-
-
-def load_trained(args: Any) -> tuple["Network", "RunFolder"]:
-    """The network with the weights of --weights or those of its training run, and the folder of that run."""
-    from runner.errors import WeightsError
-    from runner.run_folder import RunFolder
-    folder = RunFolder(args.cfg, getattr(args, "name", None))
-    path = folder.weights(args.weights)
-    compat = folder.facts().get("compat", "exact")
-    if folder.holds(path) and compat != (args.compat or "exact"):
-        trained = "without --compat" if compat == "exact" else f"with --compat {compat}"
-        console.warn([f"{path} was trained {trained}: use the same here"])
-    if folder.holds(path) and not any(setting.startswith("net.split_share") for setting in args.settings):
-        # evaluate on the images that were held out from training
-        args.settings = [*args.settings, *(setting for setting in folder.facts().get("settings") or []
-                                           if setting.startswith("net.split_share"))]
-    try:
-        return load_network(args, path), folder
-    except WeightsError as error:
-        settings = folder.facts().get("settings") or []
-        if not folder.holds(path) or settings == args.settings:
-            raise
-        options = " ".join(f"--set {setting}" for setting in settings) or "no --set"
-        raise WeightsError(f"{error}. They were trained with {options}: use the same here") from None
-
-
-def names_of_file(path: str, classes: int, strict: bool) -> list[str]:
-    """The class names of --names.  Where there are not as many as the network has classes, a warning has both numbers;
-    strict: it is a UsageError."""
-    from runner.datasets.names_file import count_mismatch, read_names
-    from runner.errors import UsageError
-    warnings: list[str] = []
-    names = read_names(path, warnings)
-    mismatch = count_mismatch(path, names, classes, "the network has")
-    warnings += [mismatch] if mismatch else []
-    if strict and warnings:
-        raise UsageError("\n".join(warnings))
-    console.warn(warnings)
-    return names
-
-
-def names_of_run(names: "Sequence[str]", classes: int, folder: "RunFolder", strict: bool) -> list[str]:
-    """The class names of a training run; [], with a warning, where the network has another number of classes."""
-    from runner.errors import UsageError
-    if not names or len(names) == classes:
-        return list(names)
-    sentence = (f"{folder.path}/run.yaml lists {len(names)} classes, but the network has {classes}: class numbers are "
-                "shown instead of names. Use --names")
-    if strict:
-        raise UsageError(sentence)
-    console.warn([sentence])
-    return []
 
 
 def repeated(args: Any) -> list[str]:

@@ -9,7 +9,8 @@ from runner.cli import common, console
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of runs, or their names below weights/")
+    parser.add_argument("runs", nargs="+", metavar="RUN",
+                        help="training runs: their names below weights/, or their folders")
     parser.add_argument("--save", metavar="FILE", action=common.Output, content="page",
                         help="write an HTML page with the charts of all runs")
     common.json_option(parser)

@@ -14,20 +14,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from runner.cli import common, console, process
+from runner.cli import common, console, process, runs
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from runner.chosen_run import ChosenRun
     from runner.inference.detect import Detection, ImageDetections
     from runner.network import Network
-    from runner.run_folder import RunFolder
 
 MIN_DRAWN_SIDE = 200    # pixels of the short side of a drawing; in smaller ones labels would cover the image
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("cfg", help="the network; its last layers are [yolo], [region] or [detection]")
+    runs.network_argument(parser, "; its last layers are [yolo], [region] or [detection]")
     parser.add_argument("images", nargs="+", help="images, folders, globs, list files, -; videos, camera, camera:1")
     common.weights_option(parser)
     parser.add_argument("--names", metavar="FILE",
@@ -57,8 +57,8 @@ def run(args: argparse.Namespace) -> int:
     from runner.images import channels_shown
     sources = sources_of(args.images)
     targets = Targets(args, sources)
-    net, folder = common.load_trained(args)
-    names = class_names(args, net, folder)
+    net, run = runs.load_trained(args)
+    names = class_names(args, net, run)
     options = {"names": names, "thresh": args.thresh, "nms": args.nms, "letterbox": args.letterbox,
                "on_bad": args.on_bad, "classes": [class_number(word, names) for word in args.classes]}
     records: list[Record] = []
@@ -167,22 +167,10 @@ def is_video(source: str) -> bool:
     return video.is_video(source)
 
 
-def class_names(args: argparse.Namespace, net: "Network", folder: "RunFolder") -> list[str]:
-    """From --names, else from the training run, else from the only .names file in the folder of the weights or the cfg
-    that has as many lines as the network has classes."""
-    from runner.datasets.names_file import read_names
+def class_names(args: argparse.Namespace, net: "Network", run: "ChosenRun") -> list[str]:
     from runner.detection.predicted_boxes import require_detection_heads
     classes = max(getattr(net.layers[index].options, "classes", 0) for index in require_detection_heads(net.layers))
-    if args.names:
-        return common.names_of_file(args.names, classes, args.strict)
-    trained = folder.class_names(args.weights)
-    if trained:
-        return common.names_of_run(trained, classes, folder, args.strict)
-    for place in [Path(args.weights).parent] * bool(args.weights) + [Path(args.cfg).parent]:
-        fitting = [names for file in sorted(place.glob("*.names")) if len(names := read_names(file, [])) == classes]
-        if len(fitting) == 1:
-            return fitting[0]
-    return []
+    return runs.class_names(args, run, classes)
 
 
 def class_number(word: str, names: list[str]) -> int:

@@ -8,11 +8,11 @@ import argparse
 import codecs
 import sys
 
-from runner.cli import common, console
+from runner.cli import common, console, runs
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("cfg", help="the network")
+    runs.network_argument(parser)
     common.weights_option(parser)
     parser.add_argument("--seed-text", default="\n\n", metavar="TEXT",
                         help="the text to continue (default: two newlines)")
@@ -32,8 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from runner.inference.generate import generate, is_character_model
     if args.length < 0:
         raise UsageError(f"--length must be at least 0. Got {args.length}")
-    args.settings = [*args.settings, "net.time_steps=1"]        # one character at a time
-    net, _ = common.load_trained(args)
+    net, _ = runs.load_trained(args, ["net.time_steps=1"])      # one character at a time
     if not is_character_model(net):
         raise UsageError(f"{args.cfg}: not a character model: it needs inputs= in [net], a recurrent layer, and "
                          "a softmax with as many outputs as inputs")

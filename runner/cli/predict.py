@@ -12,16 +12,16 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
-from runner.cli import common, console
+from runner.cli import common, console, runs
 from runner.errors import DataError
 
 if TYPE_CHECKING:
+    from runner.chosen_run import ChosenRun
     from runner.network import Network
-    from runner.run_folder import RunFolder
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("cfg", help="the network")
+    runs.network_argument(parser)
     parser.add_argument("images", nargs="+", help="images, folders, globs, list files, -")
     common.weights_option(parser)
     parser.add_argument("--top", type=common.positive, default=0, metavar="K",
@@ -34,7 +34,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help="Monte-Carlo dropout: run each image N times with [dropout] active as in training, and "
                              "report mean and standard deviation as a measure of uncertainty (see --seed)")
     parser.add_argument("--names", metavar="FILE",
-                        help="class names, one per line (default: those of the training run)")
+                        help="class names, one per line (default: those of the training run, or the .names file in the "
+                             "folder of the weights or the cfg that has as many lines as there are classes)")
     common.on_bad_option(parser)
     common.json_option(parser)
     common.network_options(parser)
@@ -45,10 +46,10 @@ def run(args: argparse.Namespace) -> int:
     from runner.inference.classify import infer, require_classifier
     from runner.network_checks import gives_probabilities
     images = expand_images(args.images)
-    net, folder = common.load_trained(args)
+    net, run = runs.load_trained(args)
     require_classifier(net, args.cfg)
-    names = class_names(args, folder, math.prod(net.out_shape))
-    thresh = label_threshold(args, net, folder)
+    names = class_names(args, run, math.prod(net.out_shape))
+    thresh = label_threshold(args, net, run)
     key, number = ("probability", _per_cent) if gives_probabilities(net.layers, net.links, net.last) else \
         ("value", _value)
     results, bad = [], 0
@@ -81,14 +82,14 @@ def run(args: argparse.Namespace) -> int:
     return 2 if bad == len(images) else 0
 
 
-def label_threshold(args: argparse.Namespace, net: "Network", folder: "RunFolder") -> float | None:
+def label_threshold(args: argparse.Namespace, net: "Network", run: "ChosenRun") -> float | None:
     """The probability above which an image gets a label; None for a network with one class per image.
 
     Where run.yaml does not say which it is, [logistic] at the end means several labels.
     """
     from runner.errors import UsageError
     from runner.layers import Logistic
-    several = folder.several_labels(args.weights)
+    several = run.folder.several_labels(run.weights)
     if several is None:
         several = isinstance(net.layers[net.last], Logistic)
     if not several and args.thresh is not None:
@@ -106,12 +107,11 @@ def _value(value: float, spread: float | None) -> str:
     return f"{value:.6g}" + ("" if spread is None else f" ± {spread:.3g}")
 
 
-def class_names(args: argparse.Namespace, folder: "RunFolder", outputs: int) -> list[str]:
-    """From --names, else from run.yaml in the folder of the weights or of the run; empty if unknown."""
+def class_names(args: argparse.Namespace, run: "ChosenRun", outputs: int) -> list[str]:
+    """From --names, which must have enough, else those that `runs.class_names` finds."""
     if args.names:
         from runner.datasets.names_file import read_names
         count = len(read_names(args.names, []))
         if count < outputs:
             raise DataError(f"{args.names}: the network has {outputs} outputs, but the file has {count} names")
-        return common.names_of_file(args.names, outputs, args.strict)
-    return common.names_of_run(folder.class_names(args.weights), outputs, folder, args.strict)
+    return runs.class_names(args, run, outputs)

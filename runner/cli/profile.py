@@ -16,14 +16,14 @@ cache.
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from runner.cli import common, console
+from runner.cli import common, console, runs
 
 if TYPE_CHECKING:
     from runner.analysis.profiling import LayerTime, Profile, Roof
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("cfg", help="the network")
+    runs.network_argument(parser)
     parser.add_argument("--train", action="store_true", help="time a training step instead of inference")
     parser.add_argument("--batch", type=common.positive, metavar="N",
                         help="images or sequences at a time (default 1; with --train [net] batch / subdivisions)")
@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from runner import ops
     from runner.analysis.profiling import profile
     from runner.ops import parallel
+    runs.choose_network(args)
     net = common.load_network(args)
     count = args.batch or (max(net.options.batch // net.options.subdivisions, 1) if args.train else 1)
     found = profile(net, count, train=args.train, runs=args.runs)

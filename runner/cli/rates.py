@@ -7,7 +7,7 @@ Nothing is saved.
 import argparse
 from typing import TYPE_CHECKING
 
-from runner.cli import common, console
+from runner.cli import common, console, runs
 from runner.program import command
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ BAR = 40            # characters of the longest bar
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("cfg", help="the network")
+    runs.network_argument(parser)
     common.data_options(parser)
     parser.add_argument("--from", type=_rate, default=1e-5, dest="low", metavar="RATE", help="lowest (default 1e-5)")
     parser.add_argument("--to", type=_rate, default=10.0, dest="high", metavar="RATE", help="highest (default 10)")
@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from runner.training.rates import suggest, sweep
     if args.low >= args.high:
         raise UsageError(f"--from must be below --to. Got {args.low:g} and {args.high:g}")
+    runs.choose_network(args)
     net = common.load_network(args)
     if args.weights:
         from runner import weights

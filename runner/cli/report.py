@@ -1,7 +1,7 @@
 """Write report.html of a training run again: one file with charts, tables and images, for a browser.
 
-  python run.py report weights/net
-  python run.py report weights/net --no-measure       from the folder only, without the data
+  python run.py report net                    the run in weights/net
+  python run.py report net --no-measure       from the folder only, without the data
 """
 import argparse
 
@@ -9,7 +9,7 @@ from runner.cli import common, console
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", help="the folder of the run, or its name below weights/")
+    parser.add_argument("folder", metavar="RUN", help="a training run: its name below weights/, its folder, or its cfg")
     parser.add_argument("--no-measure", action="store_true", help="do not evaluate the network on the test data")
     parser.add_argument("--threads", type=common.positive, metavar="N", help="number of threads (default: all cores)")
 

@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from runner.cli import common, console
+from runner.cli import common, console, runs
 from runner.machine import bytes_text
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("cfg", help="the network")
+    runs.network_argument(parser)
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.OPTION=VALUE", dest="settings",
                         help="override a cfg option")
     parser.add_argument("--strict", action="store_true", help="treat unknown options as errors")
@@ -30,8 +30,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import runner
     from runner.config import Report
+    runs.choose_network(args)
     report = Report(args.strict)
-    net = runner.load(args.cfg, settings=args.settings, compat=args.compat, allocate=False, report=report)
+    net = runner.load(args.cfg, settings=args.settings, compat=common.compat_of(args), allocate=False, report=report,
+                      folder=args.home)
     console.warn(report.warnings)
     rows, sums = net.summary(), totals(net)
     if args.json:

@@ -17,14 +17,14 @@ per character.
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from runner.cli import common, console
+from runner.cli import common, console, runs
 
 if TYPE_CHECKING:
     from runner.training import DetectionCriteria, Metrics
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("cfg", help="the network")
+    runs.network_argument(parser)
     common.weights_option(parser)
     common.data_options(parser)
     parser.add_argument("--split", choices=("test", "train"), default="test",
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from runner.errors import UsageError
     from runner.training import open_task
     from runner.training.tasks.classifier import Classifier
-    net, _ = common.load_trained(args)
+    net, _ = runs.load_trained(args)
     task = open_task(net, common.task_options(args, detection_criteria(args, net)))
     if args.top_k or args.crops > 1 or args.sizes:
         if not isinstance(task, Classifier):

@@ -7,13 +7,16 @@ the checkpoint for --resume; see docs/training.md.  Ctrl-C finishes the update a
   python run.py train cfg/net.cfg
   python run.py train cfg/net.cfg --resume                                    continue after a stop or a crash
   python run.py train cfg/net.cfg --name slow --set net.learning_rate=0.01    another run
+  python run.py train slow --resume                                           continue that one
   python run.py train cfg/chars.cfg --data novel.txt                          a character model
   python run.py train my.cfg --weights published.weights --cutoff 20          load only the first 20 layers
 """
 import argparse
 import contextlib
+import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +30,12 @@ if TYPE_CHECKING:
 
 # options of a single call, which --resume does not restore
 NOT_RESTORED = ("cfg", "name", "resume", "weights", "cutoff", "clear", "partial", "freeze", "quiet", "json", "log_json",
-               "no_report", "tensorboard", "threads", "time_limit", "strict", "run", "settings", "words")
+               "no_report", "tensorboard", "threads", "time_limit", "strict", "run", "settings", "words", "word",
+               "home", "started_with")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("cfg", help="the network")
+    parser.add_argument("cfg", help="the network; with --resume also the name or the folder of a run")
     common.data_options(parser)
     parser.add_argument("--balance", action=common.Setting, key="net.balance", nargs="?", const="1", metavar="B",
                         help="sample all classes equally often, regardless of their number of images (B between 0 and "
@@ -85,11 +89,9 @@ def run(args: argparse.Namespace) -> int:
     from runner.analysis.footprint import check_fits
     from runner.errors import CfgError, UsageError
     from runner.network_checks import untrainable
-    from runner.training import RunFolder, open_task
-    folder = RunFolder(args.cfg, args.name)
+    from runner.training import open_task
+    folder = _choose_folder(args)
     folder.require_free()       # before the data is read; `run` locks the folder
-    if args.resume:
-        _restore_options(args, folder)
     if args.freeze:
         args.settings = [*args.settings, f"{args.freeze - 1}.stopbackward=1"]
     net = common.load_network(args)
@@ -97,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
     if why:
         raise CfgError(f"{args.cfg}: {why}")
     check_fits(net)
+    args.cfg = args.started_with
     start = args.weights
     if args.weights:
         _load_weights(args, net)
@@ -104,12 +107,50 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--cutoff, --partial and --clear need --weights")
     task = open_task(net, common.task_options(args))
     task.require_training_data()
+    if args.tensorboard:        # a missing package is reported before the folder of the previous run is renamed
+        from runner.training.monitor import summary_writer
+        summary_writer()
     with folder.lock():
         return _run(args, task, folder, start)
 
 
-
 # --- before training -------------------------------------------------------------------------------------------
+
+def _choose_folder(args: argparse.Namespace) -> "RunFolder":
+    """The folder of the run.  With --resume the cfg may be a run: then args.cfg is the cfg that the run has written.
+
+    args.word          what was typed
+    args.started_with  the path of the cfg that run.yaml records
+    """
+    from runner.chosen_run import choose
+    from runner.errors import UsageError
+    from runner.training import RunFolder
+    args.word = args.cfg
+    named = choose(args.word)
+    a_cfg = os.path.isfile(args.word) and args.word.endswith(".cfg")
+    if named.is_run and not a_cfg:
+        if not args.resume:
+            raise UsageError(f"{args.word} is a run. {command('train', args.word, '--resume')} continues it, and "
+                             f"{command('train', named.cfg, '--name', 'NEW')} trains its cfg again")
+        if args.name:
+            raise UsageError(f"{args.word} is a run, so --name has no meaning. Got {args.name!r}")
+    args.cfg, args.home = str(named.cfg), named.home
+    if not named.is_run or args.name:
+        folder = RunFolder(args.cfg, args.name)
+        args.started_with = args.cfg
+    else:
+        folder = named.folder
+        args.started_with = str(named.facts.get("cfg") or args.cfg) if args.resume and named.as_trained else args.cfg
+    if named.is_run and not args.data and not any(setting.startswith("net.data=") for setting in args.settings):
+        args.data = named.data
+    if args.resume:
+        _restore_options(args, folder)
+    elif named.is_run:
+        if args.compat is None and named.compat not in (None, common.EXACT):
+            args.compat = named.compat
+            console.remark(f"{folder.path} was trained with --compat {named.compat}, which is used here too")
+    return folder
+
 
 def _restore_options(args: argparse.Namespace, folder: "RunFolder") -> None:
     """--resume: restore the options of the run that are not set in this call."""
@@ -126,8 +167,9 @@ def _restore_options(args: argparse.Namespace, folder: "RunFolder") -> None:
         option = {"kernels": "backend"}.get(option, option)     # the former name, in the run.yaml of older runs
         if hasattr(args, option) and getattr(args, option) == defaults.get_default(option):
             setattr(args, option, value)
-    before = [setting for setting in facts.get("settings") or [] if setting not in args.settings]
-    args.settings = [*before, *args.settings]
+    # of two settings of one option the last counts, and only that is recorded
+    settings = [*(facts.get("settings") or []), *args.settings]
+    args.settings = list({setting.partition("=")[0]: setting for setting in settings}.values())
 
 
 def _load_weights(args: argparse.Namespace, net: "Network") -> None:
@@ -175,14 +217,17 @@ def _control(args: argparse.Namespace) -> "Control":
                    **more)
 
 
-def _facts(args: argparse.Namespace) -> dict[str, Any]:
+def _facts(args: argparse.Namespace, folder: "RunFolder") -> dict[str, Any]:
     """What run.yaml records of the call: the command, and the options that --resume restores."""
+    typed, first = command(*args.words), folder.facts() if args.resume else {}
+    commands = {"command": first.get("command") or typed} | ({"resumed": typed} if args.resume else {})
+    home = first.get("home") or (str(args.home) if args.home != Path(args.started_with).parent else None)
     defaults = argparse.ArgumentParser()
     arguments(defaults)
     options = {key: value for key, value in vars(args).items()
                if key not in NOT_RESTORED and value is not None and value != defaults.get_default(key)}
-    return {"command": command(*args.words), "options": options,
-            "compat": args.compat or "exact", "settings": list(args.settings)}
+    return {**commands, "options": options, "compat": args.compat or common.EXACT, "settings": list(args.settings),
+            **({"home": home} if home else {})}
 
 
 # --- training -------------------------------------------------------------------------------------------------
@@ -192,7 +237,7 @@ def _run(args: argparse.Namespace, task: "Task", folder: "RunFolder", start: str
     from runner.errors import Diverged, RunnerError
     from runner.training import Run
     net = task.net
-    run = Run(task, folder, _control(args), start_weights=start, facts=_facts(args))
+    run = Run(task, folder, _control(args), start_weights=start, facts=_facts(args, folder))
     if args.resume:
         console.warn(run.resume())
     else:
@@ -311,6 +356,7 @@ def _write_report(args: argparse.Namespace, run: "Run") -> None:
 
 def _print_results(args: argparse.Namespace, run: "Run") -> None:
     """The result, the files, and what to type next."""
+    from runner.chosen_run import word_for
     net, task, folder, best = run.net, run.task, run.folder, run.best
     stopped = run.ended in ("interrupted", "time")
     number, latest = net.progress.iteration, None if stopped else run.latest
@@ -337,8 +383,8 @@ def _print_results(args: argparse.Namespace, run: "Run") -> None:
     console.say(f"weights: {', '.join(saved)}")
     if not args.no_report:
         console.say(f"report:  {folder.report}")
+    word = word_for(folder, args.word)
     if stopped:
-        name = ["--name", args.name] if args.name else []
-        console.say(f"resume:  {command('train', args.cfg, *name, '--resume')}")
-    for i, line in enumerate(task.next_commands()):
+        console.say(f"resume:  {command('train', word, '--resume')}")
+    for i, line in enumerate(task.next_commands(word)):
         console.say(f"{'' if i else 'next:':8} {line}")

@@ -51,15 +51,20 @@ class JsonLines:
         self.file.flush()
 
 
+def summary_writer() -> Any:
+    """The class of tensorboardX that writes event files.  MissingExtra without tensorboardX."""
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError:
+        raise MissingExtra("tensorboardX", "--tensorboard", "tensorboard") from None
+    return SummaryWriter
+
+
 class TensorBoard:
     """Event files in a folder, shown by `tensorboard --logdir weights`.  MissingExtra without tensorboardX."""
 
     def __init__(self, folder: Path, run: Run):
-        try:
-            from tensorboardX import SummaryWriter
-        except ImportError:
-            raise MissingExtra("tensorboardX", "--tensorboard", "tensorboard") from None
-        self.run, self.writer = run, SummaryWriter(str(folder))
+        self.run, self.writer = run, summary_writer()(str(folder))
 
     def update(self, update: Update) -> None:
         step = update.step

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from runner import __version__
+from runner.config import differences
 from runner.config import write as cfg_text
 from runner.errors import CheckpointError, Diverged, UsageError
 from runner.files import atomic_write
@@ -146,12 +147,18 @@ class Run:
         self.best, self.stale, self.seconds = facts["best"], facts["stale"], facts["seconds"]
         self.last_evaluated = facts["measured"]
         self.smooth = math.nan if facts["smooth"] is None else facts["smooth"]
+        own = self.folder.resolved
+        if self.net.sections and (not own.exists() or differences(own.read_text(encoding="utf-8"),
+                                                                  cfg_text(self.net.sections))):
+            with atomic_write(own, "w") as file:
+                file.write(cfg_text(self.net.sections))
         self._start()
+        self._write_description()
         return warnings
 
     def _check(self, facts: dict[str, Any]) -> list[str]:
         """CheckpointError unless cfg, data and seed are the checkpoint's -> warnings about what may change the bits."""
-        changes = checkpoint.differences(facts["cfg"], cfg_text(self.net.sections))
+        changes = differences(facts["cfg"], cfg_text(self.net.sections))
         longer = [line for line in changes if line.startswith("[net] max_batches ")]
         wrong = [line for line in changes if line.split(" was ")[0] not in RESUMABLE_CHANGES]
         if facts["seed"] != self.task.options.seed:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.verbs import BEST, main, train
+from tests.verbs import main, train
 
 pytestmark = pytest.mark.usefixtures("toy_dir")
 
@@ -40,12 +40,15 @@ def test_it_prints_tables_and_writes_json(capsys: pytest.CaptureFixture[str]) ->
 def test_weights_trained_with_other_settings(capsys: pytest.CaptureFixture[str]) -> None:
     train("--set", "0.filters=5")
     capsys.readouterr()
-    main("test", "cfg/toy.cfg", expect=2)
-    assert capsys.readouterr().err.endswith("They were trained with --set 0.filters=5: use the same here\n")
-    main("test", "cfg/toy.cfg", "--set", "0.filters=5")
-    assert capsys.readouterr().err == ""
-    main("test", "cfg/toy.cfg", "--set", "0.filters=5", "--compat", "pjreddie")
-    assert capsys.readouterr().err == f"warning: {BEST} was trained without --compat: use the same here\n"
+    used = "weights/toy was trained with --set 0.filters=5, which is used here too\n"
+    main("test", "cfg/toy.cfg")
+    assert capsys.readouterr().err == used
+    main("test", "cfg/toy.cfg", "--set", "0.filters=4", expect=2)
+    err = capsys.readouterr().err
+    assert "weights/toy was trained with --set 0.filters=5; here it is 4\n" in err
+    assert err.endswith("They were trained with --set 0.filters=5: use the same here\n")
+    main("test", "cfg/toy.cfg", "--compat", "pjreddie")
+    assert capsys.readouterr().err == used + "warning: weights/toy was trained without --compat: use the same here\n"
 
 
 def test_the_held_out_share_of_training_is_found_again(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,8 +1,8 @@
 """Comparison of runs: results, differing settings, and overlaid charts."""
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from runner.chosen_run import choose
 from runner.config import Report, parse
 from runner.errors import UsageError
 from runner.run_folder import RunFolder
@@ -19,15 +19,15 @@ class Comparison(NamedTuple):
     runs: dict[str, dict[str, Any]]
 
 
-def open_runs(paths: Sequence[str]) -> dict[str, RunFolder]:
-    """name -> folder.  A path is a run's folder, or its name below weights/.  UsageError if there is no run."""
+def open_runs(words: Sequence[str]) -> dict[str, RunFolder]:
+    """name -> folder.  A word names a run as for `choose`; UsageError if there is no run."""
     folders: dict[str, RunFolder] = {}
-    for text in paths:
-        path = next((path for path in (Path(text), Path("weights") / text) if (path / "run.yaml").exists()), None)
-        if path is None:
-            raise UsageError(f"{text}: not a run: the folder of a run contains run.yaml. Runs are in weights/")
-        name = path.name if path.name not in folders else str(path)
-        folders[name] = RunFolder(path / f"{path.resolve().name}.cfg")
+    for word in words:
+        folder = choose(word).folder
+        if not folder.facts():
+            raise UsageError(f"{word}: there is no run of it in {folder.path}")
+        name = folder.path.resolve().name
+        folders[name if name not in folders else str(folder.path)] = folder
     return folders
 
 
@@ -65,8 +65,9 @@ def _settings(folder: RunFolder, facts: dict[str, Any]) -> dict[str, str]:
     settings |= {f"--{key.replace('_', '-')}": str(value) for key, value in (facts.get("options") or {}).items()
                  if key not in ("data", "seed", "compat")}
     settings |= {checkpoint.LABELS.get(key, key): str(value) for key, value in (facts.get("versions") or {}).items()}
-    if folder.resolved.exists():
-        for section in parse(folder.resolved.read_text(encoding="utf-8"), folder.resolved.name, Report()):
+    cfg = folder.trained_cfg()
+    if cfg:
+        for section in parse(cfg.read_text(encoding="utf-8"), cfg.name, Report()):
             where = "[net]" if section.index < 0 else f"{section.index} [{section.name}]"
             settings |= {f"{where} {key}": line.value for key, line in section.lines.items()}
             if section.index >= 0:

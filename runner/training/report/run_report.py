@@ -1,7 +1,7 @@
 """report.html of a run: the contents of its folder, and an evaluation of its best weights."""
-from pathlib import Path
 from typing import Any
 
+from runner.chosen_run import choose
 from runner.errors import RunnerError
 from runner.files import atomic_write
 from runner.model import load
@@ -47,9 +47,10 @@ def write_report(folder: RunFolder, *, task: Task | None = None, evaluate: bool 
     sections += [html.render(item) for item in items]
     if net is not None:
         sections.append(html.section("The network", html.table(network_rows(net), left=(1, 2))))
-    if folder.resolved.exists():
-        text = html.escape(folder.resolved.read_text(encoding="utf-8"))
-        folded = f"<details><summary>{folder.resolved.name}</summary><pre>{text}</pre></details>"
+    cfg = folder.trained_cfg()
+    if cfg:
+        text = html.escape(cfg.read_text(encoding="utf-8"))
+        folded = f"<details><summary>{cfg.name}</summary><pre>{text}</pre></details>"
         sections.append(html.section("The cfg, with the settings of the run", folded))
     under = f"{facts.get('status', '')}, {facts.get('written', '')}"
     with atomic_write(folder.report, "w") as file:
@@ -108,9 +109,9 @@ def _summary(facts: dict[str, Any]) -> dict[str, object]:
 
 
 def _open_task(folder: RunFolder, facts: dict[str, Any]) -> Task:
-    compat = facts.get("compat", "exact")
-    net = load(_cfg(folder, facts), compat=None if compat == "exact" else compat)
-    return open_task(net, TaskOptions(str(facts.get("cfg") or folder.cfg), facts.get("data"), facts.get("seed", 0)))
+    run = choose(folder.path)
+    net = load(run.cfg, settings=run.settings, compat=None if run.compat == "exact" else run.compat, folder=run.home)
+    return open_task(net, TaskOptions(str(facts.get("cfg") or run.cfg), run.data, facts.get("seed", 0)))
 
 
 def _best_weights(folder: RunFolder, net: Network) -> None:
@@ -122,10 +123,7 @@ def _best_weights(folder: RunFolder, net: Network) -> None:
 
 def _without_weights(folder: RunFolder) -> Network | None:
     try:
-        return load(folder.resolved, allocate=False)
+        run = choose(folder.path)
+        return load(run.cfg, settings=run.settings, allocate=False, folder=run.home)
     except RunnerError:
         return None
-
-
-def _cfg(folder: RunFolder, facts: dict[str, Any]) -> Path:
-    return folder.resolved if folder.resolved.exists() else Path(facts.get("cfg") or folder.cfg)

@@ -47,7 +47,7 @@ def test_a_report_without_data_contains_the_rest(capsys: pytest.CaptureFixture[s
     text = " ".join(read(RUN / "report.html").words)
     assert "This report contains no evaluation" in text and "Loss" in text and "The network" in text
     main("report", "none", expect=2)
-    assert "none: not a run" in capsys.readouterr().err
+    assert "none: neither a file nor a run (runs in weights/: toy)" in capsys.readouterr().err
 
 
 def test_a_report_without_matplotlib_has_tables_and_a_note(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,177 @@
+"""The network that a call is about: a cfg, or a training run with its weights, settings, data and class names."""
+import argparse
+import os
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from runner.cli import console
+from runner.cli.common import EXACT, load_network
+from runner.program import command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from runner.chosen_run import ChosenRun
+    from runner.network import Network
+    from runner.run_folder import RunFolder
+
+SHAPE = ("width", "height", "channels", "inputs", "time_steps", "letter_box")     # what predictions depend on in [net]
+
+
+def network_argument(parser: argparse.ArgumentParser, more: str = "") -> None:
+    """The network a verb is about."""
+    parser.add_argument("cfg", help=f"the network: a cfg, or a training run: its name, its folder or its weights{more}")
+
+
+def choose_network(args: Any, trained: bool = False) -> "ChosenRun":
+    """The cfg or the run that args.cfg names.
+
+    The cfg, settings, compat and data of a run become those of `args`; options of the call replace them, with a remark
+    where that matters.  trained: also those of the run of a cfg, whose weights the verb uses.
+    """
+    from runner.chosen_run import choose
+    word = args.cfg
+    run = choose(word, getattr(args, "weights", None) if trained else None)
+    if run.hidden:
+        console.warn([f"{word} means {run.folder.path if run.is_run else 'the file of that name'} here; there is also "
+                      f"the run {run.hidden}"])
+    args.cfg, args.home = str(run.cfg), run.home
+    if trained or run.is_run:
+        _apply_run(args, run)
+    return run
+
+
+def _apply_run(args: Any, run: "ChosenRun") -> None:
+    """The settings, compat and data of the run become those of `args`, where the call does not give others."""
+    where, cfg = run.folder.path, run.facts.get("cfg")
+    if run.facts and not run.belongs and cfg and not getattr(args, "weights", None):
+        console.warn([f"{where} is a run of {cfg}, not of {args.cfg}: its settings and its data are not used"])
+    for setting in run.facts.get("settings") or []:
+        key = setting.partition("=")[0]
+        for own in args.settings:
+            if run.belongs and own.partition("=")[0] == key and own != setting:
+                console.remark(f"{where} was trained with --set {setting}; here it is {own.partition('=')[2]}")
+    if run.settings:
+        console.remark(f"{where} was trained with {_options(run.settings)}, which is used here too")
+    own_data = getattr(args, "data", None) or any(setting.startswith("net.data=") for setting in args.settings)
+    args.settings = [*run.settings, *args.settings]
+    if run.compat and args.compat is None and run.belongs:
+        args.compat = run.compat
+    elif run.compat and run.compat != (args.compat or EXACT):
+        trained = "without --compat" if run.compat == EXACT else f"with --compat {run.compat}"
+        console.warn([f"{where} was trained {trained}: use the same here"])
+    if hasattr(args, "data") and not own_data:
+        args.data = run.data
+    elif getattr(args, "data", None) and run.belongs and not _is_data(run, args.data):
+        console.remark(f"{where} was trained on {run.facts.get('data')}; here the data is {args.data}")
+
+
+def _options(settings: "Iterable[str]") -> str:
+    return " ".join(f"--set {shlex.quote(setting)}" for setting in settings)
+
+
+def _is_data(run: "ChosenRun", data: str) -> bool:
+    """Is this the dataset of the run?"""
+    found = run.located(str(run.facts.get("data") or ""))
+    return found is None or not os.path.exists(data) or os.path.samefile(found, data)
+
+
+def _check_cfg(args: Any, run: "ChosenRun") -> None:
+    """A warning where the cfg of a run has changed since, in options that change what the network computes."""
+    from runner.config import Report, differences, override, read, write
+    from runner.model import ALIASES
+    trained = run.folder.trained_cfg()
+    if run.as_trained or not run.belongs or trained is None:
+        return
+    sections = read(run.cfg, Report())
+    override(sections, run.settings, ALIASES, Report())
+    changed = [line for line in differences(trained.read_text(encoding="utf-8"), write(sections))
+               if not line.startswith("[net] ") or line.split()[1] in SHAPE]
+    if changed:
+        console.warn([f"{run.cfg} has changed since {run.folder.path} was trained: {'; '.join(changed[:3])}"
+                      f"{'; ...' * (len(changed) > 3)}. {trained} is the cfg as it was"])
+
+
+def _weights_of(run: "ChosenRun", word: str) -> "Path":
+    """The best weights of the run, or the last.  WeightsError says what there is instead."""
+    from runner.chosen_run import runs_of
+    from runner.config import Report, read
+    from runner.errors import WeightsError
+    try:
+        return run.folder.weights()
+    except WeightsError as error:
+        if run.is_run:
+            raise WeightsError(f"{run.folder.best}: there are no weights yet. The run can be continued: "
+                               f"{command('train', word, '--resume')}") from None
+        read(run.cfg, Report())     # CfgError where there is no such file
+        others = runs_of(run.cfg)
+        more = f". Runs of this cfg: {', '.join(others)}" if others else ""
+        raise WeightsError(f"{error}{more}") from None
+
+
+def load_trained(args: Any, settings: "Sequence[str]" = ()) -> tuple["Network", "ChosenRun"]:
+    """The network that args.cfg names, a cfg or a run, with the weights of --weights or those of its run.
+
+    settings: of the verb itself, beside those of the call
+    """
+    from runner.errors import WeightsError
+    word, own = args.cfg, list(args.settings)
+    run = choose_network(args, trained=True)
+    path = run.weights or _weights_of(run, word)
+    args.settings = [*args.settings, *settings]
+    _check_cfg(args, run)
+    try:
+        return load_network(args, path), run
+    except WeightsError as error:
+        if not run.facts or not own:
+            raise
+        trained = _options(run.facts.get("settings") or []) or "no --set"
+        raise WeightsError(f"{error}. They were trained with {trained}: use the same here") from None
+
+
+def class_names(args: Any, run: "ChosenRun", classes: int) -> list[str]:
+    """Of a network with this many classes: from --names, else from the training run, else from the only .names file in
+    the folder of the weights or of the cfg that has as many lines; [] where there is none."""
+    from pathlib import Path
+
+    from runner.datasets.names_file import read_names
+    if args.names:
+        return names_of_file(args.names, classes, args.strict)
+    trained = run.folder.class_names(run.weights)
+    if trained:
+        return names_of_run(trained, classes, run.folder, args.strict)
+    beside = [run.weights.parent] if run.weights else []
+    for place in dict.fromkeys([*beside, Path(args.cfg).parent, run.home]):
+        fitting = [names for file in sorted(place.glob("*.names")) if len(names := read_names(file, [])) == classes]
+        if len(fitting) == 1:
+            return fitting[0]
+    return []
+
+
+def names_of_file(path: str, classes: int, strict: bool) -> list[str]:
+    """The class names of --names.  Where there are not as many as the network has classes, a warning has both numbers;
+    strict: it is a UsageError."""
+    from runner.datasets.names_file import count_mismatch, read_names
+    from runner.errors import UsageError
+    warnings: list[str] = []
+    names = read_names(path, warnings)
+    mismatch = count_mismatch(path, names, classes, "the network has")
+    warnings += [mismatch] if mismatch else []
+    if strict and warnings:
+        raise UsageError("\n".join(warnings))
+    console.warn(warnings)
+    return names
+
+
+def names_of_run(names: "Sequence[str]", classes: int, folder: "RunFolder", strict: bool) -> list[str]:
+    """The class names of a training run; [], with a warning, where the network has another number of classes."""
+    from runner.errors import UsageError
+    if not names or len(names) == classes:
+        return list(names)
+    sentence = (f"{folder.path}/run.yaml lists {len(names)} classes, but the network has {classes}: class numbers are "
+                "shown instead of names. Use --names")
+    if strict:
+        raise UsageError(sentence)
+    console.warn([sentence])
+    return []
