@@ -7,6 +7,7 @@ RunnerError
   DataError        an image, a label or a list file cannot be used
   CheckpointError  a run's training state is damaged, or belongs to a different run
   Diverged         the loss or a gradient became NaN or infinite
+  OutOfMemory      it would take more memory than there is
   UsageError       a command line, or a call from Python, asks for something that does not exist
   MissingExtra     an optional package is needed but not installed
 
@@ -53,6 +54,10 @@ class Diverged(RunnerError):
 
 class UsageError(RunnerError):
     """An invalid request, on the command line or from Python."""
+
+
+class OutOfMemory(RunnerError, MemoryError):
+    """What was asked for takes more memory than there is; nothing was allocated."""
 
 
 class MissingExtra(RunnerError):

@@ -2,13 +2,25 @@
 import os
 from pathlib import Path
 
+from runner.errors import OutOfMemory
+
 
 def bytes_text(count: float) -> str:
-    """Bytes as people read them: "1.50 GB", "12.3 MB", "0.4 KB"; a GB is 2^30 bytes."""
-    for unit, each, digits in (("GB", 2**30, 2), ("MB", 2**20, 1)):
+    """Bytes as people read them: "1.50 GB", "12.3 MB", "0.4 KB"; a GB is 2^30 bytes, a TB 2^40."""
+    for unit, each, digits in (("TB", 2**40, 2), ("GB", 2**30, 2), ("MB", 2**20, 1)):
         if count >= each:
             return f"{count / each:.{digits}f} {unit}"
     return f"{count / 1024:.1f} KB"
+
+
+WORTH_ASKING = 256 << 20     # bytes: the system is not asked whether it has less
+
+
+def require_memory(size: int, what: str) -> None:
+    """OutOfMemory, `what takes 3.00 TB of memory, ...`, where this process may not allocate `size` bytes."""
+    free = available_memory() if size > WORTH_ASKING else None
+    if free is not None and size > free:
+        raise OutOfMemory(f"{what} takes {bytes_text(size)} of memory, and {bytes_text(free)} are free")
 
 
 def available_memory(meminfo: str = "/proc/meminfo", groups: str = "/sys/fs/cgroup",

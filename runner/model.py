@@ -8,13 +8,15 @@ from runner import compat as compat_table
 from runner import layers, network_checks, ops
 from runner import weights as weights_file
 from runner.config import Report, Section, override, read
-from runner.errors import CfgError, ShapeError
+from runner.errors import CfgError, OutOfMemory, ShapeError
 from runner.inference import Plan
 from runner.layers.convolutional import NOT_SHARED, Convolutional
 from runner.layers.shared.base import Env, Layer, NotAMultiple, NotAnImage, Shape
+from runner.machine import available_memory, require_memory
 from runner.net_options import NetOptions
 from runner.network import Network
 from runner.network_checks import Placed
+from runner.ops import memory
 
 ALIASES = {name: kind.names[0] for name, kind in layers.LAYERS.items()} | {"net": "net", "network": "net"}
 
@@ -66,6 +68,8 @@ def build(sections: Sequence[Section], report: Report, *, dtype: str = "float32"
     env = Env(dtype=np.dtype(dtype), rng=np.random.default_rng(seed), compat=compat_table.find(compat),
               folder=str(folder), allocate=allocate and not report.count)
     if env.allocate:
+        env.free = available_memory()
+        memory.before_growing(lambda size: require_memory(size, "an array"))
         ops.choose_default_backend()
     if options is not None:
         env.time_steps = options.time_steps
@@ -105,6 +109,8 @@ def _stack(sections: Sequence[Section], env: Env, report: Report) -> list[Placed
                 except ShapeError as error:
                     report.error(f"{section.where()} layer {index}: {error}"
                                  f"{network_checks.fitting_size(stack, links, env)}")
+                except OutOfMemory as error:
+                    report.error(f"{section.where()} layer {index}: {error}")
                 except MemoryError:
                     report.error(f"{section.where()} layer {index}: its weights do not fit into memory")
         stack.append(Placed(section, layer, links))

@@ -15,13 +15,14 @@ from runner import ops
 from runner.errors import RunnerError
 from runner.inference.memory_plan import plan_execution
 from runner.layers.convolutional import Convolutional
-from runner.layers.shared.base import Layer
-from runner.machine import available_memory, bytes_text
+from runner.layers.shared.base import Layer, shape_text
+from runner.machine import available_memory, bytes_text, require_memory
 from runner.network import Network
 from runner.ops import parallel
 from runner.optim.optimizers import state_arrays
 
 PREFETCHED_BATCHES = 2      # that the loader keeps ready
+MOST_LAYERS, MOST_VALUES = 5000, 2**28      # of a network, and of an array, for which a memory plan is made
 THREAD_SCRATCH = 6 << 20    # bytes of scratch memory a thread uses, im2col columns above all, not counted otherwise
 
 
@@ -60,9 +61,12 @@ def training(net: Network, images: int | None = None) -> Footprint:
 
 
 def inference(net: Network) -> Footprint:
-    """Of one image, from the memory plan."""
+    """Of one image, from the memory plan; of a network beyond MOST_LAYERS or MOST_VALUES, from its shapes alone."""
     ops.choose_default_backend()
     weights = net.param_count * net.env.dtype.itemsize
+    if not _is_plannable(net):
+        return Footprint(1, weights, 0, 0, max(_through_inference(net), default=0), 2 * _bytes(net, net.in_shape),
+                         _folded(net) + _scratch(net, 1, training=False))
     keep = sorted({net.last, *net.heads})
     with _without_arrays(net):
         plan = plan_execution(net, keep, net.env.time_steps, lambda index, rows: net.layers[index].prepare(rows),
@@ -73,6 +77,23 @@ def inference(net: Network) -> Footprint:
     held = sum(program.held for program in plan.programs) + max(map(_values, net.layers)) * net.env.dtype.itemsize
     return Footprint(1, weights, 0, 0, plan.size + returned, 2 * _bytes(net, net.in_shape),
                      scratch + held if plan.programs else _folded(net) + _scratch(net, 1, training=False))
+
+
+def _is_plannable(net: Network) -> bool:
+    largest = max((max(math.prod(layer.out_shape), _values(layer)) for layer in net.layers), default=0)
+    return len(net.layers) <= MOST_LAYERS and largest <= MOST_VALUES
+
+
+def _through_inference(net: Network) -> Iterator[int]:
+    """Bytes of outputs alive while each layer is computed, for one image."""
+    last_consumer = {link: i for i, links in enumerate(net.links) for link in links}
+    last_consumer |= {index: len(net.layers) for index in (net.last, *net.heads)}
+    dies, alive = _by_layer(last_consumer), _bytes(net, net.in_shape)
+    for i, layer in enumerate(net.layers):
+        alive += _bytes(net, layer.out_shape)
+        yield alive
+        alive -= sum(_bytes(net, net.layers[link].out_shape) for link in dies.get(i, ()) if link >= 0)
+        alive -= 0 if i in last_consumer else _bytes(net, layer.out_shape)
 
 
 @contextmanager
@@ -96,6 +117,12 @@ def rows_at_once(net: Network) -> int:
     """Rows of a training batch: batch / subdivisions, times time_steps."""
     o = net.options
     return max(o.batch // o.subdivisions, 1) * o.time_steps
+
+
+def require_inference(net: Network) -> None:
+    """OutOfMemory where one image cannot be computed in the memory there is: the outputs alive together take more."""
+    need = max(_through_inference(net), default=0) + _bytes(net, net.in_shape)
+    require_memory(need, f"one input of {shape_text(net.in_shape)} through the network")
 
 
 def check_fits(net: Network, budget: int | None = None) -> None:

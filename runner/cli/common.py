@@ -222,6 +222,7 @@ def save_image(image: "Image.Image", path: str) -> None:
 def load_network(args: Any, weights: Any = None, allocate: bool = True) -> "Network":
     """The network of args.cfg; its warnings go to stderr.  allocate False: shapes only, without weights."""
     import runner
+    from runner.analysis.footprint import require_inference
     from runner.config import Report
     from runner.ops import parallel
     if args.threads:
@@ -229,8 +230,10 @@ def load_network(args: Any, weights: Any = None, allocate: bool = True) -> "Netw
     choose_backend(args.backend)
     report = Report(args.strict)
     try:
-        return runner.load(args.cfg, weights, seed=args.seed, settings=args.settings, compat=compat_of(args),
-                           allocate=allocate, report=report, folder=getattr(args, "home", None))
+        net = runner.load(args.cfg, weights, seed=args.seed, settings=args.settings, compat=compat_of(args),
+                          allocate=allocate, report=report, folder=getattr(args, "home", None))
+        require_inference(net)
+        return net
     finally:
         console.warn(report.warnings)
 

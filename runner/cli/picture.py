@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
 
     from runner.images import read_image, resize
     from runner.images.array_sheet import Panel, array_sheet
+    from runner.machine import require_memory
     common.require_image_name(args.save)
     photo = read_image(args.photo, 1 if args.grey else 3)
     if photo.shape[2] > args.size:
@@ -44,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     rng = np.random.default_rng(args.seed)
     layer, sources = build_layer(args.layer, args.settings, photo.shape, rng)
     x = photo[None]
+    require_memory(6 * layer.bytes_of(layer.out_shape), f"[{layer.names[0]}] on an image of this size")
     y, saved = layer.forward(*(x.copy() for _ in range(sources)), train=True)
     dy = patches(y.shape, rng)
     dx = layer.backward(dy.copy(), saved)[0]

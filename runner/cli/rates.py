@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
+    from runner.analysis.footprint import check_fits
     from runner.errors import UsageError
     from runner.training import open_task
     from runner.training.rates import suggest, sweep
@@ -60,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
         from runner import weights
         weights.load(net, args.weights)
         net.progress.seen = net.progress.iteration = 0
+    check_fits(net)
     task = open_task(net, common.task_options(args))
     points = list(tqdm(sweep(task, args.low, args.high, args.updates), total=args.updates, file=sys.stderr, leave=False,
                        disable=args.quiet or not sys.stderr.isatty()))

@@ -83,11 +83,12 @@ class MemoryPlanner:
         without_call = self._blocked_alias(layer, xs) or self._blocked_concat(layer, xs, index)
         if without_call is not None:
             return without_call
-        if self._is_operator(run):
+        if self._is_operator(run) and run.fits([x.shape[1:] for x in xs]):
             takes, gives = run.layouts([x.shape[1:] for x in xs], self.border)
             if all(layout == PLAIN or len(x.shape) == 4 for x, layout in zip(xs, takes, strict=True)):
                 return self._add_operator(run, index, xs, takes, gives)
-            run = run.__call__      # an input is not an image: as on any plain array
+        if self._is_operator(run):
+            run = run.__call__      # an input is not an image, or too large: as on any plain array
         return self._add_plain(run, index, xs)
 
     def _add_plain(self, run: Run, index: int, xs: list[TensorLocation]) -> TensorLocation:

@@ -36,7 +36,7 @@ OUTPUT_BUDGET = 128 << 20   # bytes the largest output of a batch may take
 
 def batch_size(net: Network) -> int:
     """Images to compute together: MAX_BATCH, or fewer where the largest output would exceed OUTPUT_BUDGET."""
-    largest = max((math.prod(layer.out_shape) for layer in net.layers), default=1)
+    largest = max(math.prod(net.in_shape), *(math.prod(layer.out_shape) for layer in net.layers))
     return max(1, min(MAX_BATCH, OUTPUT_BUDGET // (4 * largest)))
 
 

@@ -148,6 +148,6 @@ class Convolutional(Layer):
     def _weights(self) -> np.ndarray:
         """The weights, or each filter's signs times its mean absolute weight (Rastegari et al. 2016)."""
         weights = self.params["weights"]
-        if not (self.options.binary or self.options.xnor):
+        if not (self.options.binary or self.options.xnor) or not self.env.allocate:
             return weights
         return ops.signs(weights) * np.abs(weights).mean(axis=(1, 2, 3), keepdims=True)

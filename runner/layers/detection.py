@@ -10,7 +10,7 @@ from runner import ops
 from runner.config import ignored, opt
 from runner.errors import ShapeError
 from runner.layers.shared.base import Shape, register
-from runner.layers.shared.heads import Candidates, DetectionHead, DetectionOptions
+from runner.layers.shared.heads import MOST_ANCHORS, Candidates, DetectionHead, DetectionOptions
 
 WARM_UP = 64000        # images during which random=1 picks a box at random
 SMALL = 0.1                 # forced=1: truths of a smaller area are assigned to the second box
@@ -30,7 +30,7 @@ class Detection(DetectionHead):
         classes: int = opt(1, "number of classes; 0: boxes only", low=0)
         coords: int = opt(1, "values of a box; 4 for x, y, w, h", low=1)
         rescore: bool = opt(False, "1: the target of objectness is the IoU instead of 1")
-        num: int = opt(1, "boxes per cell", low=1)
+        num: int = opt(1, "boxes per cell", low=1, high=MOST_ANCHORS)
         side: int = opt(7, "cells per row and per column", low=1)
         softmax: bool = opt(False, "1: softmax over the classes of a cell")
         sqrt: bool = opt(False, "1: w, h are square roots")

@@ -11,6 +11,7 @@ from runner.errors import ShapeError
 from runner.layers.shared.base import Shape, register
 from runner.layers.shared.heads import (
     CLASS_ONLY,
+    MOST_ANCHORS,
     Candidates,
     DetectionHead,
     DetectionOptions,
@@ -40,7 +41,7 @@ class Region(DetectionHead):
     class Options(DetectionOptions):
         coords: int = opt(4, "values of a box; those above 4 are a mask", low=4)
         classes: int = opt(20, "number of classes", low=1)
-        num: int = opt(1, "anchors", low=1)
+        num: int = opt(1, "anchors", low=1, high=MOST_ANCHORS)
         max: int = opt(200, "boxes an image can have in training", low=1)
         log: bool = ignored(False, "none", UNUSED)
         sqrt: bool = ignored(False, "none", UNUSED)

@@ -9,6 +9,7 @@ from runner.config import ignored, opt
 from runner.errors import ShapeError
 from runner.layers.shared.base import Shape, register
 from runner.layers.shared.heads import (
+    MOST_ANCHORS,
     TRACKING,
     Candidates,
     DetectionHead,
@@ -34,7 +35,7 @@ def _every_anchor(o: Any) -> tuple[int, ...]:
 class AnchorOptions(DetectionOptions):
     """Options of both [yolo] and [Gaussian_yolo]."""
     classes: int = opt(20, "number of classes", low=1)
-    num: int = opt(1, "anchors listed, including those of other heads", low=1)
+    num: int = opt(1, "anchors listed, including those of other heads", low=1, high=MOST_ANCHORS)
     mask: tuple[int, ...] = opt(_every_anchor, "indices of the anchors this head uses", low=0)
     anchors: tuple[float, ...] = opt((), "width,height of each anchor, pixels of the network's input; "
                                          "0.5 where missing", low=0)

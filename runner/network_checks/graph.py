@@ -1,6 +1,8 @@
 """Detection heads, and the consumers of each output."""
 import itertools
 import math
+import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -73,7 +75,7 @@ def _check_anchors(section: Section, o: Any, report: Report) -> None:
     elif min(o.anchors) <= 0:
         report.error(f"{section.where('anchors')} the sides of an anchor must be greater than 0. Got "
                      f"{min(o.anchors):g}")
-    twice = sorted({number for number in mask if mask.count(number) > 1})
+    twice = sorted(number for number, count in Counter(mask).items() if count > 1)
     if twice:
         report.warn(f"{section.where('mask')} mask names anchor {listed(twice)} more than once: of equal anchors only "
                     "the first learns")
@@ -83,7 +85,7 @@ def _check_files(section: Section, o: Any, env: Env, report: Report) -> None:
     """tree= and map= are read when boxes are computed; that they are missing is known now."""
     for option in ("tree", "map"):
         name = getattr(o, option, "")
-        if name and not any((folder / name).is_file() for folder in (Path(env.folder), Path())):
+        if name and not any(os.path.isfile(folder / name) for folder in (Path(env.folder), Path())):
             report.warn(f"{section.where(option)} {option}={name} is neither in the folder of the cfg nor in the "
                         "working directory: training and detecting will need it")
 

@@ -3,6 +3,7 @@ import math
 from collections.abc import Sequence
 
 from runner.config import Report, Section
+from runner.layers.shared.base import MOST_VALUES, shape_text
 from runner.net_options import NetOptions
 
 OF_CLASSIFIERS = ("min_crop", "max_crop", "angle", "aspect", "balance", "label_smooth_eps")
@@ -34,6 +35,8 @@ def _check_input(o: NetOptions, section: Section, report: Report) -> None:
         report.error(f"{section.where('inputs')} inputs={o.inputs}, and width x height x channels is "
                      f"{o.width} x {o.height} x {o.channels} = {math.prod(shape)}: leave inputs out for images, or the "
                      "other three for values")
+    elif math.prod(shape) > MOST_VALUES:
+        report.error(f"{section.where()} an input of {shape_text(shape)} has more than {MOST_VALUES:,} values")
 
 
 def _check_policy(o: NetOptions, section: Section, report: Report) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 Shape = tuple[int, ...]
+MOST_TAPS = 1 << 18         # offsets of a window: a program lists them one by one
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class View:
     external_input: bool = False
 
 
+def is_placeholder(weights: np.ndarray) -> bool:
+    """One value, seen as an array of any shape: what a plan is made with that is not going to run."""
+    return not any(weights.strides)
+
+
 class Program(ABC):
     """Operators compiled into one call."""
     scratch: int        # values of temporary memory each thread needs
@@ -102,6 +108,10 @@ class InferenceOp(ABC):
     def scratch(self, rows: int) -> int:
         """Values of memory it needs while it runs, in addition to inputs and output."""
         return 0
+
+    def fits(self, shapes: list[Shape]) -> bool:
+        """Whether it can be a part of a program for inputs of these shapes; else it is called on plain arrays."""
+        return True
 
     def pack_weights(self) -> None:     # noqa: B027 - most have no weights
         """Bring the weights into the order the instructions read; the array it was given is not kept then."""

@@ -17,7 +17,7 @@ import threading
 import weakref
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -81,9 +81,13 @@ class _Block(weakref.ref):
 
 
 class Pool:
-    """Regions and the blocks in use.  The process has one pool, behind `empty`; tests make their own."""
+    """Regions and the blocks in use.  The process has one pool, behind `empty`; tests make their own.
+
+    before_growing  called with the bytes of a new region; it may raise
+    """
 
     def __init__(self) -> None:
+        self.before_growing: Callable[[int], None] = lambda size: None
         self._lock = threading.Lock()
         self._regions: list[_Region] = []
         self._blocks: set[_Block] = set()
@@ -138,6 +142,7 @@ class Pool:
     def _grow(self, size: int) -> _Region:
         """A new region, which replaces the unused ones that are too small."""
         self._regions = [region for region in self._regions if not region.unused]
+        self.before_growing(size)
         try:
             region = _Region(max(size, REGION))
         except MemoryError:
@@ -148,6 +153,11 @@ class Pool:
 
 _pool = Pool()
 empty, usage, reserved, release = _pool.empty, _pool.usage, _pool.reserved, _pool.release
+
+
+def before_growing(check: Callable[[int], None]) -> None:
+    """Call `check` with the bytes of each new region, before it is allocated; it raises where they are too many."""
+    _pool.before_growing = check
 
 
 def zeros(shape: Shape, dtype: Any = np.float32) -> np.ndarray:

@@ -17,8 +17,9 @@ import numpy as np
 
 from runner.compat import EXACT, Compat
 from runner.config import Options, Report, Section, ignored, opt
-from runner.errors import ShapeError, misspelled
+from runner.errors import OutOfMemory, ShapeError, misspelled
 from runner.layers.shared.foreign import FOREIGN
+from runner.machine import bytes_text
 from runner.program import command
 
 Shape = tuple[int, ...]
@@ -39,6 +40,9 @@ class NotAMultiple(ShapeError):
         super().__init__(text)
         self.step = step
 
+
+MOST_VALUES = 2**40     # of an array: 4 TB
+START_FACTOR = 2        # memory of an array while its initial values are made, to that of the array
 
 GPU_ONLY = "only AlexeyAB's GPU code reads it; learning_rate=0 or stopbackward keep a layer as it is"
 LAYERS: dict[str, type["Layer"]] = {}
@@ -85,6 +89,7 @@ class Env:
     folder: str = "."                   # of the cfg: files it names may be given relative to it
     sampling: bool = False              # [dropout] is active at inference too (see Network.sample)
     allocate: bool = True               # False: shapes and counts only, no arrays (check, summary)
+    free: int | None = None             # bytes that the weights of further layers may take; None: not limited
     progress: Progress = field(default_factory=Progress)
     observe: Callable[["Layer", str, np.ndarray], None] | None = None   # called with the arrays a layer shows
 
@@ -193,6 +198,16 @@ class Layer(ABC):
         self.wants_dx = True            # set by the network: an earlier layer needs the gradient of the input
         if in_shapes:
             self.setup(*in_shapes)
+            self._limit_sizes()
+
+    def _limit_sizes(self) -> None:
+        """ShapeError where an array has more than MOST_VALUES values."""
+        if math.prod(self.out_shape) > MOST_VALUES:
+            raise ShapeError(f"its output, {shape_text(self.out_shape)}, has more than {MOST_VALUES:,} values")
+        for name, spec in self.specs.items():
+            if spec.size > MOST_VALUES:
+                sides = " x ".join(map(str, spec.shape))
+                raise ShapeError(f"its {name}, {sides}, have more than {MOST_VALUES:,} values")
 
     # --- to train (required) -----------------------------------------------------------------------------
 
@@ -341,6 +356,12 @@ class Layer(ABC):
 
     def _start(self, name: str) -> np.ndarray:
         spec = self.specs[name]
+        size = spec.size * self.env.dtype.itemsize
+        if self.env.free is not None:
+            if START_FACTOR * size > self.env.free:
+                raise OutOfMemory(f"its {name} ({bytes_text(size)}) do not fit into memory: "
+                                  f"{bytes_text(self.env.free)} are left")
+            self.env.free -= size
         return np.ascontiguousarray(spec.start(self.env.rng, spec.shape), self.env.dtype)
 
 

@@ -1,4 +1,5 @@
 """What [yolo], [Gaussian_yolo], [region] and [detection] share: the truth they read, the boxes they return, options."""
+import os
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +13,11 @@ from runner import ops
 from runner.config import opt
 from runner.errors import DataError, ShapeError
 from runner.layers.shared.base import Head, LayerOptions, Shape
+from runner.reading.numbers import whole
+from runner.reading.text import read_text
 
 TRACKING = "it is for tracking in videos"
+MOST_ANCHORS = 4096     # of a head
 CLASS_ONLY = 100000         # a truth with x and y above this has a class and no box ([region] with a tree)
 
 
@@ -91,7 +95,7 @@ class DetectionHead(Head):
     def find_file(self, name: str) -> Path:
         """A file a section names, relative to the folder of the cfg or to the working directory."""
         for path in (Path(self.env.folder) / name, Path(name)):
-            if path.is_file():
+            if os.path.isfile(path):
                 return path
         raise DataError(f"[{self.names[0]}] names the file {name!r}, which is neither in the folder of the cfg "
                         f"({self.env.folder}) nor in the working directory")
@@ -102,14 +106,12 @@ class DetectionHead(Head):
         if not getattr(self.options, "map", ""):
             return None
         path = self.find_file(self.options.map)
+        lines, most = read_text(path, not_text="a class map").split(), self.options.classes - 1
         try:
-            numbers = np.array([int(line) for line in path.read_text().split()])
+            return np.array([whole(line, 0, most) for line in lines], np.int64)
         except ValueError as error:
-            raise DataError(f"{path}: a class map has one integer on each line ({error})") from error
-        if ((numbers < 0) | (numbers >= self.options.classes)).any():
-            raise DataError(f"{path}: the numbers of a class map are 0 to {self.options.classes - 1} (classes="
-                            f"{self.options.classes}). Got {numbers.min()} to {numbers.max()}")
-        return numbers
+            raise DataError(f"{path}: a class map has a number on each line, 0 to {most} (classes={most + 1}). A "
+                            f"number {error}") from None
 
     def mapped(self, label: int) -> int:
         """The class to train for a truth of class `label`."""

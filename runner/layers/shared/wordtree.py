@@ -3,6 +3,7 @@
 A file has a line for each class, `name parent`: the parent's line number from 0, or -1 for a root.  Siblings are on
 consecutive lines, and each run of siblings is one softmax group.
 """
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from runner.errors import ShapeError
+from runner.reading.numbers import shown, whole
+from runner.reading.text import lines_of, read_text
 
 
 @dataclass(frozen=True)
@@ -53,22 +56,22 @@ class Tree:
 
 def read_tree(name: str, folder: str | Path) -> Tree:
     """The tree in a file, relative to the cfg's folder or the current one.  ShapeError says what is wrong."""
-    path = next((p for p in (Path(folder) / name, Path(name)) if p.is_file()), None)
+    path = next((p for p in (Path(folder) / name, Path(name)) if os.path.isfile(p)), None)
     if path is None:
         raise ShapeError(f"the tree file {name!r} is neither in {folder} nor in the current folder")
     names: list[str] = []
     parents: list[int] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    for number, line in lines_of(read_text(path, ShapeError, latin1=True, not_text="a tree of classes")):
         words = line.split()
         if not words:
             continue
         try:
-            parent = int(words[1]) if len(words) > 1 else -1
+            parent = whole(words[1]) if len(words) > 1 else -1
         except ValueError:
             parent = -2
         if not -1 <= parent < len(names):
             raise ShapeError(f"{path}:{number}: expected 'name parent', parent being the number of an earlier "
-                             f"line, from 0, or -1. Got {line.strip()!r}")
+                             f"line, from 0, or -1. Got {shown(line.strip())}")
         names.append(words[0])
         parents.append(parent)
     if not names:

@@ -3,6 +3,7 @@ import math
 import threading
 from abc import abstractmethod
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -25,10 +26,11 @@ from runner.ops.fast.tuning import (
     PLAN_WINOGRAD_STRIPS_WEIGHTS,
     WINOGRAD_MIN_USEFUL,
 )
-from runner.ops.inference_op import Layout, Shape, View
+from runner.ops.inference_op import Layout, Shape, View, is_placeholder
 from runner.ops.winograd_matrices import FILTER_TRANSFORM, POINTS, TILE
 
 WINOGRAD_FILTERS = FILTER_TRANSFORM.astype(f4)
+MOST_PARTS = 1 << 12        # of a grouped convolution: an instruction each
 _packing = threading.Lock()     # two threads may make their first call of a network at once
 
 
@@ -250,14 +252,29 @@ class Depthwise(Operator):
 
     def __init__(self, weights: np.ndarray, biases: np.ndarray | None, activation: str, geometry: Geometry):
         self.activation, self.geometry, self.border = activation, geometry, geometry.border
-        c, taps = len(weights), math.prod(geometry.size)
-        self.blocks = -(-c // LANES)
-        full = np.zeros((self.blocks * LANES, taps + 1), f4)
-        full[:c, :-1] = weights.reshape(c, -1)
-        if biases is not None:
-            full[:c, -1] = biases
-        blocks = full.reshape(self.blocks, LANES, -1).swapaxes(1, 2)
-        self.packed, self.biases = blocks[:, :-1].copy(), blocks[:, -1].copy()
+        self.blocks = -(-len(weights) // LANES)
+        self.given_biases = biases
+        self._given: np.ndarray | None = weights
+        self._packed: np.ndarray | None = None
+
+    def pack_weights(self) -> None:
+        assert self.packed.size
+
+    @property
+    def packed(self) -> np.ndarray:
+        """(blocks, taps, LANES); the weights as given are dropped."""
+        with _packing:
+            if self._packed is None:
+                assert self._given is not None
+                c, taps = len(self._given), math.prod(self.geometry.size)
+                full = np.zeros((self.blocks * LANES, taps), f4)
+                full[:c] = self._given.reshape(c, -1)
+                self._packed, self._given = full.reshape(self.blocks, LANES, -1).swapaxes(1, 2).copy(), None
+            return self._packed
+
+    @cached_property
+    def biases(self) -> np.ndarray:
+        return padded(self.given_biases, self.blocks * LANES)
 
     def out_shape(self, shape: Shape) -> Shape:
         return shape[1], *self.geometry.out
@@ -270,8 +287,8 @@ class Depthwise(Operator):
         program.append(instructions.depthwise, program.rows * self.blocks * -(-g.out[0] // strip), **source,
                        **planes_out(y), **act_fields(self.activation), tile=program.tile(direct.scale), strip=strip,
                        x_stride=LANES * g.stride[1], x_window_row=row * g.stride[0], taps=program.taps(taps),
-                       tap_count=len(taps), weights=program.array(self.packed.size, lambda: self.packed),
-                       biases=program.array(self.biases.size, lambda: self.biases),
+                       tap_count=len(taps), weights=program.array(self.blocks * LANES * len(taps), lambda: self.packed),
+                       biases=program.array(self.blocks * LANES, lambda: self.biases),
                        panel_bytes=len(taps) * VECTOR_BYTES, scratch=g.out[1] * LANES)
 
 
@@ -306,8 +323,10 @@ def merge_groups(weights: np.ndarray, groups: int) -> list[np.ndarray] | None:
     f, c, kh, kw = weights.shape
     each = f // groups
     together = max(1, LANES // c)
-    if each != c or c * together % LANES or groups % together:
+    if each != c or c * together % LANES or groups % together or groups > MOST_PARTS * together:
         return None
+    if is_placeholder(weights):
+        return [np.broadcast_to(weights[:1, :1, :1, :1], (together * c, together * c, kh, kw))] * (groups // together)
     parts = []
     for first in range(0, groups, together):
         part = np.zeros((together, c, together, c, kh, kw), f4)

@@ -17,7 +17,7 @@ from runner.ops.fast.infer.executor import CompiledProgram
 from runner.ops.fast.simd import direct
 from runner.ops.fast.simd.isa import FLOAT_BYTES, LANES, MAX_PIXELS_STRIDED, MAX_VECTORS
 from runner.ops.fast.simd.math import COMPILED_ACTIVATIONS, f4
-from runner.ops.inference_op import PLAIN, InferenceOp, Layout, Shape, View
+from runner.ops.inference_op import MOST_TAPS, PLAIN, InferenceOp, Layout, Shape, View
 from runner.ops.pool import Pair
 
 Run = Callable[..., np.ndarray]
@@ -69,7 +69,7 @@ class Operator(InferenceOp):
     def __call__(self, *arrays: Any) -> np.ndarray:
         """op(*xs, out) on plain arrays, in a program of its own."""
         *xs, out = arrays if len(arrays) > 1 else (*arrays, None)
-        if self.plain and any(x.dtype != f4 or x.ndim != 4 for x in xs):
+        if self.plain and (any(x.dtype != f4 or x.ndim != 4 for x in xs) or not self.fits([x.shape[1:] for x in xs])):
             return self.plain(*arrays)
         takes, gives = self.layouts([x.shape[1:] for x in xs], self.border)
         rows, shape = len(xs[0]), self.out_shape(xs[0].shape) if out is None else out.shape[1:]
@@ -279,6 +279,9 @@ class MeanOp(Operator):
 
     def layouts(self, shapes: list[Shape], border: int) -> tuple[list[Layout], Layout]:
         return [Layout(LANES, border)], PLAIN
+
+    def fits(self, shapes: list[Shape]) -> bool:
+        return math.prod(shapes[0][1:]) <= MOST_TAPS
 
     def emit(self, program: CompiledProgram, xs: list[View], y: View, scratch: int) -> None:
         source, (c, h, w) = planes_in(xs[0]), xs[0].shape
