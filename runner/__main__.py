@@ -1,6 +1,6 @@
 """python -m runner VERB"""
 import sys
 
-from runner.cli import main
+from cfgrunner import main
 
 sys.exit(main())

@@ -14,6 +14,7 @@ from typing import Any
 from runner.datasets.lists import spellings
 from runner.errors import RunnerError, UsageError, closest
 from runner.run_folder import RunFolder
+from runner.shipped import find
 
 BASE = Path("weights")
 LISTED = 8      # runs that an error lists
@@ -80,7 +81,7 @@ class ChosenRun:
         """The folder that files named in the cfg are relative to: of the cfg that the run was started with."""
         started = str(Path(self.facts.get("cfg") or ".").parent)
         found = self.located(str(self.facts.get("home") or started)) if self.as_trained else None
-        return Path(found) if found else self.cfg.parent
+        return Path(found) if found else Path(find(self.cfg)).parent
 
     def located(self, path: str) -> str | None:
         """Where a path of run.yaml is now: run.yaml has it relative to the folder in which the run was started, that

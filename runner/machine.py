@@ -1,4 +1,4 @@
-"""The machine's memory: how much is free, and how an amount is written."""
+"""The machine: free memory, how an amount is written, and the matrix library that NumPy uses."""
 import os
 from pathlib import Path
 
@@ -71,3 +71,16 @@ def _of_the_groups(groups: str, membership: str) -> int | None:
             except (OSError, ValueError):       # no such file in this group, or "max": no limit
                 continue
     return max(min(left), 0) if left else None
+
+
+def blas() -> str:
+    """The matrix library of NumPy and, if known, the CPU architecture it computes for: "openblas SkylakeX"."""
+    import numpy as np
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        found = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})   # type: ignore[union-attr]
+        return str(found.get("name", "unknown"))
+    libraries = {f"{library['internal_api']} {library.get('architecture', '')}".strip() for library in threadpool_info()
+                 if library["user_api"] == "blas"}
+    return ", ".join(sorted(libraries)) or "unknown"

@@ -17,6 +17,7 @@ from runner.net_options import NetOptions
 from runner.network import Network
 from runner.network_checks import Placed
 from runner.ops import memory
+from runner.shipped import find
 
 ALIASES = {name: kind.names[0] for name, kind in layers.LAYERS.items()} | {"net": "net", "network": "net"}
 
@@ -49,7 +50,7 @@ def load(cfg: str | Path, weights: str | Path | None = None, dtype: str = "float
     sections = read(cfg, report)
     override(sections, settings, ALIASES, report)
     net = build(sections, report, dtype=dtype, seed=seed, compat=compat, allocate=allocate,
-                folder=Path(cfg).parent if folder is None else folder)
+                folder=Path(find(cfg)).parent if folder is None else folder)
     if weights is not None:
         remark = weights_file.load(net, weights).remark
         if remark:

@@ -8,14 +8,15 @@ import difflib
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-from runner import __version__
-from runner.cli import common, process
+from runner.cli import common, console, process
 from runner.errors import RunnerError
-from runner.program import adapted, program
+from runner.program import adapted, install_command, program
 
 # verb -> its line of help; the module of the same name is imported only if the verb is used
 VERBS = {
+    "init": "start a network for your own images: a cfg, a description of the data, folders",
     "train": "train the network of a cfg on images, or on a text",
     "report": "write the report of a training run again",
     "compare": "compare training runs",
@@ -28,6 +29,7 @@ VERBS = {
     "check": "find every error in cfg files",
     "summary": "show a network layer by layer: shapes, parameters, BFLOPs, memory",
     "profile": "time every layer of a network, and compare it with the peak performance of the machine",
+    "doctor": "describe the installation: versions, backends, extras, and what is wrong with them",
     "explain": "list the sections of a cfg, or the options of one",
     "download": "download a public dataset: MNIST, CIFAR-10 and others",
     "data": "describe a dataset: counts, sizes, class balance, unreadable and duplicate images",
@@ -54,6 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:         # the reader of our output has closed it, as `head` does
         process.discard_output()
         return process.DONE
+    except ModuleNotFoundError as error:
+        from runner.cli.doctor import REQUIRED
+        module = (error.name or "").partition(".")[0]
+        if module not in REQUIRED:
+            raise
+        return _fail(f"the package {REQUIRED[module][0]!r} is not installed: {install_command()}")
     except RunnerError as error:
         return _fail(str(error))
     except OSError as error:
@@ -88,6 +96,7 @@ def _run(argv: list[str]) -> int:
         return process.CANNOT
     args.words = argv
     common.require_outputs(of_verb, args)
+    console.escape_unencodable()
     return args.run(args) or process.DONE
 
 
@@ -106,7 +115,7 @@ def _parser(verb: str | None) -> tuple[argparse.ArgumentParser, argparse.Argumen
     plain = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog=program(), epilog=adapted(EXAMPLES), formatter_class=plain,
                                      description="Train and run the networks of darknet-style .cfg files.")
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the versions of program, Python and NumPy")
     command = parser
     verbs = parser.add_subparsers(metavar="VERB", title="verbs")
     for name, line in VERBS.items():
@@ -118,3 +127,12 @@ def _parser(verb: str | None) -> tuple[argparse.ArgumentParser, argparse.Argumen
         module.arguments(command)
         command.set_defaults(run=module.run)
     return parser, command
+
+
+class _Version(argparse.Action):
+    """--version: NumPy is imported only if it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from runner.cli.doctor import version_text
+        print(version_text())
+        parser.exit()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.cli import common, console
 from runner.program import program
+from runner.shipped import find
 
 if TYPE_CHECKING:
     from runner.network import Network
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--weights needs exactly one cfg. Got {len(args.cfg)}")
     if args.weights and not os.path.exists(args.weights):
         raise UsageError(f"{args.weights}: no such weights file")
-    missing = [cfg for cfg in args.cfg if not os.path.exists(cfg)]
+    missing = [cfg for cfg in args.cfg if not os.path.exists(find(cfg))]
     for cfg in missing:
         console.remark(f"{program()}: {cfg}: no such file")
     findings = [_check(cfg, args) for cfg in args.cfg if cfg not in missing]

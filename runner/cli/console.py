@@ -1,4 +1,6 @@
 """Terminal output: results to stdout, progress and remarks to stderr, colour only on a terminal."""
+import codecs
+import io
 import json
 import os
 import sys
@@ -32,9 +34,34 @@ def warn(sentences: Iterable[str]) -> None:
         remark(f"{paint('warning', 'yellow', sys.stderr)}: {sentence}")
 
 
+def escape_unencodable() -> None:
+    """From now on stdout takes every path: a byte that is not text is written as it is, a character that the terminal
+    cannot show as an escape, \\xe9, instead of ending the program."""
+    codecs.register_error("path", _escape)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="path")
+
+
+def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.backslashreplace_errors(error)
+
+
+def _encodable(text: str, encoding: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def write_json(target: str, value: Any) -> None:
-    """Write results as JSON to a file, or to stdout for '-'."""
+    """Write results as JSON to a file, or to stdout for '-'; only with escapes where its encoding lacks a character."""
     text = json.dumps(value, indent=1, ensure_ascii=False)
+    if not _encodable(text, sys.stdout.encoding if target == "-" else "utf-8"):
+        text = json.dumps(value, indent=1)
     if target == "-":
         say(text)
         return

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.cli import common, console
 from runner.machine import bytes_text
+from runner.shipped import find
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +77,7 @@ def open_any(path: str) -> "tuple[Dataset | DetectionDataset, int | None]":
     from runner.datasets import find_data, open_any_dataset
     from runner.network_checks import learns_several_labels
     if not path.endswith(".cfg"):
-        return open_any_dataset(path), None
+        return open_any_dataset(find(path)), None
     net = runner.load(path, allocate=False, report=Report())
     data = open_any_dataset(find_data(path, None, net.options.data or None),
                             every_label=learns_several_labels(net.layers, net.links, net.last))

@@ -1,7 +1,8 @@
 """The process of a command: its exit status, signals, and standard streams.
 
   0    done
-  1    the answer is no: `check` found an error, `data` something to fix, `rates` no learning rate
+  1    the answer is no: `check` found an error, `data` something to fix, `doctor` a problem, `rates` no learning
+       rate
   2    it could not be done: bad arguments, a file that is missing or damaged, no memory, a full disk
   130  interrupted, by Ctrl-C or SIGTERM: what was computed so far may be saved, but it is not complete
 """

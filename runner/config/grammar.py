@@ -12,6 +12,7 @@ from pathlib import Path
 from runner.config.diagnostics import Report
 from runner.errors import CfgError
 from runner.file_kinds import kind_of
+from runner.shipped import find
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,9 @@ class Section:
 
 
 def read(path: str | Path, report: Report) -> list[Section]:
-    """Sections of a file.  CfgError when it is missing, a folder, or not text."""
+    """Sections of a file (runner.shipped.find).  CfgError when it is missing, a folder, or not text."""
     try:
-        content = Path(path).read_bytes()
+        content = Path(find(path)).read_bytes()
     except (FileNotFoundError, IsADirectoryError) as error:
         what = "is a folder" if isinstance(error, IsADirectoryError) else "does not exist"
         raise CfgError(f"{path}: the cfg file {what}") from None

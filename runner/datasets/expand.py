@@ -9,6 +9,7 @@ from runner.datasets.containers.stored_images import is_container, is_stored, na
 from runner.datasets.folders import image_names, images_in
 from runner.datasets.lists import locate, read_lines
 from runner.errors import DataError
+from runner.shipped import find
 
 LISTS = (".txt", ".list")
 
@@ -21,7 +22,7 @@ def expand_images(arguments: Iterable[str | os.PathLike]) -> list[str]:
     """
     found: list[str] = []
     for given in arguments:
-        argument = os.fspath(given)
+        argument = find(given)
         if argument == "-":
             found += _listed(enumerate((line.strip() for line in sys.stdin), 1), "standard input", Path("."))
         elif os.path.isdir(argument):

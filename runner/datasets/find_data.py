@@ -7,6 +7,7 @@ from runner.datasets.lists import locate
 from runner.datasets.public_datasets import PUBLIC_DATASETS
 from runner.errors import DataError
 from runner.program import command
+from runner.shipped import find
 
 
 def find_data(cfg_path: str | os.PathLike, data: str | None = None, net_data: str | None = None) -> Path:
@@ -16,18 +17,18 @@ def find_data(cfg_path: str | os.PathLike, data: str | None = None, net_data: st
     [net] data= is relative to the current folder, the folder of the cfg or the one above it; data/ is looked for in the
     current folder, then next to the folder of the cfg.  Raises DataError with the places that were tried.
     """
-    cfg = Path(cfg_path)
+    cfg = Path(find(cfg_path))
     above = cfg.resolve().parent.parent
     if data:
-        if not Path(data).exists():
+        if not Path(found := find(data)).exists():
             raise DataError(f"--data: there is no {data!r}")
-        return Path(data)
+        return Path(found)
     if net_data:
-        found = locate(net_data, [cfg.parent, above])
-        if found is None:
+        located = locate(net_data, [cfg.parent, above])
+        if located is None:
             raise DataError(f"{cfg}: [net] data={net_data} does not exist. Looked in the current folder, "
                             f"{cfg.parent} and {above}" + _download_hint(net_data))
-        return Path(found)
+        return Path(located)
     bases = [Path("data")]
     if (above / "data").resolve() != bases[0].resolve():
         bases.append(above / "data")

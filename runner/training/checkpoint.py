@@ -20,6 +20,7 @@ import numpy as np
 from runner import ops
 from runner.errors import CheckpointError
 from runner.files import atomic_write
+from runner.machine import blas
 from runner.network import Network
 from runner.optim.average import Average
 from runner.optim.optimizers import Optimizer
@@ -121,16 +122,4 @@ def _weights(net: Network) -> Iterator[tuple[str, np.ndarray]]:
 
 def computed_by() -> dict[str, str]:
     """What the bits of a result depend on besides cfg, data and seed.  The number of threads does not matter."""
-    return {"kernels": ops.backend(), "numpy": np.__version__, "blas": _blas(), "processor": platform.machine()}
-
-
-def _blas() -> str:
-    """The matrix library and, if known, the CPU architecture it computes for."""
-    try:
-        from threadpoolctl import threadpool_info
-    except ImportError:
-        blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})   # type: ignore[union-attr]
-        return str(blas.get("name", "unknown"))
-    libraries = {f"{library['internal_api']} {library.get('architecture', '')}".strip() for library in threadpool_info()
-                 if library["user_api"] == "blas"}
-    return ", ".join(sorted(libraries)) or "unknown"
+    return {"kernels": ops.backend(), "numpy": np.__version__, "blas": blas(), "processor": platform.machine()}

@@ -2,10 +2,12 @@
 import io
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import runner
@@ -31,7 +33,10 @@ def test_help_of_a_verb_has_an_example(verb, capsys):
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"run.py {__version__}\n"
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"cfgrunner {__version__}"
+    assert lines[1].startswith(f"Python {platform.python_version()}, NumPy {np.__version__} (BLAS ")
+    assert lines[2].startswith("backends: numpy")
 
 
 def test_an_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,6 +44,16 @@ def _compiled(function: Callable, fastmath: set[str] | bool) -> Any:
     return kernel
 
 
+def cache_folder() -> str | None:
+    """Where compiled kernels are kept; None: no folder is writable."""
+    cache = getattr(compiled(_nothing), "_cache", None)
+    return getattr(cache, "cache_path", None)
+
+
+def _nothing() -> None:
+    """A kernel to ask for its cache."""
+
+
 _entries: list[CFunc] = []
 
 
