@@ -23,6 +23,8 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"%PDF", "a PDF"),
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
+    (b"\x1aE\xdf\xa3", "a video (Matroska or WebM)"),
+    (b"\x7fELF", "a program"),
     (b"7767517\n", "an ncnn .param file"),
     (b"404: Not Found", "the text of an HTTP error, 404: Not Found"),
 )
@@ -65,13 +67,34 @@ def _pickle(head: bytes) -> str | None:
         else None
 
 
+def _iso_media(head: bytes) -> str | None:
+    """ISO base media: the brand distinguishes images from videos."""
+    if head[4:8] != b"ftyp":
+        return None
+    if head[8:12] in (b"avif", b"avis"):
+        return "an AVIF image: convert it to JPEG or PNG"
+    if head[8:12] in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"):
+        return "a HEIC image: convert it to JPEG or PNG"
+    return "a video (MP4)"
+
+
+def _utf16(head: bytes) -> str | None:
+    """Every other byte of ASCII text is 0."""
+    text = rb"[\t\n\r\x20-\x7e]"
+    return "text in UTF-16 without a byte order mark: save it as UTF-8" \
+        if re.match(rb"(?:" + text + rb"\0){8}|(?:\0" + text + rb"){8}", head) else None
+
+
 def _others(head: bytes) -> str | None:
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return "a video (AVI)"
     if head[4:8] == b"TFL3":
         return "a TensorFlow Lite file"
     return "a tar archive: unpack it" if head[257:262] == b"ustar" else None
 
 
-_TESTS: tuple[Callable[[bytes], str | None], ...] = (_web_page, _zip, _safetensors, _onnx, _pickle, _others)
+_TESTS: tuple[Callable[[bytes], str | None], ...] = (_web_page, _zip, _safetensors, _onnx, _pickle, _iso_media,
+                                                      _utf16, _others)
 
 
 def kind_of(head: bytes) -> str | None:
@@ -81,3 +104,20 @@ def kind_of(head: bytes) -> str | None:
         if head.startswith(magic):
             return name
     return next((kind for test in _TESTS if (kind := test(head))), None)
+
+
+_DOCUMENTS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"\{\s*\"|\{\s*\}\s*\Z|\[\s*[\[{\"]|\[\s*\]\s*\Z|\[ *-?\d[\d.]*\s*[,\]]"), "a JSON file"),
+    (re.compile(r"<\?xml\b|<!--|<[A-Za-z][^>]*>(?=[\s\S]*</)|<[A-Za-z][^>]*/>"), "an XML file"),
+    (re.compile(r"(?:[^\n]*\n)*?layers?\s*\{"), "a Caffe .prototxt file"),
+    (re.compile(r"(?:---|[A-Za-z_][\w-]*:(?:[ \t][^\n]*)?)\n(?:[^\n]*\n)*?"
+                r"(?:names|nc|train|val|backbone|head|anchors|path|layers|model)\s*:"), "a YAML file"),
+    (re.compile(r"(?:names|nc|train|val|path)\s*:(?:\s|$)"), "a YAML file"),
+)
+
+
+def document_kind(text: str) -> str | None:
+    """The kind of a text that is a document of another format, to follow "this is"; None if it may be a .cfg, or a list
+    of paths or class names.  Comments (#) before it are ignored."""
+    start = re.sub(r"\A(?:\s*#[^\n]*\n|\s+)*", "", text[:8 * HEAD])
+    return next((kind for pattern, kind in _DOCUMENTS if pattern.match(start)), None)

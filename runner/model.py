@@ -165,4 +165,5 @@ def check(cfg: str | Path, *, settings: Iterable[str] = (), strict: bool = False
         return load(cfg, settings=settings, strict=strict, compat=compat, allocate=False, report=report), report
     except CfgError as error:
         report.errors = list(error.messages)
+        report.count = max(report.count, len(report.errors))    # a file that cannot be read has one
         return None, report

@@ -13,8 +13,11 @@ import pytest
 from PIL import Image
 
 import runner
+from runner.cli import main
+from runner.datasets.lists import read_lines
 from runner.errors import CfgError, DataError, WeightsError
-from runner.file_kinds import HEAD, kind_of
+from runner.file_kinds import HEAD, document_kind, kind_of
+from runner.images import read_image
 from runner.reading.text import read_text
 from tests.paths import ROOT
 
@@ -92,3 +95,67 @@ def test_what_is_expected_has_no_kind(head: bytes) -> None:
 def test_published_files_have_no_kind() -> None:
     files = [*ROOT.glob("cfg/*.cfg"), *ROOT.glob("cfg/*.weights"), *ROOT.glob("data/**/*.txt")]
     assert files and not [path for path in files if kind_of(path.read_bytes()[:HEAD])]
+
+
+# --- documents, and files given as images ------------------------------------------------------------------------
+
+
+DOCUMENTS = {
+    "a JSON file": ['{"images": []}', "{}", '[\n {"a": 1},\n {"a": 2}\n]', "[1, 2]", '# comment\n{"a": 1}'],
+    "an XML file": ['<?xml version="1.0"?>\n<annotation/>', "<annotation>\n<size></size>", "<svg/>"],
+    "a YAML file": ["# model\nnc: 80\nbackbone:\n  [[-1, 1, Conv, [64]]]\n", "train: a\nval: b\nnames: [a]\n",
+                    "---\nnames:\n- a\n"],
+    "a Caffe .prototxt file": ['name: "net"\nlayer {\n  type: "Input"\n}\n', "layers {\n}"],
+}
+
+
+@pytest.mark.parametrize("kind, text", [(kind, text) for kind, texts in DOCUMENTS.items() for text in texts])
+def test_a_document_given_as_cfg_list_or_names(kind: str, text: str, tmp_path: Path) -> None:
+    assert document_kind(text) == kind
+    (tmp_path / "a.cfg").write_text(text)
+    net, report = runner.check(tmp_path / "a.cfg")
+    assert net is None and report.errors == [f"{tmp_path}/a.cfg: not a .cfg file: this is {kind}"] and report.count == 1
+    with pytest.raises(DataError, match=f"this is {kind}, not lines of text"):
+        list(read_lines(tmp_path / "a.cfg"))
+
+
+@pytest.mark.parametrize("text", [
+    "[net]\nwidth=3\n", " [net]", "[network]\n", "# names: a\n[net]\n", "cat\ndog\n", "<unk>\n<pad>\nthe\n", "{\n}\n~",
+    "C:\\data\\1.png\n", "data/1.png\n", "person: adult\n", "classes=2\ntrain=a\n", "[\n", "-1\n", "", "path\nnames\n"])
+def test_texts_that_are_none(text: str) -> None:
+    assert document_kind(text) is None
+
+
+def test_check_of_a_file_of_another_kind_is_one_error(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "a.cfg").write_bytes(FILES["a git-lfs pointer"])
+    assert main(["check", str(tmp_path / "a.cfg")]) == 1
+    assert capsys.readouterr().out.endswith("a.cfg: 1 error\n")
+
+
+def test_text_in_utf16_without_a_mark() -> None:
+    for encoding in ("utf-16-le", "utf-16-be"):
+        assert kind_of("[net]\nbatch=1\n".encode(encoding)) == ("text in UTF-16 without a byte order mark: save it as "
+                                                                "UTF-8")
+
+
+@pytest.mark.parametrize("kind, content", [
+    ("a git-lfs pointer", FILES["a git-lfs pointer"]), ("a web page", FILES["a web page"]), ("a PDF", b"%PDF-1.7\n"),
+    ("a zip archive", zipped("a.png")), ("a JSON file", b'{"message": "Not Found"}'),
+    ("an XML file", b"<?xml version='1.0'?><Error>AccessDenied</Error>"), ("a video (MP4)", b"\0\0\0\x18ftypisom\0\0"),
+    ("a video (AVI)", b"RIFF\0\0\0\0AVI LIST"), ("a HEIC image", b"\0\0\0\x18ftypheic\0\0"),
+    ("a video (Matroska", b"\x1aE\xdf\xa3\x93B"), ("a PyTorch file", FILES["a PyTorch file"])])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_another_file_given_as_an_image_is_named(kind: str, content: bytes, channels: int, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(DataError) as raised:
+        read_image(tmp_path / "a.jpg", channels)
+    assert str(raised.value).startswith(f"{tmp_path}/a.jpg: not an image: this is {kind}")
+
+
+def test_an_image_that_is_cut_off_is_not_another_file(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(saved("png")[:12])
+    with pytest.raises(DataError, match="the image is truncated or damaged"):
+        read_image(tmp_path / "a.png")
+    (tmp_path / "b.jpg").write_bytes(b"no image")
+    with pytest.raises(DataError, match="this is not an image in any known format"):
+        read_image(tmp_path / "b.jpg")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runner.config.diagnostics import Report
 from runner.errors import CfgError
-from runner.file_kinds import kind_of
+from runner.file_kinds import document_kind, kind_of
 from runner.shipped import find
 
 
@@ -58,6 +58,9 @@ def read(path: str | Path, report: Report) -> list[Section]:
 
 def parse(text: str, file: str, report: Report) -> list[Section]:
     """Sections of `text`, in order; grammar errors are added to `report`."""
+    if other := document_kind(text):
+        report.error(f"{file}: not a .cfg file: this is {other}")
+        return []
     sections: list[Section] = []
     stray: list[str] = []       # options before the first section
     for number, raw in enumerate(text.lstrip("\ufeff").splitlines(), 1):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runner.errors import DataError
+from runner.file_kinds import document_kind
 from runner.images.arrays import SUFFIXES as ARRAY_SUFFIXES
 from runner.images.decode import SUFFIXES
 from runner.reading.numbers import shown
@@ -19,7 +20,10 @@ BEHIND_PATH = re.compile(rf"""["']?(?P<path>.+?(?:{IMAGE_ENDING}))["']?[\s,;]+(?
 def read_lines(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
     """Line numbers (from 1) and lines without surrounding whitespace; empty lines are left out.  DataError
     where the file is missing or not text."""
-    return lines_of(read_text(path))
+    text = read_text(path)
+    if kind := document_kind(text):
+        raise DataError(f"{path}: this is {kind}, not lines of text")
+    return lines_of(text)
 
 
 def spellings(path: str) -> list[str]:

@@ -22,11 +22,13 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from runner.errors import DataError, MissingExtra
+from runner.file_kinds import HEAD, document_kind, kind_of
 from runner.images.arrays import check_channels, to_float
 from runner.images.many_channels import ImageSource, is_other_file, read_channels
 from runner.images.pil_bands import deep_grey, is_deep, is_sideways, upright
 
 Size = tuple[int, int]          # width, height
+IMAGES = ("a PNG image", "a JPEG image", "a NumPy .npy file", "a NumPy .npz file")     # of the kinds of file_kinds
 
 SUFFIXES = frozenset(".png .jpg .jpeg .jpe .jfif .bmp .dib .gif .webp .tif .tiff .ppm .pgm .pbm .pnm".split())
 
@@ -85,7 +87,9 @@ def read_pixels(source: ImageSource, channels: int = 3, least: Size | None = Non
     except Image.DecompressionBombError as error:
         raise DataError(f"{name}: the image is too large to be decoded safely ({error})") from None
     except DataError as error:
-        raise DataError(f"{name}: {error}") from None
+        other = _other_kind(source)
+        raise DataError(f"{name}: {f'not an image: this is {other}' if other and other not in IMAGES else error}") \
+            from None
     except Exception as error:       # decoders raise OSError, SyntaxError, ValueError, EOFError ...
         raise DataError(f"{name}: the image is truncated or damaged ({error})") from error
 
@@ -149,4 +153,24 @@ def _unidentified(source: ImageSource) -> str:
     size = len(source) if isinstance(source, bytes) else None
     if isinstance(source, str | os.PathLike):
         size = Path(source).stat().st_size
-    return "the file is empty" if size == 0 else "this is not an image in any known format"
+    if size == 0:
+        return "the file is empty"
+    other = _other_kind(source)
+    if other is None:
+        return "this is not an image in any known format"
+    return "the image is truncated or damaged" if other in IMAGES else f"not an image: this is {other}"
+
+
+def _other_kind(source: ImageSource) -> str | None:
+    """What a file is, by its first bytes: a git-lfs pointer, a web page, an archive; None if that is unknown."""
+    if isinstance(source, bytes):
+        head = source[:HEAD]
+    elif isinstance(source, str | os.PathLike):
+        with open(source, "rb") as file:
+            head = file.read(HEAD)
+    else:
+        return None
+    try:
+        return kind_of(head) or document_kind(head.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        return None
