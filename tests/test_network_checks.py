@@ -250,6 +250,25 @@ def test_a_network_that_nothing_teaches(tmp_path: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().err.startswith(f"run.py: {tmp_path}/a.cfg: {why}")
 
 
+@pytest.mark.parametrize("layers, why", [
+    ("[logistic]\n[crop]\n", "layer 1 [logistic] has 8192 values, and the output of the network, layer 2 [crop], has"),
+    ("[softmax]\nnoloss=1\n[crop]\n[cost]\n", ""),
+    ("[softmax]\n[cost]\n[cost]\n", ""),
+    ("[avgpool]\n[softmax]\n" + HEAD, "layer 2 [softmax] is compared with classes, and layer 3 [yolo] with boxes"),
+])
+def test_heads_that_want_different_labels(tmp_path: Path, layers: str, why: str) -> None:
+    layers = layers.replace("[crop]", "[crop]\ncrop_width=1\ncrop_height=1")
+    (tmp_path / "a.cfg").write_text(NET + conv(2 if HEAD not in layers else 12) + layers)
+    net, report = runner.check(tmp_path / "a.cfg")
+    if net is None:     # the last one needs an image for its second head
+        (tmp_path / "a.cfg").write_text(NET + conv(12) + "[softmax]\nspatial=1\n" + HEAD)
+        net, report = runner.check(tmp_path / "a.cfg")
+        why = why.replace("layer 2", "layer 1").replace("layer 3", "layer 2")
+    assert net is not None, report.errors
+    found = network_checks.untrainable(net.layers)
+    assert found.startswith(why) and bool(found) == bool(why), found
+
+
 def test_a_network_that_is_all_frozen(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert said(tmp_path, NET + conv() + "[avgpool]\n[softmax]\nstopbackward=1\n") == ([], [])
     assert main(["train", str(tmp_path / "a.cfg"), "--data", str(ROOT / "data" / "digits")]) == 2

@@ -12,6 +12,7 @@ from pathlib import Path
 from runner.config.diagnostics import Report
 from runner.errors import CfgError
 from runner.file_kinds import document_kind, kind_of
+from runner.reading.numbers import shown
 from runner.shipped import find
 
 
@@ -74,9 +75,9 @@ def parse(text: str, file: str, report: Report) -> list[Section]:
             rest = rest.strip()
             if not bracket:
                 name = name.split("#")[0]
-                report.error(f"{place}: the section header {line!r} has no ']'")
+                report.error(f"{place}: the section header {shown(line)} has no ']'")
             elif rest and rest[0] not in "#;":
-                report.error(f"{place}: [{name}] nothing may follow a section header. Got {rest!r}")
+                report.error(f"{place}: [{name}] nothing may follow a section header. Got {shown(rest)}")
             sections.append(Section(file, number, "".join(name.split()), len(sections) - 1))
             continue
         if sections:
@@ -105,7 +106,7 @@ def _option(line: str, place: str, section: Section, report: Report) -> None:
     if not equals or not key or not value:
         missing = "an '='" if not equals else "a name before the '='" if not key else "a value after the '='"
         report.error(f"{place}: [{section.name}] an option is written key=value; {missing} is missing. "
-                     f"Got {line!r}")
+                     f"Got {shown(line)}")
     elif key in section.lines:
         first = section.lines[key]
         # darknet looks options up from the front: the first of two wins

@@ -16,6 +16,7 @@ from typing import Any, Self, get_args, get_origin
 from runner.config.diagnostics import Report
 from runner.config.grammar import LARGEST, Section, TooLarge, number
 from runner.errors import UsageError, closest, did_you_mean, misspelled
+from runner.reading.numbers import shown
 
 MOST_UNKNOWN = 2000     # options of a file that are compared with the known ones
 HOLE = re.compile(r"^\s*,|,\s*,")           # nothing before a comma
@@ -227,7 +228,8 @@ class Options:
 def _read(section: Section, key: str, f: Field, report: Report) -> Any:
     text, meta = section.lines[key].value, f.metadata
     if f.type is float and DECIMAL_COMMA.fullmatch(text):
-        report.error(f"{section.where(key)} {key} must be {describe(f)}. Got {text!r} (a decimal point, not a comma)")
+        report.error(f"{section.where(key)} {key} must be {describe(f)}. Got {shown(text)} (a decimal point, not a "
+                     "comma)")
         return None
     if f.type in (int, float, bool) and "," in text:
         # a list where one number is expected: darknet takes the first, and such cfgs have been trained
@@ -253,5 +255,5 @@ def _read(section: Section, key: str, f: Field, report: Report) -> Any:
         hint = " (a number is missing before a comma)"
     elif GAP.search(text):
         hint = " (a comma is missing)" if get_origin(f.type) is tuple else " (a blank inside a number)"
-    report.error(f"{section.where(key)} {key} must be {describe(f)}. Got {text!r}{hint}")
+    report.error(f"{section.where(key)} {key} must be {describe(f)}. Got {shown(text)}{hint}")
     return None

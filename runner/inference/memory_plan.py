@@ -260,7 +260,10 @@ def _needed(net: Network, outputs: Iterable[int]) -> list[int]:
 
 def _alias(layer: Layer, xs: list[TensorLocation]) -> TensorLocation | None:
     """The location of an output that is a plain input, or a contiguous part of one."""
-    trials = [np.empty(x.shape, x.dtype) for x in xs]       # never written to, so they take no memory
+    try:
+        trials = [np.empty(x.shape, x.dtype) for x in xs]       # never written to, so they take no memory
+    except MemoryError:     # the system promises only what it has
+        return None
     alias = layer.alias(*trials)
     if alias is None or not alias.flags.c_contiguous:
         return None

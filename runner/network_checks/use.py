@@ -1,8 +1,10 @@
 """Questions of the code that runs a network."""
+import math
 from collections.abc import Sequence
 
-from runner.layers import Activation, Connected, Convolutional, Logistic, Softmax
+from runner.layers import Activation, Connected, Convolutional, Cost, Logistic, Softmax
 from runner.layers.shared.base import Head, Layer
+from runner.layers.shared.heads import DetectionHead
 
 IN_RANGE = ("avgpool", "local_avgpool", "maxpool", "dropout", "empty", "route", "upsample")     # of 0..1 they make 0..1
 PROBABLE = ("logistic", "normalize_channels", "normalize_channels_softmax", "normalize_channels_softmax_maxval")
@@ -20,10 +22,31 @@ def untrainable(layers: Sequence[Layer]) -> str:
     if any(isinstance(layer, Head) for layer in layers):
         stop = max((i for i, layer in enumerate(layers) if layer.options.stopbackward == 1), default=-1)
         learns = [layer for layer in layers[stop + 1:] if layer.specs and not layer.options.onlyforward]
-        return "" if learns or not any(layer.specs for layer in layers) else \
-            "stopbackward=1 and onlyforward=1 keep every layer that could learn as it is, so there is nothing to train"
+        if not learns and any(layer.specs for layer in layers):
+            return "stopbackward=1 and onlyforward=1 keep every layer that could learn as it is, so there is nothing " \
+                   "to train"
+        return _different_labels(layers, stop)
     return ("nothing in this network is compared with labels, so it cannot be trained: [softmax], [logistic], [cost] "
             "or a detection head does that")
+
+
+def _different_labels(layers: Sequence[Layer], stop: int) -> str:
+    """Why the heads behind layer `stop` cannot be compared with the same labels; "" if they can."""
+    heads = [(i, layer) for i, layer in enumerate(layers) if i > stop and isinstance(layer, Head)]
+    boxes = next((i for i, layer in heads if isinstance(layer, DetectionHead)), None)
+    compared = [(i, layer) for i, layer in heads
+                if isinstance(layer, Softmax | Logistic | Cost) and not getattr(layer.options, "noloss", False)]
+    last = max((i for i, layer in enumerate(layers) if not isinstance(layer, Cost)), default=len(layers) - 1)
+    for i, layer in compared:
+        name = f"layer {i} [{layer.names[0]}]"
+        if boxes is not None:
+            return (f"{name} is compared with classes, and layer {boxes} [{layers[boxes].names[0]}] with boxes: a "
+                    "network is trained on one or the other")
+        sizes = math.prod(layer.out_shape), math.prod(layers[last].out_shape)
+        if sizes[0] != sizes[1]:
+            return (f"{name} has {sizes[0]} values, and the output of the network, layer {last} "
+                    f"[{layers[last].names[0]}], has {sizes[1]}: both are compared with the same labels")
+    return ""
 
 
 def gives_probabilities(layers: Sequence[Layer], links: Sequence[tuple[int, ...]], index: int) -> bool:

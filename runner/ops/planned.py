@@ -120,6 +120,12 @@ def finish(y: np.ndarray, biases: np.ndarray | None, activation: str, out: np.nd
 def plan_add(activation: str) -> Run:
     """act(x + others) for arrays of one shape: run(x, *others, out); out may be x."""
     def run(*arrays: np.ndarray) -> np.ndarray:
+        if ACTIVATIONS[activation].mixes_channels:
+            *xs, y = arrays
+            total = xs[0] + xs[1]
+            for x in xs[2:]:
+                total += x
+            return finish(total, None, activation, y)
         first, second, *more, out = (array.reshape(-1) for array in arrays)
 
         def block(i: slice) -> None:

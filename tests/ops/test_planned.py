@@ -59,7 +59,8 @@ def test_products(n: int, outputs: int) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("activation", ["linear", "leaky", "mish", "logistic", "stair"])
+@pytest.mark.parametrize("activation", ["linear", "leaky", "mish", "logistic", "stair", "normalize_channels",
+                                        "normalize_channels_softmax_maxval"])
 @pytest.mark.parametrize("over", [False, True], ids=["apart", "over its input"])
 @pytest.mark.parametrize("count", [2, 3])
 def test_sums(activation: str, over: bool, count: int, dtype: str) -> None:

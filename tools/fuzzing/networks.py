@@ -141,7 +141,9 @@ def run_network(folder: Path, backend: str) -> None:
     expected = net.predict(x)
     if not np.isfinite(expected).all():
         return
-    assert np.array_equal(expected, again.predict(x)), "the network differs after saving and loading"
+    if not any(o.dontload or o.dontsave or o.dontloadscales for o in (layer.options for layer in net.layers)):
+        assert np.array_equal(expected, again.predict(x)), "the network differs after saving and loading"
+    expected = again.predict(x)
     for network in (net, again):
         network.reset_state()
         network.env.rng = np.random.default_rng(0)
