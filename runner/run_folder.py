@@ -182,7 +182,7 @@ class RunFolder:
 
     def _fact(self, key: str, weights: str | Path | None) -> Any:
         facts = self._read(Path(weights).parent / "run.yaml") if weights else {}
-        return facts[key] if facts.get(key) else self.facts().get(key)
+        return self.facts().get(key) if facts.get(key) in (None, []) else facts[key]
 
     def weights(self, given: str | None = None) -> Path:
         """The file to use: the one given, else best.weights, else last.weights."""

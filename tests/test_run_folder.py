@@ -148,3 +148,13 @@ def test_a_name_gives_the_run_its_own_folder(capsys: pytest.CaptureFixture[str])
     assert Path("weights/slow/slow.cfg").exists()
     train("--name", "../out", expect=2)
     assert "--name is the name of a folder below weights/" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("beside, expected", [("several_labels: false\n", False), ("seed: 0\n", True)])
+def test_whether_a_network_learned_several_labels(tmp_path: Path, beside: str, expected: bool) -> None:
+    """The run.yaml beside the weights decides where it says so."""
+    for name, text in (("own", "several_labels: true\n"), ("other", beside)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.yaml").write_text(text)
+    folder = RunFolder(tmp_path / "own" / "a.cfg")
+    assert folder.several_labels() is True and folder.several_labels(tmp_path / "other" / "x.weights") is expected

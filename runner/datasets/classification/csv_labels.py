@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from runner.datasets.classification.dataset import NO_TEST_IMAGES, Dataset, Split, as_label
+from runner.datasets.classification.dataset import NO_TEST_IMAGES, Dataset, Split, as_label, merged
 from runner.datasets.classification.label_cells import split_cells
 from runner.datasets.csv_table import (
     CLASS_COLUMNS,
@@ -77,7 +77,8 @@ def _matches(path: Path) -> bool:
 def open_tables(path: Path, every_label: bool = False) -> Dataset:
     """A table, or a folder with one or two.  DataError names file and line.
 
-    every_label: commas and blanks in cells may separate labels, see label_cells.
+    every_label: commas and blanks in cells may separate labels, see label_cells; and an image may have a row for each
+    of its labels.
     """
     tables = tables_of(path, _accepts) or {"train": path}
     found: dict[str, list[tuple[str, tuple[str, ...]]]] = {"train": [], "test": []}
@@ -108,8 +109,11 @@ def open_tables(path: Path, every_label: bool = False) -> Dataset:
     names = names or dict.fromkeys(sorted({word for items in found.values() for _, words in items for word in words},
                                           key=natural_key))
     number = {name: index for index, name in enumerate(names)}
-    train, test = (Split([(image, as_label({number[word] for word in words})) for image, words in items], len(number))
-                   if items else None for items in found.values())
+    splits: list[Split | None] = []
+    for rows_of_split in found.values():
+        items = [(image, as_label({number[word] for word in words})) for image, words in rows_of_split]
+        splits.append(Split(merged(items) if every_label else items, len(number)) if items else None)
+    train, test = splits
     if test is None:
         warnings.append(f"{path}: there is no table of test images: {NO_TEST_IMAGES}")
     return Dataset(list(names), train, test, str(path), warnings)

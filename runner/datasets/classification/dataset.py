@@ -23,6 +23,19 @@ def classes_of(label: Label) -> tuple[int, ...]:
     return label if isinstance(label, tuple) else (label,)
 
 
+def merged(items: Sequence[tuple[str, Label]]) -> Sequence[tuple[str, Label]]:
+    """The images of a list that names an image once for each of its labels, each once with all of them.
+
+    Unchanged where no image has different labels.
+    """
+    labels: dict[str, set[int]] = {}
+    for path, label in items:
+        labels.setdefault(path, set()).update(classes_of(label))
+    if all(labels[path] == set(classes_of(label)) for path, label in items):
+        return items
+    return [(path, as_label(classes)) for path, classes in labels.items()]
+
+
 @dataclass(frozen=True)
 class Split:
     """The training or the test images of a dataset.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
-from runner.datasets.classification.dataset import Label, Split, as_label
+from runner.datasets.classification.dataset import Label, Split, as_label, merged
 from runner.datasets.classification.labelled_lists import labels_behind_paths
 from runner.datasets.lists import ListedImage
 from runner.errors import DataError
@@ -56,11 +56,13 @@ def split_of_paths(list_file: str | os.PathLike, lines: Sequence[ListedImage], l
     """The images of a list, each with the labels behind its path, else the ones that its path names.
 
     every_label: for a network that learns several labels: the words of all folders count, except of those that all
-    images of the list share.  DataError for a path that names no class.
+    images of the list share; and an image may be listed once for each of its labels.  DataError for a path that names
+    no class.
     """
     behind = labels_behind_paths(list_file, lines, labels)
     if behind is not None:
-        return Split([(line.path, label) for line, label in zip(lines, behind, strict=True)], len(labels))
+        listed = [(line.path, label) for line, label in zip(lines, behind, strict=True)]
+        return Split(merged(listed) if every_label else listed, len(labels))
     shared = _shared_folders([line.written for line in lines])
     if every_label and shared and (words := every_label_in(shared, labels)):
         named = ", ".join(labels[label] for label in words)

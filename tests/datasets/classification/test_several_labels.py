@@ -92,6 +92,19 @@ def test_labels_of_folders_count_for_a_network_that_learns_several(tmp_path: Pat
         ("1_cat.png", (0, 2)), ("2_dog.png", (1, 3))]
 
 
+@pytest.mark.parametrize("form", ["table", "list"])
+def test_a_row_for_each_label(form: str, tmp_path: Path) -> None:
+    """Rows that repeat an image with the same label stay as they are."""
+    rows = [("1.png", "cat"), ("2.png", "dog"), ("1.png", "dog"), ("3.png", "owl"), ("3.png", "owl")]
+    path = table(tmp_path, "path,label\n" + "".join(f"{image},{label}\n" for image, label in rows)) if form == "table" \
+        else listed(tmp_path, "".join(f"{image} {label}\n" for image, label in rows))
+    assert names_of(training_split(open_dataset(path, several_labels=True))) == [
+        ("1.png", (0, 1)), ("2.png", 1), ("3.png", 2)]
+    assert len(training_split(open_dataset(path))) == 5
+    same = table(tmp_path, "path,label\n1.png,cat\n1.png,cat\n2.png,dog\n")
+    assert len(training_split(open_dataset(same, several_labels=True))) == 3
+
+
 def test_a_network_of_one_class_leaves_such_images_out(tmp_path: Path) -> None:
     path = table(tmp_path, "filename,cat,dog\n1.png,0,1\n2.png,1,1\n3.png,0,0\n")
     data = open_dataset(path, several_labels=False)
