@@ -105,7 +105,7 @@ class Convolutional(Layer):
         """x (n, c, h, w) -> y (n, filters, oh, ow), saved."""
         x, o = x.reshape(len(x), *self.image(self.in_shapes[0])), self.options
         seen = ops.signs(x) if o.xnor else x
-        z = ops.conv2d(seen, self._weights(), stride=self.stride, padding=self.padding, dilation=self.dilation,
+        z = ops.conv2d(seen, self.effective_weights(), stride=self.stride, padding=self.padding, dilation=self.dilation,
                        groups=self.groups, out_size=self.sharp_shape[1:], batch_independent=not train)
         y, kept = tail.forward(self, z, self.options.activation, train=train,
                                momentum=self.env.compat.batchnorm_momentum)
@@ -117,7 +117,7 @@ class Convolutional(Layer):
         o = self.options
         if o.xnor or o.antialiasing:
             return super().prepare(rows)
-        weights, biases = tail.folded(self, self._weights())
+        weights, biases = tail.folded(self, self.effective_weights())
         shape = (rows, *self.image(self.in_shapes[0]))
         run = ops.plan_conv2d(weights, biases, o.activation, shape, stride=self.stride, padding=self.padding,
                               dilation=self.dilation, groups=self.groups, out_size=self.sharp_shape[1:])
@@ -135,7 +135,7 @@ class Convolutional(Layer):
             dy = blur.blur_backward(dy, sharp, o.antialiasing, (o.stride_y, o.stride_x))
         dz = tail.backward(self, dy, kept, self.options.activation)
         del dy, saved, kept, sharp      # large, and not needed any more
-        dx, dweights = ops.conv2d_backward(dz, x, self._weights(), stride=self.stride, padding=self.padding,
+        dx, dweights = ops.conv2d_backward(dz, x, self.effective_weights(), stride=self.stride, padding=self.padding,
                                            dilation=self.dilation, groups=self.groups,
                                            need_dx=self.wants_dx)
         self.add_grad("weights", dweights)
@@ -145,7 +145,7 @@ class Convolutional(Layer):
         each = 2.0 * self.specs["weights"].size * self.sharp_shape[1] * self.sharp_shape[2]
         return each / 32 if self.options.xnor else each     # darknet counts 32 signs as one operation
 
-    def _weights(self) -> np.ndarray:
+    def effective_weights(self) -> np.ndarray:
         """The weights, or each filter's signs times its mean absolute weight (Rastegari et al. 2016)."""
         weights = self.params["weights"]
         if not (self.options.binary or self.options.xnor) or not self.env.allocate:

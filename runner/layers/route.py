@@ -48,19 +48,19 @@ class Route(Layer):
 
     def forward(self, *xs: np.ndarray, train: bool = False) -> tuple[np.ndarray, Any]:
         """xs (n, c_i, h, w) -> y (n, c, h, w), saved."""
-        parts = [self._shaped(x)[:, self._part(shape)] for x, shape in zip(xs, self.in_shapes, strict=True)]
+        parts = [self._shaped(x)[:, self.part(shape)] for x, shape in zip(xs, self.in_shapes, strict=True)]
         if len(parts) == 1:
             return np.ascontiguousarray(parts[0]), None
         return np.concatenate(parts, axis=1), None
 
     def alias(self, *xs: np.ndarray) -> np.ndarray | None:
-        return self._shaped(xs[0])[:, self._part(self.in_shapes[0])] if len(xs) == 1 else None
+        return self._shaped(xs[0])[:, self.part(self.in_shapes[0])] if len(xs) == 1 else None
 
     def concat_in_place(self, rows: int) -> bool:
         return rows == 1 and self.options.groups == 1
 
     def prepare(self, rows: int) -> Any:
-        parts = [self._part(shape) for shape in self.in_shapes]
+        parts = [self.part(shape) for shape in self.in_shapes]
 
         def run(*arrays: np.ndarray) -> None:
             *xs, out = arrays
@@ -79,7 +79,7 @@ class Route(Layer):
         """dy -> a dx for each input: its own slice, zero outside the part that was taken."""
         dxs, at = [], 0
         for shape in self.in_shapes:
-            part = self._part(shape)
+            part = self.part(shape)
             count = part.stop - part.start
             piece, at = dy[:, at:at + count], at + count
             if self.options.groups > 1:
@@ -93,6 +93,7 @@ class Route(Layer):
     def _shaped(self, x: np.ndarray) -> np.ndarray:
         return x.reshape(len(x), -1) if self.flat else x.reshape(len(x), *self.image(x.shape[1:]))
 
-    def _part(self, shape: Shape) -> slice:
+    def part(self, shape: Shape) -> slice:
+        """The channels (or values) of an input of that shape that are taken."""
         size = (math.prod(shape) if self.flat else self.image(shape)[0]) // self.options.groups
         return slice(self.options.group_id * size, (self.options.group_id + 1) * size)

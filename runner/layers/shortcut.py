@@ -61,7 +61,7 @@ class Shortcut(Layer):
             y, kept = ops.sum_activate(xs, self.options.activation)
             return y, (kept, None, None)
         if "weights" in self.params:
-            effective, normal = self._effective()
+            effective, normal = self.effective_weights()
             y = xs[0] * effective[0, :, None, None]
             for k, x in enumerate(xs[1:], 1):
                 c = min(y.shape[1], x.shape[1])
@@ -70,7 +70,7 @@ class Shortcut(Layer):
             normal = None
             y = xs[0].copy()
             for x in xs[1:]:
-                mine, theirs = self._overlap(x.shape[1:])
+                mine, theirs = self.overlap(x.shape[1:])
                 if (self.options.alpha, self.options.beta) == (1.0, 1.0):
                     y[mine] += x[theirs]
                 else:
@@ -100,7 +100,7 @@ class Shortcut(Layer):
             return self._weighted_backward(dz, xs, normal)
         own = dz
         if self.options.alpha != 1:     # alpha acts on the overlap only; darknet's backward multiplies all of it
-            mine, _ = self._overlap(self.images[1])
+            mine, _ = self.overlap(self.images[1])
             own = dz * self.options.alpha if self.env.compat.gradients == "darknet" else dz.copy()
             if own is not dz and self.env.compat.gradients == "exact":
                 own[mine] *= self.options.alpha
@@ -110,7 +110,7 @@ class Shortcut(Layer):
         c, h, w = self.out_shape
         return float(c * h * w * (len(self.in_shapes) - 1)) * (2 if "weights" in self.specs else 1)
 
-    def _overlap(self, other: Shape) -> tuple[Any, Any]:
+    def overlap(self, other: Shape) -> tuple[Any, Any]:
         """The overlapping slices of this layer's values and of another's."""
         (c, h, w), (c2, h2, w2) = self.images[0], other
         stride, sample = max(1, w2 // w), max(1, w // w2)
@@ -121,14 +121,14 @@ class Shortcut(Layer):
         return every(sample), every(stride)
 
     def _scatter(self, dz: np.ndarray, image: Shape) -> np.ndarray:
-        mine, theirs = self._overlap(image)
+        mine, theirs = self.overlap(image)
         if image == self.images[0] and self.options.beta == 1:
             return dz
         dx = np.zeros((len(dz), *image), dz.dtype)
         dx[theirs] = dz[mine] if self.options.beta == 1 else dz[mine] * self.options.beta
         return dx
 
-    def _effective(self) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
+    def effective_weights(self) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
         """The normalized weights, (inputs, channels), and what their derivative needs."""
         w, kind = self.params["weights"], self.options.weights_normalization
         if kind == "none":

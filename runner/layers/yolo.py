@@ -125,12 +125,16 @@ class Yolo(DetectionHead):
         return y, y
 
     def prepare(self, rows: int) -> Any:
+        return ops.plan_logistic(*self.channel_functions())
+
+    def channel_functions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`forward` channel by channel, (c,) each: is it put through the logistic function, the factor, the offset."""
         scale, shape = self.scale_x_y, (len(self.options.mask), self.out_shape[0] // len(self.options.mask))
         sigmoid, factors, offsets = np.zeros(shape, bool), np.ones(shape), np.zeros(shape)
         for part in self._logistic_parts():
             sigmoid[:, part] = True
         factors[:, self.BOX[:2]], offsets[:, self.BOX[:2]] = scale, -0.5 * (scale - 1)
-        return ops.plan_logistic(sigmoid.reshape(-1), factors.reshape(-1), offsets.reshape(-1))
+        return sigmoid.reshape(-1), factors.reshape(-1), offsets.reshape(-1)
 
     def _logistic_parts(self) -> tuple[slice, ...]:
         """The entries of an anchor that this layer puts through the logistic function."""

@@ -42,6 +42,7 @@ from runner.ops.norm import (
     bias_gradient,
     lrn,
     lrn_backward,
+    lrn_window,
 )
 from runner.ops.optimizer import adam_update, bind_adam, bind_finite, bind_sgd, sgd_update
 from runner.ops.planned import (

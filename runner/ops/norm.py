@@ -126,14 +126,20 @@ def lrn_backward(dy: np.ndarray, x: np.ndarray, norms: np.ndarray, size: int, al
     return dx
 
 
+def lrn_window(channels: int, size: int) -> np.ndarray:
+    """(channels, channels): how often channel j is in the sum of channel k, at [k, j]; see lrn."""
+    before, after = (size - 1) // 2, size // 2
+    distance = np.abs(np.arange(channels)[:, None] - np.arange(channels)[None, :])
+    ahead = np.arange(channels)[None, :] >= np.arange(channels)[:, None]
+    window = np.where(ahead, distance <= after, distance <= before).astype(np.float32)
+    if after < channels:
+        window[:, after] -= 1
+    return window
+
+
 def _window_sum(q: np.ndarray, size: int, transposed: bool = False) -> np.ndarray:
     """Sums over the channels in LRN's window; transposed: over the channels whose window contains this one."""
-    c, before, after = q.shape[1], (size - 1) // 2, size // 2
-    member = np.abs(np.arange(c)[:, None] - np.arange(c)[None, :])
-    ahead = np.arange(c)[None, :] >= np.arange(c)[:, None]
-    window = np.where(ahead, member <= after, member <= before).astype(q.dtype)     # [k, j]: is j in the window of k
-    if after < c:
-        window[:, after] -= 1
+    window = lrn_window(q.shape[1], size).astype(q.dtype)
     return np.einsum("kj,njhw->nkhw", window.T if transposed else window, q, optimize=True)
 
 
