@@ -24,6 +24,8 @@ VERBS = {
     "test": "evaluate a trained network: accuracy, metrics per class, confusion matrix",
     "predict": "classify images",
     "detect": "detect objects in images and videos",
+    "export": "write a network for other programs: ONNX, safetensors, npz, a folder",
+    "verify": "compare an ONNX model with its network",
     "anchors": "find anchors for a detection dataset",
     "generate": "generate text with a trained character model",
     "check": "find every error in cfg files",

@@ -119,7 +119,7 @@ class Graph:
 
     @contextmanager
     def _body(self, nodes: list[Any]) -> Iterator[None]:
-        """Nodes added inside go to `nodes`, the body of a Scan.  Weights stay with the graph, where a body sees them."""
+        """Nodes added inside go to `nodes`, the body of a Scan.  Weights stay with the graph: it sees them too."""
         outer, self.nodes = self.nodes, nodes
         try:
             yield
@@ -152,7 +152,7 @@ class Graph:
         return results[:len(news)], results[len(news):]
 
     def first_difference(self, other: "Graph") -> str | None:
-        """The scope of the first node that differs, in its operator, attributes or constants; None: the graphs are equal."""
+        """The scope of the first node with another operator, attribute or constant; None: the graphs are equal."""
         mine, theirs = ({weight.name: weight for weight in graph.weights} for graph in (self, other))
         for one, two in zip(self.nodes, other.nodes, strict=False):
             constants = [[weights[name].raw_data for name in node.input if name in weights]

@@ -71,16 +71,16 @@ def yolo(g: Graph, layer: Yolo, x: str) -> str:
 def region(g: Graph, layer: Region, x: str) -> str:
     y, raw = _region(g, layer, x)
     if layer.fork != "alexeyab":
-        return g.reshape(y, *layer.out_shape)
+        return g.node("Reshape", y, g.node("Shape", as_image(g, layer, x)))
     (c, h, w), entries = layer.out_shape, layer.out_shape[0] // layer.options.num
     y = g.node("Concat", g.slice(raw, 2, 0, 2), g.slice(y, 2, 2, entries), axis=2)      # that fork's x, y stay raw
-    return g.reshape(g.node("Transpose", y, perm=[0, 3, 4, 1, 2]), c, h, w)
+    return g.reshape(g.node("Transpose", y, perm=[0, 3, 1, 2]), c, h, w)
 
 
 def _region(g: Graph, layer: Region, x: str) -> tuple[str, str]:
-    """-> (n, anchors, entries, h, w) with every function applied, and before."""
+    """-> (n, anchors, entries, cells) with every function applied, and before."""
     o, entries = layer.options, layer.out_shape[0] // layer.options.num
-    v = g.reshape(as_image(g, layer, x), o.num, entries, *layer.grid)
+    v = g.reshape(as_image(g, layer, x), o.num, entries, -1)
     first = o.coords + (0 if o.background else 1)
     box = [g.node("Sigmoid", g.slice(v, 2, 0, 2)), g.slice(v, 2, 2, 4)]
     if first > 4:
@@ -245,7 +245,8 @@ def suppressed(g: Graph, boxes: str, classes: int, thresh: float, nms: float, mo
     image, label, index = (g.slice(picked, 1, part, part + 1) for part in range(3))
     chosen = g.node("GatherND", corners, g.node("Concat", image, index, axis=1))
     score = g.node("GatherND", scores, picked)
-    return (chosen, score, *(g.node("Reshape", part, g.integers(-1)) for part in (label, image)))
+    label, image = (g.node("Reshape", part, g.integers(-1)) for part in (label, image))
+    return chosen, score, label, image
 
 
 NMS_OUTPUTS = (("boxes", 1, ("found", 4)), ("scores", 1, ("found",)), ("classes", INT64, ("found",)),

@@ -8,7 +8,7 @@ import runner.export.dense_layers
 import runner.export.heads
 import runner.export.image_layers
 import runner.export.joining_layers
-import runner.export.recurrent_layers       # noqa: F401  (each of the five registers its writers)
+import runner.export.recurrent_layers  # noqa: F401  (each of the five registers its writers)
 from runner.detection import detection_heads
 from runner.errors import MissingExtra, ShapeError, UsageError
 from runner.export.graph import FLOAT, Graph
@@ -21,6 +21,7 @@ from runner.network import Network
 
 Form = Literal["raw", "decoded", "nms"]
 FORMS: tuple[Form, ...] = ("raw", "decoded", "nms")
+BOXES = "boxes"         # in the names of the nodes that decode a head
 OLDEST_OPSET = 13
 DEFAULT_OPSET = 17
 
@@ -53,7 +54,7 @@ def newest_opset() -> int:
     try:
         import onnxruntime
     except ImportError:
-        raise MissingExtra("onnxruntime", "export to ONNX", "requirements-onnx.txt") from None
+        raise MissingExtra("onnxruntime", "export to ONNX", "onnx") from None
     newest = int(onnx.defs.onnx_opset_version())
     while newest > OLDEST_OPSET and not _runs(onnxruntime, newest):
         newest -= 1
@@ -81,7 +82,7 @@ def require_onnx() -> Any:
     try:
         import onnx
     except ImportError:
-        raise MissingExtra("onnx", "export to ONNX", "requirements-onnx.txt") from None
+        raise MissingExtra("onnx", "export to ONNX", "onnx") from None
     return onnx
 
 
@@ -203,7 +204,7 @@ def _boxes(g: Graph, net: Network, options: OnnxOptions, heads: list[int], tenso
     for index in heads:
         layer = net.layers[index]
         assert isinstance(layer, DetectionHead)
-        g.scope = f"{index}_boxes"
+        g.scope = f"{index}_{BOXES}"
         try:
             parts.append(decoded(g, layer, tensors[index], options.any_size))
         except UsageError as error:
@@ -263,6 +264,8 @@ def model_facts(net: Network, options: OnnxOptions, names: Sequence[str]) -> dic
         facts |= {"imgsz": str([height, width]), "stride": str(largest_stride(net)), "scale": "1/255",
                   "channels": str(net.in_shape[0]), "colours": "RGB", "layout": "NCHW",
                   "resize": "letterbox" if net.options.letter_box else "stretch" if detector else "crop"}
+    if options.form == "nms":
+        facts |= {"thresh": str(options.thresh), "nms": str(options.nms)}
     if names:
         facts["names"] = str(dict(enumerate(names)))
     return facts

@@ -150,7 +150,7 @@ def conv_lstm(g: Graph, layer: ConvLstm, x: str) -> str:
         return write(g, layer.children[kind + gate], value)
 
     if o.bottleneck:
-        sequences, shapes = [by_step(g, x, steps, (c_in, h_in, w_in))], [(c_in, h_in, w_in)]
+        sequences, shapes = [by_step(g, x, steps, (c_in, h_in, w_in))], [layer.in_shapes[0]]
     else:
         image = shaped(g, x, layer.in_shapes[0], (c_in, h_in, w_in))
         sequences = [by_step(g, apply("u", gate, image), steps, shape) for gate in GATES]

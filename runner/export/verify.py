@@ -45,7 +45,7 @@ class OnnxSession:
         try:
             import onnxruntime
         except ImportError:
-            raise MissingExtra("onnxruntime", "running an ONNX model", "requirements-onnx.txt") from None
+            raise MissingExtra("onnxruntime", "running an ONNX model", "onnx") from None
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         if threads:
@@ -104,13 +104,14 @@ def _compared(net: Network, ours: Mapping[int, np.ndarray], theirs: Mapping[str,
     if form == "decoded":
         boxes = np.concatenate([decoded(net.layers[index], ours[index]) for index in written_heads(net)], axis=2)
         yield _difference("output0 boxes", boxes[:, :4], theirs["output0"][:, :4], share)
-        yield _difference("output0 scores", boxes[:, 4:], theirs["output0"][:, 4:], share)
+        yield _difference("output0 scores", boxes[:, 4:], theirs["output0"][:, 4:], share, smallest=1)
         return
     for number, index in enumerate(written_heads(net)):
         yield _difference(f"output{number}", ours[index], theirs[f"output{number}"], share)
 
 
-def _difference(name: str, ours: np.ndarray, theirs: np.ndarray, share: float) -> Difference:
+def _difference(name: str, ours: np.ndarray, theirs: np.ndarray, share: float, smallest: float = 1e-3) -> Difference:
+    """The tolerance is `share` of the largest value, or of `smallest` where all are below."""
     if ours.size != theirs.size:
         return Difference(name, float("inf"), 0, 0, f"{list(theirs.shape)} values instead of {list(ours.shape)}")
     a, b = ours.reshape(theirs.shape).astype(np.float64), theirs.astype(np.float64)
@@ -119,7 +120,7 @@ def _difference(name: str, ours: np.ndarray, theirs: np.ndarray, share: float) -
     apart = np.where(np.isnan(apart), np.inf, apart)
     finite = np.abs(a[np.isfinite(a)])
     scale = float(finite.max(initial=0))
-    return Difference(name, float(apart.max(initial=0)), scale, share * max(scale, 1e-3))
+    return Difference(name, float(apart.max(initial=0)), scale, share * max(scale, smallest))
 
 
 def decoded(layer: Any, output: np.ndarray) -> np.ndarray:

@@ -48,7 +48,7 @@ def compare(layer: Layer, xs: list[np.ndarray], opset: int, **options: Any) -> N
     states = [name for name, _, _ in g.inputs[len(xs):]]
     streams = len(xs[0]) // layer.env.time_steps
     feeds = dict(zip(names, xs, strict=True))
-    feeds |= {name: np.zeros((streams, *shape[1:]), np.float32) for name, _, shape in g.inputs[len(xs):]}
+    feeds |= {name: np.zeros((streams, *map(int, shape[1:])), np.float32) for name, _, shape in g.inputs[len(xs):]}
     layer.reset_state()
     for _ in range(2):
         ours, found = layer.forward(*xs)[0], run(model, feeds)

@@ -1,0 +1,199 @@
+"""Write a trained network for other programs.
+
+--to chooses the format: an ONNX model; the arrays by name as .safetensors or .npz; or, where it names a folder, the
+cfg, the weights and the class names with a page that says how to run them.  An ONNX model is written only after ONNX
+Runtime has computed the same with it as the network here does.
+
+  python run.py export cfg/net.cfg --to net.onnx
+  python run.py export yolov4-tiny.cfg --weights yolov4-tiny.weights --to yolov4-tiny.onnx --nms
+  python run.py export cfg/net.cfg --to net.safetensors
+"""
+import argparse
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.cli import common, console
+from runner.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from runner.network import Network
+    from runner.run_folder import RunFolder
+
+ARRAYS = (".safetensors", ".npz")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("cfg", help="the network")
+    common.weights_option(parser)
+    parser.add_argument("--to", metavar="PATH", required=True,
+                        help="model.onnx, arrays.safetensors, arrays.npz, or a folder")
+    parser.add_argument("--names", metavar="FILE", help="class names, one per line, for the metadata of the model")
+    onnx = parser.add_argument_group("ONNX models (see docs/export.md)")
+    form = onnx.add_mutually_exclusive_group()
+    form.add_argument("--raw", action="store_const", const="raw", dest="form", default="raw",
+                      help="the heads of a detector output their own values (default)")
+    form.add_argument("--decoded", action="store_const", const="decoded", dest="form",
+                      help="a detector outputs boxes in pixels with a score for every class")
+    form.add_argument("--nms", action="store_const", const="nms", dest="form",
+                      help="a detector outputs the boxes that non-maximum suppression leaves")
+    onnx.add_argument("--thresh", type=common.share, default=0.25, help="with --nms: minimum score (default .25)")
+    onnx.add_argument("--iou", type=common.share, default=0.45,
+                      help="with --nms: maximum IoU of two boxes of a class (default .45)")
+    onnx.add_argument("--max-boxes", type=common.positive, default=300, metavar="N",
+                      help="with --nms: boxes of one class in an image, at most (default 300)")
+    onnx.add_argument("--batch", type=_count_or_dynamic, default=1, metavar="N",
+                      help="images in a batch; `dynamic`: any number (default 1)")
+    onnx.add_argument("--size", type=_size_or_dynamic, metavar="WxH",
+                      help="size of the input, pixels; `dynamic`: any (default: as the cfg says)")
+    onnx.add_argument("--opset", type=common.positive, default=17, help="version of ONNX's operators (default 17)")
+    onnx.add_argument("--half", action="store_true", help="weights and computation in float16")
+    onnx.add_argument("--keep-batchnorm", action="store_true",
+                      help="batch norms stay nodes instead of being folded into the weights")
+    onnx.add_argument("--check-on", metavar="IMAGE", help="compare on this image instead of a test image")
+    common.network_options(parser)
+
+
+def _count_or_dynamic(text: str) -> int | None:
+    return None if text == "dynamic" else common.positive(text)
+
+
+def _size_or_dynamic(text: str) -> tuple[int, int] | str:
+    """(width, height), or "dynamic"."""
+    if text == "dynamic":
+        return text
+    width, _, height = text.lower().partition("x")
+    try:
+        return common.positive(width), common.positive(height or width)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"must be a size such as 416x416, or `dynamic`. Got {text!r}") from None
+
+
+def run(args: argparse.Namespace) -> int:
+    target = Path(args.to)
+    ending = target.suffix.lower()
+    folder_asked = args.to.endswith(("/", "\\")) or (not ending and not target.is_file())
+    if not folder_asked and ending not in (".onnx", *ARRAYS):
+        raise UsageError(f"--to needs a name that ends in .onnx, .safetensors or .npz, or a folder. Got {args.to!r}")
+    if not target.absolute().parent.is_dir():
+        raise UsageError(f"--to: there is no folder {target.parent}")
+    if isinstance(args.size, tuple):
+        width, height = args.size
+        args.settings = [*args.settings, f"net.width={width}", f"net.height={height}"]
+    net, folder = common.load_trained(args)
+    if folder_asked:
+        return export_folder(args, net, folder, target)
+    if ending in ARRAYS:
+        from runner.export.files import save_arrays
+        count = save_arrays(net, target)
+        console.say(f"{target}: {count} arrays, {target.stat().st_size:,} bytes")
+        return 0
+    return export_onnx(args, net, folder, target)
+
+
+def export_onnx(args: argparse.Namespace, net: "Network", folder: "RunFolder", target: Path) -> int:
+    """Write an ONNX model; 1 where it does not compute the same."""
+    from runner.export import OnnxOptions
+    from runner.export.files import save_onnx
+    from runner.export.verify import UNITS
+    options = OnnxOptions(args.form, args.batch, args.size == "dynamic", args.opset, args.keep_batchnorm, args.thresh,
+                          args.iou, args.max_boxes)
+    x, source = sample_input(args, net)
+    found = save_onnx(net, target, options, x, names=class_names(args, net, folder), half=args.half)
+    same = all(one.fits for one in found)
+    if same:
+        console.say(f"{target}: opset {args.opset}, {target.stat().st_size:,} bytes")
+    console.say(f"compared with ONNX Runtime on {source} ({UNITS[args.form]}):")
+    print_differences(found)
+    suppression_remark(net, args.form)
+    if not same:
+        console.remark(f"{target} is not written: the model does not compute what the network computes")
+    return 0 if same else 1
+
+
+def print_differences(found: "list") -> None:
+    """A table of runner.export.verify.Difference."""
+    rows = [["output", "largest difference", "largest value", "may differ by", ""]]
+    rows += [[one.output, f"{one.largest:.3g}", f"{one.scale:.4g}", f"{one.tolerance:.3g}",
+              "same" if one.fits else f"DIFFERS {one.remark}".strip()] for one in found]
+    console.say(console.table(rows, left=(0, 4)))
+
+
+def suppression_remark(net: "Network", form: str) -> None:
+    """Say where the suppression in the model is not the one `detect` would use."""
+    from runner.detection import detection_heads
+    kinds = {getattr(net.layers[index].options, "nms_kind", "default") for index in detection_heads(net.layers)}
+    other = sorted(kinds - {"default", "cornersnms"})
+    if form == "nms" and other:
+        console.remark(f"the cfg asks for nms_kind={other[0]}, which `detect` uses; ONNX has suppression by IoU only")
+
+
+def class_names(args: argparse.Namespace, net: "Network", folder: "RunFolder") -> list[str]:
+    """As `detect` and `predict` find them; empty where the outputs have no names."""
+    from runner.cli import detect, predict
+    from runner.detection import detection_heads
+    if detection_heads(net.layers):
+        return detect.class_names(args, net, folder)
+    return predict.class_names(args, folder, math.prod(net.out_shape))
+
+
+def sample_input(args: argparse.Namespace, net: "Network") -> "tuple[np.ndarray, str]":
+    """Input to compare on, in a few rows, and what it is: the image asked for, the photo of the checkout, a pattern."""
+    import numpy as np
+
+    from runner.export.onnx_model import is_recurrent
+    from runner.export.verify import pattern
+    from runner.program import ROOT
+    rows = (args.batch or 2) * (net.env.time_steps if is_recurrent(net) else 1)
+    photo = Path(args.check_on) if args.check_on else ROOT / "docs" / "images" / "photo.jpg"
+    x = pattern(net, rows)
+    if len(net.in_shape) != 3 or not (args.check_on or photo.is_file()):
+        return x, "a test pattern" if len(net.in_shape) == 3 else "random symbols"
+    from runner.images import prepare, read_image
+    c, h, w = net.require_images()
+    x[0] = prepare(read_image(photo, c), w, h, "stretch").astype(np.float32)
+    return x, str(args.check_on or "docs/images/photo.jpg")
+
+
+README = """# {name}
+
+A network in darknet's format.
+
+| file | what it is |
+|---|---|
+| {name}.cfg | the network: a text file, one section for each layer |
+| {name}.weights | its weights |
+{names_row}
+{command}
+"""
+
+
+def export_folder(args: argparse.Namespace, net: "Network", folder: "RunFolder", target: Path) -> int:
+    """Write the cfg, the weights, the names and a README into a new folder."""
+    from runner import weights
+    from runner.config import write
+    from runner.detection import detection_heads
+    from runner.files import atomic_write
+    from runner.program import command
+    name = target.resolve().name
+    if target.exists() and any(target.iterdir()):
+        raise UsageError(f"--to: the folder {target} is not empty. Name a new one")
+    target.mkdir(exist_ok=True)
+    names = class_names(args, net, folder)
+    cfg, stored = target / f"{name}.cfg", target / f"{name}.weights"
+    with atomic_write(cfg, "w") as file:
+        file.write(write(net.sections))
+    weights.save(net, stored)
+    verb = "detect" if detection_heads(net.layers) else "predict" if len(net.in_shape) == 3 else "generate"
+    words = [verb, cfg.name, *([] if verb == "generate" else ["IMAGES"]), "--weights", stored.name]
+    if names:
+        with atomic_write(target / f"{name}.names", "w") as file:
+            file.write("\n".join(names) + "\n")
+        words += ["--names", f"{name}.names"] if verb != "generate" else []
+    with atomic_write(target / "README.md", "w") as file:
+        file.write(README.format(name=name, names_row=f"| {name}.names | its classes, in order |\n" if names else "",
+                                 command=f"    {command(*words)}"))
+    console.say(f"{target}: {', '.join(sorted(path.name for path in target.iterdir()))}")
+    return 0

@@ -1,0 +1,60 @@
+"""Compare an ONNX model with the network it was made from, on images: output by output, box by box.
+
+  python run.py verify cfg/net.cfg net.onnx data/digits/test/7
+  python run.py verify yolov4-tiny.cfg --weights yolov4-tiny.weights yolov4-tiny.onnx photos/
+"""
+import argparse
+
+from runner.cli import common, console
+from runner.errors import UsageError
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("cfg", help="the network")
+    parser.add_argument("model", help="the ONNX file")
+    parser.add_argument("images", nargs="+", help="images, folders, globs, list files, -")
+    common.weights_option(parser)
+    common.letterbox_options(parser)
+    common.on_bad_option(parser)
+    common.network_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    import numpy as np
+
+    from runner.cli.export import print_differences
+    from runner.datasets import expand_images
+    from runner.errors import DataError
+    from runner.export.verify import UNITS, OnnxSession, batches, differences, worst
+    from runner.images import prepare, read_image
+    images = expand_images(args.images)
+    net, _ = common.load_trained(args)
+    c, h, w = net.require_images(args.cfg)
+    session = OnnxSession(args.model, args.threads)
+    want = session.inputs[0].shape[1:]
+    if any(isinstance(side, int) and side != have for side, have in zip(want, (c, h, w), strict=False)) \
+            or len(want) != 3:
+        raise UsageError(f"{args.model} takes {want}, but the network takes {[c, h, w]} (channels, height, width)")
+    form = session.metadata.get("form", "raw")
+    thresh, nms = float(session.metadata.get("thresh", .25)), float(session.metadata.get("nms", .45))
+    half = session.metadata.get("half") == "True"
+    letterbox = net.options.letter_box if args.letterbox is None else args.letterbox
+    found, count, bad = [], 0, 0
+    for path in images:
+        try:
+            x = prepare(read_image(path, c), w, h, "letterbox" if letterbox else "stretch")[None]
+        except DataError as error:
+            if args.on_bad == "error":
+                raise
+            console.warn([str(error)])
+            bad += 1
+            continue
+        count += 1
+        found += [differences(net, session, part, form=form, half=half, thresh=thresh, nms=nms)
+                  for part in batches(x.astype(np.float32), session.batch)]
+    if not count:
+        raise UsageError(f"none of the {len(images)} images could be read")
+    console.say(f"{args.model}, form {form}, on {count} image{'s' * (count != 1)} ({UNITS[form]}):")
+    total = worst(found)
+    print_differences(total)
+    return 0 if all(one.fits for one in total) else 1
