@@ -99,7 +99,8 @@ def bound_functions(me: str, tree: ast.AST) -> list[str]:
             for node in ast.walk(tree)
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[:2] == ["runner", "ops"]
             and node.module != "runner.ops.inference_op"        # it computes nothing
-            for alias in node.names if alias.name not in ("inference_op", "memory", "parallel")]
+            for alias in node.names
+            if alias.name not in ("inference_op", "memory", "parallel") and not alias.name.isupper()]      # a constant
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

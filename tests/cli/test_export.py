@@ -32,8 +32,8 @@ def trained(toy_dir: Path) -> Path:
 
 def test_a_trained_classifier(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main("export", CFG, "--to", "net.onnx", "--batch", "dynamic")
-    told = capsys.readouterr().out
-    assert "net.onnx: opset 17" in told and re.search(r"output0 .* same", told)
+    printed = capsys.readouterr().out
+    assert "net.onnx: opset 17" in printed and re.search(r"output0 .* same", printed)
     facts = {item.key: item.value for item in onnx.load("net.onnx").metadata_props}
     assert facts["task"] == "classify" and facts["names"].startswith("{0: ")
     main("verify", CFG, "net.onnx", "data/toy/train")
@@ -83,7 +83,7 @@ def test_a_folder_with_something_in_it_is_left_alone(trained: Path, capsys: pyte
     assert "is not empty" in capsys.readouterr().err and [path.name for path in Path("mine").iterdir()] == ["notes.txt"]
 
 
-@pytest.mark.parametrize(("words", "told"), [
+@pytest.mark.parametrize(("words", "printed"), [
     (("--to", "net.pb"), "ends in .onnx, .safetensors or .npz"),
     (("--to", "nowhere/net.onnx"), "there is no folder nowhere"),
     (("--to", "net.onnx", "--nms"), "no boxes to write"),
@@ -91,11 +91,11 @@ def test_a_folder_with_something_in_it_is_left_alone(trained: Path, capsys: pyte
     (("--to", "net.onnx", "--size", "big"), "must be a size such as 416x416"),
     (("--to", "net.onnx", "--check-on", "none.png"), "none.png"),
 ])
-def test_refused_before_anything_is_written(trained: Path, words: tuple[str, ...], told: str,
+def test_refused_before_anything_is_written(trained: Path, words: tuple[str, ...], printed: str,
                                             capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted(Path().rglob("*"))
     main("export", CFG, *words, expect=2)
-    assert told in capsys.readouterr().err and sorted(Path().rglob("*")) == before
+    assert printed in capsys.readouterr().err and sorted(Path().rglob("*")) == before
 
 
 def test_a_model_that_differs_is_not_written(trained: Path, monkeypatch: pytest.MonkeyPatch,
