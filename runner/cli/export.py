@@ -13,20 +13,20 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.cli import common, console
+from runner.cli import common, console, runs
 from runner.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from runner.chosen_run import ChosenRun
     from runner.network import Network
-    from runner.run_folder import RunFolder
 
 ARRAYS = (".safetensors", ".npz")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("cfg", help="the network")
+    runs.network_argument(parser)
     common.weights_option(parser)
     parser.add_argument("--to", metavar="PATH", required=True,
                         help="model.onnx, arrays.safetensors, arrays.npz, or a folder")
@@ -82,18 +82,18 @@ def run(args: argparse.Namespace) -> int:
     if isinstance(args.size, tuple):
         width, height = args.size
         args.settings = [*args.settings, f"net.width={width}", f"net.height={height}"]
-    net, folder = common.load_trained(args)
+    net, chosen = runs.load_trained(args)
     if folder_asked:
-        return export_folder(args, net, folder, target)
+        return export_folder(args, net, chosen, target)
     if ending in ARRAYS:
         from runner.export.files import save_arrays
         count = save_arrays(net, target)
         console.say(f"{target}: {count} arrays, {target.stat().st_size:,} bytes")
         return 0
-    return export_onnx(args, net, folder, target)
+    return export_onnx(args, net, chosen, target)
 
 
-def export_onnx(args: argparse.Namespace, net: "Network", folder: "RunFolder", target: Path) -> int:
+def export_onnx(args: argparse.Namespace, net: "Network", chosen: "ChosenRun", target: Path) -> int:
     """Write an ONNX model; 1 where it does not compute the same."""
     from runner.export import OnnxOptions
     from runner.export.files import save_onnx
@@ -101,7 +101,7 @@ def export_onnx(args: argparse.Namespace, net: "Network", folder: "RunFolder", t
     options = OnnxOptions(args.form, args.batch, args.size == "dynamic", args.opset, args.keep_batchnorm, args.thresh,
                           args.iou, args.max_boxes)
     x, source = sample_input(args, net)
-    found = save_onnx(net, target, options, x, names=class_names(args, net, folder), half=args.half)
+    found = save_onnx(net, target, options, x, names=class_names(args, net, chosen), half=args.half)
     same = all(one.fits for one in found)
     if same:
         console.say(f"{target}: opset {args.opset}, {target.stat().st_size:,} bytes")
@@ -130,13 +130,13 @@ def suppression_remark(net: "Network", form: str) -> None:
         console.remark(f"the cfg asks for nms_kind={other[0]}, which `detect` uses; ONNX has suppression by IoU only")
 
 
-def class_names(args: argparse.Namespace, net: "Network", folder: "RunFolder") -> list[str]:
+def class_names(args: argparse.Namespace, net: "Network", chosen: "ChosenRun") -> list[str]:
     """As `detect` and `predict` find them; empty where the outputs have no names."""
     from runner.cli import detect, predict
     from runner.detection import detection_heads
     if detection_heads(net.layers):
-        return detect.class_names(args, net, folder)
-    return predict.class_names(args, folder, math.prod(net.out_shape))
+        return detect.class_names(args, net, chosen)
+    return predict.class_names(args, chosen, math.prod(net.out_shape))
 
 
 def sample_input(args: argparse.Namespace, net: "Network") -> "tuple[np.ndarray, str]":
@@ -170,7 +170,7 @@ A network in darknet's format.
 """
 
 
-def export_folder(args: argparse.Namespace, net: "Network", folder: "RunFolder", target: Path) -> int:
+def export_folder(args: argparse.Namespace, net: "Network", chosen: "ChosenRun", target: Path) -> int:
     """Write the cfg, the weights, the names and a README into a new folder."""
     from runner import weights
     from runner.config import write
@@ -181,7 +181,7 @@ def export_folder(args: argparse.Namespace, net: "Network", folder: "RunFolder",
     if target.exists() and any(target.iterdir()):
         raise UsageError(f"--to: the folder {target} is not empty. Name a new one")
     target.mkdir(exist_ok=True)
-    names = class_names(args, net, folder)
+    names = class_names(args, net, chosen)
     cfg, stored = target / f"{name}.cfg", target / f"{name}.weights"
     with atomic_write(cfg, "w") as file:
         file.write(write(net.sections))

@@ -5,12 +5,12 @@
 """
 import argparse
 
-from runner.cli import common, console
+from runner.cli import common, console, runs
 from runner.errors import UsageError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("cfg", help="the network")
+    runs.network_argument(parser)
     parser.add_argument("model", help="the ONNX file")
     parser.add_argument("images", nargs="+", help="images, folders, globs, list files, -")
     common.weights_option(parser)
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     from runner.export.verify import UNITS, OnnxSession, batches, differences, worst
     from runner.images import prepare, read_image
     images = expand_images(args.images)
-    net, _ = common.load_trained(args)
+    net, _ = runs.load_trained(args)
     c, h, w = net.require_images(args.cfg)
     session = OnnxSession(args.model, args.threads)
     want = session.inputs[0].shape[1:]
