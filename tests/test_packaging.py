@@ -48,7 +48,8 @@ def test_the_dependencies_are_requirements_txt() -> None:
 
 
 def test_all_has_what_users_need() -> None:
-    assert extra("all") == set().union(*(extra(name) for name in ("fast", "plots", "tensorboard", "video", "tiff")))
+    users = ("fast", "plots", "tensorboard", "video", "tiff", "onnx")
+    assert extra("all") == set().union(*map(extra, users))
 
 
 def test_the_licence_is_that_of_the_file() -> None:
