@@ -21,11 +21,43 @@ from typing import Any
 import yaml
 
 from runner import weights
-from runner.errors import UsageError, WeightsError
+from runner.errors import CheckpointError, UsageError, WeightsError
 from runner.files import atomic_write
 from runner.lock import Lock, require_free
 from runner.network import Network
 from runner.program import command
+from runner.reading.schema import Record, field
+from runner.reading.yaml_text import read_yaml
+
+
+class Best(Record):
+    """The evaluation that `best.weights` is from; further keys describe it."""
+    update: int = field(0, "after which update", low=0)
+    score: float = field(0.0, "its score", nan=True)
+
+
+class RunFacts(Record):
+    """What run.yaml may hold; it holds more, which is only shown."""
+    command: str | None = field(None, "what was typed")
+    name: str | None = field(None, "name of the run's files")
+    cfg: str | None = field(None, "path of the cfg")
+    data: str | None = field(None, "path of the dataset")
+    content: str | None = field(None, "the dataset in words")
+    seed: int | None = field(None, "of random numbers", low=0)
+    compat: str | None = field(None, "whose formulas")
+    settings: list[str] | None = field(None, "--set")
+    options: dict[str, Any] | None = field(None, "options of the call")
+    classes: list[str | float] | None = field(None, "class names")
+    several_labels: bool | None = field(None, "of each image")
+    start: str | None = field(None, "weights at the start")
+    status: str | None = field(None, "running, finished, interrupted ...")
+    updates: int | None = field(None, "done", low=0)
+    seconds: float | None = field(None, "of work", low=0)
+    score: str | None = field(None, "name of the metric")
+    score_axis: str | None = field(None, "its name and unit")
+    best: Best | None = field(None, "best evaluation")
+    best_text: str | None = field(None, "its score as text")
+    versions: dict[str, str | float] | None = field(None, "software")
 
 
 class RunFolder:
@@ -165,7 +197,7 @@ class RunFolder:
             yaml.safe_dump({**facts, "name": self.stem}, file, sort_keys=False, allow_unicode=True)
 
     def facts(self) -> dict[str, Any]:
-        """What run.yaml says; empty when there is none."""
+        """What run.yaml says; empty when there is none.  CheckpointError where it is damaged."""
         return self._read(self.path / "run.yaml")
 
     @staticmethod
@@ -196,11 +228,14 @@ class RunFolder:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, yaml.YAMLError):
+    """The content of a run.yaml; empty when there is none.  CheckpointError where it is damaged."""
+    if not os.path.exists(path):
         return {}
-    return found if isinstance(found, dict) else {}
+    found = read_yaml(path, CheckpointError)
+    problem = RunFacts.problem({} if found is None else found)
+    if problem:
+        raise CheckpointError(f"{path}: {problem}")
+    return found or {}
 
 
 def _stem(folder: Path) -> str:
@@ -209,5 +244,8 @@ def _stem(folder: Path) -> str:
     names = [path.stem for path in folder.glob("*.cfg")]
     if own in names or not names:
         return own
-    stated = _read(folder / "run.yaml").get("name")
+    try:
+        stated = _read(folder / "run.yaml").get("name")
+    except CheckpointError:     # to find files, their names are enough
+        stated = None
     return stated if stated in names else names[0] if len(names) == 1 else own

@@ -18,6 +18,8 @@ from runner.files import atomic_write
 from runner.layers import Implicit
 from runner.layers.shared.base import Layer
 from runner.network import Network
+from runner.reading.arrays import non_finite
+from runner.reading.text import read_bytes
 
 NORM = ("scales", "rolling_mean", "rolling_variance")
 
@@ -67,10 +69,7 @@ def load(net: Network, path: str | Path, *, cutoff: int | None = None) -> Header
 
     A file of the YOLOR fork, which does not store [implicit_*], leaves those arrays unchanged; Header.remark says so.
     """
-    try:
-        data = Path(path).read_bytes()
-    except (FileNotFoundError, IsADirectoryError):
-        raise WeightsError(f"{path}: there is no such weights file") from None
+    data = read_bytes(path, WeightsError, missing="there is no such weights file")
     stored = list(_stored(net, cutoff))
     header = read_header(data, path, sum(_array(layer, name).size for _, layer, name in stored))
     have, left_over = divmod(len(data) - header.size, 4)
@@ -85,6 +84,7 @@ def load(net: Network, path: str | Path, *, cutoff: int | None = None) -> Header
         stored = short
     _check(net, stored, have, path, cutoff)
     values, at = np.frombuffer(data, "<f4", offset=header.size), 0
+    _check_finite(stored, values, path)
     for _, layer, name in stored:
         array = _array(layer, name)
         _fill(array, values[at:at + array.size], layer, name, header.transposed)
@@ -159,6 +159,18 @@ def _fill(array: np.ndarray, values: np.ndarray, layer: Layer, name: str, transp
         rows[...] = values.reshape(rows.shape[::-1]).T
     else:
         array[...] = values.reshape(array.shape)
+
+
+def _check_finite(stored: list[tuple[int, Layer, str]], values: np.ndarray, path: str | Path) -> None:
+    """WeightsError where a value is NaN or infinite, with its layer; before anything is changed."""
+    at = 0
+    for index, layer, name in stored:
+        size = _array(layer, name).size
+        bad = non_finite(values[at:at + size])
+        if bad:
+            raise WeightsError(f"{path}: layer {index} [{layer.names[0]}]: of its {size:,} {name}, {bad}. The network "
+                               "that was saved had diverged, or the file is damaged")
+        at += size
 
 
 def _check(net: Network, stored: list[tuple[int, Layer, str]], have: int, path: str | Path, cutoff: int | None) -> None:

@@ -5,14 +5,16 @@ blanks around names and values are ignored, `#` and `;` start a comment line, `#
 repeated keys wins and the others are reported, a line that is not `key=value` is an error.
 """
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.config.diagnostics import Report
 from runner.errors import CfgError
-from runner.file_kinds import document_kind, kind_of
+from runner.file_kinds import document_kind
 from runner.reading.numbers import shown
+from runner.reading.text import read_text
 from runner.shipped import find
 
 
@@ -40,20 +42,9 @@ class Section:
 
 def read(path: str | Path, report: Report) -> list[Section]:
     """Sections of a file (runner.shipped.find).  CfgError when it is missing, a folder, or not text."""
-    try:
-        content = Path(find(path)).read_bytes()
-    except (FileNotFoundError, IsADirectoryError) as error:
-        what = "is a folder" if isinstance(error, IsADirectoryError) else "does not exist"
-        raise CfgError(f"{path}: the cfg file {what}") from None
-    kind = kind_of(content)
-    if kind:
-        raise CfgError(f"{path}: not a .cfg file: this is {kind}")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
-    if "\0" in text:
-        raise CfgError(f"{path}: this is not a text file. A .cfg holds lines such as [net] and batch=64")
+    missing = "the cfg file is a folder" if os.path.isdir(path) else "the cfg file does not exist"
+    text = read_text(find(path), CfgError, latin1=True, missing=missing, kind="not a .cfg file: ",
+                     not_text="this is not a text file. A .cfg holds lines such as [net] and batch=64")
     return parse(text, str(path), report)
 
 

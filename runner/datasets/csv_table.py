@@ -1,5 +1,4 @@
 """CSV tables whose rows name images: reading one, finding its columns, its images, and the tables of a folder."""
-import csv
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +6,8 @@ from pathlib import Path
 from runner.datasets.folders import TEST_FOLDERS, TRAIN_FOLDERS, images_in
 from runner.datasets.lists import relocate
 from runner.errors import DataError
-from runner.reading.text import read_text
+from runner.reading.tables import Row, parse_rows
+from runner.reading.text import read_text, text_head
 
 IMAGE_COLUMNS = ("filename", "file_name", "filepath", "filepaths", "file_path", "file", "path", "image_path",
                  "img_path", "image_name", "image_file", "image", "img", "image_id", "id", "name")
@@ -16,13 +16,11 @@ CLASS_COLUMNS = ("class_name", "class", "label", "labels", "tags", "category", "
 HEAD_BYTES = 65536
 PROBED = 5          # rows that are looked at to recognise a table
 
-Row = tuple[int, list[str]]         # line, cells
-
 
 def read_table(path: str | os.PathLike) -> tuple[list[str], list[Row]]:
     """-> the cells of the first row, in lower case and with _ for blanks, and all rows.  DataError where
     there are none."""
-    rows = _rows(read_text(path).splitlines())
+    rows = _rows(read_text(path), path)
     if not rows:
         raise DataError(f"{path}: the table has no rows")
     return [cell.lower().replace(" ", "_") for cell in rows[0][1]], rows
@@ -31,19 +29,17 @@ def read_table(path: str | os.PathLike) -> tuple[list[str], list[Row]]:
 def head_of_table(path: Path) -> tuple[list[str], list[Row]]:
     """The same of the first few rows; nothing where it is not a table."""
     try:
-        with open(path, "rb") as file:
-            lines = file.read(HEAD_BYTES).decode("utf-8-sig", errors="replace").splitlines()[:PROBED + 1]
-    except OSError:
+        rows = _rows("\n".join(text_head(path, HEAD_BYTES).split("\n")[:PROBED + 1]), path)
+    except DataError:
         return [], []
-    rows = _rows(lines)
     return ([cell.lower().replace(" ", "_") for cell in rows[0][1]], rows) if rows else ([], [])
 
 
-def _rows(lines: list[str]) -> list[Row]:
+def _rows(text: str, path: str | os.PathLike) -> list[Row]:
     """Commas, semicolons or tabs separate the cells: whichever the first line has most of."""
-    delimiter = max(",;\t", key=lines[0].count) if lines else ","
-    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
-    return [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(map(str.strip, row))]
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    rows = parse_rows(text, path, delimiter=delimiter, skipinitialspace=True)
+    return [(line, [cell.strip() for cell in row]) for line, row in rows if any(map(str.strip, row))]
 
 
 def column(header: list[str], names: tuple[str, ...]) -> int | None:

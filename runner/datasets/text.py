@@ -9,14 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from runner.errors import DataError
+from runner.reading.text import read_bytes
 
 
 def read_text(path: str | Path, symbols: int = 256) -> np.ndarray:
     """The bytes of a file, uint8 (n,).  DataError when it is missing or too short, or has bytes without an input."""
-    try:
-        text = np.frombuffer(Path(path).read_bytes(), np.uint8)
-    except (FileNotFoundError, IsADirectoryError):
-        raise DataError(f"{path}: there is no such text file") from None
+    text = np.frombuffer(read_bytes(path, missing="there is no such text file"), np.uint8)
     if len(text) < 2:
         raise DataError(f"{path}: a text needs at least two characters. It has {len(text)}")
     check_symbols(text, symbols, str(path))

@@ -52,9 +52,10 @@ class _Damaged(Exception):
 
 
 @contextmanager
-def opened(path: Path_, error: type[RunnerError] = DataError, what: str = "the file") -> Iterator[IO[bytes]]:
-    """A file open for reading; whatever the block raises because of its content is an `error`: `what` is truncated or
-    damaged."""
+def opened(path: Path_, error: type[RunnerError] = DataError,
+           damaged: str = "the file is truncated or damaged") -> Iterator[IO[bytes]]:
+    """A file open for reading; whatever the block raises because of its content is an `error`: the sentence `damaged`,
+    and the reason."""
     name = name_of(path)
     try:
         check_regular(path, os.stat(path), error)
@@ -69,9 +70,9 @@ def opened(path: Path_, error: type[RunnerError] = DataError, what: str = "the f
         except _Damaged as problem:
             raise error(f"{name}: {problem}") from None
         except DAMAGE as problem:
-            raise error(f"{name}: {what} is truncated or damaged ({str(problem) or type(problem).__name__})") from None
+            raise error(f"{name}: {damaged} ({str(problem) or type(problem).__name__})") from None
         except MemoryError:
-            raise error(f"{name}: {what} does not fit into memory") from None
+            raise error(f"{name}: the file does not fit into memory") from None
 
 
 class Archive:
@@ -111,9 +112,10 @@ class Archive:
 
 
 @contextmanager
-def open_npz(path: Path_, error: type[RunnerError] = DataError) -> Iterator[Archive]:
+def open_npz(path: Path_, error: type[RunnerError] = DataError,
+             damaged: str = "the .npz archive is truncated or damaged") -> Iterator[Archive]:
     """A .npz archive; `error` for whatever is wrong with it, also while it is read."""
-    with opened(path, error, "the .npz archive") as file:
+    with opened(path, error, damaged) as file:
         yield Archive(file, name_of(path), error)
 
 
@@ -121,7 +123,7 @@ def read_npy(source: Path_ | IO[bytes], error: type[RunnerError] = DataError, na
     """The array of a .npy file: a path, or an open binary file of that name."""
     if not isinstance(source, str | os.PathLike):
         return _npy(source, name or "<stream>", error)
-    with opened(source, error, "the .npy file") as file:
+    with opened(source, error) as file:
         return _npy(file, name_of(source), error)
 
 

@@ -69,22 +69,23 @@ def name_of(path: Path_) -> str:
 
 
 def read_text(path: Path_, error: type[RunnerError] = DataError, *, latin1: bool = False, missing: str = "",
-              not_text: str = "") -> str:
+              kind: str = "", not_text: str = "this is not a text file") -> str:
     r"""The text of a file in UTF-8, or in UTF-16 or UTF-32 with a byte order mark; \n ends each line.
 
     latin1    a file that is not UTF-8 is Latin-1: darknet reads bytes
     missing   as in read_bytes
-    not_text  what the file should be, for the message about one that is not text
+    kind      what the message says before "this is a PNG image"
+    not_text  what it says about a byte that is 0
     """
-    return decode(read_bytes(path, error, missing=missing), path, error, latin1=latin1, not_text=not_text)
+    return decode(read_bytes(path, error, missing=missing), path, error, latin1=latin1, kind=kind, not_text=not_text)
 
 
 def decode(content: bytes, path: Path_, error: type[RunnerError] = DataError, *, latin1: bool = False,
-           not_text: str = "") -> str:
+           kind: str = "", not_text: str = "this is not a text file") -> str:
     """The text in the bytes of a file, as read_text."""
-    kind = kind_of(content)
-    if kind:
-        raise error(f"{name_of(path)}: {not_text + ': ' if not_text else ''}this is {kind}")
+    other = kind_of(content)
+    if other:
+        raise error(f"{name_of(path)}: {kind}this is {other}")
     encoding = next((name for mark, name in BOMS if content.startswith(mark)), "utf-8")
     try:
         text = content.decode(encoding)
@@ -97,8 +98,18 @@ def decode(content: bytes, path: Path_, error: type[RunnerError] = DataError, *,
         text = content.decode("latin-1")
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise error(f"{name_of(path)}:{line}: {not_text or 'this is not a text file'}: a byte is 0")
+        raise error(f"{name_of(path)}:{line}: {not_text}: a byte is 0")
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def text_head(path: Path_, size: int) -> str:
+    """The text of the first bytes of a file, to recognise it; "" where it cannot be opened."""
+    try:
+        check_regular(path, os.stat(path), DataError)
+        with open(path, "rb") as file:
+            return file.read(size).decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+    except (OSError, ValueError, DataError):
+        return ""
 
 
 def lines_of(text: str) -> Iterator[tuple[int, str]]:

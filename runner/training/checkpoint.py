@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import platform
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,10 +23,34 @@ from runner.machine import blas
 from runner.network import Network
 from runner.optim.average import Average
 from runner.optim.optimizers import Optimizer
+from runner.reading.arrays import non_finite, open_npz
+from runner.reading.json_text import parse_json
+from runner.reading.numbers import shown, whole
+from runner.reading.schema import Record, field
+from runner.run_folder import Best
 
 FORMAT = 1
 LABELS = {"kernels": "backend"}        # keys of `computed_by` that are called differently in messages
 Arrays = dict[str, np.ndarray]
+
+
+class Facts(Record):
+    """The facts of a checkpoint; what `Run` adds and reads is not required of one that is only looked at."""
+    format: int = field(doc="version of the file")
+    update: int = field(doc="updates done", low=0)
+    seen: int = field(doc="images seen", low=0)
+    optimizer_updates: int = field(doc="updates of the optimizer", low=0)
+    random: dict = field(None, "state of the random generator")
+    computed_by: dict[str, str] = field(None, "backend and libraries")
+    cfg: str = field(None, "text of the cfg")
+    seed: int = field(None, "of random numbers", low=0)
+    data: str = field(None, "path of the dataset")
+    fingerprint: str = field(None, "of the training data")
+    best: Best | None = field(None, "best evaluation")
+    stale: int = field(None, "evaluations without a better score", low=0)
+    measured: int = field(None, "update of the latest evaluation", low=-1)
+    smooth: float | None = field(None, "moving average of the loss", nan=True)
+    seconds: float = field(None, "of work", low=0)
 
 
 def write(path: Path, before: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
@@ -44,22 +67,22 @@ def write(path: Path, before: Path, arrays: Mapping[str, np.ndarray], facts: Map
 
 def read(path: Path) -> tuple[Arrays, dict[str, Any]]:
     """-> arrays, facts.  CheckpointError if the file is missing or damaged."""
-    try:
-        # opened here: np.load leaves the file of a damaged archive to the garbage collector
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            members = {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such file") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError,
-            RuntimeError) as error:
-        raise CheckpointError(f"{path}: not a complete checkpoint ({error})") from None
+    with open_npz(path, CheckpointError, "not a complete checkpoint") as archive:
+        members = archive.read_all()
     digest = members.pop("digest", np.zeros(0, np.uint8)).tobytes()
     if "facts" not in members or digest != _digest(members):
         raise CheckpointError(f"{path}: the checksum is wrong: the file is damaged")
-    facts = json.loads(members.pop("facts").tobytes())
+    facts = parse_json(members.pop("facts").tobytes(), f"{path}: facts", CheckpointError)
+    problem = Facts.problem(facts, "facts")
+    if problem:
+        raise CheckpointError(f"{path}: {problem}")
     if facts["format"] != FORMAT:
         raise CheckpointError(f"{path}: written by another version (format {facts['format']}; this one reads "
                               f"{FORMAT})")
+    for name, array in members.items():
+        bad = non_finite(array)
+        if bad:
+            raise CheckpointError(f"{path}: {name}{bad}")
     return members, facts
 
 
@@ -91,26 +114,56 @@ def restore(net: Network, optimizer: Optimizer, average: Average, arrays: Arrays
     if set(own) != stored:
         raise CheckpointError(f"the checkpoint belongs to another network: only one of the two has "
                               f"{min(set(own) ^ stored)}")
-    for name, array in own.items():
-        if array.shape != arrays[name].shape or array.dtype != arrays[name].dtype:
-            raise CheckpointError(f"{name} has shape {arrays[name].shape} in the checkpoint and {array.shape} in the "
-                                  "network")
-    for name, array in own.items():
-        array[...] = arrays[name]
     states: list[dict[str, np.ndarray]] = [{} for _ in net.layers]
-    optimizer.state, average.arrays = {}, {}
+    slots: dict[str, dict[tuple[int, str], np.ndarray]] = {}
+    averages: dict[tuple[int, str], np.ndarray] = {}
     for name, array in arrays.items():
         group, *path = name.split("/")
-        if group == "state":
-            states[int(path[0])]["/".join(path[1:])] = array
-        elif group == "optimizer":
-            optimizer.state.setdefault(path[0], {})[int(path[1]), "/".join(path[2:])] = array
-        elif group == "average":
-            average.arrays[int(path[0]), "/".join(path[1:])] = array
+        if group in ("params", "buffers"):
+            _check_like(name, array, own[name])
+        elif group == "state" and len(path) > 1:
+            states[_layer(path[0], name, net)]["/".join(path[1:])] = array
+            if array.dtype != net.env.dtype:
+                raise CheckpointError(f"{name} has the type {array.dtype} in the checkpoint and {net.env.dtype} in the "
+                                      "network")
+        elif group == "optimizer" and len(path) > 2:
+            key = _layer(path[1], name, net), "/".join(path[2:])
+            _check_like(name, array, own.get(f"params/{key[0]}/{key[1]}"))
+            slots.setdefault(path[0], {})[key] = array
+        elif group == "average" and len(path) > 1:
+            key = _layer(path[0], name, net), "/".join(path[1:])
+            _check_like(name, array, own.get(f"params/{key[0]}/{key[1]}", own.get(f"buffers/{key[0]}/{key[1]}")))
+            averages[key] = array
+        else:
+            raise CheckpointError(f"the checkpoint has an array {shown(name)}, which this version does not write")
+    random = net.env.rng.bit_generator.state
+    try:
+        net.env.rng.bit_generator.state = facts["random"]
+    except (ValueError, TypeError, KeyError, OverflowError):
+        net.env.rng.bit_generator.state = random
+        raise CheckpointError("the state of the random generator in the checkpoint is damaged") from None
+    for name, array in own.items():
+        array[...] = arrays[name]
+    optimizer.state, average.arrays = slots, averages
     net.state = states
     net.progress.iteration, net.progress.seen = facts["update"], facts["seen"]
     optimizer.updates = facts["optimizer_updates"]
-    net.env.rng.bit_generator.state = facts["random"]
+
+
+def _layer(text: str, name: str, net: Network) -> int:
+    """The index of a layer in the name of an array."""
+    try:
+        return whole(text, 0, len(net.layers) - 1)
+    except ValueError as error:
+        raise CheckpointError(f"{name}: the number of its layer {error}") from None
+
+
+def _check_like(name: str, array: np.ndarray, own: np.ndarray | None) -> None:
+    """CheckpointError unless an array has the shape and type of the network's."""
+    if own is None:
+        raise CheckpointError(f"the checkpoint belongs to another network: {shown(name)} is of no array of this one")
+    if array.shape != own.shape or array.dtype != own.dtype:
+        raise CheckpointError(f"{name} has shape {array.shape} in the checkpoint and {own.shape} in the network")
 
 
 def _weights(net: Network) -> Iterator[tuple[str, np.ndarray]]:

@@ -4,10 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from runner.errors import CheckpointError
 from runner.files import atomic_write
+from runner.reading.tables import count, measure, parse_table
+from runner.reading.text import read_text
 from runner.training.loop import Step
 
 COLUMNS = ("update", "seen", "loss", "rate", "images", "seconds", "waited", "score")
+READERS = {"update": count, "seen": count, "images": count}     # columns of whole numbers
 
 
 class Log:
@@ -23,8 +27,7 @@ class Log:
 
     def begin(self, after: int = 0) -> None:
         """Keep the rows up to and including this update, and append from there."""
-        rows = [row for row in read_rows(self.path) if row["update"].isdecimal()]
-        self._rewrite([row for row in rows if int(row["update"]) <= after])
+        self._rewrite([row for row in read_rows(self.path) if int(row["update"]) <= after])
 
     def _rewrite(self, rows: Sequence[Mapping[str, object]]) -> None:
         self._close()
@@ -67,12 +70,11 @@ class Log:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a log as strings by column; empty if there is no log.  An incomplete last row is left out."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
-    except FileNotFoundError:
+    """The rows of a log as strings by column; empty if there is no log.  An incomplete last row is left out.
+    CheckpointError where another one is damaged."""
+    if not path.exists():
         return []
+    return parse_table(read_text(path, CheckpointError), path, READERS, measure, CheckpointError)
 
 
 def curves(path: Path) -> dict[str, tuple[list[int], list[float]]]:

@@ -14,7 +14,7 @@ from runner.config import opt
 from runner.errors import DataError, ShapeError
 from runner.layers.shared.base import Head, LayerOptions, Shape
 from runner.reading.numbers import whole
-from runner.reading.text import read_text
+from runner.reading.text import lines_of, read_text
 
 TRACKING = "it is for tracking in videos"
 MOST_ANCHORS = 4096     # of a head
@@ -106,12 +106,14 @@ class DetectionHead(Head):
         if not getattr(self.options, "map", ""):
             return None
         path = self.find_file(self.options.map)
-        lines, most = read_text(path, not_text="a class map").split(), self.options.classes - 1
-        try:
-            return np.array([whole(line, 0, most) for line in lines], np.int64)
-        except ValueError as error:
-            raise DataError(f"{path}: a class map has a number on each line, 0 to {most} (classes={most + 1}). A "
-                            f"number {error}") from None
+        numbers = []
+        for number, line in lines_of(read_text(path)):
+            try:
+                numbers += [whole(word, 0, self.options.classes - 1) for word in line.split()]
+            except ValueError as error:
+                raise DataError(f"{path}:{number}: a class map has one class on each line, 0 to "
+                                f"{self.options.classes - 1} (classes={self.options.classes}): it {error}") from None
+        return np.array(numbers, np.intp)
 
     def mapped(self, label: int) -> int:
         """The class to train for a truth of class `label`."""

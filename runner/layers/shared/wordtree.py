@@ -58,20 +58,16 @@ def read_tree(name: str, folder: str | Path) -> Tree:
     """The tree in a file, relative to the cfg's folder or the current one.  ShapeError says what is wrong."""
     path = next((p for p in (Path(folder) / name, Path(name)) if os.path.isfile(p)), None)
     if path is None:
-        raise ShapeError(f"the tree file {name!r} is neither in {folder} nor in the current folder")
+        raise ShapeError(f"the tree file {shown(name)} is neither in {folder} nor in the current folder")
     names: list[str] = []
     parents: list[int] = []
-    for number, line in lines_of(read_text(path, ShapeError, latin1=True, not_text="a tree of classes")):
+    for number, line in lines_of(read_text(path, ShapeError, latin1=True)):
         words = line.split()
-        if not words:
-            continue
         try:
-            parent = whole(words[1]) if len(words) > 1 else -1
+            parent = whole(words[1], -1, len(names) - 1) if len(words) > 1 else -1
         except ValueError:
-            parent = -2
-        if not -1 <= parent < len(names):
             raise ShapeError(f"{path}:{number}: expected 'name parent', parent being the number of an earlier "
-                             f"line, from 0, or -1. Got {shown(line.strip())}")
+                             f"line, from 0, or -1. Got {shown(line)}") from None
         names.append(words[0])
         parents.append(parent)
     if not names:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from runner.chosen_run import choose
 from runner.config import Report, parse
 from runner.errors import UsageError
+from runner.reading.text import read_text
 from runner.run_folder import RunFolder
 from runner.training import checkpoint
 from runner.training.metrics import Table
@@ -67,7 +68,7 @@ def _settings(folder: RunFolder, facts: dict[str, Any]) -> dict[str, str]:
     settings |= {checkpoint.LABELS.get(key, key): str(value) for key, value in (facts.get("versions") or {}).items()}
     cfg = folder.trained_cfg()
     if cfg:
-        for section in parse(cfg.read_text(encoding="utf-8"), cfg.name, Report()):
+        for section in parse(read_text(cfg, latin1=True), cfg.name, Report()):
             where = "[net]" if section.index < 0 else f"{section.index} [{section.name}]"
             settings |= {f"{where} {key}": line.value for key, line in section.lines.items()}
             if section.index >= 0:

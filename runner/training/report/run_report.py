@@ -6,6 +6,7 @@ from runner.errors import RunnerError
 from runner.files import atomic_write
 from runner.model import load
 from runner.network import Network
+from runner.reading.text import read_text
 from runner.run_folder import RunFolder
 from runner.training import checkpoint
 from runner.training.log import curves
@@ -49,8 +50,8 @@ def write_report(folder: RunFolder, *, task: Task | None = None, evaluate: bool 
         sections.append(html.section("The network", html.table(network_rows(net), left=(1, 2))))
     cfg = folder.trained_cfg()
     if cfg:
-        text = html.escape(cfg.read_text(encoding="utf-8"))
-        folded = f"<details><summary>{cfg.name}</summary><pre>{text}</pre></details>"
+        text = html.escape(read_text(cfg, latin1=True))
+        folded = f"<details><summary>{html.escape(cfg.name)}</summary><pre>{text}</pre></details>"
         sections.append(html.section("The cfg, with the settings of the run", folded))
     under = f"{facts.get('status', '')}, {facts.get('written', '')}"
     with atomic_write(folder.report, "w") as file:
