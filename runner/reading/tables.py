@@ -13,8 +13,8 @@ Columns = Mapping[str, Callable[[str], Any]]        # name -> what reads a cell;
 
 
 def parse_rows(text: str, where: Path_, error: type[RunnerError] = DataError, **form: Any) -> list[Row]:
-    """The rows of a text; `form`: delimiter and the other options of csv.reader.  `error` where they cannot be told
-    apart: a cell of more than 131,072 characters, which is a quotation mark without its end."""
+    """The rows of a text; `form`: delimiter and the other options of csv.reader.  `error` where they cannot be
+    separated: a cell of more than 131,072 characters, which is a quotation mark without its end."""
     reader = csv.reader(io.StringIO(text, newline=""), **form)
     try:
         return [(reader.line_num, row) for row in reader if row]
