@@ -1,5 +1,6 @@
 """From a .cfg file and a .weights file to a network ready for use: `runner.load` and `runner.check`."""
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import Field
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ def load(cfg: str | Path, weights: str | Path | None = None, dtype: str = "float
     """
     report = report or Report(strict)
     sections = read(cfg, report)
-    override(sections, settings, ALIASES, report)
+    override(sections, settings, ALIASES, report, declared_options)
     net = build(sections, report, dtype=dtype, seed=seed, compat=compat, allocate=allocate,
                 folder=Path(find(cfg)).parent if folder is None else folder)
     if weights is not None:
@@ -56,6 +57,13 @@ def load(cfg: str | Path, weights: str | Path | None = None, dtype: str = "float
         if remark:
             report.warn(remark)
     return net
+
+
+def declared_options(section: str) -> Mapping[str, Field]:
+    """The options of a section by name; empty for an unknown section."""
+    if section in ("net", "network"):
+        return NetOptions.declared()
+    return layers.LAYERS[section].Options.declared() if section in layers.LAYERS else {}
 
 
 def build(sections: Sequence[Section], report: Report, *, dtype: str = "float32", seed: int = 0,

@@ -56,6 +56,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from runner.images import channels_shown
     sources = sources_of(args.images)
+    if any(videos for videos, _ in sources):
+        from runner.images.video import opencv
+        opencv()                # a missing package is reported before the work
     targets = Targets(args, sources)
     net, run = runs.load_trained(args)
     names = class_names(args, net, run)

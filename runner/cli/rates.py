@@ -5,6 +5,7 @@ Nothing is saved.
   python run.py rates cfg/net.cfg --from 1e-5 --to 10 --updates 200 --save rates.png
 """
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.cli import common, console, runs
@@ -55,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
     from runner.training.rates import suggest, sweep
     if args.low >= args.high:
         raise UsageError(f"--from must be below --to. Got {args.low:g} and {args.high:g}")
+    if args.save:
+        _require_chart(args.save)
     runs.choose_network(args)
     net = common.load_network(args)
     if args.weights:
@@ -94,17 +97,21 @@ def _print_table(args: argparse.Namespace, points: "Sequence[RatePoint]", best: 
     console.say(command("train", args.cfg, *common.repeated(args), *start, "--set", f"net.learning_rate={best:.2g}"))
 
 
-def _draw(path: str, points: "Sequence[RatePoint]", best: float | None) -> None:
-    from pathlib import Path
-
+def _require_chart(path: str) -> None:
+    """UsageError for a file name of another format, MissingExtra without matplotlib: before the work."""
     from runner.errors import UsageError
+    from runner.training.report.charts import figure_class
+    if Path(path).suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise UsageError(f"--save needs a file name ending in .png, .svg or .pdf. Got {path!r}")
+    figure_class()
+
+
+def _draw(path: str, points: "Sequence[RatePoint]", best: float | None) -> None:
     from runner.files import atomic_write
     from runner.outputs import chart_mark
     from runner.training.report.charts import draw
     from runner.training.report_items import LineChart
     file_format = Path(path).suffix.lstrip(".").lower()
-    if file_format not in ("png", "svg", "pdf"):
-        raise UsageError(f"--save needs a file name ending in .png, .svg or .pdf. Got {path!r}")
     rates, losses = [point.rate for point in points], [point.loss for point in points]
     smooth = [point.smooth for point in points]
     figure = draw(LineChart("rates", "learning rate", "loss", {"every update": (rates, losses),

@@ -25,7 +25,8 @@ def camera_number(source: str) -> int | None:
     return None if word != CAMERA or not (number or "0").isdecimal() else int(number or 0)
 
 
-def _opencv() -> Any:
+def opencv() -> Any:
+    """The module cv2.  MissingExtra without it."""
     try:
         import cv2
     except ImportError:
@@ -43,7 +44,7 @@ class Video:
         if channels not in (1, 3):
             raise DataError(f"{source}: the images of a video have 3 channels, and channels={channels} needs images "
                             f"with {channels}")
-        self.source, self.channels, self._cv2 = source, channels, _opencv()
+        self.source, self.channels, self._cv2 = source, channels, opencv()
         camera = camera_number(source)
         if camera is None and not Path(source).is_file():
             raise DataError(f"{source}: there is no such file")
@@ -80,7 +81,7 @@ class VideoWriter:
     """Writes images of one size to an .mp4 file; the first one sets the size.  Close it, or use `with`."""
 
     def __init__(self, target: str | Path, rate: float):
-        self.target, self.rate, self._cv2 = Path(target), rate, _opencv()
+        self.target, self.rate, self._cv2 = Path(target), rate, opencv()
         self._writer: Any = None
 
     def write(self, image: Image.Image) -> None:

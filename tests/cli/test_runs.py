@@ -3,6 +3,7 @@ import json
 import shlex
 import shutil
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -245,3 +246,15 @@ def test_the_learning_rate_that_rates_finds(toy_dir: Path, capsys: Capture) -> N
     main(*words, "--quiet", "--no-report")
     facts = run_facts()
     assert facts["data"] == "my photos" and facts["compat"] == "pjreddie" and len(facts["settings"]) == 2
+
+
+@pytest.mark.parametrize(("package", "words"), [
+    ("matplotlib.figure", ["rates", "cfg/toy.cfg", "--save", "rates.png"]),
+    ("cv2", ["detect", "cfg/toy.cfg", "data/toy/test/dark", "clip.mp4"])])
+def test_a_missing_package_is_reported_before_the_work(package: str, words: list[str], toy_dir: Path, capsys: Capture,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr("runner.model.load", lambda *words, **options: pytest.fail("reads the cfg first"))
+    monkeypatch.setattr("runner.load", lambda *words, **options: pytest.fail("reads the cfg first"), raising=False)
+    main(*words, expect=2)
+    assert "which is not installed: pip install" in capsys.readouterr().err

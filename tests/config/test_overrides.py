@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 import runner
+from runner.program import command
 from tests.config.cases import NET, problems
 
 
@@ -13,10 +14,24 @@ from tests.config.cases import NET, problems
     ("7.filters=1", "--set 7.filters=1: layers are numbered 0 to 0"),
     ("droput.probability=1", "--set droput.probability=1: the cfg has no section [droput] (known: convolutional, net)"),
     ("batch=4", "--set batch=4: expected SECTION.OPTION=VALUE, for instance net.batch=32 or 5.probability=0.3"),
-    ("net.bach=4", "--set net.bach=4: [net] unknown option 'bach' (did you mean 'batch'?)"),
+    ("net.bach=4", "--set net.bach=4: [net] has no option 'bach' (did you mean net.batch?)"),
 ])
 def test_errors_of_settings(tmp_path: Path, setting: str, says: str) -> None:
     assert problems(tmp_path, NET + "[convolutional]\n", settings=[setting]) == [says]
+
+
+@pytest.mark.parametrize("setting, says", [
+    ("conv.probability=.2", "[convolutional] has no option 'probability' (did you mean dropout.probability?)"),
+    ("0.probability=.2", "layer 0 is [convolutional], which has no option 'probability' (did you mean 1.probability, "
+                         "of [dropout]?)"),
+    ("drop.filters=3", "[dropout] has no option 'filters' (did you mean convolutional.filters?)"),
+    ("1.batch=3", "layer 1 is [dropout], which has no option 'batch' (did you mean net.batch?)"),
+    ("net.frobnicate=1", f"[net] has no option 'frobnicate'. `{command('explain', 'net')}` lists its options"),
+    ("0.stream=0", "stream of [convolutional] has no effect here: there are no GPU streams here"),
+])
+def test_settings_without_effect(tmp_path: Path, setting: str, says: str) -> None:
+    cfg = NET + "[convolutional]\n[dropout]\n[convolutional]\n"
+    assert problems(tmp_path, cfg, settings=[setting]) == [f"--set {setting}: {says}"]
 
 
 def test_settings_by_index_by_name_and_by_alias(tmp_path: Path) -> None:

@@ -48,4 +48,5 @@ def test_tensorboard_is_optional(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     train("--tensorboard", expect=2)
     assert "--tensorboard needs the package 'tensorboardX', which is not installed: pip install -r " \
            "requirements-tensorboard.txt" in capsys.readouterr().err
+    assert not Path("weights").exists(), "reported before the run begins"
     assert issubclass(MissingExtra, runner.RunnerError)

@@ -27,13 +27,19 @@ def svg(chart: LineChart, height: float = 2.6) -> str:
     return re.sub(r"(?<=#)(?=[\w-]+[\")])", f"{prefix}-", text)
 
 
-def draw(chart: LineChart, height: float = 2.6, ink: str = INK) -> "Figure":     # type: ignore[name-defined]  # noqa: F821
-    """The chart as a matplotlib Figure.  MissingExtra without matplotlib."""
+def figure_class() -> Any:
+    """The class of matplotlib that draws.  MissingExtra without matplotlib."""
     try:
-        import matplotlib
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtra("matplotlib", "drawing a chart", "plots") from None
+    return Figure
+
+
+def draw(chart: LineChart, height: float = 2.6, ink: str = INK) -> "Figure":     # type: ignore[name-defined]  # noqa: F821
+    """The chart as a matplotlib Figure.  MissingExtra without matplotlib."""
+    Figure = figure_class()
+    import matplotlib
     style: Any = {"text.color": ink, "axes.edgecolor": ink, "axes.labelcolor": ink, "xtick.color": ink,
                   "ytick.color": ink, "font.family": "sans-serif", "font.size": 9, "legend.frameon": False}
     with matplotlib.rc_context(style):
