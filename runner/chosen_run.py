@@ -6,18 +6,21 @@ it is the name of a run, a folder below weights/.
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from runner import shipped
+from runner.config import Report, differences, read, write
 from runner.datasets.lists import spellings
 from runner.errors import RunnerError, UsageError, closest
 from runner.run_folder import RunFolder
-from runner.shipped import find
 
 BASE = Path("weights")
 LISTED = 8      # runs that an error lists
+# options of [net] that say which images the network is for
+SHAPE = ("width", "height", "channels", "inputs", "letter_box", "data")
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class ChosenRun:
     is_run   the word names a run, not only a cfg
     facts    run.yaml of the weights; empty where they do not belong to a run
     hidden   another run of that name, which the path hides
+    shipped  there is no run of this cfg yet: the folder is that of the weights that come with the program
     """
     folder: RunFolder
     cfg: Path
@@ -36,6 +40,7 @@ class ChosenRun:
     is_run: bool = False
     facts: dict[str, Any] = field(default_factory=dict)
     hidden: Path | None = None
+    shipped: bool = False
 
     @cached_property
     def as_trained(self) -> bool:
@@ -48,7 +53,7 @@ class ChosenRun:
         """Is `cfg` the cfg of the run?"""
         if not self.facts:
             return False
-        if self.is_run or self.cfg.resolve().parent == self.folder.path.resolve():
+        if self.is_run or self.shipped or self.cfg.resolve().parent == self.folder.path.resolve():
             return True
         trained = self.located(str(self.facts.get("cfg") or ""))
         return trained is not None and Path(trained).resolve() == self.cfg.resolve()
@@ -71,6 +76,8 @@ class ChosenRun:
         if not source:
             return None
         found = self.located(str(source))
+        if found is None and shipped.holds(self.folder.path):
+            return None         # [net] data= of the cfg names it
         if found is None:
             raise UsageError(f"{self.folder.path / 'run.yaml'}: the data of this run, {source}, is not there any more. "
                              "Use --data")
@@ -81,7 +88,7 @@ class ChosenRun:
         """The folder that files named in the cfg are relative to: of the cfg that the run was started with."""
         started = str(Path(self.facts.get("cfg") or ".").parent)
         found = self.located(str(self.facts.get("home") or started)) if self.as_trained else None
-        return Path(found) if found else Path(find(self.cfg)).parent
+        return Path(found) if found else Path(shipped.find(self.cfg)).parent
 
     def located(self, path: str) -> str | None:
         """Where a path of run.yaml is now: run.yaml has it relative to the folder in which the run was started, that
@@ -102,7 +109,7 @@ def choose(word: str | os.PathLike[str], weights: str | os.PathLike[str] | None 
 
     UsageError where it is neither, with the names of runs that are similar.
     """
-    path, named = Path(word), BASE / word
+    path, named = Path(shipped.find(word)) if str(word).startswith(str(BASE)) else Path(word), BASE / word
     at_path = run_at(path)
     if at_path is None and not path.is_file():
         at_path = run_at(named) if has_run(named) else None
@@ -128,6 +135,29 @@ def choose(word: str | os.PathLike[str], weights: str | os.PathLike[str] | None 
         return ChosenRun(folder, path, file, False, folder.facts(), hidden)
     of_weights = run_at(file)
     return ChosenRun(of_weights or folder, path, file, False, of_weights.facts() if of_weights else {}, hidden)
+
+
+def or_shipped(run: ChosenRun) -> ChosenRun:
+    """The run; of a cfg that has not been trained here, the weights that come with the program, if they fit it.
+
+    They fit a cfg of the same name with the same layers, input and data; how it is trained may differ.
+    """
+    own = run.folder
+    if run.is_run or run.weights or run.facts or own.best.exists() or own.last.exists():
+        return run
+    folder = shipped.trained(run.cfg.stem)
+    trained = folder and RunFolder(folder / f"{folder.name}.cfg").trained_cfg()
+    if not folder or not trained:
+        return run
+    try:
+        sections = read(run.cfg, Report())
+    except RunnerError:
+        return run              # the error is raised again where the cfg is read to be used
+    changes = differences(trained.read_text(encoding="utf-8"), write(sections))
+    if any(not line.startswith("[net] ") or line.split()[1] in SHAPE for line in changes):
+        return run
+    there = RunFolder(trained)
+    return replace(run, folder=there, facts=there.facts(), shipped=True)
 
 
 def has_run(folder: Path) -> bool:

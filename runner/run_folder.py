@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from runner import weights
+from runner import shipped, weights
 from runner.errors import CheckpointError, UsageError, WeightsError
 from runner.files import atomic_write
 from runner.lock import Lock, require_free
@@ -145,7 +145,10 @@ class RunFolder:
 
     def lock(self) -> Lock:
         """Lock the folder: only this process writes into it until the lock is released.  UsageError where another one
-        does.  Temporary files of a run that was killed are removed."""
+        does, and for the weights that come with the program.  Temporary files of a run that was killed are removed."""
+        if shipped.holds(self.path):
+            raise UsageError(f"{self.path}: these weights come with the program, and nothing is written there. Use "
+                             "--name for a run of your own")
         lock = Lock(self.path)
         names = "|".join(re.escape(path.name) for path in self._own_files())
         for path in self.path.glob(".*.tmp"):

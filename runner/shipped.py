@@ -8,8 +8,7 @@ from pathlib import Path
 from runner.program import CHECKOUT, PACKAGE, ROOT
 
 SHARE = ROOT if CHECKOUT else PACKAGE / "share"
-FOLDERS = ("cfg", "data")       # what a path can name wherever the program is started
-WEIGHTS = SHARE / "weights" / "shipped"
+FOLDERS = (("cfg",), ("data",), ("weights", "shipped"))      # what a path can name wherever the program is started
 
 
 def find(path: str | os.PathLike[str]) -> str:
@@ -17,11 +16,24 @@ def find(path: str | os.PathLike[str]) -> str:
     cfg/net.cfg, data/digits."""
     text = os.fspath(path)
     parts = Path(text).parts
-    if os.path.lexists(text) or not parts or parts[0] not in FOLDERS or ".." in parts:
+    if os.path.lexists(text) or ".." in parts or not any(parts[:len(folder)] == folder for folder in FOLDERS):
         return text
     own = SHARE.joinpath(*parts)
-    return os.path.relpath(own) if own.exists() and _below_here(own) else str(own) if own.exists() else text
+    return _as_typed(own) if own.exists() else text
 
 
-def _below_here(path: Path) -> bool:
-    return Path.cwd() in path.parents
+def trained(name: str) -> Path | None:
+    """The folder of the shipped weights of a cfg with this name, without suffix; None where there are none."""
+    folder = SHARE / "weights" / "shipped" / name
+    return Path(_as_typed(folder)) if (folder / "run.yaml").is_file() else None
+
+
+def holds(path: str | os.PathLike[str]) -> bool:
+    """Is this one of the shipped weights, or a folder of them?"""
+    shipped = (SHARE / "weights" / "shipped").resolve()
+    return shipped in (Path(path).resolve(), *Path(path).resolve().parents)
+
+
+def _as_typed(path: Path) -> str:
+    """Relative to the current folder where the file is below it."""
+    return os.path.relpath(path) if Path.cwd() in path.parents else str(path)

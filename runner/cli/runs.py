@@ -30,9 +30,10 @@ def choose_network(args: Any, trained: bool = False) -> "ChosenRun":
     The cfg, settings, compat and data of a run become those of `args`; options of the call replace them, with a remark
     where that matters.  trained: also those of the run of a cfg, whose weights the verb uses.
     """
-    from runner.chosen_run import choose
+    from runner.chosen_run import choose, or_shipped
     word = args.cfg
     run = choose(word, getattr(args, "weights", None) if trained else None)
+    run = or_shipped(run) if trained else run
     if run.hidden:
         console.warn([f"{word} means {run.folder.path if run.is_run else 'the file of that name'} here; there is also "
                       f"the run {run.hidden}"])
@@ -121,6 +122,9 @@ def load_trained(args: Any, settings: "Sequence[str]" = ()) -> tuple["Network", 
     path = run.weights or _weights_of(run, word)
     args.settings = [*args.settings, *settings]
     _check_cfg(args, run)
+    if run.shipped:
+        console.remark(f"weights: {path}, which came with the program ({run.facts.get('score')} "
+                       f"{run.facts.get('best_text')}); `{command('train', word)}` trains your own")
     try:
         return load_network(args, path), run
     except WeightsError as error:
