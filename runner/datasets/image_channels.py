@@ -3,7 +3,6 @@ import os
 from collections.abc import Iterator
 
 import numpy as np
-from PIL import UnidentifiedImageError
 
 from runner.datasets.classification.dataset import Dataset, Split
 from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit
@@ -41,7 +40,7 @@ def _probe(split: Split | DetectionSplit, channels: int) -> Iterator[str]:
             stored = stored_image(path, channels)
         except DataError as error:
             yield f"{path}: {error}"
-        except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
+        except OSError:
             continue        # not a question of channels: it is said when it is read
         else:
             yield _problem(path, stored.channels, channels, stored.what)

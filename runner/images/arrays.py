@@ -10,7 +10,6 @@ import math
 import os
 import warnings
 import zipfile
-import zlib
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -129,7 +128,9 @@ def read_header(file: BinaryIO) -> Header:
                 raise DataError(f"an .npz file of an image holds one array. This one has {found or 'nothing'}")
             with archive.open(members[0]) as member:
                 return _checked(member, members[0].file_size)._replace(member=members[0].filename)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:      # encrypted, an unknown compression
+    except DataError:
+        raise
+    except Exception as error:      # BadZipFile, RuntimeError (encrypted), NotImplementedError, ValueError ...
         raise DataError(f"not an .npz archive ({error})") from None
 
 
@@ -162,7 +163,9 @@ def read_array(file: BinaryIO, channels: int | None) -> np.ndarray:
         try:
             with zipfile.ZipFile(file) as archive, archive.open(header.member) as member:
                 values = _values(member, header)
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except DataError:
+            raise
+        except Exception as error:      # BadZipFile, zlib.error, EOFError ...
             raise DataError(f"the archive is truncated or damaged ({error})") from None
     else:
         values = _values(file, header)

@@ -14,6 +14,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from PIL import Image
 
+from runner.errors import DataError
 from runner.images import arrays, tiff
 from runner.images.pil_bands import bands, channels_of, upright
 
@@ -34,35 +35,46 @@ class Stored(NamedTuple):
 
 def read_channels(source: ImageSource, channels: int | None) -> np.ndarray:
     """(channels, h, w), uint8, uint16 or float32; None: all the image has.  Raises as Pillow does, and DataError."""
-    with _opened(source) as file:
+    with _opened(source) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")          # about metadata and palettes: pixels are not affected
         head = file.read(8)
         file.seek(0)
         if arrays.is_array(head):
             return arrays.read_array(file, channels)
         if tiff.is_tiff(head):
             return tiff.read_tiff(file, channels)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")          # about metadata and palettes: pixels are not affected
-            with Image.open(file) as image:
-                arrays.check_channels(channels_of(image), channels, image.mode)
-                image.load()
-                return bands(upright(image))
+        with Image.open(file) as image:
+            arrays.check_channels(channels_of(image), channels, image.mode)
+            image.load()
+            return bands(upright(image))
 
 
 def stored_image(source: ImageSource, channels: int | None = None) -> Stored:
-    """What the header of a file says.  channels: how many are wanted, for arrays that could be read in two ways."""
-    with _opened(source) as file:
-        head = file.read(8)
-        file.seek(0)
-        if arrays.is_array(head):
-            shape = arrays.read_header(file).shape
-            (found, height, width), _ = arrays.layout(shape, channels)
-            return Stored(found, (width, height), 1, "array")
-        if tiff.is_tiff(head):
-            pages = tiff.pages_of(file)
-            return Stored(tiff.channels_of(pages), pages[0].size, pages[0].orientation, "TIFF")
-        with Image.open(file) as image:
-            return Stored(channels_of(image), image.size, image.getexif().get(0x0112, 1), image.mode)
+    """What the header of a file says.  channels: how many are wanted, for arrays that could be read in two ways.
+
+    OSError as `open` and Pillow raise it, else DataError.
+    """
+    with _opened(source) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return _stored(file, channels)
+        except (DataError, OSError):
+            raise
+        except Exception as error:      # decoders raise SyntaxError, ValueError, DecompressionBombError ...
+            raise DataError(f"the image is truncated or damaged ({error})") from None
+
+
+def _stored(file: BinaryIO, channels: int | None) -> Stored:
+    head = file.read(8)
+    file.seek(0)
+    if arrays.is_array(head):
+        (found, height, width), _ = arrays.layout(arrays.read_header(file).shape, channels)
+        return Stored(found, (width, height), 1, "array")
+    if tiff.is_tiff(head):
+        pages = tiff.pages_of(file)
+        return Stored(tiff.channels_of(pages), pages[0].size, pages[0].orientation, "TIFF")
+    with Image.open(file) as image:
+        return Stored(channels_of(image), image.size, image.getexif().get(0x0112, 1), image.mode)
 
 
 def is_other_file(source: ImageSource) -> bool:

@@ -1,6 +1,7 @@
 """What is found in folders: images, in natural order, and the description of a dataset."""
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from runner.datasets.folders import description_of, has_images, images_in, natural_key
@@ -36,3 +37,23 @@ def test_a_folder_is_described_by_the_only_description_in_it(tmp_path: Path, nam
         write(tmp_path / name, "")
     assert description_of(tmp_path) == (described_by and tmp_path / described_by)
     assert all(description_of(tmp_path / name) == tmp_path / name for name in names)
+
+
+def test_arrays_of_a_folder_are_images(tmp_path: Path) -> None:
+    np.save(tmp_path / "1.npy", np.zeros((2, 3, 4), np.uint8))
+    np.save(tmp_path / "2.npy", np.zeros((2, 3), np.uint8))
+    np.savez(tmp_path / "10.npz", np.zeros((2, 3, 4), np.uint8))
+    np.savez(tmp_path / "many.npz", x=np.zeros((9, 3, 4), np.uint8), y=np.zeros(9, int))
+    assert [Path(path).name for path in images_in(tmp_path)] == ["1.npy", "2.npy", "10.npz"]
+
+
+def test_arrays_beside_images(tmp_path: Path) -> None:
+    image(tmp_path / "1.jpg")
+    np.save(tmp_path / "1.npy", np.zeros((2, 3, 3), np.uint8))          # a cache of 1.jpg
+    np.save(tmp_path / "2.npy", np.zeros((2, 3, 4), np.uint8))
+    np.savez(tmp_path / "3.npz", np.zeros((4, 2, 3), np.uint8))
+    np.save(tmp_path / "labels.npy", np.zeros(7))
+    np.save(tmp_path / "features.npy", np.zeros((7, 512)))
+    (tmp_path / "broken.npy").write_bytes(b"nothing")
+    np.savez(tmp_path / "many.npz", x=np.zeros((9, 3, 4), np.uint8), y=np.zeros(9, int))
+    assert [Path(path).name for path in images_in(tmp_path)] == ["1.jpg", "2.npy", "3.npz"]

@@ -3,18 +3,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from runner import datasets
 from runner.datasets import (
     FORMATS,
     Dataset,
     DetectionDataset,
+    check_image_channels,
     open_any_dataset,
     open_dataset,
     open_detection_dataset,
 )
 from runner.datasets.format import Format
 from runner.datasets.formats import recognise
+from runner.datasets.survey import survey
 from runner.errors import DataError
 from tests.datasets.examples import (
     CLASSES,
@@ -25,6 +28,7 @@ from tests.datasets.examples import (
     TRAIN_LABELS,
     H,
     Maker,
+    W,
     image,
     row,
     write,
@@ -34,6 +38,8 @@ from tests.paths import SHARED
 
 ALL = [pytest.param(fmt, make, id=f"{fmt.task}-{fmt.name}-{make.__name__}")
        for fmt in FORMATS for make in EXAMPLES.get((fmt.task, fmt.name), ())]
+WITH_IMAGE_FILES = [one for fmt, one in zip((fmt for fmt in FORMATS for _ in EXAMPLES.get((fmt.task, fmt.name), ())),
+                                            ALL, strict=True) if fmt.name not in ("MNIST IDX", "CIFAR", "NumPy")]
 
 
 
@@ -53,6 +59,41 @@ def test_an_example_is_recognised_and_opened(fmt: Format, make: Maker, tmp_path:
             check_classification(data)
         else:
             check_detection(data)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".tif"])
+@pytest.mark.parametrize("fmt, make", WITH_IMAGE_FILES)
+def test_every_format_takes_images_of_five_channels(fmt: Format, make: Maker, suffix: str, tmp_path: Path) -> None:
+    path = make(tmp_path)
+    for file in [file for file in tmp_path.rglob("*") if file.is_file()]:
+        if file.suffix == ".png":
+            file.unlink()
+            five_channels(file.with_suffix(suffix))
+        else:
+            write(file, file.read_text().replace(".png", suffix))
+    assert recognise(path, fmt.task) is fmt
+    for data in (fmt.open(path), open_any_dataset(path)):
+        train = training_split(data)
+        assert data.warnings == [] and len(train) == 2 and train[0][0].endswith(suffix)
+        assert train.read(0, 5).shape == (5, H, W) and survey(train, channels=5).bad == []
+        if isinstance(data, DetectionDataset):
+            assert data.problems == [] and train.counts().tolist() == [1, 1]
+        check_image_channels(data, 5, every=True)
+        for every in (False, True):
+            with pytest.raises(DataError, match=rf"\{suffix}: the image has 5 channels \(.+\), and channels=4 needs"):
+                check_image_channels(data, 4, every=every)
+        assert len(survey(train, channels=4).bad) == 2
+
+
+def five_channels(path: Path) -> None:
+    """A black image."""
+    if path.suffix == ".npy":
+        np.save(path, np.zeros((H, W, 5), np.uint8))
+    elif path.suffix == ".npz":
+        np.savez(path, np.zeros((5, H, W), np.uint8))
+    else:
+        pages = [Image.new("L", (W, H)) for _ in range(5)]
+        pages[0].save(path, save_all=True, append_images=pages[1:])
 
 
 def check_classification(data: Dataset | DetectionDataset) -> None:

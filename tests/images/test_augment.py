@@ -81,6 +81,32 @@ def test_distort_per_image_and_grey() -> None:
     np.testing.assert_allclose(ops.distort(images[:, :1], .2, 3, .5), images[:, :1] * .5, atol=1e-7)
 
 
+@pytest.mark.parametrize("hue", [0., .2])
+@pytest.mark.parametrize("channels", [2, 4, 7])
+def test_colours_are_the_first_three_channels(hue: float, channels: int) -> None:
+    images = RNG.random((3, channels, 5, 6)).astype(np.float32)
+    changes = hue, np.array([1.5, 1, .7]), np.array([.5, 1, 1.2])
+    before = images.copy()
+    got = ops.distort(images, *changes)
+    colours = ops.distort(np.ascontiguousarray(images[:, :3 if channels > 3 else 1]), *changes)
+    np.testing.assert_array_equal(got[:, :colours.shape[1]], colours)
+    np.testing.assert_array_equal(got[:, colours.shape[1]:], images[:, colours.shape[1]:])
+    np.testing.assert_array_equal(images, before)
+    assert not np.array_equal(colours[0], images[0, :colours.shape[1]])
+
+
+def test_geometry_changes_all_channels_alike() -> None:
+    image = np.repeat(RNG.random((1, 20, 31)).astype(np.float32), 5, axis=0)
+    out = augment(image, Augment(16, 12, min_crop=14, max_crop=30, angle=20, aspect=1.3), RNG)
+    assert out.shape == (5, 12, 16) and (out == out[:1]).all()
+    colours = augment(image, Augment(16, 12, min_crop=14, max_crop=30, angle=20, exposure=2.), RNG)
+    assert (colours[3:] == colours[3:4]).all() and not np.allclose(colours[0], colours[3])
+    for mode in (MIXUP, CUTMIX, MOSAIC):
+        parts = np.repeat(RNG.random((sources(mode), 2, 1, 9, 9)).astype(np.float32), 5, axis=2)
+        mixed, _ = mix(parts, mode, RNG.random((2, 5)))
+        assert mixed.shape == (2, 5, 9, 9) and (mixed == mixed[:, :1]).all()
+
+
 EVERYTHING = Augment(16, 12, min_crop=14, max_crop=30, angle=20, aspect=1.3, hue=.1, saturation=1.5,
                      exposure=1.5)
 

@@ -47,6 +47,18 @@ def test_rows_with_several_labels(tmp_path: Path) -> None:
     assert data.names == ["0", "1", "2"]
 
 
+@pytest.mark.parametrize("shape, last", [((3, 6, 8, 4), True), ((3, 4, 6, 8), False), ((3, 9, 9, 20), True),
+                                         ((3, 20, 9, 9), False), ((3, 6, 8, 2), True)])
+def test_any_number_of_channels(tmp_path: Path, shape: tuple[int, ...], last: bool) -> None:
+    x = RNG.integers(0, 256, shape, dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", x=x, y=[0, 1, 1])
+    split, channels = training_split(open_dataset(tmp_path / "a.npz")), shape[3] if last else shape[1]
+    np.testing.assert_array_equal(split.read(1, channels), x[1].transpose(2, 0, 1) if last else x[1])
+    with pytest.raises(DataError, match=rf"a\.npz#1: the image has {channels} channels \(an array\), and channels=3 "
+                                        "needs an image with 3"):
+        split.read(1, 3)
+
+
 @pytest.mark.parametrize("content, message", [
     ({"x": PIXELS}, "an archive of images has x and y.* This one has x"),
     ({"x": PIXELS, "y": [0]}, "x has 5 images, and y has 1 labels"),
