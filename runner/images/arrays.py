@@ -3,44 +3,31 @@
     np.save("a.npy", pixels)        (h, w, c), (h, w), or (c, h, w)
 
 The last axis holds the channels; the first one where its length is the number that is asked for, and that of the last
-is not.  White is 255 for uint8, 65535 for uint16, 1 for floats and bool.  The header is compared with the size of the
-file before memory is allocated, and pickled objects are not loaded.
+is not.  White is 255 for uint8, 65535 for uint16, 1 for floats and bool.  runner.reading.arrays reads them, guarded.
 """
 import math
 import os
-import warnings
 import zipfile
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
 from runner.errors import DataError, plural
+from runner.reading import arrays as guarded
+from runner.reading.numbers import shown
 
 SUFFIXES = frozenset((".npy", ".npz"))
-MAGIC = b"\x93NUMPY"
 ZIP = b"PK\x03\x04"
-BLOCK = 1 << 24         # bytes that are read at a time
 MAX_CHANNELS = 4        # of the largest images
 TYPES = "uint8 (white is 255), uint16 (65535), or floats in 0..1"
 
 
-class Header(NamedTuple):
-    """What an array file says about its array.
-
-    start   position of the values in the file
-    member  of an .npz: the file in it that holds the array, else ""
-    """
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    fortran: bool
-    start: int
-    member: str = ""
-
-
 def is_array(head: bytes) -> bool:
     """Whether a file that begins with these bytes is an .npy file, or may be an .npz archive."""
-    return head.startswith((MAGIC, ZIP))
+    return head.startswith((guarded.MAGIC, ZIP))
 
 
 def to_float(pixels: np.ndarray) -> np.ndarray:
@@ -112,86 +99,56 @@ def layout(shape: tuple[int, ...], channels: int | None) -> tuple[tuple[int, int
     return (sides[0], sides[1], sides[2]), last
 
 
-def read_header(file: BinaryIO) -> Header:
-    """The header of the array in an open .npy or .npz file.  DataError where it is not one plain array, or where its
-    shape does not fit the size of the file."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(0)
-    if not file.read(len(ZIP)).startswith(ZIP):
-        file.seek(0)
-        return _checked(file, size)
-    try:
-        with zipfile.ZipFile(file) as archive:
-            members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
-            if len(members) != 1 or len(archive.infolist()) != 1:
-                found = ", ".join(info.filename.removesuffix(".npy") for info in archive.infolist()[:5])
-                raise DataError(f"an .npz file of an image holds one array. This one has {found or 'nothing'}")
-            with archive.open(members[0]) as member:
-                return _checked(member, members[0].file_size)._replace(member=members[0].filename)
-    except DataError:
-        raise
-    except Exception as error:      # BadZipFile, RuntimeError (encrypted), NotImplementedError, ValueError ...
-        raise DataError(f"not an .npz archive ({error})") from None
-
-
-def _checked(file: Any, size: int) -> Header:
-    """The header at the position of a file of `size` bytes."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            version = np.lib.format.read_magic(file)
-            read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-            shape, fortran, dtype = read(file)
-    except Exception as error:      # the header is a Python expression, so anything may be wrong with it
-        raise DataError(f"the header of the array is damaged ({error})") from None
-    if dtype.hasobject or dtype.names or dtype.subdtype or dtype.kind not in "biuf":
-        raise DataError(f"pixels must be {TYPES}. Got {dtype}")
-    start = file.tell()
-    wanted = math.prod(shape) * dtype.itemsize
-    if min(shape, default=0) < 0 or wanted > size - start:
-        raise DataError(f"the header says {' x '.join(map(str, shape))} values of {dtype.itemsize} bytes, and "
-                        f"{max(0, size - start):,} bytes follow: the file is truncated or damaged")
-    return Header(shape, dtype, fortran, start)
+def shape_of(file: BinaryIO) -> tuple[int, ...]:
+    """The shape of the array in an open .npy file, or of the only one in an .npz file.  DataError where it is damaged,
+    or does not hold one array."""
+    with _damage():
+        archive = _archive(file)
+        return archive.header(archive.names[0]).shape if archive else guarded.npy_header(file).shape
 
 
 def read_array(file: BinaryIO, channels: int | None) -> np.ndarray:
     """The image in an open .npy or .npz file, (c, h, w), uint8, uint16 or float32; see `layout` for channels."""
-    header = read_header(file)
-    (found, height, width), last = layout(header.shape, channels)
+    (found, height, width), last = layout(shape_of(file), channels)
     check_size(width, height, found)
-    if header.member:
-        try:
-            with zipfile.ZipFile(file) as archive, archive.open(header.member) as member:
-                values = _values(member, header)
-        except DataError:
-            raise
-        except Exception as error:      # BadZipFile, zlib.error, EOFError ...
-            raise DataError(f"the archive is truncated or damaged ({error})") from None
-    else:
-        values = _values(file, header)
-    pixels = plain_pixels(values)
+    with _damage():
+        archive = _archive(file)
+        pixels = plain_pixels(archive.read(archive.names[0]) if archive else guarded.read_npy(file))
     if pixels.ndim == 2:
         return pixels[None]
     return pixels.transpose(2, 0, 1) if last else pixels
 
 
-def _values(file: Any, header: Header) -> np.ndarray:
-    """The array of a file, read to where it ends: a packed one may be shorter than it says."""
-    values = np.empty(math.prod(header.shape), header.dtype)
-    file.seek(header.start)
-    content, done = memoryview(values.view(np.uint8).data), 0
-    while done < len(content) and (count := file.readinto(content[done:done + BLOCK])):
-        done += count
-    if done < len(content):
-        raise DataError(f"the array ends after {done:,} of {len(content):,} bytes: the file is truncated or damaged")
-    return values.reshape(header.shape, order="F" if header.fortran else "C")
+def _archive(file: BinaryIO) -> guarded.Archive | None:
+    """The archive of one array that an open file is; None: it is not an archive."""
+    file.seek(0)
+    zipped = file.read(len(ZIP)) == ZIP
+    file.seek(0)
+    if not zipped:
+        return None
+    archive = guarded.Archive(file, "<stream>", DataError)
+    if len(archive.names) != 1:
+        found = ", ".join(map(shown, archive.names[:5]))
+        raise DataError(f"an .npz file of an image holds one array. This one has {found or 'none'}")
+    return archive
+
+
+@contextmanager
+def _damage() -> Iterator[None]:
+    """Whatever a damaged file raises as a DataError."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"the array cannot be read ({error})") from None
 
 
 def holds_channels(path: str | os.PathLike) -> bool:
     """Whether a file holds one array with the three axes of an image.  Never raises."""
     try:
         with open(path, "rb") as file:
-            return is_array(file.read(8)) and len(read_header(file).shape) == 3
+            return is_array(file.read(8)) and len(shape_of(file)) == 3
     except (OSError, DataError):
         return False
 
@@ -201,5 +158,5 @@ def is_archive_of_one(path: str | os.PathLike) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return len(archive.namelist()) == 1
-    except (OSError, zipfile.BadZipFile):
+    except Exception:       # a damaged archive
         return False

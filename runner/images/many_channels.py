@@ -68,7 +68,7 @@ def _stored(file: BinaryIO, channels: int | None) -> Stored:
     head = file.read(8)
     file.seek(0)
     if arrays.is_array(head):
-        (found, height, width), _ = arrays.layout(arrays.read_header(file).shape, channels)
+        (found, height, width), _ = arrays.layout(arrays.shape_of(file), channels)
         return Stored(found, (width, height), 1, "array")
     if tiff.is_tiff(head):
         pages = tiff.pages_of(file)

@@ -89,11 +89,19 @@ class Archive:
         info = self._members[name]
         self._check_size([info])
         with self._zip.open(info) as stream:
-            header = read_header(stream, f"{shown(name)[1:-1]}: ")
-            if header.nbytes != info.file_size - header.size:
-                raise _Damaged(f"{shown(name)[1:-1]}: its header says {_form(header)}, and {header.nbytes:,} bytes; "
-                               f"there are {info.file_size - header.size:,}")
-            return _values(stream, header)
+            return _values(stream, self._header(stream, info, name))
+
+    def header(self, name: str) -> Header:
+        """What is said about one array."""
+        with self._zip.open(self._members[name]) as stream:
+            return self._header(stream, self._members[name], name)
+
+    def _header(self, stream: IO[bytes], info: zipfile.ZipInfo, name: str) -> Header:
+        header = read_header(stream, f"{shown(name)[1:-1]}: ")
+        if header.nbytes != info.file_size - header.size:
+            raise _Damaged(f"{shown(name)[1:-1]}: its header says {_form(header)}, and {header.nbytes:,} bytes; "
+                           f"there are {info.file_size - header.size:,}")
+        return header
 
     def read_all(self) -> dict[str, np.ndarray]:
         """All arrays by name."""
@@ -128,6 +136,14 @@ def read_npy(source: Path_ | IO[bytes], error: type[RunnerError] = DataError, na
 
 
 def _npy(file: IO[bytes], name: str, error: type[RunnerError]) -> np.ndarray:
+    header = npy_header(file)
+    check_memory(header.nbytes, f"{name}: the array", error)
+    return _values(file, header)
+
+
+def npy_header(file: IO[bytes]) -> Header:
+    """What an open .npy file says about its array, which is not larger than the file; the file is then at its first
+    value."""
     header = read_header(file)
     at = file.tell()
     there = file.seek(0, os.SEEK_END) - at
@@ -135,8 +151,7 @@ def _npy(file: IO[bytes], name: str, error: type[RunnerError]) -> np.ndarray:
     if header.nbytes > there:
         raise _Damaged(f"the header says {_form(header)}, {header.nbytes:,} bytes, and there are {there:,}: the file "
                        "is truncated or damaged")
-    check_memory(header.nbytes, f"{name}: the array", error)
-    return _values(file, header)
+    return header
 
 
 def _form(header: Header) -> str:

@@ -140,8 +140,8 @@ def test_what_white_is(tmp_path: Path, dtype: str, white: float) -> None:
     (np.zeros((1, 2, 3, 4), np.uint8), r"an image is an array \(height, width, channels\), .* Got 1 x 2 x 3 x 4"),
     (np.zeros((0, 3, 4), np.uint8), "the image has no pixels"),
     (np.zeros((), np.uint8), "Got one number"),
-    (np.zeros((2, 3, 4), [("red", "u1")]), "pixels must be"),
-    (np.array([["a"]]), "pixels must be"),
+    (np.zeros((2, 3, 4), [("red", "u1")]), "an array of plain values"),
+    (np.full((2, 3, 4), "a"), r"pixels must be uint8 .* Got str"),
 ])
 def test_arrays_that_are_not_images(tmp_path: Path, values: np.ndarray, problem: str) -> None:
     np.save(tmp_path / "a.npy", values)
@@ -151,7 +151,7 @@ def test_arrays_that_are_not_images(tmp_path: Path, values: np.ndarray, problem:
 
 def test_pickled_objects_are_not_loaded(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([[print]], object), allow_pickle=True)
-    with pytest.raises(DataError, match=r"a\.npy: pixels must be uint8 .* Got object"):
+    with pytest.raises(DataError, match=r"a\.npy: .* Python objects \(a pickle\), which are not loaded"):
         read_image(tmp_path / "a.npy", 4)
 
 
@@ -161,12 +161,13 @@ def header(shape: str, version: int = 1) -> bytes:
 
 
 @pytest.mark.parametrize("content, problem", [
-    (header("(1000000, 1000000, 4)") + bytes(99), "1000000 x 1000000 x 4 values of 1 bytes, and 99 bytes follow"),
-    (header("(2, 3, 4)") + bytes(23), "and 23 bytes follow: the file is truncated or damaged"),
-    (header("(-1, 3, 4)") + bytes(99), "-1 x 3 x 4"),
-    (header("(2, 3") + bytes(99), "the header of the array is damaged"),
-    (header("(2, 3, 4)", version=9) + bytes(99), "the header of the array is damaged"),
-    (b"\x93NUMPY", "the header of the array is damaged"),
+    (header("(1000000, 1000000, 4)") + bytes(99),
+     "1000000 x 1000000 x 4 values of uint8, 4,000,000,000,000 bytes, and there are 99"),
+    (header("(2, 3, 4)") + bytes(23), "2 x 3 x 4 values of uint8, 24 bytes, and there are 23"),
+    (header("(-1, 3, 4)") + bytes(99), "its header must have a type"),
+    (header("(2, 3") + bytes(99), "its header must have a type"),
+    (header("(2, 3, 4)", version=9) + bytes(99), "too long"),
+    (b"\x93NUMPY", "not an array of NumPy"),
 ])
 def test_a_header_is_compared_with_the_file(tmp_path: Path, content: bytes, problem: str) -> None:
     (tmp_path / "a.npy").write_bytes(content)
@@ -175,7 +176,7 @@ def test_a_header_is_compared_with_the_file(tmp_path: Path, content: bytes, prob
             read_image(tmp_path / "a.npy", channels)
     with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("arr_0.npy", content)
-    with pytest.raises(DataError, match=r"a\.npz: .*" + problem):
+    with pytest.raises(DataError, match=r"a\.npz: the array cannot be read \(arr_0: "):
         read_image(tmp_path / "a.npz", 4)
 
 
@@ -186,7 +187,7 @@ def test_an_archive_that_promises_more_than_it_holds(tmp_path: Path) -> None:
         archive.writestr("arr_0.npy", header("(9000, 9000, 4)") + bytes(999))
     size, packed = struct.pack("<I", 128 + 999), struct.pack("<I", 128 + 324_000_000)
     (tmp_path / "a.npz").write_bytes(data.getvalue().replace(size, packed))
-    with pytest.raises(DataError, match=r"a\.npz: .*(truncated or damaged)"):
+    with pytest.raises(DataError, match=r"a\.npz: .*81 bytes are 324,000,128, which no compression reaches"):
         read_image(tmp_path / "a.npz", 4)
 
 
@@ -199,10 +200,10 @@ def test_an_array_above_the_limit_of_pixels(tmp_path: Path, monkeypatch: pytest.
 
 def test_archives_that_are_not_one_array(tmp_path: Path) -> None:
     np.savez(tmp_path / "two.npz", x=PIXELS, y=np.zeros(5))
-    with pytest.raises(DataError, match=r"two\.npz: an \.npz file of an image holds one array\. This one has x, y"):
+    with pytest.raises(DataError, match=r"two\.npz: an \.npz file of an image holds one array\. This one has 'x', 'y'"):
         read_image(tmp_path / "two.npz", 4)
     (tmp_path / "cut.npz").write_bytes((tmp_path / "two.npz").read_bytes()[:100])
-    with pytest.raises(DataError, match=r"cut\.npz: not an \.npz archive"):
+    with pytest.raises(DataError, match=r"cut\.npz: the array cannot be read"):
         read_image(tmp_path / "cut.npz", 4)
 
 

@@ -69,10 +69,16 @@ def read_container(path: str | os.PathLike, labels: str | os.PathLike | None = N
     return with_names(images, path, names)
 
 
-@functools.lru_cache(maxsize=2)
 def _pixels_of(path: str) -> np.ndarray:
     """The images of a file, with or without labels; `a.npz:test` is the test split of a.npz."""
     file, split = _file_and_split(path)
+    stat = os.stat(file)
+    return _pixels_in(file, split, (os.path.abspath(file), stat.st_mtime_ns, stat.st_size))
+
+
+@functools.lru_cache(maxsize=2)
+def _pixels_in(file: str, split: str, version: tuple[str, int, int]) -> np.ndarray:
+    """version: what tells the file from another one of that name."""
     kind = container_of(file)
     assert kind
     if split:

@@ -41,3 +41,14 @@ def test_batches_from_memory_equal_those_from_files(tmp_path: Path) -> None:
                                         strict=True):
         np.testing.assert_array_equal(x, x2)
         np.testing.assert_array_equal(truth, truth2)
+
+
+def test_a_file_that_was_written_again_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in (1, 2):
+        folder = tmp_path / str(value)
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        np.savez("a.npz", x=np.full((2, 4, 5), value, np.uint8), y=[0, 1])
+        assert (read_named("a.npz#1", 1) == value).all()
+    np.savez("a.npz", x=np.full((3, 4, 5), 3, np.uint8), y=[0, 1, 1])
+    assert (read_named("a.npz#2", 1) == 3).all()
