@@ -133,7 +133,7 @@ def test_a_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
     capsys.readouterr()
     assert main(["detect", "a.cfg", "data/images/val", "--save", "out", "--thresh", "0"]) == 0
     out, err = capsys.readouterr()
-    assert out.count("found") == 2 and sorted(path.name for path in Path("out").iterdir()) == ["4.png", "5.png"]
+    assert out.count("found") == 2 and sorted(path.name for path in Path("out").glob("*.png")) == ["4.png", "5.png"]
     assert f"out: the drawings show the first {'of 2 channels' if channels == 2 else f'three of {channels} channels'}" \
         in err
     with Image.open("out/4.png") as drawn:
