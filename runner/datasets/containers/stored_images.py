@@ -78,7 +78,7 @@ def _pixels_of(path: str) -> np.ndarray:
 
 @functools.lru_cache(maxsize=2)
 def _pixels_in(file: str, split: str, version: tuple[str, int, int]) -> np.ndarray:
-    """version: what tells the file from another one of that name."""
+    """version: differs where the content does, so that a file is not taken for a former one of its name."""
     kind = container_of(file)
     assert kind
     if split:
