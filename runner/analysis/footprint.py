@@ -197,12 +197,21 @@ def _by_layer(when: dict[int, int]) -> dict[int, list[int]]:
 def _scratch(net: Network, rows: int, *, training: bool) -> int:
     """im2col columns and padded images of every thread; in training also the transformed weights of a layer."""
     convolutions = [layer for layer in net.layers if isinstance(layer, Convolutional)]
-    padded = max((sum(layer.bytes_of(shape) for shape in layer.in_shapes) for layer in convolutions), default=0)
+    padded = max((sum(layer.bytes_of(shape) for shape in layer.in_shapes) + _padding(layer) for layer in convolutions),
+                 default=0)
     if not training:
         return parallel.threads() * (THREAD_SCRATCH + padded)
     work = max((ops.conv2d_workspace(rows, layer.specs["weights"].shape, layer.sharp_shape[1:], layer.stride,
                                      layer.dilation, layer.groups) for layer in convolutions), default=0)
     return parallel.threads() * (THREAD_SCRATCH + 2 * padded) + work * net.env.dtype.itemsize
+
+
+def _padding(layer: Convolutional) -> int:
+    """Bytes of the zeros around an image that windows reach; 0 where they are a small part of it, as usual."""
+    c, h, w = layer.image(layer.in_shapes[0])
+    size, out = layer.specs["weights"].shape[2:], layer.sharp_shape[1:]
+    tall, wide = ((o - 1) * s + (k - 1) * layer.dilation + 1 for o, s, k in zip(out, layer.stride, size, strict=True))
+    return layer.bytes_of((c, tall, wide)) if tall * wide > 4 * h * w else 0
 
 
 def _folded(net: Network) -> int:

@@ -52,6 +52,7 @@ class Plan:
         self.in_shape, self.out_shape, self.last, self.heads = net.in_shape, net.out_shape, net.last, net.heads
         self.progress = net.progress
         self._batch_independent = all(layer.batch_independent for layer in net.layers)
+        self._keeps_rows = all(layer.keeps_rows for layer in net.layers)
         self._flops = sum(max(layer.flops(), 2 * sum(spec.size for spec in layer.specs.values()))
                           for layer in net.layers)
         self._execution_plans: dict[tuple[tuple[int, ...], int], ExecutionPlan] = {}
@@ -97,6 +98,9 @@ class Plan:
 
     def _run(self, x: np.ndarray, layers: tuple[int, ...]) -> dict[int, np.ndarray]:
         x = self.net.as_input(x)
+        if not self._keeps_rows:
+            ys = self.net.outputs(x)
+            return {index: ys[index] for index in layers}
         n = len(x)
         outs = {index: memory.empty((n, *self.layers[index].out_shape), self.env.dtype) for index in layers}
         if not self._batch_independent:

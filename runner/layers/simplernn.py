@@ -30,6 +30,7 @@ class SimpleRnn(Recurrent):
 
     def setup(self, shape: Shape) -> None:
         inputs, outputs = math.prod(shape), self.options.outputs
+        self.keeps_rows = self.options.return_sequence
         self.out_shape = (outputs,)
         self.param("biases", (outputs,), constant(0))
         self.param("weights", (outputs, inputs), uniform(math.sqrt(2 / inputs)), decay=True)

@@ -110,13 +110,17 @@ class OutOfTime(BaseException):
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
     """OutOfTime within the block after this much CPU time of the process."""
+    over = False
+
     def stop(*_: Any) -> None:
-        raise OutOfTime
+        if not over:
+            raise OutOfTime
     before = signal.signal(signal.SIGPROF, stop)
     signal.setitimer(signal.ITIMER_PROF, seconds, 0.5)      # again and again: a `finally` may swallow the first
     try:
         yield
     finally:
+        over = True         # the timer may go off once more until it is stopped
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
 
@@ -217,9 +221,10 @@ def _count(found: Findings, outcome: Outcome, index: int, data: bytes) -> None:
 
 def hunt(reader: Reader, seed: int, inputs: int, seconds: float, progress: Callable[[Findings], None]) -> Findings:
     """Until `inputs` are tried or the time is over; the process is replaced when it dies, is stuck or has grown."""
-    found, valid, index, end = Findings(), contents(reader), 0, time.monotonic() + seconds
+    found, valid, index = Findings(), contents(reader), 0
     if reader.warm:
         hunt_here(replace(reader, seconds=600), seed, reader.warm)
+    end = time.monotonic() + seconds
     with tempfile.TemporaryDirectory(prefix="fuzz-"), mmap.mmap(-1, 8) as place:
         while index < inputs and time.monotonic() < end:
             index = _one_process(reader, valid, seed, index, min(inputs, index + 20_000), end, place, found)

@@ -116,7 +116,7 @@ def make_run(folder: Path) -> None:
     (run / "toy.cfg").write_text(toy.CFG)
     weights.save(runner.load(folder / "toy.cfg"), run / "best.weights")
     (run / "log.csv").write_text(LOG)
-    RunFolder(folder / "toy.cfg").write_facts({
+    RunFolder(folder / "toy.cfg", base=folder / "weights").write_facts({
         "command": "python run.py train toy.cfg", "status": "finished", "updates": 12, "seconds": 1.5, "seed": 0,
         "compat": "exact", "settings": ["net.batch=4"], "score": "accuracy", "score_axis": "accuracy, %",
         "best": {"update": 6, "score": 0.5}, "best_text": "50 %", "classes": ["bright", "dark"],

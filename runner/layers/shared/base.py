@@ -168,6 +168,7 @@ class Layer(ABC):
     mixes_images: ClassVar[str] = ""        # why, in training, an image's output depends on the rest of the batch
     inexact: str = ""                       # why backward is not the derivative of forward
     batch_independent: ClassVar[bool] = True    # at inference, no row of a batch depends on the others
+    keeps_rows: bool = True                     # as many rows come out as go in; else no inference plan is made
     in_place: ClassVar[bool] = False        # what `prepare` returns may write its output over its first input
 
     def __init__(self, *in_shapes: Shape, env: Env | None = None, **options: Any):
