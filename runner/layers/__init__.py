@@ -3,6 +3,8 @@ from runner.layers.activation import Activation
 from runner.layers.alternate_channels import AlternateChannels
 from runner.layers.avgpool import Avgpool
 from runner.layers.batchnorm import Batchnorm
+from runner.layers.channel_shuffle import ChannelShuffle
+from runner.layers.channel_slice import ChannelSlice
 from runner.layers.connected import Connected
 from runner.layers.contrastive import Contrastive
 from runner.layers.control_channels import ControlChannels
@@ -48,7 +50,8 @@ from runner.layers.upsample import Upsample
 from runner.layers.yolo import Yolo
 
 __all__ = [
-    "LAYERS", "Activation", "AlternateChannels", "Avgpool", "Batchnorm", "Connected", "Contrastive",
+    "LAYERS", "Activation", "AlternateChannels", "Avgpool", "Batchnorm", "ChannelShuffle", "ChannelSlice",
+    "Connected", "Contrastive",
     "ControlChannels", "ConvLstm", "Convolutional", "Cost", "Crnn", "Crop", "Deconvolutional",
     "DepthwiseConvolutional", "Detection", "Dropout", "Empty", "Env", "GaussianYolo", "Gru", "Head", "History",
     "Implicit", "ImplicitAdd", "ImplicitMul", "Iseg", "L1norm", "L2norm", "Layer", "LayerOptions", "Local",

@@ -66,6 +66,7 @@ from runner.ops.pool import (
     maxpool_depth_backward,
 )
 from runner.ops.resample import (
+    channel_shuffle,
     depth_to_space,
     downsample,
     downsample_backward,

@@ -38,6 +38,13 @@ def downsample_backward(dy: np.ndarray, stride: int, scale: float, x_shape: tupl
     return dx
 
 
+def channel_shuffle(x: np.ndarray, groups: int) -> np.ndarray:
+    """x (n, c, h, w) -> the same shape, channel k of group g at k groups + g (ShuffleNet); c / groups
+    undoes it."""
+    n, c, h, w = x.shape
+    return np.ascontiguousarray(x.reshape(n, groups, c // groups, h, w).swapaxes(1, 2)).reshape(n, c, h, w)
+
+
 def space_to_depth(x: np.ndarray, stride: int) -> np.ndarray:
     """x (n, c, h, w) -> (n, s s c, h / s, w / s), output channel (dy s + dx) c + k; darknet's [reorg3d]."""
     n, c, h, w = x.shape

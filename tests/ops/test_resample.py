@@ -129,3 +129,13 @@ def test_backwards_are_transposed(shape, stride, scale):
     dx = ops.downsample_backward(dy, stride, scale, shape)
     assert dx.shape == shape
     assert (y * dy).sum() == pytest.approx((x * dx).sum())
+
+
+@pytest.mark.parametrize("groups", [1, 2, 3, 6])
+def test_channel_shuffle_moves_every_channel(groups: int) -> None:
+    x = count(2, 6, 2, 3)
+    y = ops.channel_shuffle(x, groups)
+    for g in range(groups):
+        for k in range(6 // groups):
+            np.testing.assert_array_equal(y[:, k * groups + g], x[:, g * (6 // groups) + k])
+    np.testing.assert_array_equal(ops.channel_shuffle(y, 6 // groups), x)

@@ -6,7 +6,6 @@ this table, never with a section that is only spelled alike.
 
 CONNECTED = "it is called [connected] here"
 CONVOLUTION = "it is called [convolutional] here"
-HALF = "a part of the channels is taken by [route] with layers=-1, groups= and group_id="
 FUNCTION = "it is written [activation] with activation={}"
 EMBEDDING = "the network is a tracker's (JDE), which is not supported here"
 TABLE = "a table of learned vectors of the YOLOR forks; not supported here"
@@ -26,12 +25,10 @@ FOREIGN = {
     "deformableconvolutional": "a deformable convolution, whose sampling points are learned; not supported here",
     "deformable_convolutional": "a deformable convolution, whose sampling points are learned; not supported here",
     "se": "squeeze and excitation: [avgpool], two [convolutional] with size=1, then [scale_channels]",
-    "channel_slice": f"a slice of the channels; {HALF}",
-    "channel_split": f"a slice of the channels; {HALF}",
-    "channel_shuffle": "ShuffleNet's exchange of channels between groups; not supported here",
-    "shuffle": "ShuffleNet's exchange of channels; not supported here ([shuffler] moves channels to pixels)",
+    "shuffle": "ShuffleNet's exchange of channels is [channel_shuffle]; [shuffler] moves channels to pixels",
     "channel_selective": "a choice of channels for pruning; not supported here",
-    "centerloss": "the center loss of Wen et al. 2016; not supported here",
+    "centerloss": "the center loss of Wen et al. 2016, which pulls the values of a layer to a learned center of their "
+                  "class; not supported here. [connected] with output=CLASSES, then [softmax], learns the classes",
     "quantization": "it converts numbers for a quantized fork; everything here is computed in float32",
     "diff": "the difference of two outputs; not supported here",
     "priorbox": SSD,
