@@ -8,6 +8,8 @@ from runner.export.writers import activate, as_image, flat, shaped, writes
 from runner.layers import (
     Activation,
     Avgpool,
+    ChannelShuffle,
+    ChannelSlice,
     Contrastive,
     Cost,
     Crop,
@@ -167,6 +169,18 @@ def reorg3d(g: Graph, layer: Reorg3d, x: str) -> str:
         return _space_to_depth(g, x, s)
     virtual = g.reshape(x, c // (s * s), h * s, w * s)
     return g.reshape(_depth_to_space(g, virtual, s), *layer.out_shape)
+
+
+@writes(ChannelSlice)
+def channel_slice(g: Graph, layer: ChannelSlice, x: str) -> str:
+    return g.slice(as_image(g, layer, x), 1, layer.options.start, layer.options.end)
+
+
+@writes(ChannelShuffle)
+def channel_shuffle(g: Graph, layer: ChannelShuffle, x: str) -> str:
+    groups, (c, h, w) = layer.options.groups, layer.out_shape
+    parts = g.reshape(as_image(g, layer, x), groups, c // groups, h, w)
+    return g.reshape(g.node("Transpose", parts, perm=[0, 2, 1, 3, 4]), c, h, w)
 
 
 @writes(Shuffler)
