@@ -45,6 +45,13 @@ def _contains(path: Path, pattern: bytes, length: int = -1) -> bool:
         return bool(re.search(pattern, file.read(length), re.DOTALL))
 
 
+def _model(path: Path) -> bool:
+    """A model or arrays that `export` has written."""
+    if path.suffix == ".npz":
+        return _contains(path, rb"\APK.{28}\d+\.\w+\.[\w.]+\.npy", 128)
+    return _contains(path, MARK.encode(), 1 << 16)
+
+
 PAGE = (rb'\A<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>[^\n]*\n'
         rb'<meta name="(viewport|generator)"')
 # what a file contains -> whether one is ours
@@ -54,6 +61,7 @@ OURS: dict[str, Callable[[Path], bool]] = {
     "JSON": lambda path: _contains(path, rb'\A(\[\]|\{\}|\[\n [{\["]|\{\n ")', 8),      # indented as console.write_json
     "log": lambda path: _contains(path, rb'\A\{"event": "', 16),
     "table": lambda path: _contains(path, rb"\Aimage,(frame,)?class_id,name,confidence,", 64),
+    "model": _model,
     "page": lambda path: _contains(path, PAGE, 4096),
 }
 

@@ -24,7 +24,7 @@ FLOORS = [
     {"runner.layers", "runner.net_options"},
     {"runner.network", "runner.network_checks"},
     {"runner.weights", "runner.optim", "runner.datasets", "runner.detection"},
-    {"runner.inference", "runner.run_folder"},
+    {"runner.inference", "runner.run_folder", "runner.weights_tools"},
     {"runner.analysis", "runner.chosen_run", "runner.model"},
     {"runner.training", "runner.export"},
     {"runner.cli"},

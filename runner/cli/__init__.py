@@ -26,6 +26,7 @@ VERBS = {
     "detect": "detect objects in images and videos",
     "export": "write a network for other programs: ONNX, safetensors, npz, a folder",
     "verify": "compare an ONNX model with its network",
+    "weights": "look into .weights files, compare and change them",
     "anchors": "find anchors for a detection dataset",
     "generate": "generate text with a trained character model",
     "check": "find every error in cfg files",

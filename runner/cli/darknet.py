@@ -8,17 +8,14 @@ generated from it.
 """
 import argparse
 import importlib
-import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner.cli import console, process
+from runner.cli import console
 from runner.errors import misspelled
 from runner.program import adapted, program
 from runner.program import command as command_line
@@ -30,8 +27,7 @@ ROOT = Path(__file__).parents[2]
 class Command:
     """
     takes  the arguments of darknet's command, in order; "[x]" is optional, "x..." takes the rest
-    here   the arguments of this program; a part in brackets is used only if all its {values} are known; or Python code,
-           after "python:"
+    here   the arguments of this program; a part in brackets is used only if all its {values} are known
     note   a remark on the difference or, if there is no such command here, the reason
     """
     takes: str
@@ -50,7 +46,6 @@ PREDICT = "predict {cfg} {image} --weights {weights} [--names {names}] [--top {t
 RATED = "test {cfg} --data {data} --weights {weights}"
 GENERATE = "generate {cfg} [--weights {weights}] [--seed-text {seed}] [--length {len}] [--temperature {temp}] " \
            "[--seed {srand}]"
-SURGERY = "python:from runner import load, weights; net = load({cfg!r}, {weights!r}); layer = net.layers[0]; "
 NOT_HERE = "not supported"
 
 COMMANDS = {
@@ -104,24 +99,22 @@ COMMANDS = {
     "rnn generate": Command("cfg weights", GENERATE),
     "rnn generatetactic": Command("cfg weights", GENERATE, "does not stop at the end of a line"),
     "rnn vec": Command("cfg weights", "", "from Python, net.outputs(x) gives the output of every layer"),
-    "partial": Command("cfg weights out n", "python:from runner import load, weights; weights.save(load({cfg!r}, "
-                       "{weights!r}), {out!r}, cutoff={n})", "`train --cutoff N` also reads a whole file up to there"),
-    "average": Command("cfg out files...", "python:from runner import load, weights; net = load({cfg!r}); "
-                       "weights.average(net, {files!r}); weights.save(net, {out!r})",
+    "partial": Command("cfg weights out n", "weights partial {cfg} {weights} {out} {n}",
+                       "`train --cutoff N` also reads a whole file up to there"),
+    "average": Command("cfg out files...", "weights average {cfg} {out} {files}",
                        "ema_alpha= in [net] averages while training"),
-    "rgbgr": Command("cfg weights out", SURGERY + "w = layer.params['weights']; w[...] = w[:, ::-1].copy(); "
-                     "weights.save(net, {out!r})"),
-    "rescale": Command("cfg weights out", SURGERY + "w = layer.params['weights']; w *= 2; layer.params['biases'] -= .5 "
-                       "* w.sum(axis=(1, 2, 3)); weights.save(net, {out!r})"),
+    "rgbgr": Command("cfg weights out", "weights rgbgr {cfg} {weights} {out}"),
+    "rescale": Command("cfg weights out", "weights rescale {cfg} {weights} {out}"),
     "ops": Command("cfg", "summary {cfg}", "BFLOPs of every layer, and their sum"),
     "speed": Command("cfg [tics]", "profile {cfg} [--runs {tics}]"),
-    "reset": Command("cfg weights out", "", "batch norm is folded into the weights when a network is used"),
-    "denormalize": Command("cfg weights out", "", "batch norm is folded into the weights when a network is used"),
+    "reset": Command("cfg weights out", "weights reset {cfg} {weights} {out}"),
+    "denormalize": Command("cfg weights out", "weights denormalize {cfg} {weights} {out}",
+                           "writes the cfg without batch norm too"),
     "normalize": Command("cfg weights out", "", "train with batch_normalize=1, --weights and --partial instead"),
     "oneoff": Command("cfg weights out", "", "surgery on one network; --partial and --cutoff load what fits"),
     "oneoff2": Command("cfg weights out n", "", "surgery on one network; --partial and --cutoff load what fits"),
-    "statistics": Command("cfg weights", "", "from Python, net.layers[i].params holds the weights"),
-    "print": Command("cfg weights n", "", "from Python, net.layers[i].params holds the weights"),
+    "statistics": Command("cfg weights", "weights info {cfg} --weights {weights}"),
+    "print": Command("cfg weights n", "", "`weights info` has the numbers of every array"),
     "visualize": Command("cfg [weights]", "", "from Python, net.layers[i].params holds the weights"),
     **{name: Command("...", "", NOT_HERE) for name in (
         "regressor", "segmenter", "isegmenter", "lsd", "nightmare", "tag", "art", "super", "writing", "captcha", "dice",
@@ -180,30 +173,24 @@ FLAGS = {
 class Answer:
     """
     name     darknet's command
-    words    the arguments of this program, or of `python -c` if python is True; empty: no such command here
-    out      the file that is written by `python -c`; "": none
+    words    the arguments of this program; empty: no such command here
     missing  arguments that were omitted, as placeholders in `words`
     remarks  what differs from darknet's command
     """
     name: str
     words: list[str] = field(default_factory=list)
-    python: bool = False
-    out: str = ""
     missing: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
     @property
     def line(self) -> str:
-        if self.python and not set(self.words[0]) & set('"$`\\!'):
-            return f'python -c "{self.words[0]}"'
-        return shlex.join(["python", "-c", *self.words]) if self.python else command_line(*self.words)
+        return command_line(*self.words)
 
 
 def written(template: str) -> str:
     """A template as shown in the documentation: {cfg} becomes CFG; a flag without a value has no placeholder."""
-    text = re.sub(r"(?<=\w){\w+}", "", template.removeprefix("python:"))
-    text = re.sub(r"{(\w+)(!r)?}", lambda match: f"'{match[1].upper()}'" if match[2] else match[1].upper(), text)
-    return f'python -c "{text}"' if template.startswith("python:") else text
+    text = re.sub(r"(?<=\w){\w+}", "", template)
+    return re.sub(r"{(\w+)}", lambda match: match[1].upper(), text)
 
 
 def option_of(flag: str) -> str:
@@ -244,7 +231,7 @@ def answer(words: Sequence[str]) -> Answer:
                                          f"darknet's {plain[0]} is one of {listed}. Got {plain[1]!r} (did you mean "
                                          f"{near!r}?)"])
     command, found = COMMANDS[name], Answer(name)
-    options = {} if command.here.startswith("python:") or not command.here else _options_of(command.here.split()[0])
+    options = _options_of(command.here.split()[0]) if command.here else {}
     plain, flags, own = _split_own(words, options)
     plain[:len(name.split())] = name.split()
     if not command.here:
@@ -268,11 +255,7 @@ def answer(words: Sequence[str]) -> Answer:
             found.remarks.append(f"-{flag}: {_why(flag)}")
     if command.note:
         found.remarks.append(command.note)
-    if command.here.startswith("python:"):
-        found.out = values.get("out", "")
-        found.words, found.python = [command.here.removeprefix("python:").format(**values)], True
-    else:
-        found.words = [*_expanded(command.here, values), *own]
+    found.words = [*_expanded(command.here, values), *own]
     return found
 
 
@@ -294,13 +277,6 @@ def respond(words: Sequence[str]) -> int:
     if found.missing:
         console.remark(f"{program()}: {', '.join(found.missing)} must be given")
         return 2
-    if found.out and os.path.lexists(found.out):
-        console.remark(f"{program()}: {found.out} exists already: name another file, or move it away")
-        return 2
-    if found.python:
-        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-        return process.status_of(subprocess.run([sys.executable, "-c", *found.words],
-                                                env=os.environ | {"PYTHONPATH": path}).returncode)
     from runner.cli import main
     return main(found.words)
 
@@ -429,5 +405,7 @@ def _expanded(template: str, values: Mapping[str, Any]) -> list[str]:
     for optional, plain in re.findall(r"\[([^\]]*)\]|(\S+)", template):
         names = re.findall(r"{(\w+)}", optional)
         if plain or all(name in values for name in names):
-            words += [word.format(**values) for word in (optional or plain).split()]
+            for word in (optional or plain).split():
+                value = values.get(word.strip("{}"))
+                words += value if isinstance(value, list) else [word.format(**values)]
     return words

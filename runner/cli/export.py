@@ -72,6 +72,7 @@ def _size_or_dynamic(text: str) -> tuple[int, int] | str:
 
 
 def run(args: argparse.Namespace) -> int:
+    from runner.outputs import obstacle
     target = Path(args.to)
     ending = target.suffix.lower()
     folder_asked = args.to.endswith(("/", "\\")) or (not ending and not target.is_file())
@@ -79,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--to needs a name that ends in .onnx, .safetensors or .npz, or a folder. Got {args.to!r}")
     if not target.absolute().parent.is_dir():
         raise UsageError(f"--to: there is no folder {target.parent}")
+    if not folder_asked and (problem := obstacle(target, "model", [args.cfg, args.weights or ""])):
+        raise UsageError(f"--to {problem}")
     if isinstance(args.size, tuple):
         width, height = args.size
         args.settings = [*args.settings, f"net.width={width}", f"net.height={height}"]

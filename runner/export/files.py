@@ -87,7 +87,7 @@ def save_arrays(net: Network, path: str | Path) -> int:
             from safetensors.numpy import save
         except ImportError:
             raise MissingExtra("safetensors", "export to .safetensors", "onnx") from None
-        data = save(arrays, {"seen": str(net.progress.seen)})
+        data = save(arrays, {"producer": "cfgrunner", "seen": str(net.progress.seen)})
     else:
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)      # type: ignore[arg-type]

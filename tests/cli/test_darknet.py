@@ -51,8 +51,9 @@ NET = "[net]\nwidth=4\nheight=4\nchannels=3\n[convolutional]\nfilters=2\nsize=3\
     ("rnn generate x.cfg x.weights -len 500 -seed O -temp .8 -srand 3",
      "run.py generate x.cfg --weights x.weights --seed-text O --length 500 --temperature .8 --seed 3"),
     ("ops x.cfg", "run.py summary x.cfg"),
-    ("partial x.cfg x.weights x.conv.15 15", '-c "from runner import load, weights; weights.save(load(\'x.cfg\', '
-                                             '\'x.weights\'), \'x.conv.15\', cutoff=15)"'),
+    ("partial x.cfg x.weights x.conv.15 15", "run.py weights partial x.cfg x.weights x.conv.15 15"),
+    ("average x.cfg m.weights a.weights b.weights", "run.py weights average x.cfg m.weights a.weights b.weights"),
+    ("statistics x.cfg x.weights", "run.py weights info x.cfg --weights x.weights"),
     ("./darknet detector train x.data x.cfg", "run.py train x.cfg --data x.data"),
     ("-i 1 detector train x.data x.cfg", "run.py train x.cfg --data x.data"),
     ("detector train -dont_show x.cfg x.data", "run.py train x.cfg --data x.data"),
@@ -160,8 +161,7 @@ def test_our_own_commands_are_not_darknets(typed: str) -> None:
     assert not darknet.is_darknet(typed.split())
 
 
-@pytest.mark.parametrize("name", [name for name, command in darknet.COMMANDS.items()
-                                  if command.here and not command.here.startswith("python:")])
+@pytest.mark.parametrize("name", [name for name, command in darknet.COMMANDS.items() if command.here])
 def test_every_command_here_is_one_with_all_flags_and_with_none(name: str) -> None:
     takes, here = darknet.COMMANDS[name].takes.split(), darknet.COMMANDS[name].here
     values = {"points": "11", "weights": "a.conv.12" if "{cutoff}" in here else "a.weights"}
@@ -170,8 +170,8 @@ def test_every_command_here_is_one_with_all_flags_and_with_none(name: str) -> No
                                         if darknet.FLAGS[flag].value else []))]
     if name == "detector calc_anchors":
         flags = ["-num_of_clusters", "3", "-width", "64", "-height", "64", "-show"]
-    full = [values.get(word.strip("[]"), {"cfg": "a.cfg", "data": "a.data", "tics": "3"}.get(word.strip("[]"), "x"))
-            for word in takes]
+    defaults = {"cfg": "a.cfg", "data": "a.data", "tics": "3", "n": "3"}
+    full = [values.get(word.strip("[]"), defaults.get(word.strip("[]"), "x")) for word in takes]
     for typed in ([*name.split(), *full, *flags], [*name.split(), *full]):
         found = darknet.answer(typed)
         assert found.words[0] in VERBS and not [word for word in found.words if "{" in word]
@@ -199,7 +199,7 @@ def test_a_classifier_is_asked_as_darknet_is(tmp_path: Path, capsys: pytest.Capt
     assert re.search(r"a\.png +(cat|dog) +\d", capsys.readouterr().out)
 
 
-# --- what is Python here ----------------------------------------------------------------------------------------------
+# --- files of weights -------------------------------------------------------------------------------------------------
 
 
 def saved(tmp_path: Path, name: str, seed: int) -> Model:

@@ -12,7 +12,7 @@ from runner.outputs import OURS
 from tests.verbs import main, train
 
 # options that name what is read, or where a new folder is made
-READ = {"--weights", "--data", "--names", "--partial", "--of", "--from", "--to"}
+READ = {"--weights", "--data", "--names", "--partial", "--of", "--from", "--to", "--check-on"}
 
 
 @pytest.mark.parametrize("verb", cli.VERBS)
@@ -92,7 +92,7 @@ def test_darknet_commands_do_not_replace_a_file(
     monkeypatch.chdir(tmp_path)
     Path("b.weights").write_text("the user's")
     assert darknet.respond(["partial", "a.cfg", "a.weights", "b.weights", "2", "--run"]) == 2
-    assert capsys.readouterr().err.endswith("b.weights exists already: name another file, or move it away\n")
+    assert capsys.readouterr().err.endswith("b.weights exists, and is not overwritten: name another file\n")
     assert Path("b.weights").read_text() == "the user's"
 
 
