@@ -34,7 +34,7 @@ VERBS = {
     "profile": "time every layer of a network, and compare it with the peak performance of the machine",
     "doctor": "describe the installation: versions, backends, extras, and what is wrong with them",
     "explain": "list the sections of a cfg, or the options of one",
-    "download": "download a public dataset: MNIST, CIFAR-10 and others",
+    "download": "download a public dataset, MNIST, CIFAR-10 and others, or published weights",
     "data": "describe a dataset: counts, sizes, class balance, unreadable and duplicate images",
     "picture": "draw the effect of one layer on a photo",
     "augment": "draw a sheet of augmented training images",

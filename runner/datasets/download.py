@@ -34,12 +34,14 @@ class Broken(Exception):
         self.again = again
 
 
-def fetch(addresses: Iterable[str], target: Path, md5: str = "", progress: Progress = lambda *_: None) -> None:
+def fetch(addresses: Iterable[str], target: Path, checksum: str = "", progress: Progress = lambda *_: None) -> None:
     """Download a file from the first address that has it.  DataError with the answer of each address.
 
-    The part left by an interrupted download is used.  md5 "": only the length that the server states is checked.
+    The part left by an interrupted download is used.  checksum: an md5 or a sha256; "": only the length that the server
+    states is checked.
     """
-    if target.exists() and (not md5 or digest(target) == md5):
+    kind = "sha256" if len(checksum) == 64 else "md5"
+    if target.exists() and (not checksum or digest(target, kind) == checksum):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     part, answers = target.with_name(target.name + ".part"), []
@@ -47,10 +49,10 @@ def fetch(addresses: Iterable[str], target: Path, md5: str = "", progress: Progr
         for attempt in range(TRIES):
             try:
                 _try(address, part, progress)
-                found = digest(part) if md5 else ""
-                if found != md5:
+                found = digest(part, kind) if checksum else ""
+                if found != checksum:
                     part.unlink()       # wrong from some byte on: none of it can be trusted
-                    raise Broken(f"the checksum is wrong: the md5 is {found}, and {md5} is published",
+                    raise Broken(f"the checksum is wrong: the {kind} is {found}, and {checksum} is published",
                                  attempt == 0)
                 os.replace(part, target)
                 return
@@ -114,10 +116,10 @@ def _copy(answer: Any, file: IO[bytes], done: int, total: int, progress: Callabl
         raise Broken(f"the connection ended after {done:,} of {total:,} bytes", True)
 
 
-def digest(path: Path) -> str:
-    """The md5 of a file, as published by the authors: it detects accidents, not attacks."""
+def digest(path: Path, kind: str = "md5") -> str:
+    """The md5 or sha256 of a file, as published by the authors; an md5 detects accidents, not attacks."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
 
 
 def unpack(archive: Path, into: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where public datasets are, and the checksums their authors publish.  The only internet addresses in the project."""
+"""Where public datasets and weights are, and their checksums.  The only internet addresses in the project."""
 from dataclasses import dataclass, field
 
 MNIST_FILES = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz",
@@ -58,4 +58,38 @@ PUBLIC_DATASETS = {
         {"coco128.zip": ""}, 7_000_000,
         {"coco128.yaml": "# 128 images for first experiments; train and val are the same, so metrics say little\n"
                          f"train: images/train2017\nval: images/train2017\nnames: [{COCO_NAMES}]\n"}),
+}
+
+
+@dataclass(frozen=True)
+class PublishedWeights:
+    """Weights of a network in cfg/ that can be downloaded.
+
+    about    what the network does, in one line
+    licence  under which they are published
+    mirrors  addresses to which the name of the file is appended, tried in this order
+    file     its name there; here it is called as the cfg
+    sha256   of the file that this program was tested with
+    size     bytes
+    """
+
+    about: str
+    licence: str
+    mirrors: tuple[str, ...]
+    file: str
+    sha256: str
+    size: int
+
+
+# name of the cfg -> its weights
+PUBLISHED_WEIGHTS = {
+    "yolov3-tiny": PublishedWeights(
+        "detects the 80 classes of COCO (Redmon, Farhadi 2018)", "public domain (YOLO licence)",
+        ("https://pjreddie.com/media/files/",), "yolov3-tiny.weights",
+        "dccea06f59b781ec1234ddf8d1e94b9519a97f4245748a7d4db75d5b7080a42c", 35_434_956),
+    "yolo-fastest": PublishedWeights(
+        "YOLO-Fastest 1.1, detects the 80 classes of COCO (dog-qiuqiu 2021)", "public domain (YOLO licence)",
+        ("https://raw.githubusercontent.com/dog-qiuqiu/Yolo-Fastest/99d03d0f26e2555275bdb30f43479d47cc19311f/ModelZoo/"
+         "yolo-fastest-1.1_coco/",), "yolo-fastest-1.1.weights",
+        "1c445c42bbd6df63edea2cc69f99667b5650d663ca11e34b116240740cd42890", 1_384_268),
 }

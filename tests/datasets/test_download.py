@@ -7,6 +7,7 @@ import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from runner.datasets.download import fetch, unpack
 from runner.errors import DataError
 from tests.datasets.examples import idx_bytes
 from tests.datasets.splits import evaluation_split, training_split
+from tests.paths import ROOT, SHARED
 
 CONTENT = np.random.default_rng(1).bytes(300_000)
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -307,8 +309,8 @@ def test_another_source(place: Server, monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 @pytest.mark.parametrize("words, answer", [
-    (["minst"], "unknown dataset 'minst' (did you mean 'mnist'?)"),
-    ([], "name a dataset: mnist, fashion-mnist, cifar10, cifar100, coco128")])
+    (["minst"], "unknown name 'minst' (did you mean 'mnist'?)"),
+    ([], "name a dataset: mnist, fashion-mnist, cifar10, cifar100, coco128; or weights: yolov3-tiny, yolo-fastest")])
 def test_mistakes(place: Server, capsys: pytest.CaptureFixture[str], words: list[str], answer: str) -> None:
     assert main(["download", *words]) == 2
     assert answer in capsys.readouterr().err
@@ -322,3 +324,57 @@ def test_the_list_and_the_table(capsys: pytest.CaptureFixture[str]) -> None:
         assert all(mirror.startswith("http") and mirror.endswith("/") for mirror in one.mirrors)
         assert all(len(md5) in (0, 32) for md5 in one.files.values())
     assert len(public_datasets.COCO_NAMES.split(",")) == 80
+    for name, weights in public_datasets.PUBLISHED_WEIGHTS.items():
+        assert name in out and weights.about in out and weights.licence in out
+        assert (ROOT / "cfg" / f"{name}.cfg").exists() and len(weights.sha256) == 64
+
+
+# --- published weights -----------------------------------------------------------------------------------------
+
+@pytest.fixture
+def published(place: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """The server has the file of yolo-fastest, which is CONTENT."""
+    one = public_datasets.PUBLISHED_WEIGHTS["yolo-fastest"]
+    place.files[one.file] = CONTENT
+    monkeypatch.setitem(public_datasets.PUBLISHED_WEIGHTS, "yolo-fastest",
+                        replace(one, mirrors=(place.address,), sha256=hashlib.sha256(CONTENT).hexdigest()))
+    return place
+
+
+def test_weights_are_downloaded_by_name(published: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    published.cut["yolo-fastest-1.1.weights"] = [1000]
+    assert main(["download", "yolo-fastest"]) == 0
+    assert Path("weights/yolo-fastest.weights").read_bytes() == CONTENT
+    first, second = capsys.readouterr().out.splitlines()
+    assert "public domain" in first
+    assert second == "next:    python run.py detect cfg/yolo-fastest.cfg IMAGES --weights weights/yolo-fastest.weights"
+    asked = len(published.asked)
+    assert main(["download", "yolo-fastest"]) == 0 and len(published.asked) == asked
+    assert main(["download", "yolo-fastest", "--to", "there/a.weights", "--from", published.address]) == 0
+    assert Path("there/a.weights").read_bytes() == CONTENT
+
+
+def test_weights_with_another_checksum_are_refused(published: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    published.files["yolo-fastest-1.1.weights"] = CONTENT[:-1] + b"x"
+    assert main(["download", "yolo-fastest"]) == 2
+    assert "the checksum is wrong: the sha256 is " in capsys.readouterr().err
+    assert not Path("weights/yolo-fastest.weights").exists()
+
+
+def test_a_file_of_the_users_is_not_overwritten(published: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("weights").mkdir()
+    Path("weights/yolo-fastest.weights").write_text("mine")
+    assert main(["download", "yolo-fastest"]) == 2
+    assert "this is another file, and nothing is overwritten" in capsys.readouterr().err
+    assert Path("weights/yolo-fastest.weights").read_text() == "mine"
+    assert main(["download", "yolo-fastest", "--to", "weights"]) == 2
+    assert "this is a folder" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not (SHARED / "data" / "weights").exists(), reason="needs the published weights")
+@pytest.mark.parametrize("name, path", [("yolov3-tiny", "yolov3-tiny/yolov3-tiny.weights"),
+                                        ("yolo-fastest", "yolo-fastest-1.1/yolo-fastest-1.1.weights")])
+def test_the_table_describes_the_published_files(name: str, path: str) -> None:
+    one, file = public_datasets.PUBLISHED_WEIGHTS[name], SHARED / "data" / "weights" / path
+    assert module.digest(file, "sha256") == one.sha256 and file.stat().st_size == one.size and file.name == one.file
+    assert main(["check", str(ROOT / "cfg" / f"{name}.cfg"), "--weights", str(file)]) == 0
