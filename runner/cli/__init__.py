@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from runner.cli import common, console, process
+from runner.cli import common, console, neighbours, process
 from runner.errors import RunnerError
 from runner.program import adapted, install_command, program
 
@@ -90,6 +90,9 @@ def _run(argv: list[str]) -> int:
         print(f"{program()}: unknown verb {verb!r}{hint}", file=sys.stderr)
         return process.CANNOT
     parser, of_verb = _parser(verb)
+    unknown = neighbours.answer(argv, verb, of_verb) if verb else ""
+    if unknown:
+        return _fail(unknown)
     try:
         args = parser.parse_args(argv)
     except SystemExit as stop:

@@ -182,6 +182,24 @@ class Setting(argparse.Action):
         namespace.settings = [*(getattr(namespace, "settings", None) or []), f"{self.key}={values}"]
 
 
+class Size(argparse.Action):
+    """--size N or WxH: short for --set net.width= and --set net.height=."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
+        sides = str(values).lower().split("x")
+        if len(sides) > 2 or not all(side.isascii() and side.isdecimal() and int(side) for side in sides):
+            parser.error(f"argument --size: must be N or WxH, in pixels. Got {values!r}")
+        namespace.settings = [*(getattr(namespace, "settings", None) or []), f"net.width={sides[0]}",
+                              f"net.height={sides[-1]}"]
+
+
+def size_option(parser: argparse._ActionsContainer) -> None:
+    """--size."""
+    parser.add_argument("--size", action=Size, metavar="N|WxH",
+                        help="input size of the network, pixels: 416, or 416x320. Short for --set net.width= --set "
+                             "net.height=")
+
+
 def weights_option(parser: argparse.ArgumentParser) -> None:
     """--weights."""
     parser.add_argument("--weights", metavar="FILE",

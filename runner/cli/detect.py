@@ -30,6 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     runs.network_argument(parser, "; its last layers are [yolo], [region] or [detection]")
     parser.add_argument("images", nargs="+", help="images, folders, globs, list files, -; videos, camera, camera:1")
     common.weights_option(parser)
+    common.size_option(parser)
     parser.add_argument("--names", metavar="FILE",
                         help="class names, one per line (default: those of the training run, or the .names file in the "
                              "folder of the weights or the cfg that has as many lines as there are classes)")

@@ -24,6 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     runs.network_argument(parser)
     parser.add_argument("images", nargs="+", help="images, folders, globs, list files, -")
     common.weights_option(parser)
+    common.size_option(parser)
     parser.add_argument("--top", type=common.positive, default=0, metavar="K",
                         help="number of classes per image (default: 3 in the table, 5 in --json; with several labels "
                              "per image those above --thresh in the table, all in --json)")

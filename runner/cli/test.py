@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     runs.network_argument(parser)
     common.weights_option(parser)
+    common.size_option(parser)
     common.data_options(parser)
     parser.add_argument("--split", choices=("test", "train"), default="test",
                         help="evaluate on these images (default test)")

@@ -13,6 +13,7 @@ the checkpoint for --resume; see docs/training.md.  Ctrl-C finishes the update a
 """
 import argparse
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 # options of a single call, which --resume does not restore
 NOT_RESTORED = ("cfg", "name", "resume", "weights", "cutoff", "clear", "partial", "freeze", "quiet", "json", "log_json",
-               "no_report", "tensorboard", "threads", "time_limit", "strict", "run", "settings", "words", "word",
-               "home", "started_with")
+               "no_report", "epochs", "tensorboard", "threads", "time_limit", "strict", "run", "settings", "words",
+                "word", "home", "started_with")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +41,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--balance", action=common.Setting, key="net.balance", nargs="?", const="1", metavar="B",
                         help="sample all classes equally often, regardless of their number of images (B between 0 and "
                              "1: partly). Short for --set net.balance=")
+    often = parser.add_argument_group("often set")
+    often.add_argument("--epochs", type=common.positive, metavar="N",
+                       help="passes over the training data: sets [net] max_batches from the number of images and batch")
+    often.add_argument("--batch", action=common.Setting, key="net.batch", metavar="N",
+                       help="images per update. Short for --set net.batch=")
+    often.add_argument("--lr", action=common.Setting, key="net.learning_rate", metavar="RATE",
+                       help="learning rate. Short for --set net.learning_rate=")
+    common.size_option(often)
     run = parser.add_argument_group("the run")
     run.add_argument("--name", metavar="NAME", help="write the run to weights/NAME (default: the cfg's name)")
     run.add_argument("--resume", action="store_true",
@@ -94,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
     folder.require_free()       # before the data is read; `run` locks the folder
     if args.freeze:
         args.settings = [*args.settings, f"{args.freeze - 1}.stopbackward=1"]
+    task = _task_of_epochs(args) if args.epochs else None
     net = common.load_network(args)
     why = untrainable(net.layers)
     if why:
@@ -105,7 +115,8 @@ def run(args: argparse.Namespace) -> int:
         _load_weights(args, net)
     elif args.clear or args.cutoff or args.partial is not None:
         raise UsageError("--cutoff, --partial and --clear need --weights")
-    task = open_task(net, common.task_options(args))
+    task = task or open_task(net, common.task_options(args))
+    task.net = net
     task.require_training_data()
     if args.tensorboard:        # a missing package is reported before the folder of the previous run is renamed
         from runner.training.monitor import summary_writer
@@ -170,6 +181,26 @@ def _restore_options(args: argparse.Namespace, folder: "RunFolder") -> None:
     # of two settings of one option the last counts, and only that is recorded
     settings = [*(facts.get("settings") or []), *args.settings]
     args.settings = list({setting.partition("=")[0]: setting for setting in settings}.values())
+
+
+def _task_of_epochs(args: argparse.Namespace) -> "Task":
+    """--epochs: sets the number of updates from that of the images -> the task, which was opened to count them."""
+    from dataclasses import replace
+
+    import runner
+    from runner.config import Report
+    from runner.errors import UsageError
+    from runner.training import open_task
+    if not args.resume and any(setting.startswith("net.max_batches=") for setting in args.settings):
+        raise UsageError("--epochs sets net.max_batches: give only one of them")
+    shapes = runner.load(args.cfg, settings=args.settings, compat=common.compat_of(args), allocate=False,
+                         report=Report(args.strict), folder=args.home)
+    task = open_task(shapes, replace(common.task_options(args), cfg=args.started_with))
+    task.require_training_data()
+    updates = max(math.ceil(args.epochs * task.updates_per_epoch), 1)
+    args.settings = [*(setting for setting in args.settings if not setting.startswith("net.max_batches=")),
+                     f"net.max_batches={updates}"]
+    return task
 
 
 def _load_weights(args: argparse.Namespace, net: "Network") -> None:
@@ -290,6 +321,7 @@ def _train(args: argparse.Namespace, run: "Run", monitors: "list[Monitor]") -> N
     net, task = run.net, run.task
     total = net.options.max_batches
     seconds, waited, seen = 0.0, 0.0, 0
+    per_epoch = task.updates_per_epoch
     with tqdm(total=total or None, initial=net.progress.iteration, file=sys.stderr, dynamic_ncols=True,
               disable=args.quiet or not sys.stderr.isatty(),
               bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]") as bar:
@@ -306,7 +338,8 @@ def _train(args: argparse.Namespace, run: "Run", monitors: "list[Monitor]") -> N
             seconds, waited, seen = seconds + step.seconds, waited + step.waited, seen + step.images
             bar.update(1)
             bar.set_postfix_str(f"{seen / seconds:,.0f} {task.unit}/s, {task.loss_name} {update.smooth:.4f}, "
-                                f"rate {step.rate:.3g}, waiting {100 * waited / seconds:.0f} %", refresh=False)
+                                f"epoch {step.number / per_epoch:.1f}, rate {step.rate:.3g}, "
+                                f"waiting {100 * waited / seconds:.0f} %", refresh=False)
             if run.control.evaluation_due(step.number, total):
                 bar.set_description_str("evaluating")
 

@@ -76,6 +76,16 @@ class Task(ABC):
     def data_summary(self) -> str:
         """What the data contains: "1442 images to train, 355 to test, 10 classes"."""
 
+    @property
+    @abstractmethod
+    def updates_per_epoch(self) -> float:
+        """Updates in which the training data is read once; 0 without training data."""
+
+    def _updates_for(self, count: float) -> float:
+        """Updates in which this many images, or sequences, are read."""
+        o = self.net.options
+        return count / (max(o.batch // o.subdivisions, 1) * o.subdivisions)
+
     @abstractmethod
     def batches(self) -> Batches:
         """Endless (x, truth) for the training loop; `with task.batches() as batches`.

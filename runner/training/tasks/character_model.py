@@ -35,6 +35,10 @@ class CharacterModel(Task):
     def data_summary(self) -> str:
         return f"{len(self.text):,} characters to train on, {len(self.held_out):,} to evaluate on"
 
+    @property
+    def updates_per_epoch(self) -> float:
+        return self._updates_for(len(self.text) / self.net.options.time_steps)
+
     def batches(self) -> Batches:
         return nullcontext(training_batches(self.net, self.text, self.options.seed))
 

@@ -68,6 +68,10 @@ class Classifier(Task):
     def facts(self) -> dict[str, Any]:
         return {"several_labels": self.several_labels}
 
+    @property
+    def updates_per_epoch(self) -> float:
+        return self._updates_for(len(self.data.train or ()))
+
     def batches(self) -> Batches:
         o, options = self.net.options, self.options
         channels, height, width = self.net.in_shape

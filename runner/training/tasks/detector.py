@@ -49,6 +49,10 @@ class Detector(Task):
         return (f"{len(self.data.train or ())} images with {boxes} boxes to train, {test_images_text(self.data.test)}, "
                 f"{len(self.classes)} classes")
 
+    @property
+    def updates_per_epoch(self) -> float:
+        return self._updates_for(len(self.data.train or ()))
+
     def batches(self) -> Batches:
         return training_loader(self.net, self._split("train"), seed=self.options.seed, on_bad=self.options.on_bad,
                                warn=self.options.warn)

@@ -1,0 +1,65 @@
+"""Options that people know from other programs, and what they are called here."""
+import argparse
+from collections.abc import Sequence
+
+from runner.errors import closest
+
+SIZE, BATCH, THREADS, RATE, THRESH, EPOCHS = "--size", "--batch", "--threads", "--lr", "--thresh", "--epochs"
+CPU = "everything is computed on the CPU; --threads says on how many cores"
+FIRST = "the cfg, or the run, is the first argument: it has no option"
+IMAGES = "the images follow the cfg: they have no option"
+UPDATES = "--set net.max_batches="
+
+# an option, in lower case and with hyphens -> ours, or a sentence; "VERB OPTION" is for that verb only
+NEIGHBOURS = {
+    "learning-rate": RATE, "lr0": RATE, "base-lr": RATE, "eta": RATE,
+    "epoch": EPOCHS, "num-epochs": EPOCHS, "n-epochs": EPOCHS, "max-epochs": EPOCHS,
+    "batch-size": BATCH, "bs": BATCH, "batchsize": BATCH,
+    "imgsz": SIZE, "img-size": SIZE, "img": SIZE, "image-size": SIZE, "input-size": SIZE, "resolution": SIZE,
+    "width": "--size WxH", "height": "--size WxH",
+    "max-iter": UPDATES, "iterations": UPDATES, "max-batches": UPDATES, "max-steps": UPDATES,
+    "momentum": "--set net.momentum=", "weight-decay": "--set net.decay=", "wd": "--set net.decay=",
+    "warmup": "--set net.burn_in=", "burn-in": "--set net.burn_in=", "optimizer": "--set net.optimizer=",
+    "workers": THREADS, "num-workers": THREADS, "jobs": THREADS, "j": THREADS, "num-threads": THREADS,
+    "device": CPU, "gpu": CPU, "gpus": CPU, "gpu-id": CPU, "i": CPU, "cuda": CPU, "no-cuda": CPU, "nogpu": CPU,
+    "model": FIRST, "cfg": FIRST, "config": FIRST, "arch": FIRST,
+    "checkpoint": "--weights", "pretrained": "--weights", "ckpt": "--weights", "pretrained-weights": "--weights",
+    "conf": THRESH, "conf-thres": THRESH, "confidence": THRESH, "score-thr": THRESH, "threshold": THRESH,
+    "iou-thres": "--nms", "test iou-thres": "--iou", "iou-thresh": "--iou", "nms-thresh": "--nms",
+    "source": IMAGES, "input": IMAGES, "images": IMAGES,
+    "dataset": "--data", "data-dir": "--data", "data-path": "--data",
+    "val-split": "--split-share", "validation-split": "--split-share",
+    "project": "runs are written to weights/, below the current folder; --name NAME names one",
+    "train output": "--name", "train save-dir": "--name", "output": "--save", "save-dir": "--save", "out": "--save",
+    "test name": "a run is named in place of the cfg", "predict name": "a run is named in place of the cfg",
+    "detect name": "a run is named in place of the cfg", "generate name": "a run is named in place of the cfg",
+    "exist-ok": "no option is needed: the run that is there is moved aside, not overwritten",
+    "save-period": "--backup-every", "eval-every": "--validate-every", "early-stopping": "--patience",
+    "map": "no option is needed: the test images are evaluated while training",
+    "dont-show": "no option is needed: nothing is shown on a screen; --save writes what is drawn",
+    "topk": "--top-k", "predict topk": "--top", "predict top-k": "--top", "tta": "--crops 10 and --sizes",
+    "prompt": "--seed-text", "max-tokens": "--length", "max-length": "--length", "temp": "--temperature",
+    "labels": "--names", "class-names": "--names", "random-seed": "--seed", "srand": "--seed",
+    "freeze-layers": "--freeze", "resume-from": "--resume", "silent": "--quiet",
+}
+
+
+def answer(argv: Sequence[str], verb: str, parser: argparse.ArgumentParser) -> str:
+    """A sentence for each option that the verb does not have and that has another name here; "" where there is none."""
+    own = [flag for action in parser._actions for flag in action.option_strings]
+    lines = []
+    for word in argv[:argv.index("--")] if "--" in argv else argv:
+        flag = word.partition("=")[0]
+        name = flag.lstrip("-").lower().replace("_", "-")
+        if not flag.startswith("-") or not name or not name[0].isalpha() or any(one.startswith(flag) for one in own):
+            continue
+        here = NEIGHBOURS.get(f"{verb} {name}") or NEIGHBOURS.get(name)
+        if here and here.startswith("--"):
+            option = here.split()[0]
+            here = f"here it is {here}" if option in own else ""
+        if not here:
+            near = f"--{name}" if f"--{name}" in own else closest(f"--{name}", own, 0.75)
+            here = f"did you mean {near}?" if near else ""
+        if here:
+            lines.append(f"unknown option {flag}: {here}")
+    return "\n".join(lines)
