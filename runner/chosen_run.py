@@ -15,6 +15,7 @@ from runner import shipped
 from runner.config import Report, differences, read, write
 from runner.datasets.lists import spellings
 from runner.errors import RunnerError, UsageError, closest
+from runner.reading.text import read_text
 from runner.run_folder import RunFolder
 
 BASE = Path("weights")
@@ -153,7 +154,7 @@ def or_shipped(run: ChosenRun) -> ChosenRun:
         sections = read(run.cfg, Report())
     except RunnerError:
         return run              # the error is raised again where the cfg is read to be used
-    changes = differences(trained.read_text(encoding="utf-8"), write(sections))
+    changes = differences(read_text(trained, latin1=True), write(sections))
     if any(not line.startswith("[net] ") or line.split()[1] in SHAPE for line in changes):
         return run
     there = RunFolder(trained)

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from runner.errors import UsageError
+from runner.errors import DataError, UsageError
+from runner.reading.image_files import open_image
+from runner.reading.text import read_text
 
 MARK = "cfgrunner"      # in images, as the software that wrote them
 SOFTWARE = 305          # the number of that field in EXIF
@@ -25,9 +27,9 @@ SHOWN = 5               # of the files in the way
 
 def _image(path: Path) -> bool:
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             return MARK in (image.getexif().get(SOFTWARE), image.info.get("Software"), _text(image.info.get("comment")))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except Exception:       # not an image, or a damaged one: decoders raise anything
         return False
 
 
@@ -132,8 +134,8 @@ class OutputFolder:
         self._read_list()
 
     def _read_list(self) -> None:
-        with contextlib.suppress(OSError):
-            for line in (self.path / LIST).read_text(encoding="utf-8", errors="replace").splitlines():
+        with contextlib.suppress(DataError):
+            for line in read_text(self.path / LIST, latin1=True).split("\n"):
                 checksum, _, name = line.partition("  ")
                 self._sums.setdefault(name, set()).add(checksum)
 

@@ -16,6 +16,7 @@ CHOICE = os.environ.get("RUNNER_BACKEND") or os.environ.get("RUNNER_KERNELS", "a
 AVAILABLE = ["numpy", "fast"] if importlib.util.find_spec("numba") else ["numpy"]
 
 ops.use(CHOICE)
+os.environ.setdefault("RUNNER_DEBUG", "1")      # an unexpected error of a verb fails the test with its traceback
 
 
 @pytest.fixture(params=AVAILABLE if CHOICE == "auto" else [CHOICE])

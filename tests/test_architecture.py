@@ -18,9 +18,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
     {"runner.errors", "runner.file_kinds", "runner.files", "runner.lock", "runner.machine", "runner.ops",
-     "runner.outputs", "runner.program", "runner.shipped"},
+     "runner.program", "runner.shipped"},
     {"runner.reading"},
-    {"runner.config", "runner.compat", "runner.images", "runner.optim.rules"},
+    {"runner.config", "runner.compat", "runner.images", "runner.optim.rules", "runner.outputs"},
     {"runner.layers", "runner.net_options"},
     {"runner.network", "runner.network_checks"},
     {"runner.weights", "runner.optim", "runner.datasets", "runner.detection"},

@@ -6,13 +6,17 @@ runner/cli/process.py says what the numbers mean.
 import argparse
 import difflib
 import importlib
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
 from runner.cli import common, console, neighbours, process
 from runner.errors import RunnerError
 from runner.program import adapted, install_command, program
+
+DEBUG = "--debug"
 
 # verb -> its line of help; the module of the same name is imported only if the verb is used
 VERBS = {
@@ -49,11 +53,14 @@ EXAMPLES = """examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command -> exit status.  A RunnerError is printed to stderr; any other exception is a bug."""
+    """Run one command -> exit status.  A RunnerError is printed to stderr; any other exception is a bug, of which one
+    line asks for a report; with --debug, or RUNNER_DEBUG set, it is raised."""
     process.open_standard_streams()
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = DEBUG in words or bool(os.environ.get("RUNNER_DEBUG"))
     try:
         with process.terminable():
-            status = _run(list(sys.argv[1:] if argv is None else argv))
+            status = _run([word for word in words if word != DEBUG])
             sys.stdout.flush()      # so that a closed pipe or a full disk is noticed here
         return status
     except BrokenPipeError:         # the reader of our output has closed it, as `head` does
@@ -63,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from runner.cli.doctor import REQUIRED
         module = (error.name or "").partition(".")[0]
         if module not in REQUIRED:
-            raise
+            return _unexpected(error, debug)
         return _fail(f"the package {REQUIRED[module][0]!r} is not installed: {install_command()}")
     except RunnerError as error:
         return _fail(str(error))
@@ -72,6 +79,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{program()}: interrupted", file=sys.stderr)
         return process.INTERRUPTED
+    except Exception as error:
+        return _unexpected(error, debug)
+
+
+def _unexpected(error: Exception, debug: bool) -> int:
+    """What no message was written for: an error of this program, or no memory -> exit status."""
+    if debug:
+        raise error
+    if isinstance(error, MemoryError):
+        why = f" ({error})" if str(error) else ""
+        return _fail(f"there is not enough memory{why}. {DEBUG} shows where it was needed")
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+    what = f" ({why})" if (why := " ".join(str(error).split())[:200]) else ""
+    return _fail(f"an error of this program: {type(error).__name__}{what}{place}. Please report it with this command, "
+                 f"with what it prints with {DEBUG}, and with the output of `{program()} --version`")
 
 
 def _run(argv: list[str]) -> int:
@@ -87,7 +110,7 @@ def _run(argv: list[str]) -> int:
             hint = f" (did you mean darknet's {command!r}?)"
         else:
             hint = f" (did you mean {near[0]!r}?)" if near else f" (known: {', '.join(VERBS)})"
-        print(f"{program()}: unknown verb {verb!r}{hint}", file=sys.stderr)
+        console.remark(f"{program()}: unknown verb {verb!r}{hint}")
         return process.CANNOT
     parser, of_verb = _parser(verb)
     unknown = neighbours.answer(argv, verb, of_verb) if verb else ""
@@ -108,7 +131,7 @@ def _run(argv: list[str]) -> int:
 
 def _fail(message: str) -> int:
     for line in message.splitlines() or ["unknown error"]:
-        print(f"{program()}: {line}", file=sys.stderr)
+        console.remark(f"{program()}: {line}")
     try:
         sys.stdout.flush()
     except OSError:             # what could not be written is the error itself
@@ -119,10 +142,12 @@ def _fail(message: str) -> int:
 def _parser(verb: str | None) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
     """The parser, and the part of it for the verb."""
     plain = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog=program(), epilog=adapted(EXAMPLES), formatter_class=plain,
+    parser = _Parser(prog=program(), epilog=adapted(EXAMPLES), formatter_class=plain,
                                      description="Train and run the networks of darknet-style .cfg files.")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the versions of program, Python and NumPy")
-    command = parser
+    parser.add_argument(DEBUG, action="store_true", help="show where in the program an unexpected error occurred; also "
+                        "behind the verb")
+    command: argparse.ArgumentParser = parser
     verbs = parser.add_subparsers(metavar="VERB", title="verbs")
     for name, line in VERBS.items():
         if name != verb:
@@ -133,6 +158,13 @@ def _parser(verb: str | None) -> tuple[argparse.ArgumentParser, argparse.Argumen
         module.arguments(command)
         command.set_defaults(run=module.run)
     return parser, command
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose messages show control characters of arguments as escapes."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        super()._print_message(console.escaped(message or ""), file)
 
 
 class _Version(argparse.Action):

@@ -8,6 +8,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 STYLES = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "dim": "2"}
+# characters that no text needs stand for the styles, so that an escape sequence in a name is not one of ours
+MARKS = {style: chr(0xfdd0 + k) for k, style in enumerate(STYLES)}
+END = "\ufddf"
+COLOURS = {ord(MARKS[style]): f"\033[{code}m" for style, code in STYLES.items()} | {ord(END): "\033[0m"}
+# control characters except the end of a line and the tab, and those that change the direction of a text
+CONTROLS = (*range(9), *range(11, 32), *range(127, 160), 0x200e, 0x200f, 0x2028, 0x2029, *range(0x202a, 0x202f),
+            *range(0x2066, 0x206a), *COLOURS)
+ESCAPES = {code: f"\\u{code:04x}" for code in CONTROLS}
 
 
 def paint(text: str, style: str, stream: Any = None) -> str:
@@ -15,17 +23,28 @@ def paint(text: str, style: str, stream: Any = None) -> str:
     stream = stream or sys.stdout
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
         return text
-    return f"\033[{STYLES[style]}m{text}\033[0m"
+    return f"{MARKS[style]}{escaped(text)}{END}"
+
+
+def escaped(text: str) -> str:
+    r"""A text with its control characters as escapes, \u001b, as in JSON: a name in a file cannot command the terminal.
+    Ends of lines stay."""
+    return text if text.isascii() and text.isprintable() else text.translate(ESCAPES)
+
+
+def _printable(text: str) -> str:
+    """`escaped`, with the styles of `paint` as sequences of the terminal."""
+    return text if text.isascii() and text.isprintable() else text.translate(ESCAPES | COLOURS)
 
 
 def say(text: str = "") -> None:
     """Print a result to stdout."""
-    print(text)
+    print(_printable(text))
 
 
 def remark(text: str) -> None:
     """Print a remark to stderr."""
-    print(text, file=sys.stderr)
+    print(_printable(text), file=sys.stderr)
 
 
 def warn(sentences: Iterable[str]) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.cli import console
-from runner.errors import misspelled
+from runner.errors import DataError, misspelled
 from runner.program import adapted, program
 from runner.program import command as command_line
 
@@ -386,9 +386,10 @@ def _fill(values: dict[str, Any], name: str, found: Answer) -> None:
 
 def _listed(data: str) -> dict[str, str]:
     """key -> value of a .data file, with paths relative to its folder resolved; empty if it cannot be read."""
+    from runner.reading.text import read_text
     try:
-        text = Path(data).read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        text = read_text(data, latin1=True)
+    except DataError:
         return {}
     values = dict[str, str]()
     for line in text.splitlines():

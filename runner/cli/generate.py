@@ -44,9 +44,10 @@ def run(args: argparse.Namespace) -> int:
                                        "text": bytes(characters).decode(errors="replace")})
         return 0
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    sys.stdout.write(args.seed_text)
+    show = console.escaped if sys.stdout.isatty() else str       # a file gets the text as it is
+    sys.stdout.write(show(args.seed_text))
     for character in characters:
-        sys.stdout.write(decoder.decode(bytes([character])))
+        sys.stdout.write(show(decoder.decode(bytes([character]))))
         sys.stdout.flush()
     console.say(decoder.decode(b"", final=True))
     return 0

@@ -82,12 +82,13 @@ def _check_cfg(args: Any, run: "ChosenRun") -> None:
     """A warning where the cfg of a run has changed since, in options that change what the network computes."""
     from runner.config import Report, differences, override, read, write
     from runner.model import ALIASES
+    from runner.reading.text import read_text
     trained = run.folder.trained_cfg()
     if run.as_trained or not run.belongs or trained is None:
         return
     sections = read(run.cfg, Report())
     override(sections, run.settings, ALIASES, Report())
-    changed = [line for line in differences(trained.read_text(encoding="utf-8"), write(sections))
+    changed = [line for line in differences(read_text(trained, latin1=True), write(sections))
                if not line.startswith("[net] ") or line.split()[1] in SHAPE]
     if changed:
         console.warn([f"{run.cfg} has changed since {run.folder.path} was trained: {'; '.join(changed[:3])}"

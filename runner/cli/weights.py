@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.cli import common, console, runs
-from runner.errors import UsageError
+from runner.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
     from runner.network import Network
@@ -55,10 +55,11 @@ def run(args: argparse.Namespace) -> int:
 
 def info(args: argparse.Namespace) -> int:
     from runner import weights
+    from runner.reading.text import read_bytes
     from runner.weights_tools import describe
     net, chosen = runs.load_trained(args)
     path = chosen.weights or chosen.folder.weights()
-    data = Path(path).read_bytes()
+    data = read_bytes(path, WeightsError)
     header, facts = weights.read_header(data, path), describe(net)
     if args.json:
         console.write_json(args.json, {"file": str(path), "version": list(header.version), "seen": header.seen,

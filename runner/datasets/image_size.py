@@ -1,12 +1,13 @@
 """Width and height of an image from its header, for labels in pixels."""
 import os
 
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from runner.errors import DataError
 from runner.images.decode import Size
 from runner.images.many_channels import stored_image
 from runner.images.pil_bands import SIDEWAYS
+from runner.reading.image_files import open_image
 
 
 def size_of(path: str | os.PathLike) -> Size:
@@ -18,11 +19,13 @@ def size_of(path: str | os.PathLike) -> Size:
 def stored_size(path: str | os.PathLike) -> tuple[Size, int]:
     """(width, height) in pixels as stored, and the EXIF orientation, 1 where there is none.  DataError as above."""
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             return image.size, image.getexif().get(0x0112, 1)
     except UnidentifiedImageError:
         return _size_of_other(path)
-    except (OSError, Image.DecompressionBombError) as error:
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    except Exception as error:      # decoders raise OSError, SyntaxError, ValueError, NotImplementedError ...
         raise DataError(f"{path}: its size cannot be read ({error})") from None
 
 

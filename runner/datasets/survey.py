@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from runner.datasets.classification.dataset import Label, Split
 from runner.datasets.detection.dataset import DetectionSplit
 from runner.errors import DataError, MissingExtra, plural
 from runner.images.many_channels import stored_image
 from runner.images.pil_bands import channels_of
+from runner.reading.image_files import open_image
 
 READERS = 4     # threads that decode
 
@@ -103,7 +104,7 @@ def kind_and_channels(split: Split | DetectionSplit, index: int) -> tuple[str, i
         stored = stored_image(path) if path.lower().endswith(MANY_CHANNELS) else None
         if stored and stored.what == "array":
             return f"array, {stored.channels} {plural(stored.channels, 'channel')}", stored.channels
-        with Image.open(path) as image:
+        with open_image(path) as image:
             if stored and stored.channels not in (1, 3, channels_of(image)):
                 return f"TIFF, {stored.channels} channels", stored.channels
             return KINDS.get(image.mode, (image.mode, 3))

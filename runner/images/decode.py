@@ -26,6 +26,7 @@ from runner.file_kinds import HEAD, document_kind, kind_of
 from runner.images.arrays import check_channels, to_float
 from runner.images.many_channels import ImageSource, is_other_file, read_channels
 from runner.images.pil_bands import deep_grey, is_deep, is_sideways, upright
+from runner.reading.image_files import open_image
 
 Size = tuple[int, int]          # width, height
 IMAGES = ("a PNG image", "a JPEG image", "a NumPy .npy file", "a NumPy .npz file")     # of the kinds of file_kinds
@@ -84,7 +85,7 @@ def read_pixels(source: ImageSource, channels: int = 3, least: Size | None = Non
         raise DataError(f"{name}: {_unidentified(source)}") from None
     except MissingExtra:
         raise
-    except Image.DecompressionBombError as error:
+    except Image.DecompressionBombError as error:       # of Pillow, while it decodes
         raise DataError(f"{name}: the image is too large to be decoded safely ({error})") from None
     except DataError as error:
         other = _other_kind(source)
@@ -107,7 +108,7 @@ def _decode(source: ImageSource, channels: int, least: Size | None) -> np.ndarra
 def _by_pillow(source: ImageSource, channels: int, least: Size | None) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")          # about metadata and palettes: pixels are not affected
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+        with open_image(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             if least:
                 image.draft(None, least[::-1] if is_sideways(image) else least)     # does nothing to other formats
             image.load()

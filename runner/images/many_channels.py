@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from runner.errors import DataError
 from runner.images import arrays, tiff
 from runner.images.pil_bands import bands, channels_of, upright
+from runner.reading.image_files import open_image
 
 ImageSource = str | os.PathLike | bytes | BinaryIO
 
@@ -43,7 +43,7 @@ def read_channels(source: ImageSource, channels: int | None) -> np.ndarray:
             return arrays.read_array(file, channels)
         if tiff.is_tiff(head):
             return tiff.read_tiff(file, channels)
-        with Image.open(file) as image:
+        with open_image(file) as image:
             arrays.check_channels(channels_of(image), channels, image.mode)
             image.load()
             return bands(upright(image))
@@ -73,7 +73,7 @@ def _stored(file: BinaryIO, channels: int | None) -> Stored:
     if tiff.is_tiff(head):
         pages = tiff.pages_of(file)
         return Stored(tiff.channels_of(pages), pages[0].size, pages[0].orientation, "TIFF")
-    with Image.open(file) as image:
+    with open_image(file) as image:
         return Stored(channels_of(image), image.size, image.getexif().get(0x0112, 1), image.mode)
 
 

@@ -7,11 +7,12 @@ import math
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image, TiffImagePlugin
+from PIL import TiffImagePlugin
 
 from runner.errors import DataError, MissingExtra
 from runner.images.arrays import check_channels, check_size, plain_pixels, to_float
 from runner.images.pil_bands import SIDEWAYS, bands, upright
+from runner.reading.image_files import open_image
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MAX_PAGES = 65536
@@ -111,7 +112,7 @@ def read_tiff(file: BinaryIO, channels: int | None) -> np.ndarray:
 def _by_pillow(file: BinaryIO, pages: list[Page]) -> list[np.ndarray]:
     file.seek(0)
     found = []
-    with Image.open(file) as image:
+    with open_image(file) as image:
         for page in pages:
             image.seek(page.number)
             image.load()

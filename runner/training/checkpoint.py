@@ -26,7 +26,7 @@ from runner.optim.optimizers import Optimizer
 from runner.reading.arrays import non_finite, open_npz
 from runner.reading.json_text import parse_json
 from runner.reading.numbers import shown, whole
-from runner.reading.schema import Record, field
+from runner.reading.schema import Record, entries, field
 from runner.run_folder import Best
 
 FORMAT = 1
@@ -109,6 +109,9 @@ def capture(net: Network, optimizer: Optimizer, average: Average) -> tuple[Array
 
 def restore(net: Network, optimizer: Optimizer, average: Average, arrays: Arrays, facts: Mapping[str, Any]) -> None:
     """The inverse of capture.  CheckpointError if the arrays do not fit the network, which is then left unchanged."""
+    missing = [entry.key for entry in entries(Facts) if entry.key not in facts]
+    if missing:
+        raise CheckpointError(f"the checkpoint is not complete: its facts lack {', '.join(missing)}")
     own = dict(_weights(net))
     stored = {name for name in arrays if name.startswith(("params/", "buffers/"))}
     if set(own) != stored:

@@ -26,6 +26,7 @@ from runner.files import atomic_write
 from runner.lock import Lock
 from runner.optim.average import Average
 from runner.optim.optimizers import make_optimizer
+from runner.reading.text import read_text
 from runner.run_folder import RunFolder
 from runner.training import checkpoint
 from runner.training.control import Control
@@ -148,7 +149,7 @@ class Run:
         self.last_evaluated = facts["measured"]
         self.smooth = math.nan if facts["smooth"] is None else facts["smooth"]
         own = self.folder.resolved
-        if self.net.sections and (not own.exists() or differences(own.read_text(encoding="utf-8"),
+        if self.net.sections and (not own.exists() or differences(read_text(own, latin1=True),
                                                                   cfg_text(self.net.sections))):
             with atomic_write(own, "w") as file:
                 file.write(cfg_text(self.net.sections))

@@ -21,8 +21,9 @@ from runner.datasets.detection.report import (
 )
 from runner.datasets.image_size import size_of
 from runner.datasets.lists import ListedImage
+from runner.reading.numbers import shown
 
-BOX = re.compile(r"(?:-?\d+(?:\.\d*)?,){4}\d+")
+BOX = re.compile(r"(?:-?[0-9]{1,15}(?:\.[0-9]{0,15})?,){4}[0-9]{1,9}")
 
 
 def holds_boxes(text: str) -> bool:
@@ -50,7 +51,7 @@ def _boxes(line: ListedImage, where: str, classes: int, report: LabelReport) -> 
     for word in line.rest.split():
         if not BOX.fullmatch(word):
             report.add("boxes that cannot be read, left out", where,
-                       f"a box behind a path is left,top,right,bottom,class in pixels. Got {word!r}")
+                       f"a box behind a path is left,top,right,bottom,class in pixels. Got {shown(word)}")
             continue
         width, height = size_of(line.path)
         left, top, right, bottom, index = map(float, word.split(","))

@@ -24,6 +24,7 @@ from runner.datasets.detection.yolo import class_names_in
 from runner.datasets.folders import TEST_FOLDERS, TRAIN_FOLDERS, images_in, natural_key
 from runner.datasets.format import Format
 from runner.datasets.image_size import size_of
+from runner.reading.numbers import real, shown
 
 CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max"), ("x1", "y1", "x2", "y2"),
            ("left", "top", "right", "bottom"))
@@ -40,7 +41,11 @@ def _columns(header: list[str]) -> list[int] | None:
 
 def _has_no_header(cells: list[str]) -> bool:
     """Whether a first row is one of keras-retinanet: path, left, top, right, bottom, class."""
-    return len(cells) == 6 and all(cell.replace(".", "", 1).isdecimal() or not cell for cell in cells[1:5])
+    return len(cells) == 6 and all(not cell or _is_number(cell) for cell in cells[1:5])
+
+
+def _is_number(cell: str) -> bool:
+    return cell.isascii() and cell.replace(".", "", 1).isdecimal()
 
 
 def _accepts(path: Path) -> bool:
@@ -81,26 +86,27 @@ def _split(file: Path, columns: list[int], rows: list[Row], names: list[str], re
         where = f"{file}:{line}"
         if len(cells) <= max(columns):
             report.add("rows that cannot be used, left out", where,
-                       f"{max(columns) + 1} columns are needed. Got {cells}")
+                       f"{max(columns) + 1} columns are needed. Got {shown(cells)}")
             continue
         name, label, *corners = (cells[at] for at in columns)
         path = finder.find(name)
         if path is None:
             if name not in missing:
-                report.add(MISSING_IMAGES, where, f"there is no {name!r}")
+                report.add(MISSING_IMAGES, where, f"there is no {shown(name)}")
             missing.add(name)
             continue
         found = boxes.setdefault(path, [])
         if not any(corners):
             continue        # an image without objects
         try:
-            left, top, right, bottom = map(float, corners)
+            left, top, right, bottom = map(real, corners)
         except ValueError:
-            report.add("rows that cannot be used, left out", where, f"the corners of a box are numbers. Got {corners}")
+            report.add("rows that cannot be used, left out", where,
+                       f"the corners of a box are numbers. Got {shown(corners)}")
             continue
         if label not in names:
             report.add("classes that do not exist, left out", where,
-                       f"the classes are {', '.join(names)}. Got {label!r}")
+                       f"the classes are {', '.join(names)}. Got {shown(label)}")
             continue
         width, height = size_of(path)
         row = check_box(((left + right) / 2 / width, (top + bottom) / 2 / height, (right - left) / width,

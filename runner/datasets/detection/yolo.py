@@ -21,6 +21,9 @@ from runner.datasets.format import Format
 from runner.datasets.lists import read_lines, read_list
 from runner.datasets.names_file import read_names
 from runner.errors import DataError
+from runner.reading.numbers import shown
+from runner.reading.tables import measure
+from runner.reading.text import lines_of, read_text
 
 FIELDS = 5
 KEYPOINT_HINT = "for a box and key points describe the dataset by a YAML file with kpt_shape: [points, 2 or 3]"
@@ -63,14 +66,14 @@ def read_label(line: str) -> tuple[int, list[float], bool]:
         words = " ".join(words).replace(",", " ").split()
         if without_blanks and len(words) > FIELDS:
             raise ValueError("these commas may be decimal ones or separate numbers: put blanks between the numbers. "
-                             f"Got {line!r}")
+                             f"Got {shown(line)}")
     try:
-        values = [float(word.replace("_", "?")) for word in words]      # Python takes 1_0 for 10
+        values = [measure(word) for word in words]
         index = int(values[0])
         if index != values[0]:
             raise ValueError
     except (ValueError, OverflowError, IndexError):
-        raise ValueError(f"a label is `class x y w h`, the class a whole number. Got {line!r}") from None
+        raise ValueError(f"a label is `class x y w h`, the class a whole number. Got {shown(line)}") from None
     return index, values[1:], decimal
 
 
@@ -98,7 +101,7 @@ def read_labels(path: str | os.PathLike, classes: int, report: LabelReport) -> l
                 "5 numbers, `class x y w h`"
             hint = f": {KEYPOINT_HINT}" if len(values) > 6 and not report.keypoints else ""
             report.add("lines that are not labels, left out", where,
-                       f"a label has {wanted}. Got {len(values) + 1}: {line!r}{hint}")
+                       f"a label has {wanted}. Got {len(values) + 1}: {shown(line)}{hint}")
             continue
         if class_exists(index, classes, where, report):
             row = check_box(box, index, where, report)
@@ -170,10 +173,11 @@ def highest_class(images: Iterable[str]) -> int:
     """The highest class number in the labels of these images, which says how many classes there are; -1: none."""
     highest = -1
     for labels in filter(None, map(label_file, images)):
-        for line in Path(labels).read_text(encoding="utf-8-sig", errors="replace").split("\n"):
-            with suppress(ValueError):
-                index = read_label(line)[0]
-                highest = max(highest, index if index < MAX_NUMBERED else -1)
+        with suppress(DataError):       # reported when they are read
+            for _, line in lines_of(read_text(labels)):
+                with suppress(ValueError):
+                    index = read_label(line)[0]
+                    highest = max(highest, index if index < MAX_NUMBERED else -1)
     return highest
 
 
