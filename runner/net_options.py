@@ -105,7 +105,7 @@ class NetOptions(Options):
     letter_box: bool = opt(False, "detectors: 1: keep the image's aspect ratio, with grey borders")
     blur: int = opt(0, "augmentation: blur a quarter of the images over this many pixels; 1: over 15; detectors: "
                        "1: two thirds get a blurred background; more: a third get that, a third are blurred over "
-                       "this many pixels", low=0)
+                       "this many pixels", low=0, high=1000)
     mixup: int = opt(0, "augmentation: mix images in half of the batches: 1: blend two, 2: as cutmix, 3: as "
                         "mosaic, 4: as cutmix or mosaic; detectors: half of the images", low=0, high=4)
     cutmix: bool = opt(False, "augmentation: in half of the batches, cover a part of each image with another image")

@@ -139,9 +139,16 @@ def check_fits(net: Network, budget: int | None = None) -> None:
                 f"about {bytes_text(need.total)} of memory, and {bytes_text(budget)} are free")
     if one.total > budget:
         raise RunnerError(f"{sentence}. A single image takes {bytes_text(one.total)}: reduce width and height")
-    parts = next(k for k in range(o.subdivisions + 1, o.batch + 1)
-                 if training(net, max(o.batch // k, 1) * o.time_steps).total <= budget)
-    even = next((k for k in range(parts, o.batch + 1) if o.batch % k == 0), parts)
+    least, most = 1, max(o.batch // o.subdivisions, 1)      # images at a time that fit, and that do not
+    while most - least > 1:
+        middle = (least + most) // 2
+        if training(net, middle * o.time_steps).total <= budget:
+            least = middle
+        else:
+            most = middle
+    parts = o.batch // (least + 1) + 1
+    pairs = ((k, o.batch // k) for k in range(1, math.isqrt(o.batch) + 1) if o.batch % k == 0)
+    even = min(k for pair in pairs for k in pair if k >= parts)
     fits = training(net, o.batch // even * o.time_steps)
     raise RunnerError(f"{sentence}. subdivisions={even} would fit: the same batch of {o.batch}, {o.batch // even} at a "
                       f"time, about {bytes_text(fits.total)}. Add --set net.subdivisions={even}")

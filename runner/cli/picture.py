@@ -67,8 +67,9 @@ def build_layer(name: str, settings: Sequence[str], shape: tuple[int, ...], rng:
     CfgError lists every error in the settings.
     """
     from runner.config import Line, Report, Section
-    from runner.errors import CfgError, ShapeError
+    from runner.errors import CfgError, OutOfMemory, ShapeError
     from runner.layers import Env, find
+    from runner.machine import available_memory
     report = Report()
     lines = {}
     for setting in settings:
@@ -85,9 +86,10 @@ def build_layer(name: str, settings: Sequence[str], shape: tuple[int, ...], rng:
         raise CfgError(*map(_plain, report.errors))
     sources = len(layer_class.sources(options))
     try:
-        return layer_class.build(options, [shape] * sources, Env(rng=rng, in_shape=shape)), sources
-    except ShapeError as error:
-        raise ShapeError(f"[{section.name}] {error}") from None
+        env = Env(rng=rng, in_shape=shape, free=available_memory())
+        return layer_class.build(options, [shape] * sources, env), sources
+    except (ShapeError, OutOfMemory) as error:
+        raise type(error)(f"[{section.name}] {error}") from None
 
 
 def _plain(sentence: str) -> str:

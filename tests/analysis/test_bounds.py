@@ -67,6 +67,16 @@ def test_a_layer_drawn_by_picture_is_compared_too(toy_dir: Path, a_gigabyte: Non
     assert "[upsample] on an image of this size takes " in capsys.readouterr().err
 
 
+def test_a_batch_of_any_size_is_compared_in_time(tmp_path: Path) -> None:
+    net, _ = runner.check(write(tmp_path, "[avgpool]\n[softmax]\n", NET + "batch=2147483646\n"))
+    assert net is not None
+    need = footprint.training(net, 1000).total
+    with pytest.raises(RunnerError) as caught:
+        footprint.check_fits(net, need)
+    part = int(str(caught.value).rpartition("subdivisions=")[2])
+    assert 2147483646 % part == 0 and 2147483646 // part <= 1000
+
+
 def test_the_pool_compares_with_the_free_memory(a_gigabyte: None) -> None:
     pool = memory.Pool()
     pool.before_growing = lambda size: machine.require_memory(size, "an array")
@@ -112,7 +122,7 @@ def test_a_class_map_and_a_tree_of_any_content_are_read_or_refused(tmp_path: Pat
     cfg = write(tmp_path, "[convolutional]\nfilters=6\nactivation=linear\n[yolo]\nnum=1\nclasses=1\nanchors=1,1\n"
                           "map=a.map\n")
     head: runner.layers.Yolo = runner.load(cfg).layers[1]      # type: ignore
-    with pytest.raises(RunnerError, match=r"a\.map: a class map has a number on each line, 0 to 0 \(classes=1\)"):
+    with pytest.raises(RunnerError, match=r"a\.map:2: a class map has one class on each line, 0 to 0 \(classes=1\)"):
         head.mapped(0)
     for name in ("x" * 5000, "a\0b"):
         assert "the tree file" in problems(tmp_path, NET + f"[connected]\noutput=2\n[softmax]\ntree={name}\n")[0] or \

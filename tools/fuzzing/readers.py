@@ -120,7 +120,7 @@ def make_run(folder: Path) -> None:
         "command": "python run.py train toy.cfg", "status": "finished", "updates": 12, "seconds": 1.5, "seed": 0,
         "compat": "exact", "settings": ["net.batch=4"], "score": "accuracy", "score_axis": "accuracy, %",
         "best": {"update": 6, "score": 0.5}, "best_text": "50 %", "classes": ["bright", "dark"],
-        "options": {"average": False}, "data": {"path": "data/toy", "images": 12}, "versions": {"numpy": "2.0"}})
+        "options": {"average": False}, "data": "data/toy", "content": "12 images", "versions": {"numpy": "2.0"}})
 
 
 def read_run(folder: Path) -> None:
