@@ -80,6 +80,11 @@ LONGEST_WORD = 60       # characters of a word that is compared with known ones
 MOST_WORDS = 100        # that a message lists
 
 
+def counted(count: int, noun: str) -> str:
+    """A count with its noun: "1 box", "3 classes"."""
+    return f"{count} {plural(count, noun)}"
+
+
 def closest(word: str, known: Iterable[str], cutoff: float = 0.7) -> str | None:
     """The known word closest to `word`; None if none is similar."""
     if len(word) > LONGEST_WORD:

@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from runner.cli import common, console
+from runner.errors import counted, plural
 from runner.program import program
 from runner.shipped import find
 
@@ -96,5 +97,6 @@ def _print_finding(finding: dict[str, Any], quiet: bool) -> None:
     if count:
         console.say(f"{finding['file']}: {console.paint(f'{count:,} error' + 's' * (count > 1), 'red')}")
     elif not quiet:
-        console.say(f"{finding['file']}: {console.paint('ok', 'green')} ({finding['layers']} layers, "
-                    f"{finding['parameters']:,} parameters)")
+        console.say(f"{finding['file']}: {console.paint('ok', 'green')} "
+                    f"({counted(finding['layers'], 'layer')}, {finding['parameters']:,} "
+                    f"{plural(finding['parameters'], 'parameter')})")

@@ -15,6 +15,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from runner import errors
 from runner.cli import common, console
 from runner.machine import bytes_text
 from runner.shipped import find
@@ -100,8 +101,9 @@ def _bar(total: int, name: str, quiet: bool) -> Any:
 def _report(data: "Dataset | DetectionDataset", splits: dict[str, tuple[Any, "SplitSurvey"]],
             repeated: list["Duplicate"]) -> None:
     boxes = any(stats.boxes is not None for _, stats in splits.values())
-    console.say(f"{data.source}: " + ", ".join(f"{stats.images:,} images {PURPOSE[name]}"
-                                               for name, (_, stats) in splits.items()) + f", {len(data.names)} classes")
+    console.say(f"{data.source}: " + ", ".join(f"{_images(stats.images)} {PURPOSE[name]}"
+                                               for name, (_, stats) in splits.items())
+                + f", {errors.counted(len(data.names), 'class')}")
     counted = "boxes" if boxes else "images"
     rows = [("class", *(f"{name} {counted}" for name in splits), *(f"share of {name}" for name in splits))]
     totals = [max(1, int(stats.counts.sum()) if stats.labels is None else stats.images) for _, stats in splits.values()]
@@ -139,7 +141,8 @@ def _split_lines(name: str, stats: "SplitSurvey", names: list[str]) -> list[str]
     if stats.boxes is not None and len(stats.boxes):
         sides = stats.boxes.prod(axis=1) ** .5
         low, median, high = (100 * float(np.quantile(sides, q)) for q in (.05, .5, .95))
-        lines.append(f"  {len(stats.boxes):,} boxes, {len(stats.boxes) / max(1, stats.images):.1f} per image; "
+        lines.append(f"  {len(stats.boxes):,} {errors.plural(len(stats.boxes), 'box')}, "
+                     f"{len(stats.boxes) / max(1, stats.images):.1f} per image; "
                      f"side (square root of the area) relative to the image: median {median:.0f} %, 5th to 95th "
                      f"percentile {low:.0f} to {high:.0f} %")
         lines.append(f"  {_images(stats.empty)} without boxes" if stats.empty else "  every image has at least one box")
@@ -196,7 +199,7 @@ def _print_problems(data: "Dataset | DetectionDataset", splits: dict[str, tuple[
 
 
 def _images(count: int) -> str:
-    return f"{count:,} image{'s' * (count != 1)}"
+    return f"{count:,} {errors.plural(count, 'image')}"
 
 
 def _list(heading: str, lines: list[str]) -> None:
@@ -266,7 +269,7 @@ def _sheet(data: "Dataset | DetectionDataset", splits: dict[str, tuple[Any, "Spl
     (images_of, labels), rows = split.label_pairs(), []
     for index in np.unique(labels)[:MAX_SHEET_CLASSES]:
         members = images_of[labels == index]
-        rows.append((f"{data.names[index]}: {len(members):,} images", row(members, columns)))
+        rows.append((f"{data.names[index]}: {_images(len(members))}", row(members, columns)))
     more = len(np.unique(labels)) - len(rows)
     return contact_sheet([heading + (f", the first {len(rows)} of {len(rows) + more} classes" if more else "")], rows)
 

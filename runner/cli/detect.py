@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runner.cli import common, console, process, runs
+from runner.errors import counted
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -93,11 +94,12 @@ def run(args: argparse.Namespace) -> int:
     if args.csv:
         write_csv(args.csv, records)
     if above:
-        console.warn([f"{above} boxes have a confidence above 1, so these are not probabilities: `check` may say why"])
+        console.warn([f"{counted(above, 'box')} with a confidence above 1, so these are not probabilities: "
+                      f"`check` may say why"])
     if args.save and count > bad and (shown := channels_shown(net.in_shape[0])):
         console.remark(f"{args.save}: the drawings show {shown}")
     if bad:
-        console.remark(f"{bad} of {count} images could not be read")
+        console.remark(f"{bad} of {counted(count, 'image')} could not be read")
     return process.INTERRUPTED if interrupted else process.CANNOT if bad and bad == count else process.DONE
 
 

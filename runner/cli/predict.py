@@ -13,7 +13,7 @@ import math
 from typing import TYPE_CHECKING
 
 from runner.cli import common, console, runs
-from runner.errors import DataError
+from runner.errors import DataError, counted
 
 if TYPE_CHECKING:
     from runner.chosen_run import ChosenRun
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         console.write_json(args.json, results)
     if bad:
-        console.remark(f"{bad} of {len(images)} images could not be read")
+        console.remark(f"{bad} of {counted(len(images), 'image')} could not be read")
     return 2 if bad == len(images) else 0
 
 
@@ -114,5 +114,6 @@ def class_names(args: argparse.Namespace, run: "ChosenRun", outputs: int) -> lis
         from runner.datasets.names_file import read_names
         count = len(read_names(args.names, []))
         if count < outputs:
-            raise DataError(f"{args.names}: the network has {outputs} outputs, but the file has {count} names")
+            raise DataError(f"{args.names}: the network has {counted(outputs, 'output')}, but the file has "
+                            f"{counted(count, 'name')}")
     return runs.class_names(args, run, outputs)

@@ -22,6 +22,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from runner.cli import common, console, process
+from runner.errors import counted
 from runner.program import command
 
 if TYPE_CHECKING:
@@ -235,7 +236,8 @@ def _transfer(args: argparse.Namespace, net: "Network") -> None:
     if not loaded:
         raise UsageError(f"{args.weights}: no layer of {path} matches one of {args.cfg}")
     if not args.quiet:
-        console.remark(f"{args.weights}: {len(loaded)} layers loaded; initialized: {', '.join(others) or 'none'}")
+        console.remark(f"{args.weights}: {counted(len(loaded), 'layer')} loaded; initialized: "
+                       f"{', '.join(others) or 'none'}")
 
 
 def _control(args: argparse.Namespace) -> "Control":
@@ -276,7 +278,8 @@ def _run(args: argparse.Namespace, task: "Task", folder: "RunFolder", start: str
         if moved and not args.quiet:
             console.remark(f"the previous run in {folder.path} has been moved to {moved}")
     if not args.quiet:
-        console.remark(f"{args.cfg}: {len(net.layers)} layers, {net.param_count:,} parameters; {task.source}: "
+        console.remark(f"{args.cfg}: {counted(len(net.layers), 'layer')}, {net.param_count:,} parameters; "
+                       f"{task.source}: "
                        f"{task.data_summary()}")
         if net.progress.iteration:
             console.remark(f"continuing {args.weights or folder.path} after update {net.progress.iteration}")
@@ -407,9 +410,10 @@ def _print_results(args: argparse.Namespace, run: "Run") -> None:
         reason = "time limit reached" if run.ended == "time" else "stopped"
         console.say(f"{reason} after update {number}{total}, {time}")
     elif run.ended == "patience":
-        console.say(f"{number} updates{total}, {time}: no better score in the last {run.stale} evaluations")
+        console.say(f"{counted(number, 'update')}{total}, {time}: no better score in the last "
+                    f"{counted(run.stale, 'evaluation')}")
     else:
-        console.say(f"{number} updates, {net.progress.seen:,} {task.unit}, {time}")
+        console.say(f"{counted(number, 'update')}, {net.progress.seen:,} {task.unit}, {time}")
     if best:
         last = f"{task.score_text(latest.score)}, " if latest else ""
         console.say(f"{task.score_name}: {last}best {task.score_text(best['score'])} (after update {best['update']})")

@@ -6,7 +6,7 @@ import numpy as np
 
 from runner.datasets.classification.dataset import NO_TEST_IMAGES, Dataset
 from runner.datasets.detection.dataset import DetectionDataset
-from runner.errors import DataError
+from runner.errors import DataError, counted
 
 D = TypeVar("D", Dataset, DetectionDataset)
 
@@ -24,7 +24,7 @@ def hold_out(data: D, share: float) -> D:
     test = np.sort(data.train.sample(share, np.random.default_rng(0)))
     train = np.setdiff1d(np.arange(count), test)
     if not len(test) or not len(train):
-        raise DataError(f"{data.source}: split_share={share:g} of {count} images leaves "
+        raise DataError(f"{data.source}: split_share={share:g} of {counted(count, 'image')} leaves "
                         + ("none to train on" if len(test) else "none to test with"))
     return replace(data, train=data.train.take(train), test=data.train.take(test),
                    warnings=[text for text in data.warnings if NO_TEST_IMAGES not in text])

@@ -3,6 +3,7 @@ import math
 from collections.abc import Sequence
 
 from runner.config import Report, Section
+from runner.errors import counted
 from runner.layers.shared.base import MOST_VALUES, shape_text
 from runner.net_options import NetOptions
 
@@ -24,7 +25,7 @@ def check_net(options: NetOptions, section: Section, report: Report) -> None:
         images = max(options.batch // options.subdivisions, 1) * options.subdivisions
         what = "is less than" if options.batch < options.subdivisions else "is not a multiple of"
         report.warn(f"{section.where('subdivisions')} batch={options.batch} {what} "
-                    f"subdivisions={options.subdivisions}: an update sees {images} images, as in darknet")
+                    f"subdivisions={options.subdivisions}: an update sees {counted(images, 'image')}, as in darknet")
 
 
 def _check_input(o: NetOptions, section: Section, report: Report) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from runner.errors import counted
 from runner.inference import Plan
 from runner.layers import Head
 from runner.network import Network
@@ -39,10 +40,14 @@ class ClassificationMetrics(Metrics):
 
     def headline(self) -> str:
         wrong = self.images - round(self.top1 * self.images)
-        top_k = "".join(f"top {k} {100 * share:.2f} %, " for k, share in (self.top_k or {5: self.top5}).items())
+        top_k = "".join(f"top {k} {100 * share:.2f} %, " for k, share in self._shown().items())
         views = f" {self.views}" if self.views else ""
-        return (f"{self.images} images{views}, accuracy {100 * self.top1:.2f} % ({wrong} wrong), {top_k}"
+        return (f"{counted(self.images, 'image')}{views}, accuracy {100 * self.top1:.2f} % ({wrong} wrong), {top_k}"
                 f"loss {self.loss:.4f}")
+
+    def _shown(self) -> dict[int, float]:
+        """k -> top-k accuracy: those that were asked for, else top 5, if there are more than five classes."""
+        return self.top_k or ({5: self.top5} if len(self.confusion) > 5 else {})
 
     def tables(self) -> list[Table]:
         names = self._names()

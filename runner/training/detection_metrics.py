@@ -14,6 +14,7 @@ from runner.detection import (
     detection_heads,
     predict_boxes,
 )
+from runner.errors import counted
 from runner.inference import Plan
 from runner.network import Network
 from runner.training.metrics import Metrics, Table, unique_names
@@ -60,7 +61,8 @@ class DetectionMetrics(Metrics):
         return self.at.mean
 
     def headline(self) -> str:
-        return (f"{self.images} images, {int(self.at.truths.sum())} boxes: mAP@{self.criteria.overlap:.2f} "
+        return (f"{counted(self.images, 'image')}, {counted(int(self.at.truths.sum()), 'box')}: "
+                f"mAP@{self.criteria.overlap:.2f} "
                 f"{100 * self.at.mean:.2f} %, mAP@.50:.95 {100 * self.coco.mean:.2f} %")
 
     def tables(self) -> list[Table]:

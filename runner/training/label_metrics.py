@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from runner.errors import counted
 from runner.network import Network
 from runner.training.classification_metrics import loss_of
 from runner.training.metrics import Metrics, Table, unique_names
@@ -56,7 +57,7 @@ class LabelMetrics(Metrics):
 
     def headline(self) -> str:
         views = f" {self.views}" if self.views else ""
-        return (f"{self.images} images{views}, mAP {100 * self.score:.2f} %, F1 {self.micro_f1:.3f} micro, "
+        return (f"{counted(self.images, 'image')}{views}, mAP {100 * self.score:.2f} %, F1 {self.micro_f1:.3f} micro, "
                 f"{self.macro_f1:.3f} macro, all labels right {100 * self.exact:.2f} %, loss {self.loss:.4f}")
 
     def tables(self) -> list[Table]:

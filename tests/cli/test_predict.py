@@ -75,7 +75,7 @@ def test_names_of_classes(capsys: pytest.CaptureFixture[str]) -> None:
     assert answer() == "1"
     Path("names.txt").write_text("day\n")
     main(*dark, "--names", "names.txt", expect=2)
-    assert "the network has 2 outputs, but the file has 1 names" in capsys.readouterr().err
+    assert "the network has 2 outputs, but the file has 1 name" in capsys.readouterr().err
 
 
 def test_predict_with_samples(capsys: pytest.CaptureFixture[str]) -> None:

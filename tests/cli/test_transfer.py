@@ -35,7 +35,7 @@ def test_partial_loads_the_layers_that_match(capsys: pytest.CaptureFixture[str])
                                    .replace("learning_rate=0.1", "learning_rate=0"))
     capsys.readouterr()
     main("train", "cfg/new.cfg", "--weights", str(LAST), "--partial")
-    assert f"{LAST}: 1 layers loaded; initialized: 2 [connected], 3 [connected]" in capsys.readouterr().err
+    assert f"{LAST}: 1 layer loaded; initialized: 2 [connected], 3 [connected]" in capsys.readouterr().err
     net, fresh = runner.load("cfg/new.cfg", "weights/new/last.weights"), runner.load("cfg/new.cfg")
     np.testing.assert_array_equal(net.layers[0].params["weights"], old[0])
     np.testing.assert_array_equal(net.layers[3].params["weights"], fresh.layers[3].params["weights"])

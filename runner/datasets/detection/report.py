@@ -8,7 +8,7 @@ import numpy as np
 from runner.datasets.classification.dataset import NO_TEST_IMAGES
 from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit, Problem
 from runner.datasets.overlap import overlap_warning
-from runner.errors import DataError, plural
+from runner.errors import DataError, counted, plural
 
 TOLERANCE = 0.005       # of the image: a box may cross the edge by this much without a warning (labels are rounded)
 FAR = 0.5               # of the image: a box that crosses the edge by more, or is that much larger, is not in fractions
@@ -78,23 +78,24 @@ class LabelReport:
             raise DataError("\n".join([f"{source}: none of the labels can be used", *summaries.values()]))
         warnings = [*summaries.values(), *self.notes]
         if self.unlabelled:
-            warnings.append(f"{source}: {len(self.unlabelled)} of {self.images} images have no label file and are "
-                            f"treated as images without objects, for instance {self.unlabelled[0][0]} (an empty label "
-                            "file says so explicitly)")
+            have = "has" if len(self.unlabelled) == 1 else "have"
+            warnings.append(f"{source}: {len(self.unlabelled)} of {counted(self.images, 'image')} {have} no label file, "
+                            f"treated as without objects, for instance {self.unlabelled[0][0]} (an empty label file "
+                            "says so explicitly)")
         if self.resized:
-            warnings.append(f"{source}: {len(self.resized)} images have another size than is written with their boxes, "
-                            f"with the same aspect ratio, for instance {self.resized[0]}: the boxes are scaled")
+            warnings.append(f"{source}: {_many(self.resized, 'image', 'has', 'have')} another size than is written "
+                            f"with the boxes, with the same aspect ratio, for instance {self.resized[0]}: the boxes "
+                            "are scaled")
         if self.rotated:
-            warnings.append(f"{source}: {len(self.rotated)} images were annotated as they are stored, without the "
-                            f"rotation of their EXIF data, for instance {self.rotated[0]}: their boxes are rotated as "
-                            "well")
+            warnings.append(f"{source}: {_many(self.rotated, 'image', 'was', 'were')} annotated as stored, without the "
+                            f"rotation of the EXIF data, for instance {self.rotated[0]}: the boxes are rotated as well")
         if self.outlines and self.outlines == self.keypoint_like:
             warnings.append(f"{source}: {self.outlines} labels are read as outlines, and the first four numbers of "
                             "each are a box around all further points: if these are key points, describe the dataset "
                             "by a YAML file with kpt_shape: [number of points, 2 or 3], and the box is used")
         if self.decimal_commas:
-            warnings.append(f"{source}: {len(self.decimal_commas)} labels have decimal commas, for instance "
-                            f"{self.decimal_commas[0]}: they are read, but other programs need points")
+            warnings.append(f"{source}: {_many(self.decimal_commas, 'label', 'has', 'have')} decimal commas, for "
+                            f"instance {self.decimal_commas[0]}: they are read, but other programs need points")
         if train is not None and test is None:
             warnings.append(f"{source}: there are only training images: {NO_TEST_IMAGES}")
         overlap = overlap_warning(train, test, source)
@@ -109,6 +110,11 @@ def refuse_problems(data: DetectionDataset) -> None:
         raise DataError("\n".join([f"{data.source}: the labels have mistakes. Correct them, or leave these labels out "
                                    "with --on-bad skip"]
                                   + [text for kind, text in summaries_of(data.problems).items() if kind in lost]))
+
+
+def _many(items: Sequence[str], noun: str, one: str, several: str) -> str:
+    """"1 image has", "3 images have"."""
+    return f"{counted(len(items), noun)} {one if len(items) == 1 else several}"
 
 
 def summaries_of(problems: Sequence[Problem]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from runner.datasets import Split, batches, check_image_channels, find_data, open_dataset
-from runner.errors import DataError
+from runner.errors import DataError, counted
 from runner.images import augment_of, channels_shown, to_pil
 from runner.inference import Plan, batch_size
 from runner.layers.shared.base import Head, shape_text
@@ -62,8 +62,9 @@ class Classifier(Task):
         self.has_training_data, self.has_test_data = self.data.train is not None, self.data.test is not None
 
     def data_summary(self) -> str:
-        return (f"{len(self.data.train or ())} images to train, {test_images_text(self.data.test)}, "
-                f"{len(self.classes)} classes" + (", several labels per image" if self.several_labels else ""))
+        return (f"{counted(len(self.data.train or ()), 'image')} to train, {test_images_text(self.data.test)}, "
+                f"{counted(len(self.classes), 'class')}"
+                + (", several labels per image" if self.several_labels else ""))
 
     def facts(self) -> dict[str, Any]:
         return {"several_labels": self.several_labels}
@@ -223,9 +224,10 @@ def check_classes(cfg: str, net: Network, classes: int, source: str) -> None:
     if len(shape) == 3 and shape[1:] != (1, 1):
         place = f"before layer {net.last} [{last.names[0]}]" if isinstance(last, Head) else "at its end"
         raise DataError(f"{cfg}: the network ends with a feature map of {shape_text(shape)}, but {source} needs one "
-                        f"value for each of its {classes} classes: put [avgpool] or [connected] {place}")
+                        f"value for each of its {counted(classes, 'class')}: put [avgpool] or [connected] {place}")
     with_weights = [(i, layer) for i, layer in enumerate(net.layers) if "weights" in layer.specs]
     index, layer = with_weights[-1] if with_weights else (net.last, net.layers[net.last])
     option = "output" if layer.names[0] == "connected" else "filters"
-    raise DataError(f"{cfg}: the network has {outputs} outputs, but {source} has {classes} classes: set "
+    raise DataError(f"{cfg}: the network has {counted(outputs, 'output')}, but {source} has "
+                    f"{counted(classes, 'class')}: set "
                     f"{option}={classes} in layer {index} [{layer.names[0]}]")

@@ -5,7 +5,7 @@ import numpy as np
 
 from runner.datasets import DetectionSplit, check_image_channels, find_data, open_detection_dataset
 from runner.detection import AveragePrecision, darknet_precision, detection_heads, recall_curves
-from runner.errors import DataError
+from runner.errors import DataError, counted
 from runner.images import channels_shown, pixel_corners, read_image
 from runner.images.draw import draw_boxes
 from runner.layers import Detection, Region, Yolo
@@ -46,8 +46,9 @@ class Detector(Task):
 
     def data_summary(self) -> str:
         boxes = len(self.data.train.boxes()) if self.data.train else 0
-        return (f"{len(self.data.train or ())} images with {boxes} boxes to train, {test_images_text(self.data.test)}, "
-                f"{len(self.classes)} classes")
+        return (f"{counted(len(self.data.train or ()), 'image')} with {counted(boxes, 'box')} to train, "
+                f"{test_images_text(self.data.test)}, "
+                f"{counted(len(self.classes), 'class')}")
 
     @property
     def updates_per_epoch(self) -> float:

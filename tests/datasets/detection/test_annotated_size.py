@@ -65,7 +65,7 @@ def test_boxes_annotated_on_the_stored_image_are_rotated_with_it(
     path = photo(tmp_path / "a.png", orientation, scale)
     data = dataset(tmp_path, STORED, THING)
     np.testing.assert_allclose(training_split(data)[0].boxes[0, :4], thing_in(path), atol=1e-6)
-    assert any("1 images were annotated as they are stored" in text for text in data.warnings)
+    assert any("1 image was annotated as stored" in text for text in data.warnings)
     assert not data.problems
 
 
@@ -92,7 +92,7 @@ def test_a_resized_image_keeps_its_boxes(size: tuple[int, int], tmp_path: Path) 
     data = coco(tmp_path, size, (0, 0, 10, 10))
     np.testing.assert_allclose(training_split(data)[0].boxes[0, 2:4], [10 / size[0], 10 / size[1]], rtol=1e-6)
     assert not data.problems
-    assert any("1 images have another size" in text for text in data.warnings) == (size != STORED)
+    assert any("1 image has another size" in text for text in data.warnings) == (size != STORED)
 
 
 def test_an_image_that_cannot_be_read_keeps_the_written_size(tmp_path: Path) -> None:
