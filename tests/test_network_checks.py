@@ -380,7 +380,7 @@ def test_the_grid_of_a_head(tmp_path: Path) -> None:
 
 
 def test_a_grid_finer_than_the_pixels_of_the_input(tmp_path: Path) -> None:
-    text = NET.replace("width=64", "width=65") + "[upsample]\nstride=100000\n" + conv(12) + HEAD
+    text = NET.replace("width=64", "width=65") + "[upsample]\nstride=1000\n" + conv(12) + HEAD
     assert said(tmp_path, text) == ([], [])
 
 
@@ -439,6 +439,6 @@ def test_confidences_above_1_are_noticed(tmp_path: Path, capsys: pytest.CaptureF
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
     call = ["detect", str(tmp_path / "a.cfg"), str(tmp_path / "a.png"), "--weights", str(tmp_path / "a.weights")]
     assert main(call) == 0
-    assert "boxes have a confidence above 1, so these are not probabilities" in capsys.readouterr().err
+    assert "boxes with a confidence above 1, so these are not probabilities" in capsys.readouterr().err
     assert main([*call, "--compat", "yolor"]) == 0
     assert "above 1" not in capsys.readouterr().err

@@ -79,9 +79,9 @@ class LabelReport:
         warnings = [*summaries.values(), *self.notes]
         if self.unlabelled:
             have = "has" if len(self.unlabelled) == 1 else "have"
-            warnings.append(f"{source}: {len(self.unlabelled)} of {counted(self.images, 'image')} {have} no label file, "
-                            f"treated as without objects, for instance {self.unlabelled[0][0]} (an empty label file "
-                            "says so explicitly)")
+            warnings.append(f"{source}: {len(self.unlabelled)} of {counted(self.images, 'image')} {have} no label "
+                            f"file, treated as without objects, for instance {self.unlabelled[0][0]} (an empty label "
+                            "file says so explicitly)")
         if self.resized:
             warnings.append(f"{source}: {_many(self.resized, 'image', 'has', 'have')} another size than is written "
                             f"with the boxes, with the same aspect ratio, for instance {self.resized[0]}: the boxes "

@@ -27,7 +27,7 @@ def test_a_folder_of_images_without_class_names_is_numbered_with_a_warning(tmp_p
     data = open_detection_dataset(tmp_path)
     assert data.names == ["0", "1", "2", "3"] and data.test is None
     said = "\n".join(data.warnings)
-    assert "numbered 0 to 3" in said and "1 of 2 images have no label file" in said and "nothing to test" in said
+    assert "numbered 0 to 3" in said and "1 of 2 images has no label file" in said and "nothing to test" in said
 
 
 def test_outlines_become_boxes(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_an_image_without_a_label_file_has_no_boxes_and_is_counted(tmp_path: Pat
     data = open_detection_dataset(data_file)
     _, without = training_split(data)
     assert len(without.boxes) == 0 and without.labels == ""
-    assert "1 of 3 images have no label file" in data.warnings[0]
+    assert "1 of 3 images has no label file" in data.warnings[0]
     open_detection_dataset(data_file, on_bad="error")
 
 
