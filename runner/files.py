@@ -1,12 +1,20 @@
 """Writing files atomically: a file is complete or not there."""
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape"}        # a path may hold bytes that are not text
+# tools/faults.py sets it: it is called before each step of writing a file, and may raise an error or end the process
+on_event: Callable[[str, Path], None] | None = None
+
+
+def event(step: str, path: Path) -> None:
+    """Announce the next step of writing a file, to tests of faults."""
+    if on_event is not None:
+        on_event(step, path)
 
 
 @contextmanager
@@ -21,15 +29,20 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
         with open(path, mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
         return
+    event("open", path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, mode, **({} if "b" in mode else TEXT)) as file:
+            event("write", path)
             yield file
+            event("flush", path)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
+        event("replace", path)
         os.replace(temporary, path)
+        event("end", path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

@@ -22,7 +22,7 @@ import yaml
 
 from runner import shipped, weights
 from runner.errors import CheckpointError, UsageError, WeightsError
-from runner.files import atomic_write
+from runner.files import atomic_write, event
 from runner.lock import Lock, require_free
 from runner.network import Network
 from runner.program import command
@@ -183,7 +183,9 @@ class RunFolder:
                 if os.path.lexists(there):
                     continue
                 try:
+                    event("set aside", self.path)
                     self.path.rename(there)
+                    event("end", self.path)
                 except OSError as error:
                     raise UsageError(f"{self.path}: there is a run in this folder, and it cannot be moved to {there} "
                                      f"({error.strerror}). Choose another folder with --name") from None

@@ -18,7 +18,7 @@ import numpy as np
 
 from runner import ops
 from runner.errors import CheckpointError
-from runner.files import atomic_write
+from runner.files import atomic_write, event
 from runner.machine import blas
 from runner.network import Network
 from runner.optim.average import Average
@@ -60,8 +60,10 @@ def write(path: Path, before: Path, arrays: Mapping[str, np.ndarray], facts: Map
     new = path.with_name(path.name + ".new")
     with atomic_write(new) as file:
         np.savez(file, digest=np.frombuffer(_digest(members), np.uint8), **members)     # type: ignore[arg-type]
+    event("keep", path)
     if path.exists():
         os.replace(path, before)
+    event("replace", path)
     os.replace(new, path)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import IO
 
 from runner.errors import CheckpointError
-from runner.files import atomic_write
+from runner.files import atomic_write, event
 from runner.reading.tables import count, measure, parse_table
 from runner.reading.text import read_text
 from runner.training.loop import Step
@@ -54,19 +54,24 @@ class Log:
 
     def flush(self) -> None:
         if self._row:
+            event("write", self.path)
+            if self._file and not self.path.exists():       # the folder was deleted
+                self._rewrite([])
             self._file = self._file or self.path.open("a", encoding="utf-8", buffering=1, newline="")
             csv.DictWriter(self._file, self.columns, restval="", extrasaction="ignore",
                            lineterminator="\n").writerow(self._row)
         self._row = {}
 
     def close(self) -> None:
-        self.flush()
-        self._close()
+        try:
+            self.flush()
+        finally:
+            self._close()
 
     def _close(self) -> None:
-        if self._file:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file:
+            file.close()
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

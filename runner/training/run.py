@@ -118,9 +118,7 @@ class Run:
             if moved and from_here and self.start_weights:
                 self.start_weights = moved / Path(self.start_weights).name
         self._write_description()       # first: it makes the folder that of a run
-        if self.net.sections:
-            with atomic_write(self.folder.resolved, "w") as file:
-                file.write(cfg_text(self.net.sections))
+        self._write_cfg()
         self._start()
         self._save_checkpoint()
         return moved
@@ -310,10 +308,17 @@ class Run:
     def save(self) -> None:
         """Write last.weights, run.yaml and the checkpoint."""
         self.log.flush()
+        if not self.folder.resolved.exists():       # the folder was deleted
+            self._write_cfg()
         self._save_weights(self.folder.last)
         self._write_description()
         self._save_checkpoint()
         self.last_saved = time.perf_counter()
+
+    def _write_cfg(self) -> None:
+        if self.net.sections:
+            with atomic_write(self.folder.resolved, "w") as file:
+                file.write(cfg_text(self.net.sections))
 
     def _save_weights(self, path: Path) -> None:
         with self.average.shown():

@@ -1,6 +1,9 @@
 """--resume: the result of an interrupted run is bit-identical to that of an uninterrupted one."""
 import random
+import shutil
 import signal
+import subprocess
+import sys
 from itertools import islice
 from pathlib import Path
 
@@ -16,7 +19,7 @@ from runner.training import run as run_module
 from runner.training.log import read_rows
 from runner.training.loop import train as original
 from tests import toy
-from tools import kill_and_resume
+from tests.paths import ROOT
 
 HERE = Path("weights/toy")
 # everything that has state: momentum, dropout, rolling statistics, a drawn rate, an average, augmentation
@@ -240,15 +243,47 @@ def test_the_options_of_the_run_are_restored(whole, monkeypatch):
     assert run.control.save_updates == 5 and run.folder.path == Path("weights/other")
 
 
-@pytest.mark.slow
-def test_killed_at_random_moments(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.chdir(tmp_path)
-    toy.make(tmp_path)
-    Path("cfg/toy.cfg").write_text(CFG.replace("max_batches=30", "max_batches=1500").replace("backup_every=15", ""))
-    assert kill_and_resume.main(["cfg/toy.cfg", "--kills", "4", "--longest", "1.5", "--data", "data/toy", "--backend",
-                                 "numpy", "--validate-every", "40", "--save-every", "11"]) == 0
-    assert capsys.readouterr().out.endswith("bit-identical\n")
+@pytest.mark.parametrize("kinds", ["kill,error at a write", pytest.param(
+    "kill at a write,set aside,two at once,full disk,term", marks=pytest.mark.slow)])
+def test_faults(kinds: str, tmp_path: Path) -> None:
+    """tools/faults.py with few of each; in a process of its own, because it forks."""
+    done = subprocess.run([sys.executable, str(ROOT / "tools/faults.py"), "--times", "2", "--models", "classifier",
+                           "--kinds", kinds], cwd=tmp_path, text=True, capture_output=True, check=False)
+    lines = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()[2:]]
+    assert (done.returncode, done.stderr, [line[0] for line in lines]) == (0, "", kinds.split(","))
+    assert all(line[2] == line[3] == "2" or line[0] == "full disk" for line in lines)
+
+
+def test_the_folder_is_deleted_while_it_trains(whole, monkeypatch, capsys):
+    """What is known is written again: weights, cfg, checkpoint, and the log from then on."""
+    def deleting(net, batches, optimizer):
+        for step in original(net, batches, optimizer=optimizer):
+            if step.number == 12:
+                shutil.rmtree(HERE)
+            yield step
+    monkeypatch.setattr(run_module, "train", deleting)
+    assert cli.main(WORDS) == 0
+    monkeypatch.setattr(run_module, "train", original)
+    for name in ("last.weights", "toy_15.weights", "toy_30.weights"):
+        assert (HERE / name).read_bytes() == whole[0][name]
+    assert (HERE / "toy.cfg").exists() and [row["update"] for row in curve()] == [str(n) for n in range(12, 31)]
+    resume()
+
+
+def test_images_that_are_damaged_or_deleted_while_it_trains_are_skipped(whole, monkeypatch, capsys):
+    def changing(net, batches, optimizer):
+        for step in original(net, batches, optimizer=optimizer):
+            if step.number == 3:
+                first, second, *_ = sorted(Path("data/toy/train/dark").iterdir())
+                first.unlink()
+                second.write_bytes(second.read_bytes()[:50])
+            yield step
+    monkeypatch.setattr(run_module, "train", changing)
+    monkeypatch.setattr("runner.datasets.pipeline.cache.FREE", 0)
+    monkeypatch.setattr("runner.datasets.pipeline.cache.available_memory", lambda: 0)
+    assert cli.main(WORDS) == 0
+    err = capsys.readouterr().err
+    assert err.count("the image is skipped") == 2 and "dark/0.png" in err and "dark/1.png" in err
 
 
 def test_a_run_that_is_stopped_early_can_be_resumed(whole):

@@ -3,6 +3,8 @@
 The compiled code is kept in `__pycache__` next to the source, or in the user's cache folder where that is not writable.
 It is valid as long as no file of this folder changes, because kernels of one file are inlined into those of others.
 """
+import contextlib
+import glob
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import numba
 from numba import extending
-from numba.core import event, sigutils
+from numba.core import caching, event, sigutils
 from numba.core.ccallback import CFunc
 
 STAMP = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.rglob("*.py")))).hexdigest()
@@ -31,16 +33,59 @@ def compiled_exactly(function: Callable) -> Any:
     return _compiled(function, False)
 
 
+class _CacheFile(caching.IndexDataCacheFile):
+    """The cache of a kernel on disk.  Numba's own compares only the age of the kernel's file; it numbers the files of
+    compiled code and lists them before it writes them, so that a killed process, or two at once, can leave a list that
+    names other code.  Here the name says what the code was made of, and the list is written last.  What cannot be read
+    is compiled again."""
+
+    def save(self, key: Any, data: Any) -> None:
+        index = self._load_index()
+        base = self._index_name.removesuffix(".nbi")
+        name = f"{base}.{STAMP[:12]}-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
+        if not index:       # the code of other versions
+            for path in Path(self._cache_path).glob(f"{glob.escape(base)}.*.nbc"):
+                if not path.name.startswith(f"{base}.{STAMP[:12]}-"):
+                    path.unlink(missing_ok=True)
+        self._save_data(name, data)
+        self._save_index({**index, key: name})
+
+    def _load_index(self) -> dict[Any, str]:
+        try:
+            return dict(super()._load_index())
+        except Exception:       # whatever damaged bytes raise when they are unpickled
+            return {}
+
+    def _load_data(self, name: str) -> Any:
+        try:
+            return super()._load_data(name)
+        except Exception as error:
+            raise OSError(f"{name}: damaged") from error        # numba takes it for a missing file
+
+
+def _keep_safely(kernel: Any) -> None:
+    """Use this cache for a kernel.  Where it cannot be written, on a full disk, the kernel is used all the same."""
+    try:
+        cache = kernel._cache
+        file = cache._cache_file
+        cache._cache_file = _CacheFile(file._cache_path, file._index_name.removesuffix(".nbi"), STAMP)
+        save = cache.save_overload
+    except AttributeError:      # another version of numba
+        return
+
+    def save_overload(signature: Any, data: Any) -> None:
+        with contextlib.suppress(OSError):
+            save(signature, data)
+    cache.save_overload = save_overload
+
+
 def _compiled(function: Callable, fastmath: set[str] | bool) -> Any:
     settings: dict[str, Any] = dict(nogil=True, fastmath=fastmath, error_model="numpy")
     try:
         kernel = numba.njit(cache=True, **settings)(function)
     except RuntimeError:        # no folder is writable: compiled again in every process
         return numba.njit(**settings)(function)
-    try:        # numba itself compares only the age of the kernel's own file
-        kernel._cache._cache_file._source_stamp = STAMP
-    except AttributeError:
-        pass
+    _keep_safely(kernel)
     return kernel
 
 
@@ -66,8 +111,8 @@ def entry(function: Callable, signature: Any, reordered: bool = False) -> int:
     made: Any = CFunc(function, sigutils.normalize_signature(signature), locals={}, options=options)
     try:
         made.enable_caching()
-        made._cache._cache_file._source_stamp = STAMP
-    except (RuntimeError, AttributeError):
+        _keep_safely(made)
+    except RuntimeError:
         pass
     made.compile()
     _entries.append(made)
