@@ -27,7 +27,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import runner.training.tasks  # noqa: F401: loaded once, not in each process
+import runner.training.tasks  # noqa: F401 (loaded once, not in each process)
 from runner import cli, files
 from runner.training.log import read_rows
 from tests import toy, toy_boxes
