@@ -102,3 +102,18 @@ def test_a_photo_is_not_replaced(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["augment", "cfg/toy.cfg"], ["data", "data/toy"], ["picture", "dropout", "data/toy/test/dark/0.png"]):
         main(*words, "--save", "photo.png", expect=2)
         assert "photo.png: there is a file that this program did not write" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("extension", ["onnx", "safetensors", "npz"])
+@pytest.mark.usefixtures("toy_dir")
+def test_an_exported_network_is_written_again(extension: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for package in {"onnx": ("onnx", "onnxruntime"), "safetensors": ("safetensors",)}.get(extension, ()):
+        pytest.importorskip(package)
+    from runner import load, weights
+    weights.save(load("cfg/toy.cfg"), "a.weights")
+    words = ["export", "cfg/toy.cfg", "--weights", "a.weights", "--to", f"a.{extension}"]
+    main(*words)
+    main(*words)
+    Path(f"a.{extension}").write_text("notes")
+    main(*words, expect=2)
+    assert "did not write" in capsys.readouterr().err
