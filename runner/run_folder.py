@@ -39,6 +39,8 @@ class Best(Record):
 class RunFacts(Record):
     """What run.yaml may hold; it holds more, which is only shown."""
     command: str | None = field(None, "what was typed")
+    resumed: str | None = field(None, "what was typed to continue it")
+    home: str | None = field(None, "folder of the files that the cfg names, if not that of cfg")
     name: str | None = field(None, "name of the run's files")
     cfg: str | None = field(None, "path of the cfg")
     data: str | None = field(None, "path of the dataset")

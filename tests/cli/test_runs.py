@@ -258,3 +258,15 @@ def test_a_missing_package_is_reported_before_the_work(package: str, words: list
     monkeypatch.setattr("runner.load", lambda *words, **options: pytest.fail("reads the cfg first"), raising=False)
     main(*words, expect=2)
     assert "which is not installed: pip install" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("text", "problem"), [
+    ("settings: 3\n", "settings"), ("a: [1\n", "this is not YAML"), ("- 1\n", "run.yaml")])
+def test_a_damaged_run_yaml_is_a_sentence(text: str, problem: str, toy_dir: Path, capsys: Capture) -> None:
+    train("--no-report")
+    (RUN / "run.yaml").write_text(text)
+    for words in (["test", "toy"], ["summary", "weights/toy"], ["compare", "toy"], ["train", "toy", "--resume"]):
+        capsys.readouterr()
+        main(*words, expect=2)
+        err = capsys.readouterr().err
+        assert err.startswith("run.py: weights/toy/run.yaml") and problem in err and "Traceback" not in err
