@@ -13,6 +13,7 @@ from runner.reading.numbers import shown
 from runner.reading.text import lines_of, read_text
 
 SPLITS = {name + year for name in ("train", "training", "test", "val", "valid", "validation") for year in ("", "2017")}
+MOST_PARTS = 100        # folders of a path, the last ones, that are looked for
 IMAGE_ENDING = "|".join(map(re.escape, sorted(SUFFIXES | ARRAY_SUFFIXES, reverse=True)))
 BEHIND_PATH = re.compile(rf"""["']?(?P<path>.+?(?:{IMAGE_ENDING}))["']?[\s,;]+(?P<rest>.+)""", re.IGNORECASE)
 
@@ -55,7 +56,7 @@ def relocate(path: str, folders: Iterable[Path]) -> str | None:
     if found is not None:
         return found
     parts = [part for part in spellings(path)[-1].split("/") if part not in ("", ".", "..")]
-    for at in range(len(parts)):
+    for at in range(max(0, len(parts) - MOST_PARTS), len(parts)):
         if not SPLITS.isdisjoint(parts[max(0, at - 2):at]) and SPLITS.isdisjoint(parts[at:]):
             continue
         places = (os.path.join(folder, *parts[at:]) for folder in folders)
