@@ -4,7 +4,7 @@ from typing import Protocol
 import numpy as np
 
 from runner.datasets.pipeline.cache import Cache
-from runner.errors import DataError, counted
+from runner.errors import DataError
 from runner.images.decode import Size
 
 
@@ -49,7 +49,7 @@ class DecodeCache:
                     self._bad[at] = str(error)
             bad.append((self.split[at][0], self._bad[at]))
         if self.refill:
-            raise DataError(f"none of {counted(len(self.split), 'image')} can be read. The last one: {bad[-1][1]}")
+            raise DataError(f"none of the images ({len(self.split)}) can be read. The last one: {bad[-1][1]}")
         return -1, None
 
     def _decode(self, index: int) -> np.ndarray:
