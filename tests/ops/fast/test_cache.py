@@ -65,3 +65,11 @@ def test_a_full_disk_is_no_error(folder: Path, monkeypatch: pytest.MonkeyPatch) 
         raise OSError(28, "No space left on device")
     monkeypatch.setattr(jit._CacheFile, "_save_data", full)
     assert run(folder) == (6, False) and run(folder) == (6, False) and not files(folder, "nbi")
+
+
+def test_where_no_folder_can_be_written_kernels_are_not_cached(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the folder of the source nor one of the user: no HOME, a read-only installation."""
+    monkeypatch.setattr(numba.core.caching.CodeLibraryCacheImpl, "_locator_classes", [])
+    monkeypatch.setattr(numba.core.caching.CompileResultCacheImpl, "_locator_classes", [])
+    assert run(folder) == (6, False) and run(folder) == (6, False) and not files(folder, "nbi")
+    assert jit.entry(lambda x: 2 * x, "float64(float64)")
