@@ -32,7 +32,7 @@ from runner.reading.yaml_text import read_yaml
 
 class Best(Record):
     """The evaluation that `best.weights` is from; further keys describe it."""
-    update: int = field(0, "after which update", low=0)
+    update: int = field(doc="after which update", low=0)
     score: float = field(0.0, "its score", nan=True)
 
 

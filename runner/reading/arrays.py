@@ -185,7 +185,11 @@ def read_header(stream: IO[bytes], where: str = "") -> Header:
     sizes = tuple(int(size) for size in (part.strip().removesuffix("L") for part in shape.split(",")) if size)
     if len(sizes) > MOST_AXES or any(size > 2**62 for size in sizes):
         raise _Damaged(f"{where}no array has the shape {shown(sizes)}")
-    return Header(np.dtype(kind), order == "True", sizes, 8 + (4 if wide else 2) + length)
+    try:
+        dtype = np.dtype(kind)
+    except TypeError:       # <f3
+        raise _Damaged(f"{where}not an array of plain values: they are {shown(kind)}") from None
+    return Header(dtype, order == "True", sizes, 8 + (4 if wide else 2) + length)
 
 
 def _values(stream: IO[bytes], header: Header) -> np.ndarray:

@@ -39,6 +39,7 @@ def test_arrays_are_read_as_they_were_written(array: np.ndarray, packed: object,
 @pytest.mark.parametrize("content, message", [
     (b"", "does not begin with"), (npy()[:20], "its header must have"), (npy(values=b"ab"), "and there are 2"),
     (npy("'|O'"), "Python objects"), (npy("[('a', '<f4')]"), "its header must have"), (npy("'<f4096'"), "'<f4096'"),
+    (npy("'<f3'"), "'<f3'"),
     (npy("'<M8[s]'"), "not an array of plain values"), (npy(shape="(1e3,)"), "its header must have"),
     (npy(shape="(64000000000000,)"), "and there are 3"), (npy(shape="(" + "9" * 60 + ",)"), "no array has the shape"),
     (npy(shape="(" + "1," * 40 + ")"), "no array has the shape"), (npy(shape="(0, 4611686018427387904, 9)"), "damaged"),

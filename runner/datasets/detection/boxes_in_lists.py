@@ -8,7 +8,6 @@ Roboflow's "Keras" export has such a list in each split, _annotations.txt, and t
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from runner.datasets.detection.dataset import DetectionSplit, LabelledImage
 from runner.datasets.detection.report import (
@@ -38,7 +37,7 @@ def split_of_lines(file: str | os.PathLike, lines: Sequence[ListedImage], classe
     for line in lines:
         where = f"{file}:{line.line}"
         report.images += 1
-        if not Path(line.path).is_file():
+        if not os.path.isfile(line.path):
             report.add(MISSING_IMAGES, where, f"there is no {line.path!r}")
             continue
         boxes, crowd = unique_rows(_boxes(line, where, classes, report), report), unique_rows((), report)
