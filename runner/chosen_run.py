@@ -56,8 +56,9 @@ class ChosenRun:
             return False
         if self.is_run or self.shipped or self.cfg.resolve().parent == self.folder.path.resolve():
             return True
-        trained = self.located(str(self.facts.get("cfg") or ""))
-        return trained is not None and Path(trained).resolve() == self.cfg.resolve()
+        started = str(self.facts.get("cfg") or "")
+        trained = self.located(started) or shipped.find(started)
+        return bool(started) and Path(trained).resolve() == Path(shipped.find(self.cfg)).resolve()
 
     @property
     def settings(self) -> list[str]:
