@@ -33,6 +33,7 @@ class ChosenRun:
     is_run   the word names a run, not only a cfg
     facts    run.yaml of the weights; empty where they do not belong to a run
     hidden   another run of that name, which the path hides
+    names    of the classes, where the word is a file that has them: an ONNX model
     shipped  there is no run of this cfg yet: the folder is that of the weights that come with the program
     """
     folder: RunFolder
@@ -42,6 +43,7 @@ class ChosenRun:
     facts: dict[str, Any] = field(default_factory=dict)
     hidden: Path | None = None
     shipped: bool = False
+    names: tuple[str, ...] = ()
 
     @cached_property
     def as_trained(self) -> bool:

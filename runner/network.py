@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Container
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -36,6 +36,13 @@ class LayerSummary:
     out_values: int
 
 
+class Engine(Protocol):
+    """Computes a network's outputs at inference in the place of its layers."""
+
+    def outputs(self, x: np.ndarray, layers: tuple[int, ...]) -> dict[int, np.ndarray]:
+        """x (n, *in_shape) -> the outputs of these layers, by their index."""
+
+
 class Network:
     """A graph of layers: `layers[i]` reads the outputs `links[i]`; -1 in links is the network's input.
 
@@ -44,6 +51,7 @@ class Network:
     progress  updates and images seen so far
     losses    layer -> loss, of the last backward
     sections  of the cfg, with settings applied; empty for a network that was built without one
+    engine    what an inference plan computes the outputs with; None: the layers
     """
 
     def __init__(self, options: NetOptions, layers: list[Layer], links: list[tuple[int, ...]], env: Env):
@@ -52,6 +60,7 @@ class Network:
         self.progress = env.progress
         self.losses: dict[int, float] = {}
         self.sections: list[Section] = []
+        self.engine: Engine | None = None
         self.last = max((i for i, layer in enumerate(layers) if layer.names[0] != "cost"), default=len(layers) - 1)
         self._last_consumer = {link: i for i, reads in enumerate(links) for link in reads}
 

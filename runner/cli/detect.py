@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         from runner.images.video import opencv
         opencv()                # a missing package is reported before the work
     targets = Targets(args, sources)
-    net, run = runs.load_trained(args)
+    net, run = runs.load_trained(args, onnx=True)
     names = class_names(args, net, run)
     options = {"names": names, "thresh": args.thresh, "nms": args.nms, "letterbox": args.letterbox,
                "on_bad": args.on_bad, "classes": [class_number(word, names) for word in args.classes]}

@@ -112,13 +112,15 @@ def _weights_of(run: "ChosenRun", word: str) -> "Path":
         raise WeightsError(f"{error}{more}") from None
 
 
-def load_trained(args: Any, settings: "Sequence[str]" = ()) -> tuple["Network", "ChosenRun"]:
+def load_trained(args: Any, settings: "Sequence[str]" = (), onnx: bool = False) -> tuple["Network", "ChosenRun"]:
     """The network that args.cfg names, a cfg or a run, with the weights of --weights or those of its run.
 
-    settings: of the verb itself, beside those of the call
+    settings: of the verb itself, beside those of the call; onnx: args.cfg may also be an ONNX model
     """
     from runner.errors import WeightsError
     word, own = args.cfg, list(args.settings)
+    if onnx and word.lower().endswith(".onnx") and os.path.isfile(word):
+        return _load_onnx(args)
     run = choose_network(args, trained=True)
     path = run.weights or _weights_of(run, word)
     args.settings = [*args.settings, *settings]
@@ -135,6 +137,26 @@ def load_trained(args: Any, settings: "Sequence[str]" = ()) -> tuple["Network", 
         raise WeightsError(f"{error}. They were trained with {trained}: use the same here") from None
 
 
+def _load_onnx(args: Any) -> tuple["Network", "ChosenRun"]:
+    """The network of an ONNX model, computed by ONNX Runtime; see runner/export/onnx_network.py."""
+    from pathlib import Path
+
+    from runner.chosen_run import ChosenRun
+    from runner.config import Report
+    from runner.errors import UsageError
+    from runner.export.onnx_network import load_onnx
+    from runner.run_folder import RunFolder
+    if getattr(args, "weights", None):
+        raise UsageError(f"{args.cfg} has its weights in it: leave --weights out")
+    report = Report(args.strict)
+    try:
+        net, names = load_onnx(args.cfg, settings=args.settings, threads=args.threads, report=report)
+    finally:
+        console.warn(report.warnings)
+    path = Path(args.cfg)
+    return net, ChosenRun(RunFolder(path), path, path, names=tuple(names))
+
+
 def class_names(args: Any, run: "ChosenRun", classes: int) -> list[str]:
     """Of a network with this many classes: from --names, else from the training run, else from the only .names file in
     the folder of the weights or of the cfg that has as many lines; [] where there is none."""
@@ -143,7 +165,7 @@ def class_names(args: Any, run: "ChosenRun", classes: int) -> list[str]:
     from runner.datasets.names_file import read_names
     if args.names:
         return names_of_file(args.names, classes, args.strict)
-    trained = run.folder.class_names(run.weights)
+    trained = run.names or run.folder.class_names(run.weights)
     if trained:
         return names_of_run(trained, classes, run.folder, args.strict)
     beside = [run.weights.parent] if run.weights else []

@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from runner.errors import UsageError
     from runner.training import open_task
     from runner.training.tasks.classifier import Classifier
-    net, _ = runs.load_trained(args)
+    net, _ = runs.load_trained(args, onnx=True)
     task = open_task(net, common.task_options(args, detection_criteria(args, net)))
     if args.top_k or args.crops > 1 or args.sizes:
         if not isinstance(task, Classifier):

@@ -1,4 +1,5 @@
 """A network as an ONNX model, in memory."""
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import runner.export.heads
 import runner.export.image_layers
 import runner.export.joining_layers
 import runner.export.recurrent_layers  # noqa: F401  (each of the five registers its writers)
+from runner.config import write as write_cfg
 from runner.detection import detection_heads
 from runner.errors import MissingExtra, ShapeError, UsageError
 from runner.export.graph import FLOAT, Graph
@@ -21,6 +23,7 @@ from runner.network import Network
 
 Form = Literal["raw", "decoded", "nms"]
 FORMS: tuple[Form, ...] = ("raw", "decoded", "nms")
+CFG_KEY = "cfgrunner"   # of the metadata: the cfg and the class names as JSON, for runner/export/onnx_network.py
 BOXES = "boxes"         # in the names of the nodes that decode a head
 OLDEST_OPSET = 13
 DEFAULT_OPSET = 17
@@ -266,6 +269,9 @@ def model_facts(net: Network, options: OnnxOptions, names: Sequence[str]) -> dic
                   "resize": "letterbox" if net.options.letter_box else "stretch" if detector else "crop"}
     if options.form == "nms":
         facts |= {"thresh": str(options.thresh), "nms": str(options.nms)}
+    if net.sections:
+        facts[CFG_KEY] = json.dumps({"cfg": write_cfg(net.sections), "compat": net.env.compat.name,
+                                     "names": list(names)}, ensure_ascii=False)
     if names:
         facts["names"] = str(dict(enumerate(names)))
     return facts

@@ -8,6 +8,7 @@ import numpy as np
 
 from runner.detection import detection_heads, predict_boxes
 from runner.errors import MissingExtra, UsageError
+from runner.export.heads import NMS_OUTPUTS
 from runner.export.onnx_model import box_count, is_recurrent, written_heads
 from runner.layers import Region, Yolo
 from runner.layers.shared.heads import DetectionHead
@@ -80,6 +81,10 @@ def differences(net: Network, session: OnnxSession, x: np.ndarray, *, form: str 
     A recurrent network is called twice, so that the state it carries is compared too.  thresh and nms are those the
     model of form nms was written with.
     """
+    missing = [name for name in expected_outputs(net, form) if name not in session.outputs]
+    if missing:
+        raise UsageError(f"a model of form {form} of this network has the outputs {', '.join(missing)}; this one has "
+                         f"{', '.join(session.outputs)}: `export` did not write it from this cfg")
     net.reset_state()
     share = HALF_TOLERANCE if half else FLOAT32_TOLERANCE
     found: dict[str, Difference] = {}
@@ -97,6 +102,13 @@ def differences(net: Network, session: OnnxSession, x: np.ndarray, *, form: str 
             if one.output not in found or found[one.output].largest < one.largest:
                 found[one.output] = one
     return list(found.values())
+
+
+def expected_outputs(net: Network, form: str) -> list[str]:
+    """The names of the outputs that a model of the network has, without those of recurrent states."""
+    if form == "nms":
+        return [name for name, _, _ in NMS_OUTPUTS]
+    return [f"output{number}" for number in range(1 if form == "decoded" else len(written_heads(net)))]
 
 
 def _compared(net: Network, ours: Mapping[int, np.ndarray], theirs: Mapping[str, np.ndarray], form: str,

@@ -98,6 +98,8 @@ class Plan:
 
     def _run(self, x: np.ndarray, layers: tuple[int, ...]) -> dict[int, np.ndarray]:
         x = self.net.as_input(x)
+        if self.net.engine is not None:
+            return self.net.engine.outputs(x, layers)
         if not self._keeps_rows:
             ys = self.net.outputs(x)
             return {index: ys[index] for index in layers}
