@@ -84,7 +84,7 @@ class Terminal(io.StringIO):
 def test_colour_only_on_a_terminal_and_not_with_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    assert console.escaped(console.paint("ok", "green", Terminal())) == "\033[32mok\033[0m"
+    assert console._printable(console.paint("ok", "green", Terminal())) == "\033[32mok\033[0m"
     assert console.paint("ok", "green", io.StringIO()) == "ok"
     monkeypatch.setenv("NO_COLOR", "1")
     assert console.paint("ok", "green", Terminal()) == "ok"
