@@ -1,4 +1,6 @@
-"""Writing files atomically: a file is complete or not there."""
+"""Writing files atomically: a file is complete or not there; and JSON."""
+import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -52,3 +54,23 @@ def _umask() -> int:
     now = os.umask(0)
     os.umask(now)
     return now
+
+
+# version of the JSON that verbs write: docs/schemas; it rises when a field is removed or changes its meaning
+SCHEMA_VERSION = 1
+
+
+def json_text(value: Any, indent: int | None = None, ascii_only: bool = False) -> str:
+    """A value as JSON; NaN and infinities, which JSON does not have, as null."""
+    try:
+        return json.dumps(value, indent=indent, ensure_ascii=ascii_only, allow_nan=False)
+    except ValueError:
+        return json.dumps(_with_null(value), indent=indent, ensure_ascii=ascii_only, allow_nan=False)
+
+
+def _with_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_null(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_null(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

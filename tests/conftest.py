@@ -11,6 +11,7 @@ import pytest
 
 from runner import ops
 from tests import toy, toy_boxes
+from tests.schemas import json_is_checked as json_is_checked
 
 CHOICE = os.environ.get("RUNNER_BACKEND") or os.environ.get("RUNNER_KERNELS", "auto")      # the latter: its former name
 AVAILABLE = ["numpy", "fast"] if importlib.util.find_spec("numba") else ["numpy"]

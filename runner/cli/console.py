@@ -1,11 +1,12 @@
 """Terminal output: results to stdout, progress and remarks to stderr, colour only on a terminal."""
 import codecs
 import io
-import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+from runner.files import SCHEMA_VERSION, json_text
 
 STYLES = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "dim": "2"}
 # characters that no text needs stand for the styles, so that an escape sequence in a name is not one of ours
@@ -77,10 +78,13 @@ def _encodable(text: str, encoding: str) -> bool:
 
 
 def write_json(target: str, value: Any) -> None:
-    """Write results as JSON to a file, or to stdout for '-'; only with escapes where its encoding lacks a character."""
-    text = json.dumps(value, indent=1, ensure_ascii=False)
+    """Write results as JSON to a file, or to stdout for '-'; only with escapes where its encoding lacks a character.
+    docs/schemas has a schema of each; an object begins with the version of its format."""
+    if isinstance(value, dict):
+        value = {"schema_version": SCHEMA_VERSION, **value}
+    text = json_text(value, 1)
     if not _encodable(text, sys.stdout.encoding if target == "-" else "utf-8"):
-        text = json.dumps(value, indent=1)
+        text = json_text(value, 1, ascii_only=True)
     if target == "-":
         say(text)
         return

@@ -1,9 +1,9 @@
 """Monitors of a run besides the terminal: JSON lines for programs, event files for TensorBoard."""
-import json
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from runner.errors import MissingExtra
+from runner.files import SCHEMA_VERSION, json_text
 from runner.training.metrics import Metrics
 from runner.training.run import Run, Update
 
@@ -19,12 +19,14 @@ class Monitor(Protocol):
 
 
 class JsonLines:
-    """A line of JSON per event to an open file: {"event": "start", ...}, "update", "measured", "end"."""
+    """A line of JSON per event to an open file: {"event": "start", ...}, "update", "measured", "end".
+    docs/schemas/train-log.json describes them."""
 
     def __init__(self, file: IO[str], run: Run):
         self.file = file
         net, task = run.net, run.task
-        self._line("start", cfg=str(task.options.cfg), data=task.source, folder=str(run.folder.path),
+        self._line("start", schema_version=SCHEMA_VERSION, cfg=str(task.options.cfg), data=task.source,
+                   folder=str(run.folder.path),
                    update=net.progress.iteration, max_batches=net.options.max_batches, parameters=net.param_count,
                    score_name=task.score_name, loss_name=task.loss_name)
 
@@ -47,7 +49,7 @@ class JsonLines:
         self._line("measured", update=update, score=metrics.score, **metrics.scalars())
 
     def _line(self, event: str, **facts: Any) -> None:
-        self.file.write(json.dumps({"event": event, **facts}, ensure_ascii=False) + "\n")
+        self.file.write(json_text({"event": event, **facts}) + "\n")
         self.file.flush()
 
 

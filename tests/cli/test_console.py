@@ -19,7 +19,7 @@ def test_control_characters_are_shown_as_escapes(capsys: pytest.CaptureFixture[s
     out, err = capsys.readouterr()
     shown = r"a\u001b[31m\u0007\u009b2J\u000d\u202eb"
     assert out.startswith(f"{shown}\n\tcaf\xe9\n") and shown in err
-    assert json.loads(out.partition("caf\xe9\n")[2]) == {"name": EVIL}
+    assert json.loads(out.partition("caf\xe9\n")[2])["name"] == EVIL
     assert not set("\x1b\x07\x9b\r\u202e") & set(out + err)
 
 
