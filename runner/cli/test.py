@@ -8,6 +8,7 @@ per character.
 
   python run.py test cfg/net.cfg
   python run.py test cfg/net.cfg --weights other.weights --data photos/ --json -
+  python run.py test cfg/net.cfg --wrong wrong.csv         the files of the wrong images
   python run.py test cfg/net.cfg --top-k 1,3               top-k accuracies
   python run.py test cfg/net.cfg --crops 10                the mean over ten crops of each image
   python run.py test cfg/darknet19.cfg --sizes 224,288     the mean over sizes, and mirror images
@@ -21,6 +22,7 @@ from runner.cli import common, console, runs
 
 if TYPE_CHECKING:
     from runner.training import DetectionCriteria, Metrics
+    from runner.training.image_results import ImageResults
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +52,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                        help="maximum IoU of two boxes of a class (default .45)")
     common.letterbox_options(boxes)
     common.json_option(parser)
+    parser.add_argument("--per-image", action="store_true", help="add the result of every image to --json")
+    parser.add_argument("--wrong", metavar="FILE", action=common.Output, content="errors",
+                        help="list the wrong images as CSV, those with the highest probability first; of a detector "
+                             "the wrong and the missed boxes, image by image; - is stdout")
     common.network_options(parser)
 
 
@@ -62,6 +68,10 @@ def run(args: argparse.Namespace) -> int:
     from runner.errors import UsageError
     from runner.training import open_task
     from runner.training.tasks.classifier import Classifier
+    if args.per_image and not args.json:
+        raise UsageError("--per-image adds to --json FILE, which is not given")
+    if args.json == args.wrong == "-":
+        raise UsageError("--json - and --wrong - cannot both be stdout")
     net, _ = runs.load_trained(args, onnx=True)
     task = open_task(net, common.task_options(args, detection_criteria(args, net)))
     if args.top_k or args.crops > 1 or args.sizes:
@@ -77,12 +87,38 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError("--thresh is for detectors and for several labels per image, but the images of "
                              f"{task.source} have one")
         task.threshold = args.thresh
-    metrics = task.evaluate(args.split)
+    results = None
+    if args.wrong or args.per_image:
+        metrics, results = task.evaluate_images(args.split)
+    else:
+        metrics = task.evaluate(args.split)
+    if args.wrong and results:
+        write_errors(args.wrong, results)
     if args.json:
-        console.write_json(args.json, metrics.as_json())
-    if args.json != "-":
+        console.write_json(args.json, metrics.as_json()
+                           | ({"per_image": results.images} if results and args.per_image else {}))
+    if "-" not in (args.json, args.wrong):
         print_metrics(metrics)
     return 0
+
+
+def write_errors(target: str, results: "ImageResults") -> None:
+    """A row for each error, as CSV; paths as the system has them."""
+    import csv
+    import io
+
+    from runner.files import atomic_write
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([results.columns, *results.errors])
+    if target == "-":
+        console.say(text.getvalue().removesuffix("\n"))
+        return
+    try:
+        encoded = text.getvalue().encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:      # a class name with half a character
+        encoded = text.getvalue().encode("utf-8", "backslashreplace")
+    with atomic_write(target) as file:
+        file.write(encoded)
 
 
 def detection_criteria(args: argparse.Namespace, net: Any) -> "DetectionCriteria":

@@ -2,10 +2,12 @@
 sizes."""
 import colorsys
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from runner.images.fonts import legible
 from runner.images.to_pil import to_pil
 
 # class name, class, probability (None: ground truth), (left, top, right, bottom) in pixels
@@ -19,33 +21,81 @@ def colour(kind: int) -> tuple[int, int, int]:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
+class Style(NamedTuple):
+    """How a box is drawn: its colour, and the lengths of dashes and gaps in line widths; (): a solid line."""
+    colour: tuple[int, int, int]
+    dashes: tuple[int, ...] = ()
+
+
+# colours of Okabe and Ito, which the colour-blind tell apart; the lines differ as well
+RIGHT, WRONG, MISSED = Style((0, 158, 115)), Style((213, 94, 0), (6, 3)), Style((240, 228, 66), (1, 2))
+
+
+class StyledBox(NamedTuple):
+    """A box with a label; corners: left, top, right, bottom in pixels; rank: boxes of a higher one are drawn over
+    those of a lower one."""
+    label: str
+    style: Style
+    corners: Sequence[float]
+    rank: float = 0
+    cased: bool = True      # the line between two black ones: it is seen on every background
+
+
 def draw_boxes(image: np.ndarray, boxes: Sequence[Box]) -> Image.Image:
-    """image (c, h, w) in 0..1 -> the image with its boxes, drawn by rising probability.
+    """image (c, h, w) in 0..1 -> the image with its boxes in the colours of their classes, drawn by rising probability.
 
     Labels are drawn over all boxes, without covering one another where there is room; letters and lines grow with the
     image.
     """
+    return draw_styled(image, [
+        StyledBox(name if probability is None else f"{name} {100 * probability:.0f} %", Style(colour(kind)), corners,
+                  1 if probability is None else probability, cased=False)
+        for name, kind, probability, corners in boxes])
+
+
+def draw_styled(image: np.ndarray, boxes: Sequence[StyledBox]) -> Image.Image:
+    """As `draw_boxes`, with a style for each box.  A box without a label has none."""
     drawn = to_pil(image)
     draw = ImageDraw.Draw(drawn)
     short = min(drawn.size)
-    line, font = max(1, round(short / 200)), ImageFont.load_default(max(10, round(short / 30)))
-    ordered = sorted(boxes, key=lambda box: 1 if box[2] is None else box[2])
-    for _, kind, _, corners in ordered:
-        draw.rectangle(_inside(corners, drawn.size), outline=colour(kind), width=line)
+    line, size = max(1, round(short / 200)), max(10, round(short / 30))
+    ordered = sorted(boxes, key=lambda box: box.rank)
+    for box in ordered:
+        _outline(draw, _inside(box.corners, drawn.size), box, line + 1 if box.cased else line)
     taken: list[Corners] = []
     labels = []
-    for name, kind, probability, corners in reversed(ordered):      # the most probable choose their places first
-        label = name if probability is None else f"{name} {100 * probability:.0f} %"
+    for box in reversed(ordered):       # the most probable choose their places first
+        if not box.label:
+            continue
+        label, font = legible(box.label, size)
         x0, y0, x1, y1 = draw.textbbox((0, 0), label, font)
-        place = _free_place(_inside(corners, drawn.size), (x1 - x0 + 2 * line + 2, y1 - y0 + 2 * line + 2),
+        place = _free_place(_inside(box.corners, drawn.size), (x1 - x0 + 2 * line + 2, y1 - y0 + 2 * line + 2),
                             drawn.size, taken)
         taken.append(place)
-        labels.append((place, kind, label, (place[0] + line + 1 - x0, place[1] + line + 1 - y0)))
-    for place, kind, label, at in reversed(labels):
-        fill = colour(kind)
+        labels.append((place, box.style.colour, label, font, (place[0] + line + 1 - x0, place[1] + line + 1 - y0)))
+    for place, fill, label, font, at in reversed(labels):
         draw.rectangle(place, fill=fill)
         draw.text(at, label, _ink(fill), font)
     return drawn
+
+
+def _outline(draw: ImageDraw.ImageDraw, corners: Corners, box: StyledBox, width: int) -> None:
+    """The rectangle of a box; dashes start at its upper left corner and go around it."""
+    left, top, right, bottom = corners
+    if box.cased:
+        draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline="black", width=width + 2)
+    if not box.style.dashes:
+        draw.rectangle(corners, outline=box.style.colour, width=width)
+        return
+    dash, gap = (length * width for length in box.style.dashes)
+    for start in np.arange(left, right, dash + gap):
+        end = min(start + dash - 1, right)
+        draw.rectangle((start, top, end, top + width - 1), fill=box.style.colour)
+        draw.rectangle((start, bottom - width + 1, end, bottom), fill=box.style.colour)
+    for start in np.arange(top, bottom, dash + gap):
+        end = min(start + dash - 1, bottom)
+        draw.rectangle((left, start, left + width - 1, end), fill=box.style.colour)
+        draw.rectangle((right - width + 1, start, right, end), fill=box.style.colour)
 
 
 def draw_anchors(boxes: np.ndarray, members: np.ndarray, anchors: np.ndarray, side: int = 600) -> Image.Image:

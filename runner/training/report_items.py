@@ -4,22 +4,38 @@ from typing import NamedTuple
 
 import numpy as np
 
+from runner.images.draw import Style
 from runner.training.metrics import Table
 
 
 class LineChart(NamedTuple):
-    """A line chart: name of a line -> xs, ys."""
+    """A line chart: name of a line -> xs, ys.
+
+    clip  whether the axis may end below the highest values of the first tenth of the lines, which would flatten the
+          rest; its label then says so
+    """
     title: str
     x: str
     y: str
     lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
+    clip: bool = False
 
 
 class ConfusionMatrix(NamedTuple):
-    """counts[i, j]: images of class i predicted as class j."""
+    """counts[i, j]: images, or objects, of class i predicted as class j.  note: a sentence about it."""
     title: str
     names: Sequence[str]
     counts: np.ndarray
+    note: str = ""
+
+
+class FoldedTable(NamedTuple):
+    """A table that is opened by a click on its summary; the first row is the header; columns in `left` are aligned
+    left."""
+    title: str
+    summary: str
+    rows: Sequence[Sequence[str]]
+    left: Sequence[int] = (0,)
 
 
 class CaptionedImage(NamedTuple):
@@ -29,10 +45,11 @@ class CaptionedImage(NamedTuple):
 
 
 class ImageGrid(NamedTuple):
-    """Images in a row, the longer side of each `side` pixels."""
+    """Images in a row, the longer side of each `side` pixels.  legend: how boxes are drawn -> what they mean."""
     title: str
     images: Sequence[CaptionedImage]
     side: int = 96
+    legend: Mapping[Style, str] = {}
 
 
-ReportItem = Table | LineChart | ConfusionMatrix | ImageGrid
+ReportItem = Table | FoldedTable | LineChart | ConfusionMatrix | ImageGrid

@@ -34,15 +34,16 @@ def views(images: np.ndarray, width: int, height: int, ten_crop: bool, mirrored:
 
 
 def mean_outputs(net: Network, split: Split, *, ten_crop: bool = False, sizes: Sequence[int] = (), on_bad: str = "skip",
-                 warn: Callable[[str], None] | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """-> the mean output (n, classes) over the views of each image, and the truth (n, classes).
+                 warn: Callable[[str], None] | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """-> the mean output (n, classes) over the views of each image, the truth (n, classes), and the index of each image
+    in the split (n,).
 
     sizes: widths in pixels, with heights in the proportions of the network's input; empty: the network's own size.
     UsageError if the network cannot take one of them.
     """
     channels, height, width = net.in_shape
     total: np.ndarray | None = None
-    truth = np.zeros((0, split.classes), np.float32)
+    truth, indices = np.zeros((0, split.classes), np.float32), np.zeros(0, np.intp)
     try:
         for size in sizes or (width,):
             scaled_height = max(1, round(size * height / width))
@@ -50,7 +51,7 @@ def mean_outputs(net: Network, split: Split, *, ten_crop: bool = False, sizes: S
                 net.resize(size, scaled_height)
             except ShapeError as error:
                 raise UsageError(f"--sizes {size}: {error}") from None
-            outputs, truths, plan = [], [], Plan(net)
+            outputs, truths, images, plan = [], [], [], Plan(net)
             margins = (margin(size), margin(scaled_height)) if ten_crop else (0, 0)
             with batches(split, batch=batch_size(net), width=size + margins[0], height=scaled_height + margins[1],
                          channels=channels, on_bad=on_bad, warn=warn if total is None else None) as loader:
@@ -59,11 +60,12 @@ def mean_outputs(net: Network, split: Split, *, ten_crop: bool = False, sizes: S
                                 for view in views(x, size, scaled_height, ten_crop, net.options.flip)]
                     outputs.append(np.mean(per_view, axis=0))
                     truths.append(t)
-            mean, truth = np.concatenate(outputs), np.concatenate(truths)
+                    images.append(loader.indices)
+            mean, truth, indices = map(np.concatenate, (outputs, truths, images))
             if total is not None and len(total) != len(mean):
                 raise DataError("some images could be read at one size but not at another")
             total = mean if total is None else total + mean
     finally:
         net.resize(width, height)
     assert total is not None
-    return total / max(1, len(sizes)), truth
+    return total / max(1, len(sizes)), truth, indices

@@ -1,4 +1,5 @@
 """`test`: what it prints, its JSON, test-time augmentation, and its errors."""
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -61,3 +62,38 @@ def test_the_held_out_share_of_training_is_found_again(capsys: pytest.CaptureFix
     assert capsys.readouterr().out.startswith("4 images, accuracy ")
     main("test", "cfg/toy.cfg", "--split-share", "1.5", expect=2)
     assert "split_share must be a number, at least 0, at most 0.9. Got '1.5'" in capsys.readouterr().err
+
+
+def test_the_wrong_images(capsys: pytest.CaptureFixture[str]) -> None:
+    """Their files, truth and predicted class, the most probable first; the results of all images in the JSON."""
+    train()
+    dark = Path("data/toy/test/dark")
+    (dark / "9.png").write_bytes(Path("data/toy/test/bright/1.png").read_bytes())
+    (dark / "8.png").write_bytes(Path("data/toy/test/bright/2.png").read_bytes())
+    capsys.readouterr()
+    for _ in range(2):      # a list of ours is replaced
+        main("test", "cfg/toy.cfg", "--wrong", "wrong.csv", "--json", "all.json", "--per-image")
+    assert "(2 wrong)" in capsys.readouterr().out
+    with open("wrong.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["image"] for row in rows} == {"data/toy/test/dark/8.png", "data/toy/test/dark/9.png"}
+    assert {(row["truth"], row["predicted"]) for row in rows} == {("dark", "bright")}
+    sure = [float(row["probability"]) for row in rows]
+    assert sure == sorted(sure, reverse=True) and sure[-1] > .5
+    images = json.loads(Path("all.json").read_text())["per_image"]
+    assert len(images) == 12 and sorted(one["image"] for one in images if not one["correct"]) == sorted(
+        row["image"] for row in rows)
+    main("test", "cfg/toy.cfg", "--crops", "10", "--wrong", "-")
+    assert capsys.readouterr().out.splitlines()[0] == "image,truth,predicted,probability,truth_probability"
+    main("test", "cfg/toy.cfg", "--json", "small.json")
+    assert "per_image" not in json.loads(Path("small.json").read_text())
+
+
+def test_lists_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("notes.csv").write_text("image,truth\n")
+    main("test", "cfg/toy.cfg", "--wrong", "notes.csv", expect=2)
+    assert "--wrong notes.csv: there is a file that this program did not write" in capsys.readouterr().err
+    main("test", "cfg/toy.cfg", "--per-image", expect=2)
+    assert "--per-image adds to --json" in capsys.readouterr().err
+    main("test", "cfg/toy.cfg", "--wrong", "-", "--json", "-", expect=2)
+    assert "cannot both be stdout" in capsys.readouterr().err

@@ -34,7 +34,8 @@ def test_ten_crops_are_corners_and_centre_and_their_mirror_images() -> None:
 
 def test_the_output_is_the_mean_over_the_views(tmp_path: Path) -> None:
     net, split = dropout_network(tmp_path), split_of_images()
-    got, truth = mean_outputs(net, split, ten_crop=True)
+    got, truth, indices = mean_outputs(net, split, ten_crop=True)
+    assert indices.tolist() == list(range(len(split)))
     from runner.images import prepare, to_float
     large = np.stack([prepare(to_float(split.read(i, 1)), 12 + 2, 8 + 1) for i in range(7)])
     want = np.mean([net.predict(view) for view in views(large, 12, 8, True, True)], axis=0)
@@ -44,9 +45,9 @@ def test_the_output_is_the_mean_over_the_views(tmp_path: Path) -> None:
 
 def test_sizes(tmp_path: Path) -> None:
     net, split = dropout_network(tmp_path, flip=0), split_of_images()
-    both, _ = mean_outputs(net, split, sizes=(12, 18))
+    both, *_ = mean_outputs(net, split, sizes=(12, 18))
     assert net.in_shape == (1, 8, 12)
-    one, _ = mean_outputs(net, split, sizes=(12,))
+    one, *_ = mean_outputs(net, split, sizes=(12,))
     net.resize(18, 12)
     from runner.images import prepare, to_float
     other = net.predict(np.stack([prepare(to_float(split.read(i, 1)), 18, 12) for i in range(7)])).reshape(7, 3)

@@ -1,16 +1,18 @@
 """Self-contained HTML pages: headings, tables, charts and images, for light and dark screens and for print."""
 import base64
+import html
 import io
 from collections.abc import Mapping, Sequence
-from html import escape
 
 import numpy as np
 from PIL import Image
 
 from runner.errors import MissingExtra
+from runner.images.draw import Style
+from runner.images.fonts import printed
 from runner.training.metrics import Table
 from runner.training.report import charts
-from runner.training.report_items import ConfusionMatrix, ImageGrid, LineChart, ReportItem
+from runner.training.report_items import ConfusionMatrix, FoldedTable, ImageGrid, LineChart, ReportItem
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1a1c20; --paper: #fff; --soft: #6b7280; --rule: #e2e5ea; --hit: 37, 99, 235;
@@ -27,12 +29,25 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .15rem .7rem .15rem 0; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap }
 th { font-weight: 600; color: var(--soft) } th.left, td.left { text-align: left; white-space: normal }
 table.confusion td { padding: .2rem .45rem; text-align: center; min-width: 1.6rem }
-svg { width: 100%; height: auto; max-width: 46rem }
+.chart svg { width: 100%; height: auto; max-width: 34rem }
+@media (max-width: 40rem) { body { margin: 1rem auto; padding: 0 .5rem } }
 .images { display: flex; flex-wrap: wrap; gap: .8rem } figure { margin: 0 }
 figure img { display: block; border: 1px solid var(--rule) } .small img { image-rendering: pixelated }
-figcaption { font-size: .8rem; color: var(--soft) }
+figcaption { font-size: .8rem; color: var(--soft); overflow-wrap: anywhere }
+.legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem }
+.legend svg { vertical-align: -.3rem; margin-right: .4rem }
+summary { cursor: pointer }
 pre { white-space: pre-wrap; font-size: .85rem }
 """
+
+
+def escape(text: str) -> str:
+    r"""A text as it is safe in a page: names of files and classes have no command in it, and characters that are not
+    printed are shown as escapes, \u202e."""
+    if not text.isprintable():
+        text = "".join(letter if printed(letter) or letter in "\n\t" else letter.encode("unicode_escape").decode()
+                       for letter in text)
+    return html.escape(text)
 
 
 def page(title: str, under: str, sections: Sequence[str]) -> str:
@@ -73,13 +88,16 @@ def render(item: ReportItem) -> str:
     """A report item as a section."""
     if isinstance(item, LineChart):
         try:
-            return section(item.title, charts.svg(item))
+            return section(item.title, f'<div class="chart">{charts.svg(item)}</div>')
         except MissingExtra as error:
             return section(item.title, note(str(error)))
     if isinstance(item, ConfusionMatrix):
         return section(item.title, _confusion(item))
     if isinstance(item, ImageGrid):
         return section(item.title, _images(item))
+    if isinstance(item, FoldedTable):
+        return section(item.title, f"<details><summary>{escape(item.summary)}</summary>{table(item.rows, item.left)}"
+                                   "</details>")
     assert isinstance(item, Table)
     return section(item.title, table(item.rows))
 
@@ -87,15 +105,15 @@ def render(item: ReportItem) -> str:
 def _confusion(item: ConfusionMatrix) -> str:
     """Cells coloured by their share of the row, the diagonal in another colour than the errors."""
     names = [escape(name) for name in item.names]
-    rows = [f"<tr><th></th>{''.join(f'<th>{name[:8]}</th>' for name in names)}</tr>"]
+    rows = [f"<tr><th></th>{''.join(f'<th>{escape(name[:8])}</th>' for name in item.names)}</tr>"]
     for i, (name, counts) in enumerate(zip(names, item.counts, strict=True)):
         total, cells = max(int(counts.sum()), 1), []
         for j, count in enumerate(counts):
             colour = f"rgba(var(--{'hit' if i == j else 'miss'}), {max(.12, .75 * count / total):.2f})" if count else ""
             cells.append(f'<td style="background:{colour}">{count}</td>' if count else "<td></td>")
         rows.append(f'<tr><th class="left">{name}</th>{"".join(cells)}</tr>')
-    return ('<p class="soft">Rows are true classes, columns predicted classes.</p>'
-            f'<div class="scroll"><table class="confusion">{"".join(rows)}</table></div>')
+    return (note(f"Rows are true classes, columns predicted classes.{item.note and ' '}{item.note}")
+            + f'<div class="scroll"><table class="confusion">{"".join(rows)}</table></div>')
 
 
 def _images(item: ImageGrid) -> str:
@@ -107,7 +125,20 @@ def _images(item: ImageGrid) -> str:
         lines = [escape(line) for line in caption.splitlines()]
         figures += (f'<figure><img alt="{", ".join(lines)}" src="{_png(pixels, item.side)}" '
                     f'width="{_width(pixels, item.side)}"><figcaption>{"<br>".join(lines)}</figcaption></figure>')
-    return f'<div class="images{" small" if small else ""}">{figures}</div>'
+    return f'{_legend(item.legend)}<div class="images{" small" if small else ""}">{figures}</div>'
+
+
+def _legend(legend: Mapping[Style, str]) -> str:
+    """A line as boxes are drawn, and its meaning."""
+    if not legend:
+        return ""
+    entries = ""
+    for style, meaning in legend.items():
+        dashes = f' stroke-dasharray="{" ".join(str(3 * length) for length in style.dashes)}"' if style.dashes else ""
+        path = 'd="M0 6H40" stroke-width'
+        entries += (f'<span><svg width="40" height="12" aria-hidden="true"><path {path}="6" stroke="#000"/>'
+                    f'<path {path}="3" stroke="rgb{style.colour}"{dashes}/></svg>{escape(meaning)}</span>')
+    return f'<p class="legend">{entries}</p>'
 
 
 def _width(pixels: np.ndarray, side: int) -> int:

@@ -72,7 +72,7 @@ def run_charts(folders: dict[str, RunFolder], score: str) -> list[LineChart]:
                 lines = dict(zip(["training"], lines.values(), strict=False))
                 lines |= {"test": log["test_loss"]} if "test_loss" in log else {}
         if lines:
-            charts.append(LineChart(title, "update", y, lines))
+            charts.append(LineChart(title, "update", y, lines, clip=column == "loss"))
     return charts
 
 

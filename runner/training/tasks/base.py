@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from runner.errors import DataError
+from runner.errors import DataError, UsageError
 from runner.network import Network
 from runner.program import command
 from runner.training.detection_metrics import DetectionCriteria
+from runner.training.image_results import ImageResults
 from runner.training.loop import Step
 from runner.training.metrics import Metrics
 from runner.training.report_items import ReportItem
@@ -100,6 +101,10 @@ class Task(ABC):
 
         Leaves the network's recurrent state and random generator unchanged.
         """
+
+    def evaluate_images(self, split: str = "test") -> tuple[Metrics, ImageResults]:
+        """As `evaluate`, with the result of every image.  UsageError where no image is right or wrong."""
+        raise UsageError(f"{self.options.cfg} is not a network for images with classes or boxes")
 
     def report_items(self) -> tuple[Metrics | None, list[ReportItem]]:
         """Evaluate -> the metrics, and the tables, charts and images of them in a report (report_items.py).

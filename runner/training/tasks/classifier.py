@@ -4,12 +4,13 @@ import hashlib
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 
 from runner.datasets import Split, batches, check_image_channels, find_data, open_dataset
-from runner.errors import DataError, counted
+from runner.errors import DataError, UsageError, counted
 from runner.images import augment_of, channels_shown, to_pil
 from runner.inference import Plan, batch_size
 from runner.layers.shared.base import Head, shape_text
@@ -17,14 +18,23 @@ from runner.network import Network
 from runner.network_checks import gives_probabilities, learns_several_labels
 from runner.program import command
 from runner.training.classification_metrics import ClassificationMetrics, compute_metrics
+from runner.training.image_results import (
+    ImageResults,
+    Prediction,
+    class_results,
+    label_results,
+    predictions,
+    wrong_first,
+)
 from runner.training.label_metrics import THRESHOLD, LabelMetrics, label_metrics
 from runner.training.metrics import Metrics
-from runner.training.report_items import CaptionedImage, ConfusionMatrix, ImageGrid, ReportItem
+from runner.training.report_items import CaptionedImage, ConfusionMatrix, FoldedTable, ImageGrid, ReportItem
 from runner.training.tasks.base import Batches, Task, TaskOptions, test_images_text
 from runner.training.tta import mean_outputs
 from runner.training.value_metrics import ValueMetrics, value_metrics
 
-REPORT_IMAGES = 12          # in each row of a report
+REPORT_IMAGES = 12          # of each kind in a report
+MAX_LISTED = 1000           # wrong images whose names are in a report
 MAX_MATRIX_CLASSES = 100    # with more, a confusion matrix is left out of the report
 
 
@@ -83,67 +93,90 @@ class Classifier(Task):
                        draft=self.net.env.compat.draft_decoding)
 
     def evaluate(self, split: str = "test") -> ClassificationMetrics | LabelMetrics | ValueMetrics:
-        if not self.ten_crop and not self.sizes:
-            plan = Plan(self.net)
-            with self.evaluation_batches(split) as images:
-                return self._metrics((plan.predict(x), truth) for x, truth in images)
-        outputs = mean_outputs(self.net, self._split(split), ten_crop=self.ten_crop, sizes=self.sizes,
+        return self._metrics((output, truth) for output, truth, _ in self._outputs(split))
+
+    def evaluate_images(self, split: str = "test") -> tuple[Metrics, ImageResults]:
+        if self.values:
+            raise UsageError(f"the outputs of {self.options.cfg} are values, so that no image is right or wrong")
+        images = self._split(split)
+        if self.several_labels:
+            p, truth, indices = self._all_outputs(split)
+            return self._metrics([(p, truth)]), label_results(p, truth, [images[i][0] for i in indices.tolist()],
+                                                              self.classes, self.threshold)
+        results: list[Prediction] = []
+        metrics = self._metrics(self._kept(split, results))
+        return metrics, class_results(results, [path for path, _ in images], self.classes)
+
+    def _outputs(self, split: str) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Batches of outputs (n, classes), truth (n, classes), and the number of each image in the split (n,)."""
+        if self.ten_crop or self.sizes:
+            yield mean_outputs(self.net, self._split(split), ten_crop=self.ten_crop, sizes=self.sizes,
                                on_bad=self.options.on_bad, warn=self.options.warn)
+            return
+        plan = Plan(self.net)
+        with self.evaluation_batches(split) as loader:
+            for x, truth in loader:
+                yield plan.predict(x).reshape(len(x), -1), truth, loader.indices
+
+    def _all_outputs(self, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The batches of `_outputs` as one."""
+        parts = [(p.copy(), truth, indices) for p, truth, indices in self._outputs(split)]  # p: memory of the plan
+        p, truth, indices = (np.concatenate(each) for each in zip(*parts, strict=True))
+        return p, truth, indices
+
+    def _kept(self, split: str, results: list[Prediction]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(output, truth) batches, whose predictions are added to the results."""
+        for p, truth, indices in self._outputs(split):
+            results.extend(predictions(p, truth, indices))
+            yield p, truth
+
+    def _metrics(self, outputs: Iterable[tuple[np.ndarray, np.ndarray]]
+                 ) -> ClassificationMetrics | LabelMetrics | ValueMetrics:
+        """The metrics of (output, truth) batches."""
         flip = self.net.options.flip
         views = [f"at {', '.join(map(str, self.sizes))} pixels"] if self.sizes else []
-        views += [f"in {'ten' if flip else 'five'} crops"] if self.ten_crop else ["with mirror images"] if flip else []
-        return self._metrics([outputs], " ".join(views))
-
-    def _metrics(self, outputs: Iterable[tuple[np.ndarray, np.ndarray]],
-                 views: str = "") -> ClassificationMetrics | LabelMetrics | ValueMetrics:
-        """The metrics of (output, truth) batches."""
+        if self.sizes or self.ten_crop:
+            views += [f"in {'ten' if flip else 'five'} crops"] if self.ten_crop else ["with mirror images"] * flip
         if self.values:
-            return value_metrics(self.net, outputs, self.classes, views)
+            return value_metrics(self.net, outputs, self.classes, " ".join(views))
         if self.several_labels:
-            return label_metrics(self.net, outputs, self.classes, views, self.threshold)
-        return compute_metrics(self.net, outputs, self.classes, self.top_k, views)
+            return label_metrics(self.net, outputs, self.classes, " ".join(views), self.threshold)
+        return compute_metrics(self.net, outputs, self.classes, self.top_k, " ".join(views))
 
     def report_items(self) -> tuple[Metrics | None, list[ReportItem]]:
-        """The tables, the confusion matrix, and the images with the best and the worst predictions."""
+        """The tables, the confusion matrix, the wrong images, and those that are nearly wrong and clearly correct."""
         if not self.has_test_data:
             return None, []
         if self.several_labels or self.values:
             return self._label_report()
-        predictions: list[_Prediction] = []
+        results: list[Prediction] = []
+        metrics = compute_metrics(self.net, self._kept("test", results), self.classes)
+        wrong = wrong_first(results)
+        correct = sorted((one for one in results if one.actual == one.predicted),
+                         key=lambda one: one.predicted_probability)
 
-        def outputs(loader: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-            plan = Plan(self.net)
-            for x, truth in loader:
-                p = plan.predict(x).reshape(len(x), -1)
-                actual, predicted, rows = truth.argmax(axis=1), p.argmax(axis=1), np.arange(len(p))
-                predictions.extend(map(_Prediction, map(int, loader.indices), actual, predicted, p[rows, actual],
-                                       p[rows, predicted]))
-                yield p, truth
-        with self.evaluation_batches("test") as loader:
-            metrics = compute_metrics(self.net, outputs(loader), self.classes)
-
-        def grid(title: str, chosen: list[_Prediction]) -> ImageGrid:
-            return self._grid(title, [(one.number, self._caption(one)) for one in chosen[:REPORT_IMAGES]])
-        predictions.sort(key=lambda one: one.actual_probability)
-        wrong = [one for one in predictions if one.actual != one.predicted]
-        correct = [one for one in predictions if one.actual == one.predicted]
+        def grid(title: str, chosen: list[Prediction]) -> ImageGrid:
+            shown = f" ({REPORT_IMAGES} of {len(chosen):,})" if len(chosen) > REPORT_IMAGES else ""
+            return self._grid(title + shown, [(one.number, self._caption(one)) for one in chosen[:REPORT_IMAGES]])
         items: list[ReportItem] = [*metrics.tables()[:1]]
         if len(self.classes) <= MAX_MATRIX_CLASSES:
             items.append(ConfusionMatrix("Confusion matrix", self.classes, metrics.confusion))
-        return metrics, [*items, grid("Worst images: wrong, with the lowest probability of the true class", wrong),
-                         grid("Correct, with the lowest probability", correct),
-                         grid("Best images: correct, with the highest probability", correct[::-1])]
+        items.append(grid("Wrong images, by falling probability", wrong))
+        if wrong:
+            items.append(self._wrong_table(results, len(wrong)))
+        return metrics, [*items, grid("Correct, with the lowest probability", correct),
+                         grid("Correct, with the highest probability", correct[::-1])]
+
+    def _wrong_table(self, results: list[Prediction], count: int) -> FoldedTable:
+        errors = class_results(results, [path for path, _ in self._split("test")], self.classes).errors[:MAX_LISTED]
+        rows = [(path, truth, predicted, f"{100 * float(p):.1f} %") for path, truth, predicted, p, _ in errors]
+        more = f" (the first {MAX_LISTED:,}; `test --wrong FILE` lists all)" if count > MAX_LISTED else ""
+        return FoldedTable("", f"The files of {counted(count, 'wrong image')}{more}",
+                           [("image", "true class", "predicted", "probability"), *rows], left=(0, 1, 2))
 
     def _label_report(self) -> tuple[Metrics, list[ReportItem]]:
         """The table of the classes, and the images whose truth is furthest from and nearest to the outputs."""
-        numbers: list[int] = []
-        outputs: list[tuple[np.ndarray, np.ndarray]] = []
-        plan = Plan(self.net)
-        with self.evaluation_batches("test") as loader:
-            for x, truth in loader:
-                outputs.append((plan.predict(x).reshape(len(x), -1).copy(), truth))
-                numbers.extend(map(int, loader.indices))
-        p, truth = (np.concatenate(each) for each in zip(*outputs, strict=True))
+        p, truth, numbers = self._all_outputs("test")
         farthest = np.argsort(-np.abs(p - truth).sum(axis=1), kind="stable").tolist()
 
         def words(chosen: np.ndarray) -> str:
@@ -155,21 +188,22 @@ class Classifier(Task):
             return words(output > self.threshold)
 
         def grid(title: str, order: list[int]) -> ImageGrid:
-            return self._grid(title, [(numbers[i], f"{words(truth[i] > .5)}\npredicted: {predicted(p[i])}")
+            return self._grid(title, [(int(numbers[i]), f"{words(truth[i] > .5)}\npredicted: {predicted(p[i])}")
                                       for i in order[:REPORT_IMAGES]])
-        metrics = self._metrics(outputs)
+        metrics = self._metrics([(p, truth)])
         return metrics, [*metrics.tables(), grid("Images with the largest errors", farthest),
                          grid("Images with the smallest errors", farthest[::-1])]
 
     def _grid(self, title: str, chosen: list[tuple[int, str]]) -> ImageGrid:
-        """Test images by their number, with captions."""
+        """Test images by their number, with the names of their files and captions."""
         images, channels = self._split("test"), self.net.in_shape[0]
         shown = channels_shown(channels)
         title += f"; shown: {shown}" if shown else ""
-        return ImageGrid(title, [CaptionedImage(np.asarray(to_pil(images.read(number, channels))), caption)
-                                 for number, caption in chosen])
+        return ImageGrid(title, [
+            CaptionedImage(np.asarray(to_pil(images.read(number, channels))),
+                           f"{PurePath(images[number][0]).name}\n{caption}") for number, caption in chosen])
 
-    def _caption(self, one: "_Prediction") -> str:
+    def _caption(self, one: Prediction) -> str:
         instead = "" if one.actual == one.predicted else f", predicted as {self.classes[one.predicted]}"
         return f"{self.classes[one.actual]}{instead}\n{100 * one.predicted_probability:.1f} %"
 
@@ -202,15 +236,6 @@ class Classifier(Task):
         if split is None:
             raise self.missing_split(name)
         return split
-
-
-class _Prediction(NamedTuple):
-    """Of one image: its number in the split, true class, predicted class, and their probabilities."""
-    number: int
-    actual: int
-    predicted: int
-    actual_probability: float
-    predicted_probability: float
 
 
 def check_classes(cfg: str, net: Network, classes: int, source: str) -> None:

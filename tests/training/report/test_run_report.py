@@ -16,7 +16,7 @@ def test_a_report_has_everything_and_fetches_nothing(capsys: pytest.CaptureFixtu
     page = read(RUN / "report.html")
     text = " ".join(page.words)
     for part in ("data/toy: 12 images to train, 10 to test, 2 classes", "Loss", "Score", "Learning rate",
-                 "accuracy 100.00", "Confusion matrix", "Worst images", "Best images", "The network",
+                 "accuracy 100.00", "Confusion matrix", "Wrong images", "Correct, with the lowest", "The network",
                  "convolutional", "max_batches=30"):
         assert part in text, part
     assert not page.fetched
@@ -35,6 +35,7 @@ def test_wrong_predictions_are_shown_with_both_classes() -> None:
     train("--validate-every", "10")
     text = " ".join(read(RUN / "report.html").words)
     assert "dark, predicted as bright" in text and "(1 wrong)" in text
+    assert "The files of 1 wrong image" in text and "data/toy/test/dark/9.png" in text
 
 
 def test_a_report_without_data_contains_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
