@@ -83,7 +83,7 @@ def write_json(target: str, value: Any) -> None:
     if isinstance(value, dict):
         value = {"schema_version": SCHEMA_VERSION, **value}
     text = json_text(value, 1)
-    if not _encodable(text, sys.stdout.encoding if target == "-" else "utf-8"):
+    if not _encodable(text, getattr(sys.stdout, "encoding", None) or "utf-8" if target == "-" else "utf-8"):
         text = json_text(value, 1, ascii_only=True)
     if target == "-":
         say(text)

@@ -105,7 +105,7 @@ def _per_cent(probability: float, spread: float | None) -> str:
 
 def _value(value: float, spread: float | None) -> str:
     """An output that is not a probability: of a network that ends in another activation, for regression."""
-    return f"{value:.6g}" + ("" if spread is None else f" ± {spread:.3g}")
+    return f"{value or 0:.6g}" + ("" if spread is None else f" ± {spread:.3g}")
 
 
 def class_names(args: argparse.Namespace, run: "ChosenRun", outputs: int) -> list[str]:

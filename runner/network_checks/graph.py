@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import Report, Section
-from runner.layers import LAYERS, Dropout, Logistic, Shortcut, Yolo
+from runner.layers import LAYERS, Batchnorm, Dropout, Logistic, Shortcut, Yolo
 from runner.layers.shared.base import Env, Head
 from runner.layers.shared.heads import DetectionHead
 from runner.layers.shared.recurrent import Recurrent
@@ -119,11 +119,16 @@ def _check_activation(index: int, stack: Sequence[Placed], env: Env, report: Rep
     section, head = stack[index].section, stack[index].layer
     maker = _maker(index, stack)
     activation = None if maker is None else activation_of(stack[maker].layer)
-    if maker is None or activation is None or head is None:
+    if maker is None or head is None:
         return
     place = stack[maker].section
     name = f"layer {maker} [{place.name}]"
-    if getattr(head.options, "new_coords", False) and env.compat.yolo_decoding != "yolor":
+    activated = getattr(head.options, "new_coords", False) and env.compat.yolo_decoding != "yolor"
+    if activation is None:
+        if activated and isinstance(stack[maker].layer, Batchnorm):
+            report.warn(f"{section.where('new_coords')} new_coords=1 wants values of 0 to 1, as of "
+                        f"activation=logistic, and {name} makes others of them ({place.where()})")
+    elif activated:
         if activation != "logistic":
             report.warn(f"{section.where('new_coords')} new_coords=1 wants activation=logistic in {name}; it is "
                         f"{activation} ({place.where('activation')})"
@@ -183,5 +188,6 @@ def _check_crop(o: NetOptions, section: Section, report: Report) -> None:
     least, most = o.min_crop or side, o.max_crop or side
     if least > most and len(o.in_shape()) == 3:
         default = "" if "min_crop" in section.lines else ", the width of the network"
-        report.warn(f"{section.where('max_crop')} max_crop={most} is below min_crop={least}{default}: images are "
+        line = section.where("max_crop" if "max_crop" in section.lines else "min_crop")
+        report.warn(f"{line} max_crop={most} is below min_crop={least}{default}: images are "
                     f"scaled to {most} to {least} pixels, as in darknet")

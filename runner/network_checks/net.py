@@ -84,13 +84,26 @@ def _check_length(o: NetOptions, section: Section, report: Report) -> None:
     if o.policy == "step" and o.step >= end:
         report.warn(f"{section.where('step')} step={o.step} will not be reached: training ends at max_batches={end}, "
                     "so the learning rate does not change")
-    if o.policy == "sgdr" and o.sgdr_cycle > end:
-        report.warn(f"{section.where('sgdr_cycle')} sgdr_cycle={o.sgdr_cycle} is not over when training ends at "
-                    f"max_batches={end}")
+    if o.policy == "sgdr" and (last := _last_cycle(o)) != end:
+        later = last != o.sgdr_cycle
+        report.warn(f"{section.where('sgdr_cycle')} sgdr_cycle={o.sgdr_cycle}"
+                    f"{f', sgdr_mult={o.sgdr_mult}: the cycle up to update {last}' if later else ''} is not over when "
+                    f"training ends at max_batches={end}")
     if o.burn_in > end:
         rate = o.learning_rate * (end / o.burn_in) ** o.power
         report.warn(f"{section.where('burn_in')} burn_in={o.burn_in} is not over when training ends at "
                     f"max_batches={end}: the learning rate rises only to {rate:.2g}, not to {o.learning_rate:g}")
+
+
+def _last_cycle(o: NetOptions) -> int:
+    """The update at which the cycle of policy sgdr ends that max_batches falls in."""
+    ends = cycle = o.sgdr_cycle or o.max_batches
+    if o.sgdr_mult == 1:
+        return -(-o.max_batches // cycle) * cycle
+    while ends < o.max_batches:
+        cycle *= o.sgdr_mult
+        ends += cycle
+    return ends
 
 
 def check_use(o: NetOptions, section: Section, detector: bool, report: Report) -> None:

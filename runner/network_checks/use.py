@@ -2,7 +2,7 @@
 import math
 from collections.abc import Sequence
 
-from runner.layers import Activation, Connected, Convolutional, Cost, Logistic, Softmax
+from runner.layers import ConvLstm, Cost, Logistic, Softmax
 from runner.layers.shared.base import Head, Layer
 from runner.layers.shared.heads import DetectionHead
 
@@ -14,7 +14,9 @@ def activation_of(layer: Layer | None) -> str | None:
     """The activation that a layer ends with; None if it has no such option."""
     if isinstance(layer, Logistic):
         return "logistic"
-    return layer.options.activation if isinstance(layer, Convolutional | Connected | Activation) else None
+    if layer is None or isinstance(layer, ConvLstm):    # its activation is a step within the layer
+        return None
+    return getattr(layer.options, "activation", None)
 
 
 def untrainable(layers: Sequence[Layer]) -> str:

@@ -18,6 +18,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from runner.errors import DataError, RunnerError
+from runner.file_kinds import HEAD, kind_of
 from runner.machine import bytes_text
 from runner.reading.numbers import shown
 from runner.reading.text import Path_, check_memory, check_regular, name_of, open_reason
@@ -120,10 +121,15 @@ class Archive:
 
 
 @contextmanager
-def open_npz(path: Path_, error: type[RunnerError] = DataError,
-             damaged: str = "the .npz archive is truncated or damaged") -> Iterator[Archive]:
-    """A .npz archive; `error` for whatever is wrong with it, also while it is read."""
-    with opened(path, error, damaged) as file:
+def open_npz(path: Path_, error: type[RunnerError] = DataError, damaged: str = "") -> Iterator[Archive]:
+    """A .npz archive; `error` for whatever is wrong with it, also while it is read.  `damaged` is said of another file,
+    too; without it, what that file is."""
+    with opened(path, error, damaged or "the .npz archive is truncated or damaged") as file:
+        head = file.read(HEAD)
+        if not damaged and not head.startswith(b"PK"):
+            this = kind_of(head) or (None if head else "an empty file")
+            raise _Damaged(f"not an .npz archive{f': this is {this}' if this else ''}")
+        file.seek(0)
         yield Archive(file, name_of(path), error)
 
 

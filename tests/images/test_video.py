@@ -59,7 +59,7 @@ def test_detect_on_a_video(clip: Path, capsys: pytest.CaptureFixture) -> None:
     table = list(csv.DictReader(Path(files["csv"]).read_text().splitlines()))
     assert [row["frame"] for row in table] == ["1", "4", "7", "10", ""]
     assert {path.name for path in (clip / "out").iterdir()} == {
-        "clip.mp4", "wide.png", "wide.txt", *(f"clip-{n:06d}.txt" for n in (1, 4, 7, 10))}
+        ".cfgrunner", "clip.mp4", "wide.png", "wide.txt", *(f"clip-{n:06d}.txt" for n in (1, 4, 7, 10))}
     with Video(str(clip / "out" / "clip.mp4")) as video:
         drawn = list(video)
     assert len(drawn) == 4

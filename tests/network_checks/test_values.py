@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 import runner
+from runner import network_checks
 from runner.config import Options
 from runner.layers import LAYERS
 from runner.net_options import NetOptions
@@ -103,3 +104,46 @@ def test_the_sizes_that_fit_a_reorg(size: str, fits: str) -> None:
     _, report = runner.check(ROOT / "cfg" / "yolov2.cfg", settings=[f"net.width={width}", f"net.height={height}"])
     is_are = "are" if "and" in fits else "is"
     assert report.errors[0].endswith(f": width and height must be multiples of 32 ({size} is not; {fits} {is_are})")
+
+
+@pytest.mark.parametrize(("lines", "says"), [
+    ("policy=sgdr\nsgdr_cycle=100\nmax_batches=500",
+     "sgdr_cycle=100, sgdr_mult=2: the cycle up to update 700 is not over when training ends at max_batches=500"),
+    ("policy=sgdr\nsgdr_cycle=300\nsgdr_mult=1\nmax_batches=500",
+     "sgdr_cycle=300, sgdr_mult=1: the cycle up to update 600 is not over when training ends at max_batches=500"),
+    ("min_crop=130\nmax_batches=1",
+     "max_crop=128 is below min_crop=130: images are scaled to 128 to 130 pixels, as in darknet"),
+    ("policy=sgdr\nsgdr_cycle=100\nmax_batches=300", ""), ("policy=sgdr\nmax_batches=500", ""),
+    ("policy=sgdr\nsgdr_cycle=1\nsgdr_mult=1\nmax_batches=2000000000", ""),
+])
+def test_numbers_of_the_net_section_that_do_not_agree(tmp_path: Path, lines: str, says: str) -> None:
+    (tmp_path / "a.cfg").write_text(f"[net]\nwidth=64\nheight=64\nchannels=3\n{lines}\n[avgpool]\n")
+    _, report = runner.check(tmp_path / "a.cfg")
+    line = 5 if "crop" in lines else 6
+    assert report.warnings == ([f"{tmp_path}/a.cfg:{line}: [net] {says}"] if says else [])
+
+
+@pytest.mark.parametrize(("between", "says"), [
+    ("[batchnorm]\n", "new_coords=1 wants values of 0 to 1, as of activation=logistic, and layer 1 [batchnorm] makes "
+                      "others of them"),
+    ("[shortcut]\nfrom=-1\nactivation=linear\n",
+     "new_coords=1 wants activation=logistic in layer 1 [shortcut]; it is linear"),
+    ("[shortcut]\nfrom=-1\nactivation=logistic\n", ""), ("[activation]\nactivation=logistic\n", ""),
+])
+def test_what_is_between_the_activation_and_new_coords(tmp_path: Path, between: str, says: str) -> None:
+    (tmp_path / "a.cfg").write_text(
+        "[net]\nwidth=8\nheight=8\nchannels=1\n[convolutional]\nfilters=6\nsize=1\nactivation=logistic\n"
+        f"{between}[yolo]\nclasses=1\nnum=1\nanchors=4,4\nmask=0\nnew_coords=1\n")
+    _, report = runner.check(tmp_path / "a.cfg")
+    assert not report.errors and len(report.warnings) == bool(says)
+    assert all(says in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize("layer", ["[local]\nfilters=2\nsize=4\nstride=4", "[deconvolutional]\nfilters=2\nsize=4",
+                                   "[shortcut]\nfrom=-1"])
+def test_a_logistic_activation_gives_probabilities_in_every_layer(tmp_path: Path, layer: str) -> None:
+    for activation, yes in (("logistic", True), ("linear", False)):
+        (tmp_path / "a.cfg").write_text("[net]\nwidth=4\nheight=4\nchannels=1\n[dropout]\nprobability=0\n"
+                                        f"{layer}\nactivation={activation}\n")
+        net = runner.load(tmp_path / "a.cfg")
+        assert network_checks.gives_probabilities(net.layers, net.links, net.last) == yes

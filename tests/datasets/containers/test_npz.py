@@ -78,7 +78,11 @@ def test_mistakes(tmp_path: Path, content: Any, message: str) -> None:
         open_dataset(tmp_path / "a.npz")
 
 
-def test_not_an_npz(tmp_path: Path) -> None:
-    (tmp_path / "a.npz").write_bytes(b"nothing")
-    with pytest.raises(DataError, match=r"a\.npz: the \.npz archive is truncated or damaged"):
+@pytest.mark.parametrize(("content", "message"), [
+    (b"nothing", r"a\.npz: not an \.npz archive$"), (b"", r"a\.npz: not an \.npz archive: this is an empty file"),
+    (b"<!DOCTYPE html><p>", r"a\.npz: not an \.npz archive: this is a web page"),
+    (b"PK\x03\x04 and then nothing", r"a\.npz: the \.npz archive is truncated or damaged")])
+def test_not_an_npz(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(DataError, match=message):
         open_dataset(tmp_path / "a.npz")
