@@ -26,6 +26,7 @@ from runner.files import atomic_write, event
 from runner.lock import Lock, require_free
 from runner.network import Network
 from runner.program import command
+from runner.reading.numbers import is_whole, whole
 from runner.reading.schema import Record, field
 from runner.reading.yaml_text import read_yaml
 
@@ -129,8 +130,8 @@ class RunFolder:
         """The numbered copies, oldest first."""
         start = f"{self.stem}_"
         found = [path for path in self.path.glob("*.weights")
-                 if path.stem.startswith(start) and path.stem.removeprefix(start).isdecimal()]
-        return sorted(found, key=lambda path: int(path.stem.removeprefix(start)))
+                 if path.stem.startswith(start) and is_whole(path.stem.removeprefix(start))]
+        return sorted(found, key=lambda path: whole(path.stem.removeprefix(start)))
 
     def save(self, net: Network, which: Path) -> None:
         weights.save(net, which)

@@ -1,5 +1,6 @@
 """Files are parsed in runner/reading only, and no data is ever executed: checked by reading the code."""
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,25 @@ EXCEPTIONS = {
     ("runner/images/arrays.py", "zipfile.ZipFile"): "counts the files in an archive",
 }
 
+# (file, call) -> why int() or float() reads a text without runner.reading.numbers
+NUMBER_EXCEPTIONS = {
+    ("runner/cli/doctor.py", "int(part)"): "parts of the versions of installed packages",
+    ("runner/cli/test.py", "boxes.add_argument(type=int)"): "argparse compares it with `choices`",
+    ("runner/cli/test.py", "parser.add_argument(type=int)"): "argparse compares it with `choices`",
+    ("runner/datasets/detection/boxes_in_lists.py", "map(float, word.split(','))"): "a pattern limits the digits",
+    ("runner/datasets/folders.py", "int(part)"): "names of files, which have at most 4,096 characters",
+    ("runner/export/onnx_model.py", "int(scope.partition('_')[0])"): "names that this program gave to operators",
+    ("runner/machine.py", "int((each / limit).read_text())"): "files of the system",
+    ("runner/machine.py", "int((each / used).read_text())"): "files of the system",
+    ("runner/machine.py", "int(line.split()[1])"): "files of the system",
+}
+# methods that only texts have, and whose results are texts or lists of texts; methods of texts with other results
+OF_TEXTS = {"split", "rsplit", "splitlines", "partition", "rpartition", "strip", "lstrip", "rstrip", "lower", "upper",
+            "casefold", "removeprefix", "removesuffix", "read_text", "group", "groups", "replace", "translate", "stem",
+            "findall", "fullmatch", "match", "search"}
+ON_TEXTS = OF_TEXTS - {"replace", "stem"} | {"isdecimal", "isascii", "isalpha", "startswith", "endswith", "encode"}
+NOT_TEXTS = {"np", "os", "shutil", "math", "re"}        # modules with functions of these names
+
 # what executes data, or writes where an archive says
 RUNS_CODE = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "os.execv", "subprocess.getoutput",
              "subprocess.getstatusoutput", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "runpy.run_path",
@@ -50,6 +70,90 @@ def parsed(tree: ast.AST) -> set[str]:
     for name, _ in calls(tree):
         found |= {name} & PARSERS
         found |= {name.rpartition(".")[2]} & METHODS if "." in name else set()
+    return found
+
+
+class _Texts(ast.NodeVisitor):
+    """The names of a file that stand for texts somewhere, as far as the code shows it; found in two passes."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def is_text(self, node: ast.AST | None) -> bool:
+        if isinstance(node, ast.Name):
+            return node.id in self.names
+        if isinstance(node, ast.Subscript | ast.Starred):
+            return self.is_text(node.value)
+        if isinstance(node, ast.Attribute):
+            return node.attr in ("stem", "suffix", "name", "text")
+        if isinstance(node, ast.BoolOp):
+            return any(map(self.is_text, node.values))
+        if isinstance(node, ast.IfExp):
+            return self.is_text(node.body) or self.is_text(node.orelse)
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Attribute):
+                if isinstance(node.func.value, ast.Name) and node.func.value.id == "re":
+                    return True
+                return node.func.attr in OF_TEXTS and not self._of_module(node.func)
+            return isinstance(node.func, ast.Name) and (node.func.id in ("str", "read_text", "decode", "input") or (
+                node.func.id in ("enumerate", "zip", "sorted", "reversed") and any(map(self.is_text, node.args))))
+        return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+    @staticmethod
+    def _of_module(called: ast.Attribute) -> bool:
+        return isinstance(called.value, ast.Name) and called.value.id in NOT_TEXTS
+
+    def _bind(self, target: ast.AST, value: ast.AST | None) -> None:
+        if self.is_text(value):
+            self.names |= {node.id for node in ast.walk(target) if isinstance(node, ast.Name)}
+
+    def visit_arg(self, node: ast.arg) -> None:
+        annotation = ast.unparse(node.annotation) if node.annotation else ""
+        if re.search(r"\bstr\b", re.sub(r"(Mapping|dict)\[str,", "", annotation)):
+            self.names.add(node.arg)
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        for target in node.targets:
+            self._bind(target, node.value)
+        self.generic_visit(node)
+
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
+        self._bind(node.target, node.value)
+        self.generic_visit(node)
+
+    def visit_For(self, node: ast.For) -> None:
+        self._bind(node.target, node.iter)
+        self.generic_visit(node)
+
+    def visit_comprehension(self, node: ast.comprehension) -> None:
+        self._bind(node.target, node.iter)
+        self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        called = node.func
+        if isinstance(called, ast.Attribute) and called.attr in ON_TEXTS and isinstance(called.value, ast.Name) \
+                and not self._of_module(called):
+            self.names.add(called.value.id)
+        self.generic_visit(node)
+
+
+def numbers_of_texts(tree: ast.Module) -> set[str]:
+    """Calls of int() and float() on texts, and int and float as functions that are called with texts.
+
+    Each outermost function or class is looked at on its own."""
+    found = set()
+    for part in tree.body:
+        texts = _Texts()
+        for _ in range(2):
+            texts.visit(part)
+        for name, node in calls(part):
+            if name in ("int", "float") and node.args and texts.is_text(node.args[0]) and not (
+                    isinstance(node.args[0], ast.Constant)):
+                found.add(ast.unparse(node))
+            if name == "map" and ast.unparse(node.args[0]) in ("int", "float") and texts.is_text(node.args[1]):
+                found.add(ast.unparse(node))
+            found |= {f"{name}(type={ast.unparse(keyword.value)})" for keyword in node.keywords
+                      if keyword.arg == "type" and ast.unparse(keyword.value) in ("int", "float")}
     return found
 
 
@@ -78,6 +182,15 @@ def test_files_are_parsed_by_the_guarded_readers(path: Path) -> None:
     assert not found, f"{file} calls {', '.join(sorted(found))}: use runner.reading"
 
 
+@pytest.mark.parametrize("path", [path for path in PROGRAM if READERS not in path.parents],
+                         ids=lambda path: str(path.relative_to(ROOT)))
+def test_numbers_of_texts_have_bounds(path: Path) -> None:
+    file = str(path.relative_to(ROOT))
+    found = {call for call in numbers_of_texts(ast.parse(path.read_text(encoding="utf-8")))
+             if (file, call) not in NUMBER_EXCEPTIONS}
+    assert not found, f"{file} calls {', '.join(sorted(found))}: use runner.reading.numbers"
+
+
 @pytest.mark.parametrize("path", EVERYTHING, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_data_is_executed(path: Path) -> None:
     assert not executed(ast.parse(path.read_text(encoding="utf-8")))
@@ -87,6 +200,20 @@ def test_every_exception_is_needed() -> None:
     needed = {(str(path.relative_to(ROOT)), call) for path in PROGRAM
               for call in parsed(ast.parse(path.read_text(encoding="utf-8")))}
     assert set(EXCEPTIONS) <= needed
+    numbers = {(str(path.relative_to(ROOT)), call) for path in PROGRAM
+               for call in numbers_of_texts(ast.parse(path.read_text(encoding="utf-8")))}
+    assert set(NUMBER_EXCEPTIONS) <= numbers
+
+
+@pytest.mark.parametrize("text", [
+    "def f(a: str): return int(a)", "def f(line):\n w = line.split()\n return float(w[0])",
+    "x = [int(p) for p in s.split()]", "m = re.match('a', b)\nint(m[1])",
+    "list(map(float, row.split()))", "p.add_argument('--n', type=int)", "int(path.stem)",
+    "if a.isdecimal():\n int(a)", "float((p / 'x').read_text())"])
+def test_numbers_of_texts_are_found(text: str) -> None:
+    assert numbers_of_texts(ast.parse("def g():\n " + text.replace("\n", "\n ")))
+    others = "int(x.sum()); float('inf'); int(a.shape[0]); float(np.split(a, 2)[0]); whole(text); real(text.strip())"
+    assert not numbers_of_texts(ast.parse(others))
 
 
 @pytest.mark.parametrize("text", ["json.loads(x)", "Path(a).read_text()", "np.load(f)", "word.isdigit()",

@@ -75,7 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RunnerError as error:
         return _fail(str(error))
     except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+        named = error.filename and error.strerror
+        return _fail(f"{console.one_line(str(error.filename))}: {error.strerror}" if named else str(error))
     except KeyboardInterrupt:
         print(f"{program()}: interrupted", file=sys.stderr)
         return process.INTERRUPTED

@@ -90,14 +90,16 @@ def _use_only(task: "Task", which: str) -> "Thumbnail":
     import dataclasses
 
     from runner.errors import DataError, UsageError
+    from runner.reading.numbers import is_whole, shown, whole
     data: Any = getattr(task, "data", None)
     if data is None:
         raise UsageError("--of needs a network that is trained on images")
     paths = [item[0] for item in data.train]
-    if not (which.isdecimal() and int(which) < len(paths)) and which not in paths:
-        raise DataError(f"--of: {task.source} has {len(paths)} training images, 0 to {len(paths) - 1}; {which!r} is "
-                        "not one of them")
-    index = int(which) if which.isdecimal() else paths.index(which)
+    number = whole(which) if is_whole(which) else -1
+    if not 0 <= number < len(paths) and which not in paths:
+        raise DataError(f"--of: {task.source} has {len(paths)} training images, 0 to {len(paths) - 1}; {shown(which)} "
+                        "is not one of them")
+    index = number if 0 <= number < len(paths) else paths.index(which)
     task.data = dataclasses.replace(data, train=data.train.take([index]))    # type: ignore[attr-defined]
     channels = task.net.in_shape[0]
     from runner.images import to_float, to_pil

@@ -93,10 +93,10 @@ def _print_finding(finding: dict[str, Any], quiet: bool) -> None:
         console.say(f"{console.paint('warning:', 'yellow')} {sentence}")
     for sentence in finding["errors"]:
         console.say(sentence)       # file:line first, so that editors can jump to it
-    count = finding["error_count"]
+    count, file = finding["error_count"], console.one_line(finding["file"])
     if count:
-        console.say(f"{finding['file']}: {console.paint(f'{count:,} error' + 's' * (count > 1), 'red')}")
+        console.say(f"{file}: {console.paint(f'{count:,} error' + 's' * (count > 1), 'red')}")
     elif not quiet:
-        console.say(f"{finding['file']}: {console.paint('ok', 'green')} "
+        console.say(f"{file}: {console.paint('ok', 'green')} "
                     f"({counted(finding['layers'], 'layer')}, {finding['parameters']:,} "
                     f"{plural(finding['parameters'], 'parameter')})")

@@ -4,6 +4,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from runner.cli import console
+from runner.reading import numbers
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,9 +25,10 @@ def natural(text: str) -> int:
 
 
 def _at_least(low: int, text: str) -> int:
-    if not text.isdecimal() or int(text) < low:
-        raise argparse.ArgumentTypeError(f"must be an integer, at least {low}. Got {text!r}")
-    return int(text)
+    try:
+        return numbers.whole(text, low)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be an integer, at least {low}. Got {numbers.shown(text)}") from None
 
 
 UNITS = {"h": 3600, "m": 60, "s": 1}
@@ -34,31 +36,41 @@ UNITS = {"h": 3600, "m": 60, "s": 1}
 
 def minutes(text: str) -> float:
     """Argument type: a duration in seconds, from 90 (minutes), 1h30m or 45s."""
-    if text.isdecimal() and int(text):
-        return 60.0 * int(text)
-    return period(text)
+    return 60.0 * numbers.whole(text) if numbers.is_whole(text) and text.strip("0") else period(text)
 
 
 def period(text: str) -> float:
     """Argument type: a duration in seconds, from 1h30m, 10m or 45s."""
     import re
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
-    seconds = sum(int(part) * unit for part, unit in zip(match.groups(), UNITS.values(), strict=True) if part) \
-        if match else 0
+    match = re.fullmatch(r"(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?", text)
+    seconds = sum(numbers.whole(part) * unit for part, unit in zip(match.groups(), UNITS.values(), strict=True)
+                  if part) if match else 0
     if not seconds:
-        raise argparse.ArgumentTypeError(f"must be a duration such as 1h30m, 10m or 45s. Got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a duration such as 1h30m, 10m or 45s. Got {numbers.shown(text)}")
     return float(seconds)
 
 
 def share(text: str) -> float:
     """Argument type: a number from 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1. Got {text!r}")
+    value = _real(text)
+    if value is None or not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1. Got {numbers.shown(text)}")
     return value
+
+
+def above_zero(text: str) -> float:
+    """Argument type: a number above 0."""
+    value = _real(text)
+    if value is None or value <= 0:
+        raise argparse.ArgumentTypeError(f"must be a number above 0. Got {numbers.shown(text)}")
+    return value
+
+
+def _real(text: str) -> float | None:
+    try:
+        return numbers.real(text)
+    except ValueError:
+        return None
 
 
 def letterbox_options(parser: argparse._ActionsContainer) -> None:
@@ -187,8 +199,8 @@ class Size(argparse.Action):
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
         sides = str(values).lower().split("x")
-        if len(sides) > 2 or not all(side.isascii() and side.isdecimal() and int(side) for side in sides):
-            parser.error(f"argument --size: must be N or WxH, in pixels. Got {values!r}")
+        if len(sides) > 2 or not all(numbers.is_whole(side) and side.strip("0") for side in sides):
+            parser.error(f"argument --size: must be N or WxH, in pixels. Got {numbers.shown(values)}")
         namespace.settings = [*(getattr(namespace, "settings", None) or []), f"net.width={sides[0]}",
                               f"net.height={sides[-1]}"]
 

@@ -17,6 +17,7 @@ COLOURS = {ord(MARKS[style]): f"\033[{code}m" for style, code in STYLES.items()}
 CONTROLS = (*range(9), *range(11, 32), *range(127, 160), 0x200e, 0x200f, 0x2028, 0x2029, *range(0x202a, 0x202f),
             *range(0x2066, 0x206a), *COLOURS)
 ESCAPES = {code: f"\\u{code:04x}" for code in CONTROLS}
+NAME_ESCAPES = ESCAPES | {code: f"\\u{code:04x}" for code in map(ord, "\t\n")}
 
 
 def paint(text: str, style: str, stream: Any = None) -> str:
@@ -31,6 +32,12 @@ def escaped(text: str) -> str:
     r"""A text with its control characters as escapes, \u001b, as in JSON: a name in a file cannot command the terminal.
     Ends of lines stay."""
     return text if text.isascii() and text.isprintable() else text.translate(ESCAPES)
+
+
+def one_line(name: str) -> str:
+    r"""A name on one line: as `escaped`, and ends of lines and tabs are \u000a and \u0009, so that the name of a file
+    or a class cannot look like other output."""
+    return name if name.isascii() and name.isprintable() else name.translate(NAME_ESCAPES)
 
 
 def _printable(text: str) -> str:
@@ -95,6 +102,7 @@ def write_json(target: str, value: Any) -> None:
 
 def table(rows: Sequence[Sequence[str]], left: Iterable[int] = (0,)) -> str:
     """Rows as aligned columns; the first row is the header.  Columns in `left` are aligned left, the others right."""
+    rows = [[one_line(cell) for cell in row] for row in rows]
     left, widths = set(left), [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) if i in left else cell.rjust(width)
                        for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip() for row in rows]

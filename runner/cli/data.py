@@ -101,7 +101,7 @@ def _bar(total: int, name: str, quiet: bool) -> Any:
 def _report(data: "Dataset | DetectionDataset", splits: dict[str, tuple[Any, "SplitSurvey"]],
             repeated: list["Duplicate"]) -> None:
     boxes = any(stats.boxes is not None for _, stats in splits.values())
-    console.say(f"{data.source}: " + ", ".join(f"{_images(stats.images)} {PURPOSE[name]}"
+    console.say(f"{console.one_line(data.source)}: " + ", ".join(f"{_images(stats.images)} {PURPOSE[name]}"
                                                for name, (_, stats) in splits.items())
                 + f", {errors.counted(len(data.names), 'class')}")
     counted = "boxes" if boxes else "images"
@@ -116,7 +116,7 @@ def _report(data: "Dataset | DetectionDataset", splits: dict[str, tuple[Any, "Sp
     for name, (_, stats) in splits.items():
         console.say()
         for line in _split_lines(name, stats, data.names):
-            console.say(line)
+            console.say(console.one_line(line))
     _print_problems(data, splits, repeated)
 
 
@@ -207,7 +207,7 @@ def _list(heading: str, lines: list[str]) -> None:
         return
     console.say(heading)
     for line in lines[:MAX_LISTED]:
-        console.say(f"  {line}")
+        console.say(f"  {console.one_line(line)}")
     if len(lines) > MAX_LISTED:
         console.say(f"  and {len(lines) - MAX_LISTED:,} more")
 

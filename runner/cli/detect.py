@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runner.cli import common, console, process, runs
 from runner.errors import counted
+from runner.reading.numbers import is_whole, whole
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -184,8 +185,8 @@ def class_number(word: str, names: list[str]) -> int:
     from runner.errors import UsageError, did_you_mean
     if word in names:
         return names.index(word)
-    if word.isdecimal():
-        return int(word)
+    if is_whole(word):
+        return whole(word)
     raise UsageError(f"--class: there is no class {word!r}{did_you_mean(word, names) if names else ''}")
 
 
@@ -195,13 +196,13 @@ def print_detections(result: "ImageDetections", frame_id: int | None) -> None:
     _, height, width = result.pixels.shape
     detections = sorted(result.detections, key=lambda one: -one.confidence)
     if frame_id is not None:
-        words = ", ".join(f"{one.name} {100 * one.confidence:.0f} %" for one in detections)
+        words = ", ".join(f"{console.one_line(one.name)} {100 * one.confidence:.0f} %" for one in detections)
         console.say(f"{result.image}, frame {frame_id}: {words or 'nothing found'}")
         return
-    console.say(f"{result.image}: {len(detections) or 'nothing'} found")
+    console.say(f"{console.one_line(result.image)}: {len(detections) or 'nothing'} found")
     for one in detections:
         left, top, right, bottom = (round(value) for value in one.corners(width, height))
-        console.say(f"  {console.paint(one.name, 'bold')} {100 * one.confidence:.0f} %  "
+        console.say(f"  {console.paint(console.one_line(one.name), 'bold')} {100 * one.confidence:.0f} %  "
                     f"left {left}, top {top}, {right - left} x {bottom - top} pixels")
 
 

@@ -16,10 +16,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     common.weights_option(parser)
     parser.add_argument("--seed-text", default="\n\n", metavar="TEXT",
                         help="the text to continue (default: two newlines)")
-    parser.add_argument("--temperature", type=float, default=0.7, metavar="T",
+    parser.add_argument("--temperature", type=common.above_zero, default=0.7, metavar="T",
                         help="softmax temperature: below 1 favours probable characters, above 1 makes the text more "
                              "random (default 0.7)")
-    parser.add_argument("--length", type=int, default=500, metavar="N",
+    parser.add_argument("--length", type=common.natural, default=500, metavar="N",
                         help="number of characters to generate (default 500)")
     common.json_option(parser)
     common.network_options(parser)
@@ -30,8 +30,6 @@ def run(args: argparse.Namespace) -> int:
 
     from runner.errors import UsageError
     from runner.inference.generate import generate, is_character_model
-    if args.length < 0:
-        raise UsageError(f"--length must be at least 0. Got {args.length}")
     net, _ = runs.load_trained(args, ["net.time_steps=1"])      # one character at a time
     if not is_character_model(net):
         raise UsageError(f"{args.cfg}: not a character model: it needs inputs= in [net], a recurrent layer, and "

@@ -43,6 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from runner.cli.console import one_line
     from runner.datasets import expand_images
     from runner.inference.classify import infer, require_classifier
     from runner.network_checks import gives_probabilities
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         ("value", _value)
     results, bad = [], 0
     top = args.top or (len(names) or math.prod(net.out_shape) if thresh is not None else 5 if args.json else 3)
-    width = max(map(len, images), default=0)
+    width = max((len(one_line(image)) for image in images), default=0)
     for result in infer(net, images, names=names, top=top, on_bad=args.on_bad, samples=args.samples,
                         seed=args.seed):
         if result.error:
@@ -72,10 +73,13 @@ def run(args: argparse.Namespace) -> int:
             shown = result.predictions[:args.top or 3]
             if thresh is not None and not args.top:
                 shown = tuple(p for p in result.predictions if p.probability > thresh)
-            line = "   ".join(f"{console.paint(p.name, 'bold') if not i else p.name} {number(p.probability, p.spread)}"
-                              for i, p in enumerate(shown))
+            labels = [one_line(p.name) for p in shown]
+            labels[:1] = [console.paint(label, "bold") for label in labels[:1]]
+            line = "   ".join(f"{label} {number(p.probability, p.spread)}"
+                              for label, p in zip(labels, shown, strict=True))
             most = result.predictions[0]
-            console.say(f"{result.image:{width}}  {line or f'({most.name} {number(most.probability, most.spread)})'}")
+            console.say(f"{one_line(result.image):{width}}  "
+                        f"{line or f'({one_line(most.name)} {number(most.probability, most.spread)})'}")
     if args.json:
         console.write_json(args.json, results)
     if bad:

@@ -23,8 +23,10 @@ BAR = 40            # characters of the longest bar
 def arguments(parser: argparse.ArgumentParser) -> None:
     runs.network_argument(parser)
     common.data_options(parser)
-    parser.add_argument("--from", type=_rate, default=1e-5, dest="low", metavar="RATE", help="lowest (default 1e-5)")
-    parser.add_argument("--to", type=_rate, default=10.0, dest="high", metavar="RATE", help="highest (default 10)")
+    parser.add_argument("--from", type=common.above_zero, default=1e-5, dest="low", metavar="RATE",
+                        help="lowest (default 1e-5)")
+    parser.add_argument("--to", type=common.above_zero, default=10.0, dest="high", metavar="RATE",
+                        help="highest (default 10)")
     parser.add_argument("--updates", type=common.positive, default=100, metavar="N",
                         help="number of updates (default 100)")
     parser.add_argument("--weights", metavar="FILE", help="start from these weights instead of random ones")
@@ -33,16 +35,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress")
     common.json_option(parser)
     common.network_options(parser)
-
-
-def _rate(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a number above 0. Got {text!r}")
-    return value
 
 
 def run(args: argparse.Namespace) -> int:

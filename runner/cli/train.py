@@ -22,8 +22,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from runner.cli import common, console, process
+from runner.cli.restored import restore
 from runner.errors import counted
 from runner.program import command
+from runner.reading.numbers import is_whole
 
 if TYPE_CHECKING:
     from runner.network import Network
@@ -90,7 +92,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _save_every(text: str) -> str:
-    if not (text.isdecimal() and int(text)):
+    if not (is_whole(text) and text.strip("0")):
         common.period(text)     # raises the error
     return text
 
@@ -173,12 +175,9 @@ def _restore_options(args: argparse.Namespace, folder: "RunFolder") -> None:
     facts = folder.facts()
     if not facts or not (folder.checkpoint.exists() or folder.previous_checkpoint.exists()):
         raise UsageError(f"{folder.path}: there is no run to resume. Omit --resume to start one")
-    defaults = argparse.ArgumentParser()
-    arguments(defaults)
-    for option, value in (facts.get("options") or {}).items():
-        option = {"kernels": "backend"}.get(option, option)     # the former name, in the run.yaml of older runs
-        if hasattr(args, option) and getattr(args, option) == defaults.get_default(option):
-            setattr(args, option, value)
+    parser = argparse.ArgumentParser()
+    arguments(parser)
+    restore(args, facts.get("options") or {}, folder.path / "run.yaml", parser, NOT_RESTORED)
     # of two settings of one option the last counts, and only that is recorded
     settings = [*(facts.get("settings") or []), *args.settings]
     args.settings = list({setting.partition("=")[0]: setting for setting in settings}.values())

@@ -4,9 +4,11 @@
   python run.py verify yolov4-tiny.cfg --weights yolov4-tiny.weights yolov4-tiny.onnx photos/
 """
 import argparse
+from collections.abc import Mapping
 
 from runner.cli import common, console, runs
 from runner.errors import UsageError
+from runner.reading.numbers import shown
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +19,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     common.letterbox_options(parser)
     common.on_bad_option(parser)
     common.network_options(parser)
+
+
+def _number(model: str, metadata: Mapping[str, str], key: str, usual: float) -> float:
+    """A number of the model's metadata.  DataError where it is something else."""
+    from runner.errors import DataError
+    from runner.reading.numbers import real
+    try:
+        return real(metadata[key]) if key in metadata else usual
+    except ValueError as problem:
+        raise DataError(f"{model}: {key} in its metadata {problem}") from None
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,7 +48,9 @@ def run(args: argparse.Namespace) -> int:
             or len(want) != 3:
         raise UsageError(f"{args.model} takes {want}, but the network takes {[c, h, w]} (channels, height, width)")
     form = session.metadata.get("form", "raw")
-    thresh, nms = float(session.metadata.get("thresh", .25)), float(session.metadata.get("nms", .45))
+    if form not in UNITS:
+        raise UsageError(f"{args.model}: form in its metadata must be one of {', '.join(UNITS)}. Got {shown(form)}")
+    thresh, nms = (_number(args.model, session.metadata, key, usual) for key, usual in (("thresh", .25), ("nms", .45)))
     half = session.metadata.get("half") == "True"
     letterbox = net.options.letter_box if args.letterbox is None else args.letterbox
     found, count, bad = [], 0, 0

@@ -1,5 +1,6 @@
 """The errors and warnings of a cfg, collected so that all are reported together."""
 from runner.errors import CfgError
+from runner.reading.numbers import is_whole, whole
 
 MOST = 100              # errors, and as many warnings, that are reported one by one; the others are counted
 LONGEST = 1000          # characters of a sentence; a value of the file may have any length
@@ -60,4 +61,4 @@ def cut(sentence: str, longest: int = LONGEST) -> str:
 def _line_number(sentence: str) -> int:
     head = sentence.split(": [")[0].rstrip(":")
     number = head.rpartition(":")[2].split(":")[0]
-    return int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else 0
+    return whole(number) if is_whole(number) else 0

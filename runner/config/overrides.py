@@ -6,6 +6,7 @@ from runner.config.diagnostics import Report
 from runner.config.grammar import Line, Section
 from runner.errors import closest, did_you_mean
 from runner.program import command
+from runner.reading.numbers import is_whole, whole
 
 Declared = Callable[[str], Mapping[str, Field]]     # the name of a section -> its options; empty: not known
 
@@ -70,7 +71,7 @@ def _is_number(text: str) -> bool:
 
 def _choose(sections: list[Section], name: str, aliases: Mapping[str, str]) -> list[Section]:
     if _is_number(name):
-        index = int(name) if len(name) < 10 else len(sections)
+        index = whole(name) if is_whole(name) else len(sections)
         return sections[1:][index:index + 1]
     canonical = aliases.get(name, name)
     return [s for s in sections if aliases.get(s.name, s.name) == canonical]

@@ -20,6 +20,7 @@ from typing import IO, Any
 from runner import __version__
 from runner.errors import DataError
 from runner.files import atomic_write
+from runner.reading.numbers import is_whole, whole
 
 BLOCK = 1 << 16
 TRIES, PAUSE, TIMEOUT = 4, 1.0, 30.0       # attempts per address; seconds between them; seconds without an answer
@@ -97,12 +98,12 @@ def _try(address: str, part: Path, progress: Progress) -> None:
 def _offset_and_length(answer: Any, have: int) -> tuple[int, int]:
     """-> the offset in the file of the bytes of the answer, and the length of the file; 0 where it is not known."""
     if answer.status == 206:
-        match = re.match(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
-        if not match or int(match[1]) != have:
+        match = re.match(r"bytes ([0-9]{1,18})-[0-9]+/([0-9]{1,18})", answer.headers.get("Content-Range", ""))
+        if not match or whole(match[1]) != have:
             raise Broken("the server sends another part than the one asked for", False)
-        return have, int(match[2])
+        return have, whole(match[2])
     length = answer.headers.get("Content-Length", "")
-    return 0, int(length) if length.isdecimal() else 0
+    return 0, whole(length) if is_whole(length) else 0
 
 
 def _copy(answer: Any, file: IO[bytes], done: int, total: int, progress: Callable[[int], None]) -> None:

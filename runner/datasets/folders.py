@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from runner.errors import DataError
 from runner.images import arrays
 from runner.images.decode import SUFFIXES
 
@@ -11,6 +12,7 @@ TRAIN_FOLDERS = ("train", "training")
 TEST_FOLDERS = ("test", "val", "valid", "validation")
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
 LABEL_FOLDERS = ("labels", "Annotations", "annotations")
+MAX_OTHERS = 1_000_000      # files and folders that are not images, in a folder with fewer images
 PROBED = 100        # images that are checked for a label file beside them
 DESCRIPTIONS = (".yaml", ".yml", ".data")
 
@@ -25,7 +27,7 @@ def images_in(folder: str | os.PathLike) -> list[str]:
     """All files below a folder that have the name of an image, in natural order, without hidden ones; see
     `image_names` for arrays.
 
-    Links to folders are followed, each folder once.
+    Links to folders are followed, each folder once.  DataError for a folder such as /, of which most is something else.
     """
     return list(_images(folder))
 
@@ -36,7 +38,7 @@ def has_images(folder: str | os.PathLike) -> bool:
 
 
 def _images(folder: str | os.PathLike) -> Iterator[str]:
-    seen = set()
+    seen, images, others = set(), 0, 0
     for place, below, files in os.walk(os.fspath(folder), followlinks=True):
         real = os.path.realpath(place)
         if real in seen:
@@ -44,8 +46,12 @@ def _images(folder: str | os.PathLike) -> Iterator[str]:
             continue
         seen.add(real)
         below[:] = sorted((name for name in below if not name.startswith(".")), key=natural_key)
-        yield from (os.path.join(place, name) for name in image_names(place, sorted(files, key=natural_key))
-                    if not name.startswith("."))
+        found = [name for name in image_names(place, sorted(files, key=natural_key)) if not name.startswith(".")]
+        images, others = images + len(found), others + 1 + len(files) - len(found)
+        if others > max(MAX_OTHERS, 2 * images):
+            raise DataError(f"{folder}: more than {MAX_OTHERS:,} files and folders below this folder are not images. "
+                            "Name the folder of the images")
+        yield from (os.path.join(place, name) for name in found)
 
 
 def image_names(place: str, files: Iterable[str]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 from runner.datasets.lists import relocate
 from runner.datasets.names_file import MAX_CLASSES
 from runner.errors import DataError
-from runner.reading.numbers import is_whole, shown
+from runner.reading.numbers import is_whole, shown, whole
 from runner.reading.text import bad_character
 from runner.reading.yaml_text import read_yaml
 
@@ -61,7 +61,7 @@ def base_of(path: str | os.PathLike, content: dict[str, Any]) -> str:
 def class_names(path: str | os.PathLike, names: Any, accepted: str = "") -> list[str]:
     """The value of `names:` as a list.  DataError where it is neither a list nor numbers and names."""
     if isinstance(names, dict):
-        numbered = {int(key): name for key, name in names.items() if is_whole(key)}
+        numbered = {whole(key): name for key, name in names.items() if is_whole(key)}
         if len(numbered) < len(names) or sorted(numbered) != list(range(len(names))):
             more = " ..." if len(names) > NUMBERS_SHOWN else ""
             raise DataError(f"{path}: names must be numbered 0 to {len(names) - 1} without gaps. Got "
@@ -89,7 +89,7 @@ def class_count(path: str | os.PathLike, content: dict[str, Any]) -> int | None:
     if count is None:
         return None
     if isinstance(count, str) and is_whole(count):
-        count = int(count)
+        count = whole(count)
     if type(count) is not int or count < 1:
         raise DataError(f"{path}: nc must be a whole number of at least 1. Got {shown(count)}")
     if count > MAX_CLASSES:

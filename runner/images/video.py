@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from runner.errors import DataError, MissingExtra
+from runner.reading.numbers import is_whole, whole
 
 SUFFIXES = frozenset(".mp4 .m4v .avi .mov .mkv .webm .mpg .mpeg .wmv".split())
 CAMERA = "camera"       # the first one; camera:1 the second
@@ -22,7 +23,7 @@ def is_video(source: str) -> bool:
 def camera_number(source: str) -> int | None:
     """camera -> 0, camera:2 -> 2, anything else None."""
     word, _, number = source.partition(":")
-    return None if word != CAMERA or not (number or "0").isdecimal() else int(number or 0)
+    return whole(number or "0") if word == CAMERA and is_whole(number or "0") else None
 
 
 def opencv() -> Any:

@@ -32,8 +32,8 @@ def generate(net: Network, seed: bytes, length: int, *, temperature: float = 0.7
     if net.env.time_steps != 1:
         raise UsageError(f"to generate text, a network takes one character at a time: build it with net.time_steps=1. "
                          f"It has {net.env.time_steps}")
-    if temperature <= 0:
-        raise UsageError(f"temperature must be above 0. Got {temperature:g}")
+    if not 0 < temperature < math.inf:
+        raise UsageError(f"temperature must be above 0 and finite. Got {temperature:g}")
     seed, rng = seed or FIRST, rng or np.random.default_rng()
     check_symbols(np.frombuffer(seed, np.uint8), net.in_shape[0], "the seed text")
     # softmax at temperature T is the softmax at temperature S to the power of S / T, normalised again

@@ -6,6 +6,7 @@ from typing import IO
 
 from runner.errors import CheckpointError
 from runner.files import atomic_write, event
+from runner.reading.numbers import whole
 from runner.reading.tables import count, measure, parse_table
 from runner.reading.text import read_text
 from runner.training.loop import Step
@@ -27,7 +28,7 @@ class Log:
 
     def begin(self, after: int = 0) -> None:
         """Keep the rows up to and including this update, and append from there."""
-        self._rewrite([row for row in read_rows(self.path) if int(row["update"]) <= after])
+        self._rewrite([row for row in read_rows(self.path) if whole(row["update"]) <= after])
 
     def _rewrite(self, rows: Sequence[Mapping[str, object]]) -> None:
         self._close()
@@ -89,6 +90,6 @@ def curves(path: Path) -> dict[str, tuple[list[int], list[float]]]:
         for name, text in row.items():
             if name != "update" and text:
                 xs, ys = columns.setdefault(name, ([], []))
-                xs.append(int(row["update"]))
-                ys.append(float(text))
+                xs.append(whole(row["update"]))
+                ys.append(measure(text))
     return columns

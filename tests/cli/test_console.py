@@ -23,6 +23,15 @@ def test_control_characters_are_shown_as_escapes(capsys: pytest.CaptureFixture[s
     assert not set("\x1b\x07\x9b\r\u202e") & set(out + err)
 
 
+def test_names_stay_on_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "c\n1,000 errors\tt\u2028\u0085d"
+    shown = r"c\u000a1,000 errors\u0009t\u2028\u0085d"
+    assert console.one_line(name) == shown
+    assert console.table([("class", "n"), (name, "1")]).split("\n") == [f"{'class':{len(shown)}}  n", f"{shown}  1"]
+    main(["data", str(classes(tmp_path, name))])
+    assert shown in capsys.readouterr().out
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

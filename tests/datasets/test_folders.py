@@ -4,7 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from runner.datasets import folders
 from runner.datasets.folders import description_of, has_images, images_in, natural_key
+from runner.errors import DataError
 from tests.datasets.examples import image, images, write
 
 
@@ -26,6 +28,19 @@ def test_hidden_files_and_other_files_are_not_images(tmp_path: Path) -> None:
     assert images_in(tmp_path) == [] and not has_images(tmp_path)
     image(tmp_path / "deep" / "1.JPG")
     assert has_images(tmp_path)
+
+
+def test_a_folder_of_something_else_is_not_searched_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "MAX_OTHERS", 6)
+    for index in range(7):
+        write(tmp_path / "a" / f"{index}.c", "")
+    with pytest.raises(DataError, match="more than 6 files and folders below this folder are not images"):
+        images_in(tmp_path)
+    with pytest.raises(DataError, match="Name the folder of the images"):
+        has_images(tmp_path)
+    for index in range(7):
+        image(tmp_path / "a" / f"{index}.png")      # as many images as files with their labels
+    assert len(images_in(tmp_path)) == 7
 
 
 @pytest.mark.parametrize("names, described_by", [

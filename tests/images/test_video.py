@@ -30,6 +30,7 @@ def clip(model: Path) -> Path:  # noqa: F811
 
 def test_what_is_a_video() -> None:
     assert is_video("a/b.MP4") and is_video("camera") and is_video("camera:2") and not is_video("photos/camera.jpg")
+    assert camera_number("camera:" + "9" * 5000) is None
     assert (camera_number("camera"), camera_number("camera:3"), camera_number("clip.mp4")) == (0, 3, None)
 
 

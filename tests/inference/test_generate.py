@@ -27,6 +27,8 @@ def test_mistakes(tmp_path: Path) -> None:
     net = model(tmp_path, settings=["net.time_steps=1"])
     with pytest.raises(UsageError, match="temperature must be above 0"):
         next(generate(net, b"\1", 3, temperature=0))
+    with pytest.raises(UsageError, match="temperature must be above 0 and finite"):
+        next(generate(net, b"\1", 3, temperature=float("nan")))
     with pytest.raises(DataError, match="the seed text: byte 1 has the value 9"):
         next(generate(net, b"\1\t", 3))
     net.layers[1].params["weights"][...] = np.nan
@@ -54,6 +56,6 @@ def test_train_test_and_generate_from_the_command_line(tmp_path: Path, monkeypat
     assert main([*write_on, "--json", "-"]) == 0
     assert "so w" + json.loads(capsys.readouterr().out)["text"] == first.removesuffix("\n")
     assert main([*write_on, "--temperature", "0"]) == 2
-    assert "temperature must be above 0" in capsys.readouterr().err
+    assert "--temperature: must be a number above 0. Got '0'" in capsys.readouterr().err
     assert main(["train", str(cfg), "--data", "none.txt"]) == 2
     assert main(["generate", str(cfg.with_name("net.cfg")), "--weights", "weights/chars/best.weights"]) == 2

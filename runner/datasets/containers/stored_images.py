@@ -10,6 +10,7 @@ from runner.datasets.containers import CONTAINERS, Container, PixelsAndLabels, i
 from runner.errors import DataError
 from runner.images.arrays import is_archive_of_one
 from runner.images.decode import read_pixels, to_channels
+from runner.reading.numbers import is_whole, whole
 
 
 class ImageArrays(NamedTuple):
@@ -104,7 +105,7 @@ def names_in(path: str) -> list[str]:
 def is_stored(name: str) -> bool:
     """Whether a name is that of an image in a container."""
     path, hash_sign, index = name.rpartition("#")
-    return bool(hash_sign) and index.isdecimal() and not os.path.exists(name) and is_container(_file_and_split(path)[0])
+    return bool(hash_sign) and is_whole(index) and not os.path.exists(name) and is_container(_file_and_split(path)[0])
 
 
 def read_named(name: str | os.PathLike, channels: int) -> np.ndarray:
@@ -113,9 +114,10 @@ def read_named(name: str | os.PathLike, channels: int) -> np.ndarray:
         return read_pixels(name, channels)
     path, _, index = os.fspath(name).rpartition("#")
     pixels = _pixels_of(path)
-    if int(index) >= len(pixels):
+    at = whole(index)
+    if at >= len(pixels):
         raise DataError(f"{name}: {path} has {len(pixels)} images, 0 to {len(pixels) - 1}")
     try:
-        return to_channels(pixels[int(index)], channels)
+        return to_channels(pixels[at], channels)
     except DataError as error:
         raise DataError(f"{name}: {error}") from None

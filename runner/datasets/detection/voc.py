@@ -21,7 +21,7 @@ from runner.datasets.lists import read_lines
 from runner.errors import DataError, closest
 from runner.images.arrays import SUFFIXES as ARRAY_SUFFIXES
 from runner.images.decode import SUFFIXES
-from runner.reading.numbers import real, shown, whole
+from runner.reading.numbers import is_whole, real, shown, whole
 from runner.reading.xml_text import read_xml
 
 MAX_NAME = 100          # characters of a name for which a similar one is searched
@@ -119,7 +119,9 @@ def _parse(path: str, report: LabelReport) -> Element | None:
     try:
         return read_xml(path)
     except DataError as error:
-        report.add("label files that cannot be read, left out", path, str(error).removeprefix(f"{path}: "))
+        line, _, text = str(error).removeprefix(path).removeprefix(":").partition(": ")     # path: text, path:3: text
+        report.add("label files that cannot be read, left out", f"{path}:{line}" if is_whole(line) else path,
+                   text if is_whole(line) else str(error).removeprefix(f"{path}: "))
         return None
 
 
