@@ -42,6 +42,7 @@ VERBS = {
     "data": "describe a dataset: counts, sizes, class balance, unreadable and duplicate images",
     "picture": "draw the effect of one layer on a photo",
     "augment": "draw a sheet of augmented training images",
+    "completion": "print a completion script for bash, zsh or tcsh",
 }
 EXAMPLES = """examples:
   python run.py train cfg/net.cfg
@@ -140,8 +141,13 @@ def _fail(message: str) -> int:
     return process.CANNOT
 
 
-def _parser(verb: str | None) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
-    """The parser, and the part of it for the verb."""
+def full_parser() -> argparse.ArgumentParser:
+    """The parser with the arguments of every verb."""
+    return _parser(None, every=True)[0]
+
+
+def _parser(verb: str | None, every: bool = False) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    """The parser, and the part of it for the verb.  every: with the arguments of every verb."""
     plain = argparse.RawDescriptionHelpFormatter
     parser = _Parser(prog=program(), epilog=adapted(EXAMPLES), formatter_class=plain,
                                      description="Train and run the networks of darknet-style .cfg files.")
@@ -151,7 +157,7 @@ def _parser(verb: str | None) -> tuple[argparse.ArgumentParser, argparse.Argumen
     command: argparse.ArgumentParser = parser
     verbs = parser.add_subparsers(metavar="VERB", title="verbs")
     for name, line in VERBS.items():
-        if name != verb:
+        if name != verb and not every:
             verbs.add_parser(name, help=line)
             continue
         module = importlib.import_module(f"runner.cli.{name}")

@@ -43,6 +43,7 @@ EXTRAS = {
                   {"onnx": "onnx", "onnxruntime": "onnxruntime", "safetensors": "safetensors"}),
     "tiff": Extra("TIFF images with more channels than Pillow reads", {"tifffile": "tifffile",
                                                                        "imagecodecs": "imagecodecs"}),
+    "completion": Extra("completion scripts of shells", {"shtab": "shtab"}),
 }
 
 

@@ -21,7 +21,8 @@ NEEDS = {"train": ["a.cfg"], "report": ["a"], "compare": ["a"], "rates": ["a.cfg
          "summary": ["a.cfg"], "profile": ["a.cfg"], "data": ["a"], "picture": ["dropout", "a.png", "--save", "b.png"],
          "augment": ["a.cfg", "--save", "b.png"],
          "export": ["a.cfg", "--to", "a.onnx"], "verify": ["a.cfg", "a.onnx", "a.png"],
-         "weights": ["info", "a.cfg"], "init": ["a"]}
+         "weights": ["info", "a.cfg"], "init": ["a"],
+         "completion": ["bash"]}
 
 
 def test_the_table_has_a_row_for_each() -> None:
