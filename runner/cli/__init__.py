@@ -17,6 +17,7 @@ from runner.errors import RunnerError
 from runner.program import adapted, install_command, program
 
 DEBUG = "--debug"
+VERBOSE = ("-v", "--verbose")
 
 # verb -> its line of help; the module of the same name is imported only if the verb is used
 VERBS = {
@@ -58,11 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     line asks for a report; with --debug, or RUNNER_DEBUG set, it is raised."""
     process.open_standard_streams()
     words = list(sys.argv[1:] if argv is None else argv)
-    debug = DEBUG in words or bool(os.environ.get("RUNNER_DEBUG"))
+    end = words.index("--") if "--" in words else len(words)        # behind it, nothing is an option
+    debug = DEBUG in words[:end] or bool(os.environ.get("RUNNER_DEBUG"))
+    console.be_verbose(any(word in words[:end] for word in VERBOSE))
     try:
         with process.terminable():
-            status = _run([word for word in words if word != DEBUG])
+            status = _run([word for word in words[:end] if word not in (DEBUG, *VERBOSE)] + words[end:])
             sys.stdout.flush()      # so that a closed pipe or a full disk is noticed here
+        console.detail(f"done, exit status {status}")
         return status
     except BrokenPipeError:         # the reader of our output has closed it, as `head` does
         process.discard_output()
@@ -152,8 +156,7 @@ def _parser(verb: str | None, every: bool = False) -> tuple[argparse.ArgumentPar
     parser = _Parser(prog=program(), epilog=adapted(EXAMPLES), formatter_class=plain,
                                      description="Train and run the networks of darknet-style .cfg files.")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the versions of program, Python and NumPy")
-    parser.add_argument(DEBUG, action="store_true", help="show where in the program an unexpected error occurred; also "
-                        "behind the verb")
+    _everywhere(parser)
     command: argparse.ArgumentParser = parser
     verbs = parser.add_subparsers(metavar="VERB", title="verbs")
     for name, line in VERBS.items():
@@ -164,7 +167,16 @@ def _parser(verb: str | None, every: bool = False) -> tuple[argparse.ArgumentPar
         command = verbs.add_parser(name, help=line, description=adapted(module.__doc__ or ""), formatter_class=plain)
         module.arguments(command)
         command.set_defaults(run=module.run)
+        _everywhere(command.add_argument_group("every verb"))
     return parser, command
+
+
+def _everywhere(parser: argparse._ActionsContainer) -> None:
+    """--verbose and --debug, before or behind the verb: `main` has read them, and the parser only describes them."""
+    parser.add_argument(*VERBOSE, action="store_true", default=argparse.SUPPRESS, help="report on stderr what is "
+                        "chosen, and why: cfg, weights, data, names, backend, threads, memory; with the time")
+    parser.add_argument(DEBUG, action="store_true", default=argparse.SUPPRESS,
+                        help="show where in the program an unexpected error occurred")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     net = network(args.cfg, args.width, args.height) if args.cfg else None
     source = find_data(args.cfg, args.data, net.options.data or None) if net else find_data("", args.data)
     data = open_detection_dataset(source)
+    console.detail(f"data: {data.source} ({'--data' if args.data else 'of the cfg'})")
     console.warn(data.warnings)
     split = data.train or data.test
     if split is None or not len(split.boxes()):

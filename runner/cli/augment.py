@@ -45,13 +45,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from runner.detection import detection_heads
     from runner.images.contact_sheet import contact_sheet
-    from runner.training import open_task
     if args.of:         # an image mixed with itself shows nothing
         args.settings = [*args.settings, "net.mixup=0", "net.cutmix=0", "net.mosaic=0"]
     common.require_image_name(args.save)
     runs.choose_network(args)
     net = common.load_network(args, allocate=False)
-    task = open_task(net, common.task_options(args))
+    task = common.open_network_task(args, net)
     task.require_training_data()
     row_count, column_count, size = (4, 4, 256) if detection_heads(net.layers) else (6, 8, 112)
     rows = [("before", [_use_only(task, args.of)])] if args.of else []

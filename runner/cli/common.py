@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from runner.datasets.format import Task
     from runner.network import Network
     from runner.training import DetectionCriteria, TaskOptions
+    from runner.training import Task as NetworkTask
 
 
 def positive(text: str) -> int:
@@ -263,9 +264,35 @@ def load_network(args: Any, weights: Any = None, allocate: bool = True) -> "Netw
         net = runner.load(args.cfg, weights, seed=args.seed, settings=args.settings, compat=compat_of(args),
                           allocate=allocate, report=report, folder=getattr(args, "home", None))
         require_inference(net)
+        if console.verbose():
+            _describe(args, net, weights)
         return net
     finally:
         console.warn(report.warnings)
+
+
+def _describe(args: Any, net: "Network", weights: Any) -> None:
+    """--verbose: what was loaded, and what it computes with."""
+    from runner import ops
+    from runner.analysis import footprint
+    from runner.errors import counted, plural
+    from runner.layers.shared.base import shape_text
+    from runner.machine import available_memory, bytes_text
+    from runner.ops import parallel
+    if args.settings:
+        console.detail(f"settings: {' '.join(args.settings)}")
+    console.detail(f"network: {args.cfg}: {counted(len(net.layers), 'layer')}, {net.param_count:,} "
+                   f"{plural(net.param_count, 'parameter')}, input {shape_text(net.in_shape)}, output "
+                   f"{shape_text(net.out_shape)}, formulas: {compat_of(args) or EXACT}")
+    console.detail(f"weights: read, {net.progress.seen:,} images seen" if weights else
+                   f"weights: random, --seed {args.seed}")
+    why = "--backend" if args.backend != "auto" else "numba is installed" if ops.backend() == "fast" else \
+        "numba is not installed"
+    threads = "--threads" if args.threads else "default"
+    console.detail(f"backend: {ops.backend()} ({why}); threads: {parallel.threads()} ({threads})")
+    free = available_memory()
+    console.detail(f"memory, estimated for one image: {bytes_text(footprint.inference(net).total)}"
+                   + (f" of {bytes_text(free)} free" if free else ""))
 
 
 def compat_of(args: Any) -> str | None:
@@ -288,6 +315,15 @@ def repeated(args: Any) -> list[str]:
     options = {"--data": args.data, "--compat": args.compat, "--seed": str(args.seed) if args.seed else None}
     return [*(word for flag, value in options.items() if value for word in (flag, value)),
             *(word for setting in args.settings for word in ("--set", setting))]
+
+
+def open_network_task(args: Any, net: "Network", criteria: "DetectionCriteria | None" = None) -> "NetworkTask":
+    """The task of a network: it opens the data."""
+    from runner.training import open_task
+    task = open_task(net, task_options(args, criteria))
+    why = "--data, or that of the run" if args.data else "[net] data=" if net.options.data else "named like the cfg"
+    console.detail(f"data: {task.source} ({why}): {task.data_summary()}")
+    return task
 
 
 def task_options(args: Any, criteria: "DetectionCriteria | None" = None) -> "TaskOptions":

@@ -3,6 +3,7 @@ import codecs
 import io
 import os
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -53,6 +54,26 @@ def say(text: str = "") -> None:
 def remark(text: str) -> None:
     """Print a remark to stderr."""
     print(_printable(text), file=sys.stderr)
+
+
+_began: float | None = None     # when the call began, with --verbose
+
+
+def be_verbose(on: bool) -> None:
+    """From now on `detail` prints, or does not: --verbose."""
+    global _began
+    _began = time.perf_counter() if on else None
+
+
+def verbose() -> bool:
+    """Does `detail` print?"""
+    return _began is not None
+
+
+def detail(text: str) -> None:
+    """With --verbose: print to stderr what was chosen and why, behind the seconds since the start."""
+    if _began is not None:
+        remark(f"{paint(f'{time.perf_counter() - _began:8.2f} s', 'dim', sys.stderr)}  {text}")
 
 
 def warn(sentences: Iterable[str]) -> None:

@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if args.save:
         common.require_image_name(args.save)
     data, channels = open_any(args.data)
+    console.detail(f"data: {data.source}, {errors.counted(len(data.names), 'class')}; reading every image")
     splits: dict[str, tuple[Any, SplitSurvey]] = {}
     for name in ("train", "test"):
         split = getattr(data, name)

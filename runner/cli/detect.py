@@ -62,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
     if any(videos for videos, _ in sources):
         from runner.images.video import opencv
         opencv()                # a missing package is reported before the work
+    console.detail(f"images and videos: {sum(len(paths) for _, paths in sources):,}, of "
+                   f"{counted(len(args.images), 'argument')}")
     targets = Targets(args, sources)
     net, run = runs.load_trained(args, onnx=True)
     names = class_names(args, net, run)

@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from runner.inference.classify import infer, require_classifier
     from runner.network_checks import gives_probabilities
     images = expand_images(args.images)
+    console.detail(f"images: {len(images):,}, of {counted(len(args.images), 'argument')}")
     net, run = runs.load_trained(args, onnx=True)
     require_classifier(net, args.cfg)
     names = class_names(args, run, math.prod(net.out_shape))

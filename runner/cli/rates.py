@@ -44,7 +44,6 @@ def run(args: argparse.Namespace) -> int:
 
     from runner.analysis.footprint import check_fits
     from runner.errors import UsageError
-    from runner.training import open_task
     from runner.training.rates import suggest, sweep
     if args.low >= args.high:
         raise UsageError(f"--from must be below --to. Got {args.low:g} and {args.high:g}")
@@ -57,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         weights.load(net, args.weights)
         net.progress.seen = net.progress.iteration = 0
     check_fits(net)
-    task = open_task(net, common.task_options(args))
+    task = common.open_network_task(args, net)
     points = list(tqdm(sweep(task, args.low, args.high, args.updates), total=args.updates, file=sys.stderr, leave=False,
                        disable=args.quiet or not sys.stderr.isatty()))
     best = suggest(points)

@@ -38,6 +38,7 @@ def choose_network(args: Any, trained: bool = False) -> "ChosenRun":
         console.warn([f"{word} means {run.folder.path if run.is_run else 'the file of that name'} here; there is also "
                       f"the run {run.hidden}"])
     args.cfg, args.home = str(run.cfg), run.home
+    console.detail(f"cfg: {args.cfg}, " + (f"of the run {run.folder.path}" if run.is_run else "a file"))
     if trained or run.is_run:
         _apply_run(args, run)
     return run
@@ -123,6 +124,9 @@ def load_trained(args: Any, settings: "Sequence[str]" = (), onnx: bool = False) 
         return _load_onnx(args)
     run = choose_network(args, trained=True)
     path = run.weights or _weights_of(run, word)
+    why = "--weights" if getattr(args, "weights", None) else "which came with the program" if run.shipped else \
+        f"of the run {run.folder.path}"
+    console.detail(f"weights: {path} ({why})")
     args.settings = [*args.settings, *settings]
     _check_cfg(args, run)
     if run.shipped:
@@ -164,15 +168,20 @@ def class_names(args: Any, run: "ChosenRun", classes: int) -> list[str]:
 
     from runner.datasets.names_file import read_names
     if args.names:
+        console.detail(f"class names: {args.names} (--names)")
         return names_of_file(args.names, classes, args.strict)
     trained = run.names or run.folder.class_names(run.weights)
     if trained:
+        console.detail(f"class names: those of {args.cfg if run.names else run.folder.path}")
         return names_of_run(trained, classes, run.folder, args.strict)
     beside = [run.weights.parent] if run.weights else []
     for place in dict.fromkeys([*beside, Path(args.cfg).parent, run.home]):
-        fitting = [names for file in sorted(place.glob("*.names")) if len(names := read_names(file, [])) == classes]
+        fitting = [(file, names) for file in sorted(place.glob("*.names"))
+                   if len(names := read_names(file, [])) == classes]
         if len(fitting) == 1:
-            return fitting[0]
+            console.detail(f"class names: {fitting[0][0]}, the only file in its folder with {classes} lines")
+            return fitting[0][1]
+    console.detail("class names: none, numbers are shown")
     return []
 
 

@@ -66,14 +66,13 @@ def numbers(text: str) -> tuple[int, ...]:
 
 def run(args: argparse.Namespace) -> int:
     from runner.errors import UsageError
-    from runner.training import open_task
     from runner.training.tasks.classifier import Classifier
     if args.per_image and not args.json:
         raise UsageError("--per-image adds to --json FILE, which is not given")
     if args.json == args.wrong == "-":
         raise UsageError("--json - and --wrong - cannot both be stdout")
     net, _ = runs.load_trained(args, onnx=True)
-    task = open_task(net, common.task_options(args, detection_criteria(args, net)))
+    task = common.open_network_task(args, net, detection_criteria(args, net))
     if args.top_k or args.crops > 1 or args.sizes:
         if not isinstance(task, Classifier):
             raise UsageError("--top-k, --crops and --sizes are for image classifiers")

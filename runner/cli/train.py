@@ -101,8 +101,8 @@ def run(args: argparse.Namespace) -> int:
     from runner.analysis.footprint import check_fits
     from runner.errors import CfgError, UsageError
     from runner.network_checks import untrainable
-    from runner.training import open_task
     folder = _choose_folder(args)
+    console.detail(f"cfg: {args.cfg}; run folder: {folder.path} ({'--resume' if args.resume else 'a new run'})")
     folder.require_free()       # before the data is read; `run` locks the folder
     if args.freeze:
         args.settings = [*args.settings, f"{args.freeze - 1}.stopbackward=1"]
@@ -118,9 +118,11 @@ def run(args: argparse.Namespace) -> int:
         _load_weights(args, net)
     elif args.clear or args.cutoff or args.partial is not None:
         raise UsageError("--cutoff, --partial and --clear need --weights")
-    task = task or open_task(net, common.task_options(args))
+    task = task or common.open_network_task(args, net)
     task.net = net
     task.require_training_data()
+    if console.verbose():
+        _describe(task)
     if args.tensorboard:        # a missing package is reported before the folder of the previous run is renamed
         from runner.training.monitor import summary_writer
         summary_writer()
@@ -129,6 +131,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 # --- before training -------------------------------------------------------------------------------------------
+
+def _describe(task: "Task") -> None:
+    """--verbose: what an update is, how many there will be, and the memory."""
+    from runner.analysis import footprint
+    from runner.machine import bytes_text
+    net, need = task.net, footprint.training(task.net)
+    options = net.options
+    end = f"{options.max_batches:,} updates" if options.max_batches else "without end"
+    console.detail(f"training: {end}, batch {options.batch} in {options.subdivisions}, {task.updates_per_epoch:.1f} "
+                   f"updates an epoch, learning rate {options.learning_rate:g}; score: {task.score_name}")
+    console.detail(f"memory, estimated to train on {counted(need.images, 'image')} at a time: {bytes_text(need.total)}")
+
 
 def _choose_folder(args: argparse.Namespace) -> "RunFolder":
     """The folder of the run.  With --resume the cfg may be a run: then args.cfg is the cfg that the run has written.
@@ -207,6 +221,7 @@ def _load_weights(args: argparse.Namespace, net: "Network") -> None:
     """--weights, with --cutoff, --partial and --clear."""
     from runner import weights
     from runner.errors import UsageError
+    console.detail(f"weights: {args.weights} (--weights) replace the random ones")
     if args.partial is not None:
         _transfer(args, net)
     else:

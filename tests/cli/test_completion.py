@@ -22,7 +22,8 @@ def script(shell: str, capsys: pytest.CaptureFixture[str]) -> str:
 def test_a_script_has_every_verb_and_is_for_the_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = script(shell, capsys)
     assert not [verb for verb in VERBS if verb not in text]
-    assert {"bash": " -F _shtab_cfgrunner cfgrunner", "zsh": "#compdef cfgrunner", "tcsh": "complete cfgrunner"}[shell] in text
+    line = {"bash": " -F _shtab_cfgrunner cfgrunner", "zsh": "#compdef cfgrunner", "tcsh": "complete cfgrunner"}
+    assert line[shell] in text
 
 
 @pytest.mark.parametrize("shell", SHELLS)

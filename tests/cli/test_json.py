@@ -139,7 +139,7 @@ def classify(folder: Path) -> None:
     toy.make(folder)
     main("train", "cfg/toy.cfg", *SHORT, "net.max_batches=3", "--json", "a.json", "--log-json", "a.log")
     main("train", "cfg/toy.cfg", "--name", "slow", *SHORT, "net.learning_rate=.01", "--set", "net.max_batches=2")
-    main("test", "cfg/toy.cfg", "--json", "-", "--top-k", "1", "--crops", "10")
+    main("test", "cfg/toy.cfg", "--json", "-", "--top-k", "1", "--crops", "10", "--per-image")
     (folder / "d.cfg").write_text(toy.CFG.replace("[connected]", "[dropout]\nprobability=.5\n\n[connected]"))
     main("predict", "d.cfg", "data/toy/test", "--weights", "weights/toy/last.weights", "--samples", "2", "--json", "-")
     main("compare", "toy", "slow", "--json", "-")
@@ -165,7 +165,7 @@ def values(folder: Path) -> None:
 def several_labels(folder: Path) -> None:
     toy_labels.make(folder, updates=1, images=20)
     main("train", "cfg/marks.cfg", *SHORT, "net.split_share=.3", "--json", "-", "--log-json", "m.log")
-    main("test", "cfg/marks.cfg", "--crops", "10", "--json", "-")
+    main("test", "cfg/marks.cfg", "--crops", "10", "--json", "-", "--per-image")
     main("predict", "cfg/marks.cfg", "data/marks", "--json", "-")
     main("data", "data/marks.csv", "--quiet", "--json", "-")
 
