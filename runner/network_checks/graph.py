@@ -40,6 +40,7 @@ def check_network(net: NetOptions | None, sections: Sequence[Section], stack: Se
         return      # what follows needs all layers
     _check_readers(stack, env, report)
     _check_anchor_order(stack, report)
+    _check_learning_rates(stack, report)
     if net.time_steps > 1 and not any(isinstance(place.layer, Recurrent) for place in stack):
         report.warn(f"{sections[0].where('time_steps')} time_steps={net.time_steps} multiplies the batch, and no layer "
                     "here is recurrent")
@@ -52,6 +53,27 @@ def check_network(net: NetOptions | None, sections: Sequence[Section], stack: Se
                         f"{index} learns anything")
     if not heads:
         _check_crop(net, sections[0], report)
+
+
+def _check_learning_rates(stack: Sequence[Placed], report: Report) -> None:
+    """learning_rate= of layers without weights: an error if --set has it and no layer that it changes has weights; in a
+    cfg, where darknet ignores it too, a warning."""
+    settings: dict[str, list[Placed]] = {}      # the place of a line -> the layers that have it: --set may name several
+    for place in stack:
+        line = place.section.lines.get("learning_rate")
+        if line is not None and place.layer is not None:
+            settings.setdefault(line.place, []).append(place)
+    for line_place, places in settings.items():
+        if any(place.layer.specs for place in places if place.layer):
+            continue
+        numbers = [str(place.section.index) for place in places]
+        which = f"layer {numbers[0]} has" if len(numbers) == 1 else \
+            f"layers {', '.join(numbers[:-1])} and {numbers[-1]} have"
+        says = f"{places[0].section.where('learning_rate')} learning_rate has no effect: {which} no weights"
+        if line_place.startswith("--set "):
+            report.error(says)
+        elif any(place.layer.options.learning_rate != 1 for place in places if place.layer):
+            report.warn(says)
 
 
 def _head_options(section: Section) -> Any:

@@ -34,6 +34,29 @@ def test_settings_without_effect(tmp_path: Path, setting: str, says: str) -> Non
     assert problems(tmp_path, cfg, settings=[setting]) == [f"--set {setting}: {says}"]
 
 
+@pytest.mark.parametrize("setting, says", [
+    ("1.learning_rate=.5", "[maxpool] learning_rate has no effect: layer 1 has no weights"),
+    ("maxpool.learning_rate=1", "[maxpool] learning_rate has no effect: layers 1 and 3 have no weights"),
+    ("shortcut.learning_rate=.5", ""),      # one of the two has weights
+    ("0.learning_rate=.5", ""), ("net.learning_rate=.5", ""), ("maxpool.onlyforward=1", ""),
+])
+def test_a_learning_rate_without_weights(tmp_path: Path, setting: str, says: str) -> None:
+    cfg = NET + ("[convolutional]\n[maxpool]\n[convolutional]\n[maxpool]\n[shortcut]\nfrom=-2\nactivation=linear\n"
+                 "[shortcut]\nfrom=-3\nactivation=linear\nweights_type=per_channel\n")
+    found = problems(tmp_path, cfg, settings=[setting])
+    assert found == ([f"--set {setting}: {says}"] if says else [])
+
+
+def test_in_a_cfg_it_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "a.cfg").write_text(NET + "[maxpool]\nlearning_rate=.5\n[convolutional]\nlearning_rate=.5\n")
+    _, report = runner.check(tmp_path / "a.cfg")
+    place = f"{tmp_path}/a.cfg:{NET.count(chr(10)) + 2}"
+    assert report.warnings == [f"{place}: [maxpool] learning_rate has no effect: layer 0 has no weights"]
+    assert not report.errors
+    (tmp_path / "a.cfg").write_text(NET + "[maxpool]\nlearning_rate=1\n[convolutional]\n")
+    assert not runner.check(tmp_path / "a.cfg")[1].warnings
+
+
 def test_settings_by_index_by_name_and_by_alias(tmp_path: Path) -> None:
     (tmp_path / "a.cfg").write_text(NET + "[conv]\n[convolutional]\nfilters=9\n")
     net = runner.load(tmp_path / "a.cfg", settings=["conv.filters=5", "1.size=3", "net.learning_rate=0.5"])
