@@ -14,7 +14,8 @@ from typing import Any
 from runner import shipped
 from runner.config import Report, differences, read, write
 from runner.datasets.lists import spellings
-from runner.errors import RunnerError, UsageError, closest
+from runner.datasets.names_file import read_names
+from runner.errors import RunnerError, UsageError, closest, counted
 from runner.reading.text import read_text
 from runner.run_folder import RunFolder
 
@@ -86,6 +87,28 @@ class ChosenRun:
             raise UsageError(f"{self.folder.path / 'run.yaml'}: the data of this run, {source}, is not there any more. "
                              "Use --data")
         return found
+
+    def class_names(self, classes: int) -> tuple[list[str], str, str]:
+        """-> the names of a network with this many classes, [] where there are none; where they are from, in words; and
+        a sentence where the run has another number of classes.
+
+        They are those of the run, else those of the only .names file in the folder of the weights or of the cfg that
+        has as many lines.
+        """
+        trained = list(self.names or self.folder.class_names(self.weights))
+        where = self.cfg if self.names else self.folder.path
+        if trained and len(trained) != classes:
+            return [], "", (f"{where}{'' if self.names else '/run.yaml'} lists {counted(len(trained), 'class')}, but "
+                            f"the network has {classes}: class numbers are shown instead of names")
+        if trained:
+            return trained, f"those of {where}", ""
+        beside = [self.weights.parent] if self.weights else []
+        for place in dict.fromkeys([*beside, self.cfg.parent, self.home]):
+            fitting = [(file, names) for file in sorted(place.glob("*.names"))
+                       if len(names := read_names(file, [])) == classes]
+            if len(fitting) == 1:
+                return fitting[0][1], f"{fitting[0][0]}, the only file in its folder with {classes} lines", ""
+        return [], "", ""
 
     @property
     def home(self) -> Path:

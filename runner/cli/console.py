@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from runner.files import SCHEMA_VERSION, json_text
+from runner.text_table import aligned
 
 STYLES = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "dim": "2"}
 # characters that no text needs stand for the styles, so that an escape sequence in a name is not one of ours
@@ -123,10 +124,7 @@ def write_json(target: str, value: Any) -> None:
 
 def table(rows: Sequence[Sequence[str]], left: Iterable[int] = (0,)) -> str:
     """Rows as aligned columns; the first row is the header.  Columns in `left` are aligned left, the others right."""
-    rows = [[one_line(cell) for cell in row] for row in rows]
-    left, widths = set(left), [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) if i in left else cell.rjust(width)
-                       for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip() for row in rows]
+    lines = aligned([[one_line(cell) for cell in row] for row in rows], left)
     return "\n".join([paint(lines[0], "bold"), *lines[1:]])
 
 

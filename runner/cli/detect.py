@@ -224,13 +224,7 @@ def unique_stem(image: str, used: set[str]) -> str:
 
 def draw(result: "ImageDetections", min_side: int = 1) -> "Image.Image":
     """The image with its boxes, enlarged by an integer until its short side has at least `min_side` pixels."""
-    from runner.images.draw import draw_boxes
-    assert result.pixels is not None
-    factor = -(-min_side // min(result.pixels.shape[1:]))
-    pixels = result.pixels.repeat(factor, axis=1).repeat(factor, axis=2)
-    _, height, width = pixels.shape
-    return draw_boxes(pixels, [(one.name, one.index, one.confidence, one.corners(width, height))
-                               for one in result.detections])
+    return result.draw(min_side)
 
 
 def write_labels(result: "ImageDetections", target: Path) -> None:
@@ -255,9 +249,7 @@ def record_of(result: "ImageDetections", frame_id: int | None) -> Record:
 def as_json(record: Record, number: int) -> dict[str, Any]:
     """One image in the format of darknet's -out result.json; `number` counts images, frames have their own."""
     return {"frame_id": record.frame_id or number, "filename": record.image, "objects": [
-        {"class_id": one.index, "name": one.name,
-         "relative_coordinates": dict(zip(("center_x", "center_y", "width", "height"), one.box, strict=True)),
-         "confidence": one.confidence} for one in record.detections]}
+        one.to_dict() for one in record.detections]}
 
 
 def write_csv(target: str, records: list[Record]) -> None:

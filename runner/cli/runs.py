@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from runner.chosen_run import ChosenRun
     from runner.network import Network
-    from runner.run_folder import RunFolder
 
 SHAPE = ("width", "height", "channels", "inputs", "time_steps", "letter_box")     # what predictions depend on in [net]
 
@@ -164,25 +163,16 @@ def _load_onnx(args: Any) -> tuple["Network", "ChosenRun"]:
 def class_names(args: Any, run: "ChosenRun", classes: int) -> list[str]:
     """Of a network with this many classes: from --names, else from the training run, else from the only .names file in
     the folder of the weights or of the cfg that has as many lines; [] where there is none."""
-    from pathlib import Path
-
-    from runner.datasets.names_file import read_names
+    from runner.errors import UsageError
     if args.names:
         console.detail(f"class names: {args.names} (--names)")
         return names_of_file(args.names, classes, args.strict)
-    trained = run.names or run.folder.class_names(run.weights)
-    if trained:
-        console.detail(f"class names: those of {args.cfg if run.names else run.folder.path}")
-        return names_of_run(trained, classes, run.folder, args.strict)
-    beside = [run.weights.parent] if run.weights else []
-    for place in dict.fromkeys([*beside, Path(args.cfg).parent, run.home]):
-        fitting = [(file, names) for file in sorted(place.glob("*.names"))
-                   if len(names := read_names(file, [])) == classes]
-        if len(fitting) == 1:
-            console.detail(f"class names: {fitting[0][0]}, the only file in its folder with {classes} lines")
-            return fitting[0][1]
-    console.detail("class names: none, numbers are shown")
-    return []
+    names, source, problem = run.class_names(classes)
+    if problem and args.strict:
+        raise UsageError(f"{problem}. Use --names")
+    console.warn([f"{problem}. Use --names"] if problem else [])
+    console.detail(f"class names: {source or 'none, numbers are shown'}")
+    return names
 
 
 def names_of_file(path: str, classes: int, strict: bool) -> list[str]:
@@ -198,16 +188,3 @@ def names_of_file(path: str, classes: int, strict: bool) -> list[str]:
         raise UsageError("\n".join(warnings))
     console.warn(warnings)
     return names
-
-
-def names_of_run(names: "Sequence[str]", classes: int, folder: "RunFolder", strict: bool) -> list[str]:
-    """The class names of a training run; [], with a warning, where the network has another number of classes."""
-    from runner.errors import UsageError
-    if not names or len(names) == classes:
-        return list(names)
-    sentence = (f"{folder.path}/run.yaml lists {len(names)} classes, but the network has {classes}: class numbers are "
-                "shown instead of names. Use --names")
-    if strict:
-        raise UsageError(sentence)
-    console.warn([sentence])
-    return []

@@ -8,14 +8,13 @@ packages (some 100 MB).  Nothing is allocated.
   python run.py summary cfg/net.cfg --set net.width=64 --set net.height=64
 """
 import argparse
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from runner.cli import common, console, runs
 from runner.machine import bytes_text
 
 if TYPE_CHECKING:
-    from runner.network import LayerSummary, Network
+    from runner.network import Network
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     import runner
+    from runner.api.summary import bflops_text
     from runner.config import Report
     runs.choose_network(args)
     report = Report(args.strict)
@@ -40,9 +40,10 @@ def run(args: argparse.Namespace) -> int:
         console.write_json(args.json, {"layers": [row.__dict__ for row in rows], **sums})
     if args.json == "-":
         return 0
-    console.say(_table(rows))
+    cells, left = rows.cells()
+    console.say(console.table(cells, left=left))
     console.say(f"\n{sums['parameters']:,} parameters ({bytes_text(4 * sums['parameters'])}), "
-                f"{_bflops(sums['bflops'])} BFLOPs per image")
+                f"{bflops_text(sums['bflops'])} BFLOPs per image")
     console.say(f"estimated memory: {bytes_text(sums['inference_bytes'])} for one image at inference; "
                 f"{bytes_text(sums['training_bytes'])} to train on {sums['training_images']} images at a time")
     parts = (f"{name} {bytes_text(count)}" for name, count in sums["training_memory"].items() if count)
@@ -59,19 +60,3 @@ def totals(net: "Network") -> dict[str, Any]:
     return {"parameters": net.param_count, "bflops": sum(row.bflops for row in rows),
             "inference_bytes": footprint.inference(net).total, "training_images": need.images,
             "training_bytes": need.total, "training_memory": parts}
-
-
-def _table(rows: Sequence["LayerSummary"]) -> str:
-    lines = [("", "layer", "reads", "input", "output", "parameters", "BFLOPs", "memory")]
-    for row in rows:
-        reads = "" if row.reads == (row.index - 1,) else ",".join("input" if r < 0 else str(r) for r in row.reads)
-        lines.append((str(row.index), row.name, reads, row.in_shape, row.out_shape,
-                      f"{row.params:,}" if row.params else "", _bflops(row.bflops) if row.bflops else "",
-                      bytes_text(4 * row.out_values)))
-    if not any(line[2] for line in lines[1:]):
-        return console.table([line[:2] + line[3:] for line in lines], left=(1,))     # a plain sequence
-    return console.table(lines, left=(1, 2))
-
-
-def _bflops(count: float) -> str:
-    return f"{count:.3f}" if count >= .01 or not count else f"{count:.6f}"

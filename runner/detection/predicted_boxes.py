@@ -10,6 +10,8 @@ from runner.images.resize import letterboxed_size
 from runner.layers import Detection, Layer
 from runner.layers.shared.heads import DetectionHead
 
+NO_HEADS = "the network has no [yolo], [Gaussian_yolo], [region] or [detection]: it finds no boxes"
+
 
 @dataclass(frozen=True)
 class PredictedBoxes:
@@ -46,7 +48,7 @@ def require_detection_heads(layers: Sequence[Layer]) -> list[int]:
     """As `detection_heads`, of which there is at least one: else UsageError."""
     heads = detection_heads(layers)
     if not heads:
-        raise UsageError("the network has no [yolo], [Gaussian_yolo], [region] or [detection]: it finds no boxes")
+        raise UsageError(NO_HEADS)
     return heads
 
 

@@ -1,6 +1,7 @@
-"""Images: files to arrays (decode; many_channels, with arrays, tiff and pil_bands; video), geometry (resize), random
-changes (augment, mix; with boxes: augment_boxes, box_format), and drawing: arrays to Pillow images (to_pil), boxes
-(draw), sheets of thumbnails (contact_sheet), sheets of arrays such as gradients (array_sheet)."""
+"""Images: files to arrays (decode; many_channels, with arrays, tiff and pil_bands; video), images in memory
+(in_memory), geometry (resize), random changes (augment, mix; with boxes: augment_boxes, box_format), and drawing:
+arrays to Pillow images (to_pil), boxes (draw), sheets of thumbnails (contact_sheet), sheets of arrays such as gradients
+(array_sheet)."""
 from runner.images.augment import Augment, augment, augment_batch, augment_of
 from runner.images.augment_boxes import BoxAugment, augment_with_boxes
 from runner.images.box_format import convert, pixel_corners

@@ -112,12 +112,17 @@ def _by_pillow(source: ImageSource, channels: int, least: Size | None) -> np.nda
             if least:
                 image.draft(None, least[::-1] if is_sideways(image) else least)     # does nothing to other formats
             image.load()
-            if image.width == 0 or image.height == 0:
-                raise DataError("the image has no pixels")
-            image_upright = upright(image)
-            if is_deep(image_upright):
-                return np.repeat(deep_grey(image_upright), channels, axis=0)
-            return _eight_bits(image_upright, channels)
+            return from_pillow(image, channels)
+
+
+def from_pillow(image: Image.Image, channels: int) -> np.ndarray:
+    """An open Pillow image as (channels, h, w), uint8, uint16 or float32; channels is 1 or 3.  May change the image."""
+    if image.width == 0 or image.height == 0:
+        raise DataError("the image has no pixels")
+    image_upright = upright(image)
+    if is_deep(image_upright):
+        return np.repeat(deep_grey(image_upright), channels, axis=0)
+    return _eight_bits(image_upright, channels)
 
 
 def _eight_bits(image: Image.Image, channels: int) -> np.ndarray:

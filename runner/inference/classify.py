@@ -1,18 +1,19 @@
 """A trained classifier on images: a Result for each, in order."""
+import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from os import PathLike, fspath
+from typing import Any
 
 import numpy as np
 
-from runner.datasets import read_named
 from runner.detection import detection_heads
 from runner.errors import DataError, UsageError
-from runner.images import PREPARATIONS, prepare, to_float
+from runner.images import PREPARATIONS, prepare
 from runner.inference.plan import Plan, batch_size
+from runner.inference.sources import Source, Sources, each, label, of_image, pixels
 from runner.layers import Dropout
 from runner.network import Network
 from runner.program import command
@@ -20,7 +21,6 @@ from runner.program import command
 READERS = 4     # threads that decode images
 PREFETCH = 2    # batches that are read ahead
 
-Source = str | PathLike | np.ndarray
 Sampler = Callable[[np.ndarray, int], np.ndarray]   # an image (c, h, w) and its number -> outputs (samples, k)
 
 
@@ -31,6 +31,11 @@ class Prediction:
     index: int
     probability: float
     spread: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """{"class", "index", "probability"}, and "spread" of several samples."""
+        return {"class": self.name, "index": self.index, "probability": self.probability} \
+            | ({} if self.spread is None else {"spread": self.spread})
 
 
 @dataclass(frozen=True)
@@ -45,17 +50,38 @@ class Result:
     """
     image: str
     predictions: tuple[Prediction, ...] = ()
-    probabilities: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    probabilities: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32), repr=False)
     error: str = ""
-    spread: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    spread: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32), repr=False)
+
+    @property
+    def name(self) -> str:
+        """The most probable class; "" where the image could not be read."""
+        return self.predictions[0].name if self.predictions else ""
+
+    @property
+    def probability(self) -> float:
+        """Of the most probable class; NaN where the image could not be read."""
+        return self.predictions[0].probability if self.predictions else math.nan
+
+    def to_dict(self) -> dict[str, Any]:
+        """{"image", "predictions": [{"class", "index", "probability"}, ...]}, or {"image", "error"}."""
+        if self.error:
+            return {"image": self.image, "error": self.error}
+        return {"image": self.image, "predictions": [one.to_dict() for one in self.predictions]}
+
+    def __str__(self) -> str:
+        shown = ", ".join(f"{one.name} {one.probability:.4g}" for one in self.predictions)
+        return f"{self.image}: {self.error or shown}"
 
 
-def infer(net: Network, images: Iterable[Source], *, names: Sequence[str] | None = None, top: int = 5,
+def infer(net: Network, images: Sources, *, names: Sequence[str] | None = None, top: int = 5,
           how: str = "crop", on_bad: str = "skip", batch: int | None = None, samples: int = 0,
           seed: int = 0) -> Iterator[Result]:
     """Yield a Result for every image, in order.  The next images are read while the network computes.
 
-    images   paths, or arrays (c, h, w) with values in 0..1; prepared as for validation (runner.images.prepare)
+    images   paths, arrays and Pillow images (runner/images/in_memory.py), or one of them; prepared as for validation
+             (runner.images.prepare)
     names    of the classes; without them a class is called by its number
     how      "crop", "stretch" or "letterbox"
     on_bad   "skip": an image that cannot be read gives a Result with `error`; "error": it raises DataError
@@ -63,16 +89,20 @@ def infer(net: Network, images: Iterable[Source], *, names: Sequence[str] | None
     samples  Monte-Carlo dropout: this many stochastic forward passes for each image; the Result has their mean and
              standard deviation, which depend only on `seed` and the image's number in the sequence
 
-    UsageError where an argument is wrong or samples would all be the same; ShapeError where the network's input is not
-    an image.
+    UsageError where an argument is wrong, samples would all be the same, or the network is a detector; ShapeError where
+    its input is not an image.
     """
     if on_bad not in ("skip", "error") or how not in PREPARATIONS:
         raise UsageError(f"on_bad is 'skip' or 'error', how one of {', '.join(PREPARATIONS)}. Got {on_bad!r}, {how!r}")
     net.require_images()
+    heads = detection_heads(net.layers)
+    if heads:
+        raise UsageError(f"layer {heads[0]} [{net.layers[heads[0]].names[0]}] predicts boxes, not the class of a whole "
+                         "image: use runner.detect(net, images), or net.detect(images)")
     if samples and not any(isinstance(layer, Dropout) and layer.probability > 0 for layer in net.layers):
         raise UsageError("the network has no [dropout] (with a probability above 0): all samples would be the same")
     sampler = (lambda x, number: dropout_samples(net, x, samples, (seed, number))) if samples else None
-    return _infer(net, enumerate(images), names or (), top, how, on_bad, batch or batch_size(net), sampler)
+    return _infer(net, enumerate(each(images)), names or (), top, how, on_bad, batch or batch_size(net), sampler)
 
 
 def require_classifier(net: Network, cfg: str) -> None:
@@ -107,8 +137,8 @@ def _infer(net: Network, numbered: Iterator[tuple[int, Source]], names: Sequence
     try:
         while True:
             while len(ahead) < PREFETCH and (chunk := list(islice(numbered, batch))):
-                ahead.append([(number, str(number) if isinstance(image, np.ndarray) else fspath(image),
-                               pool.submit(_prepared, net, image, how)) for number, image in chunk])
+                ahead.append([(number, label(number, image), pool.submit(_prepared, net, image, how))
+                              for number, image in chunk])
             if not ahead:
                 return
             yield from _results(plan, ahead.popleft(), names, top, on_bad, sampler)
@@ -120,14 +150,14 @@ def _results(plan: Plan, chunk: list[tuple[int, str, Future]], names: Sequence[s
              sampler: Sampler | None) -> list[Result]:
     results: list[Result] = []
     arrays, places = [], []
-    for _, label, reading in chunk:
+    for _, name, reading in chunk:
         error = reading.exception()
         if error is None:
             arrays.append(reading.result())
             places.append(len(results))
         elif on_bad == "error" or not isinstance(error, DataError):
-            raise error
-        results.append(Result(label, error="" if error is None else str(error)))
+            raise of_image(error, name) if isinstance(error, DataError) else error
+        results.append(Result(name, error="" if error is None else str(error)))
     if sampler:
         for at, array in zip(places, arrays, strict=True):
             sampled = sampler(array, chunk[at][0])
@@ -142,7 +172,4 @@ def _results(plan: Plan, chunk: list[tuple[int, str, Future]], names: Sequence[s
 
 def _prepared(net: Network, image: Source, how: str) -> np.ndarray:
     channels, height, width = net.in_shape
-    pixels = image if isinstance(image, np.ndarray) else to_float(read_named(image, channels))
-    if pixels.ndim != 3 or pixels.shape[0] != channels:
-        raise DataError(f"an image must be an array ({channels}, height, width). Got {pixels.shape}")
-    return prepare(pixels.astype(np.float32, copy=False), width, height, how)
+    return prepare(pixels(image, channels), width, height, how)

@@ -1,14 +1,19 @@
 """A trained detector on images: ImageDetections for each, in order."""
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from os import PathLike
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from runner.detection import predict_boxes, require_detection_heads
-from runner.errors import DataError
-from runner.images import pixel_corners, prepare, read_image
+from runner.detection import detection_heads, predict_boxes
+from runner.detection.predicted_boxes import NO_HEADS
+from runner.errors import DataError, UsageError
+from runner.images import pixel_corners, prepare
+from runner.images.draw import draw_boxes
 from runner.inference.plan import Plan
+from runner.inference.sources import Source, Sources, each, label, of_image
+from runner.inference.sources import pixels as pixels_of
 from runner.network import Network
 
 
@@ -25,6 +30,12 @@ class Detection:
         left, top, right, bottom = pixel_corners(np.array(self.box), width, height).tolist()
         return left, top, right, bottom
 
+    def to_dict(self) -> dict[str, Any]:
+        """As an object of darknet's result.json: class_id, name, relative_coordinates, confidence."""
+        return {"class_id": self.index, "name": self.name,
+                "relative_coordinates": dict(zip(("center_x", "center_y", "width", "height"), self.box, strict=True)),
+                "confidence": self.confidence}
+
 
 @dataclass(frozen=True)
 class ImageDetections:
@@ -36,17 +47,75 @@ class ImageDetections:
     error       why the image could not be read; then the rest is empty
     """
     image: str
-    pixels: np.ndarray | None = None
+    pixels: np.ndarray | None = field(default=None, repr=False)
     detections: tuple[Detection, ...] = ()
     error: str = ""
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the image, pixels; (0, 0) where it could not be read."""
+        return (0, 0) if self.pixels is None else (self.pixels.shape[2], self.pixels.shape[1])
 
-def detect(net: Network, images: Iterable[str | PathLike | np.ndarray], *, names: Sequence[str] = (),
+    @property
+    def boxes(self) -> np.ndarray:
+        """(k, 4) float32: left, top, right, bottom of each detection, in pixels of the image."""
+        return np.array([one.corners(*self.size) for one in self.detections], np.float32).reshape(-1, 4)
+
+    @property
+    def confidences(self) -> np.ndarray:
+        """(k,) float32: the confidence of each detection."""
+        return np.array([one.confidence for one in self.detections], np.float32)
+
+    @property
+    def classes(self) -> np.ndarray:
+        """(k,) int64: the class number of each detection."""
+        return np.array([one.index for one in self.detections], np.int64)
+
+    @property
+    def names(self) -> list[str]:
+        """The class name of each detection."""
+        return [one.name for one in self.detections]
+
+    def draw(self, min_side: int = 1) -> Image.Image:
+        """The image with its boxes, enlarged by an integer until its short side has at least `min_side` pixels.
+        DataError where the image could not be read."""
+        if self.pixels is None:
+            raise DataError(self.error or f"{self.image}: there are no pixels to draw on")
+        factor = -(-min_side // min(self.pixels.shape[1:]))
+        pixels = self.pixels.repeat(factor, axis=1).repeat(factor, axis=2)
+        _, height, width = pixels.shape
+        return draw_boxes(pixels, [(one.name, one.index, one.confidence, one.corners(width, height))
+                                   for one in self.detections])
+
+    def to_dict(self) -> dict[str, Any]:
+        """{"image", "width", "height", "objects"}, an object as in darknet's result.json, with its "box" in pixels;
+        or {"image", "error"}."""
+        if self.error:
+            return {"image": self.image, "error": self.error}
+        return {"image": self.image, "width": self.size[0], "height": self.size[1],
+                "objects": [one.to_dict() | {"box": list(one.corners(*self.size))} for one in self.detections]}
+
+    def __len__(self) -> int:
+        return len(self.detections)
+
+    def __iter__(self) -> Iterator[Detection]:
+        return iter(self.detections)
+
+    def __bool__(self) -> bool:
+        return True     # an image in which nothing was found is a result too
+
+    def __str__(self) -> str:
+        shown = ", ".join(f"{one.name} {one.confidence:.2f}" for one in self.detections)
+        return f"{self.image}: {self.error or shown or 'nothing found'}"
+
+
+def detect(net: Network, images: Sources, *, names: Sequence[str] = (),
            thresh: float = 0.25, nms: float = 0.45, letterbox: bool | None = None, classes: Sequence[int] = (),
            on_bad: str = "skip") -> Iterator[ImageDetections]:
-    """Yield ImageDetections for every image.  UsageError where the network has no detection head.
+    """Yield ImageDetections for every image.  UsageError where the network has no detection head, or an argument is
+    wrong.
 
-    images     paths, or arrays (c, h, w) with values in 0..1
+    images     paths, arrays and Pillow images (runner/images/in_memory.py), or one of them
     names      of the classes; without them a class is called by its number
     thresh     lowest confidence
     nms        largest overlap (IoU) of two boxes of one class
@@ -54,26 +123,32 @@ def detect(net: Network, images: Iterable[str | PathLike | np.ndarray], *, names
     classes    only these; empty: all
     on_bad     "skip": ImageDetections with `error`; "error": DataError
     """
-    require_detection_heads(net.layers)
+    if not detection_heads(net.layers):
+        raise UsageError(f"{NO_HEADS}. A classifier: runner.infer(net, images), or net.predict(images)")
+    if on_bad not in ("skip", "error"):
+        raise UsageError(f"on_bad is 'skip' or 'error'. Got {on_bad!r}")
     keep_ratio = net.options.letter_box if letterbox is None else letterbox
+    return _detect(net, each(images), names, thresh, nms, keep_ratio, set(classes), on_bad)
+
+
+def _detect(net: Network, images: Iterator[Source], names: Sequence[str], thresh: float, nms: float, letterbox: bool,
+            classes: set[int], on_bad: str) -> Iterator[ImageDetections]:
     channels, height, width = net.in_shape
     plan = Plan(net)
     for number, image in enumerate(images):
-        label = str(number) if isinstance(image, np.ndarray) else str(image)
+        name = label(number, image)
         try:
-            pixels = image if isinstance(image, np.ndarray) else read_image(image, channels)
-            if pixels.ndim != 3 or len(pixels) != channels:
-                raise DataError(f"an image must be an array ({channels}, height, width). Got {pixels.shape}")
+            pixels = pixels_of(image, channels)
         except DataError as error:
             if on_bad == "error":
-                raise
-            yield ImageDetections(label, error=str(error))
+                raise of_image(error, name) from None
+            yield ImageDetections(name, error=str(error))
             continue
-        x = prepare(pixels, width, height, "letterbox" if keep_ratio else "stretch")[None]
+        x = prepare(pixels, width, height, "letterbox" if letterbox else "stretch")[None]
         boxes = predict_boxes(net.layers, plan.head_outputs(x), (pixels.shape[2], pixels.shape[1]), thresh,
-                              letterbox=keep_ratio, nms=nms)
-        yield ImageDetections(label, pixels, tuple(_detection(row, names) for row in boxes.rows()
-                                                   if not classes or int(row[0]) in classes))
+                              letterbox=letterbox, nms=nms)
+        yield ImageDetections(name, pixels, tuple(_detection(row, names) for row in boxes.rows()
+                                                  if not classes or int(row[0]) in classes))
 
 
 def _detection(row: np.ndarray, names: Sequence[str]) -> Detection:

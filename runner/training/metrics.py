@@ -27,6 +27,9 @@ class Metrics(ABC):
     def headline(self) -> str:
         """The most important metrics in one line, the first that `test` prints."""
 
+    def __str__(self) -> str:
+        return self.headline()
+
     @abstractmethod
     def tables(self) -> list[Table]:
         """The details, in tables that fit a terminal."""

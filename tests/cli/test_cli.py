@@ -178,6 +178,7 @@ def test_summary_counts_what_is_in_memory_at_the_same_time(
     assert found["parameters"] == (3 * 2 + 2) + (2 * 4 + 4)
     # a plan writes both outputs into their concatenation, 6 channels of 64
     net, _ = runner.check("fork.cfg")
+    assert net
     need = footprint.inference(net)
     assert need.activations == 4 * (6 * 64 + 6 + 6) and found["inference_bytes"] == need.total
 

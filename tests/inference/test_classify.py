@@ -56,8 +56,8 @@ def test_what_infer_refuses(net: runner.Network, tmp_path: Path) -> None:
     (tmp_path / "values.cfg").write_text("[net]\ninputs=5\n[connected]\noutput=7\n")
     with pytest.raises(ShapeError, match="takes 5 values, not images"):
         runner.infer(runner.load(tmp_path / "values.cfg"), [])
-    result, = runner.infer(net, [np.zeros((3, 6, 6), np.float32)])
-    assert result.error == "an image must be an array (1, height, width). Got (3, 6, 6)"
+    result, = runner.infer(net, [np.zeros((2, 6, 7), np.float32)])
+    assert result.error == "the image has 2 channels (an array of 2 x 6 x 7), and channels=1 needs an image with 1"
     assert list(runner.infer(net, [])) == []
 
 
