@@ -1,7 +1,15 @@
 """What a detector finds, and how well: the boxes its heads predict (predicted_boxes), non-maximum suppression (nms),
-anchors by k-means (anchors), average precision (map)."""
+anchors by k-means (anchors), average precision (map), correct, wrong and missed boxes (matching)."""
 from runner.detection.anchors import Anchors, kmeans_anchors, shape_iou
-from runner.detection.map import AveragePrecision, CocoPrecision, coco_precision, darknet_precision, recall_curves
+from runner.detection.map import (
+    AveragePrecision,
+    CocoPrecision,
+    coco_precision,
+    darknet_precision,
+    f1_curves,
+    recall_curves,
+)
+from runner.detection.matching import BoxMatches, confusion_matrix, match_boxes
 from runner.detection.nms import suppress
 from runner.detection.predicted_boxes import (
     PredictedBoxes,
@@ -11,6 +19,6 @@ from runner.detection.predicted_boxes import (
     without_borders,
 )
 
-__all__ = ["Anchors", "AveragePrecision", "CocoPrecision", "PredictedBoxes", "coco_precision", "darknet_precision",
-           "detection_heads", "kmeans_anchors", "predict_boxes", "recall_curves", "require_detection_heads",
-           "shape_iou", "suppress", "without_borders"]
+__all__ = ["Anchors", "AveragePrecision", "BoxMatches", "CocoPrecision", "PredictedBoxes", "coco_precision",
+           "confusion_matrix", "darknet_precision", "detection_heads", "f1_curves", "kmeans_anchors", "match_boxes",
+           "predict_boxes", "recall_curves", "require_detection_heads", "shape_iou", "suppress", "without_borders"]

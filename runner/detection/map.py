@@ -98,15 +98,15 @@ def _ranked(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], classes: i
     truths = np.zeros(classes, int)
     for boxes, rows, crowd in zip(found, truth, _crowds(crowds, found), strict=True):
         truths += np.bincount(rows[:, 4].astype(int), minlength=classes)[:classes]
-        for index, mine, theirs, many in _of_each_class(boxes, rows, crowd):
-            table, score = _overlaps(mine, theirs), mine[:, 1]
+        for index, mine, theirs, many in of_each_class(boxes, rows, crowd):
+            table, score = overlap_table(mine, theirs), mine[:, 1]
             hit, best = np.zeros(len(score), bool), np.zeros(len(score))
             if table.shape[1]:
                 goal, best = table.argmax(axis=1), table.max(axis=1)
                 close = best > overlap
                 first = np.unique(goal[close], return_index=True)[1]
                 hit[np.flatnonzero(close)[first]] = True
-            counts = (best > overlap) | ~(_overlaps(mine, many) > overlap).any(axis=1)
+            counts = (best > overlap) | ~(overlap_table(mine, many) > overlap).any(axis=1)
             found_classes.append(np.full(int(counts.sum()), index))
             scores.append(score[counts])
             right.append(hit[counts])
@@ -114,6 +114,22 @@ def _ranked(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], classes: i
     k, p, hits, close_by = (np.concatenate(each) for each in (found_classes, scores, right, overlaps))
     order = np.argsort(-p, kind="stable")
     return k[order], p[order], hits[order], close_by[order], truths
+
+
+def f1_curves(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], classes: int, *, overlap: float = 0.5,
+              crowds: Sequence[np.ndarray] = ()) -> tuple[np.ndarray, np.ndarray]:
+    """F1 of the boxes above each confidence -> the confidences (101,), 0 to 1, and F1 (classes + 1, 101), the last row
+    of all classes together; matched as in darknet_precision."""
+    k, p, hits, _, truths = _ranked(found, truth, classes, overlap, crowds)
+    confidences = np.linspace(0, 1, 101)
+
+    def f1(mine: np.ndarray, objects: int) -> np.ndarray:
+        count = np.searchsorted(-p[mine], -confidences)         # of the boxes above each
+        correct = np.append(0, np.cumsum(hits[mine]))[count]
+        value: np.ndarray = 2 * correct / np.maximum(count + objects, 1)
+        return value
+    rows = [f1(k == c, int(truths[c])) for c in range(classes)]
+    return confidences, np.array([*rows, f1(np.ones(len(k), bool), int(truths.sum()))])
 
 
 def coco_precision(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], classes: int,
@@ -128,10 +144,10 @@ def coco_precision(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], cla
     truths = np.zeros(classes, int)
     for boxes, rows, crowd in zip(found, truth, _crowds(crowds, found), strict=True):
         truths += np.bincount(rows[:, 4].astype(int), minlength=classes)[:classes]
-        for index, mine, theirs, many in _of_each_class(boxes, rows, crowd):
+        for index, mine, theirs, many in of_each_class(boxes, rows, crowd):
             if index < classes:
                 mine = mine[:COCO_MOST]
-                hit = _matched(_overlaps(mine, theirs))
+                hit = _matched(overlap_table(mine, theirs))
                 inside = _inside(mine, many).max(axis=1, initial=0) >= COCO_OVERLAPS[:, None]
                 scores[index].append(mine[:, 1])
                 right[index].append(hit)
@@ -151,7 +167,7 @@ def _crowds(crowds: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> Sequen
     return crowds if len(crowds) else [np.zeros((0, 5))] * len(found)
 
 
-def _of_each_class(boxes: np.ndarray, rows: np.ndarray,
+def of_each_class(boxes: np.ndarray, rows: np.ndarray,
                    crowd: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
     """For each class found in an image: the class, its boxes by falling probability, its objects and its crowds."""
     for index in np.unique(boxes[:, 0]).astype(int):
@@ -160,7 +176,7 @@ def _of_each_class(boxes: np.ndarray, rows: np.ndarray,
                crowd[crowd[:, 4] == index])
 
 
-def _overlaps(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+def overlap_table(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     """IoU of every box with every object (boxes, objects)."""
     return ops.iou(mine[:, None, 2:6].astype(float), theirs[None, :, :4].astype(float))
 

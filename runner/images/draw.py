@@ -38,7 +38,7 @@ class StyledBox(NamedTuple):
     style: Style
     corners: Sequence[float]
     rank: float = 0
-    cased: bool = True      # the line between two black ones: it is seen on every background
+    cased: bool = True      # the line between two black ones, and black letters: for bright colours
 
 
 def draw_boxes(image: np.ndarray, boxes: Sequence[Box]) -> Image.Image:
@@ -72,10 +72,10 @@ def draw_styled(image: np.ndarray, boxes: Sequence[StyledBox]) -> Image.Image:
         place = _free_place(_inside(box.corners, drawn.size), (x1 - x0 + 2 * line + 2, y1 - y0 + 2 * line + 2),
                             drawn.size, taken)
         taken.append(place)
-        labels.append((place, box.style.colour, label, font, (place[0] + line + 1 - x0, place[1] + line + 1 - y0)))
-    for place, fill, label, font, at in reversed(labels):
-        draw.rectangle(place, fill=fill)
-        draw.text(at, label, _ink(fill), font)
+        labels.append((place, box, label, font, (place[0] + line + 1 - x0, place[1] + line + 1 - y0)))
+    for place, box, label, font, at in reversed(labels):
+        draw.rectangle(place, fill=box.style.colour)
+        draw.text(at, label, "black" if box.cased else _ink(box.style.colour), font)
     return drawn
 
 

@@ -1,4 +1,4 @@
-"""Detection metrics: average precision, and counts, precision, recall and F1 at a confidence."""
+"""Detection metrics: average precision; counts, precision, recall, F1 and the confusion matrix at a confidence."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,10 +8,13 @@ import numpy as np
 from runner.datasets import DetectionLoader, DetectionSplit
 from runner.detection import (
     AveragePrecision,
+    BoxMatches,
     CocoPrecision,
     coco_precision,
+    confusion_matrix,
     darknet_precision,
     detection_heads,
+    match_boxes,
     predict_boxes,
 )
 from runner.errors import counted
@@ -19,6 +22,7 @@ from runner.inference import Plan
 from runner.network import Network
 from runner.training.metrics import Metrics, Table, unique_names
 
+MAX_CONSOLE_CLASSES = 30    # more classes make a confusion matrix wider than any terminal
 MIN_CONFIDENCE = 0.005      # of the boxes that average precision ranks, as in AlexeyAB's `detector map`
 
 
@@ -48,6 +52,7 @@ class DetectionMetrics(Metrics):
     at        counts at its confidence, and average precision at its overlap
     best      the same at the confidence with the best F1
     coco      average precision at ten overlaps
+    confusion  (classes + 1, classes + 1) at its confidence and overlap, see confusion_matrix
     """
     names: list[str]
     images: int
@@ -55,6 +60,7 @@ class DetectionMetrics(Metrics):
     at: AveragePrecision
     best: AveragePrecision
     coco: CocoPrecision
+    confusion: np.ndarray
 
     @property
     def score(self) -> float:
@@ -66,17 +72,36 @@ class DetectionMetrics(Metrics):
                 f"{100 * self.at.mean:.2f} %, mAP@.50:.95 {100 * self.coco.mean:.2f} %")
 
     def tables(self) -> list[Table]:
-        rows: list[tuple[str, ...]] = [("class", "boxes", f"AP@{self.criteria.overlap:.2f}", "AP@.50:.95")]
-        rows += [(name, str(count), *(f"{100 * value:.2f} %" if count else "-" for value in values))
-                 for name, count, *values in zip(self.names, self.at.truths, self.at.per_class,
-                                                 self.coco_per_class(), strict=True)]
+        rows: list[tuple[str, ...]] = [("class", "boxes", f"AP@{self.criteria.overlap:.2f}", "AP@.50:.95",
+                                        "precision", "recall", "F1")]
+        rows += [(name, str(count), *(f"{100 * value:.2f} %" if count else "-" for value in values),
+                  *(f"{at[key]:.3f}" for key in ("precision", "recall", "f1")))
+                 for name, count, at, *values in zip(self.names, self.at.truths, self.per_class(), self.at.per_class,
+                                                     self.coco_per_class(), strict=True)]
         counts = [("confidence above", "correct", "wrong", "missed", "precision", "recall", "F1", "mean IoU")]
         for confidence, at, note in ((self.criteria.confidence, self.at, ""),
                                      (self.at.best_threshold, self.best, " (best F1)")):
             counts.append((f"{confidence:.3f}{note}", str(at.true_positives), str(at.false_positives),
                            str(at.false_negatives), f"{at.precision:.3f}", f"{at.recall:.3f}", f"{at.f1:.3f}",
                            f"{at.mean_overlap:.3f}"))
-        return [Table("", rows), Table("", counts)]
+        tables = [Table("precision, recall and F1 of the boxes with a confidence above "
+                        f"{self.criteria.confidence:g}", rows), Table("", counts)]
+        if len(self.names) <= MAX_CONSOLE_CLASSES:
+            names = [*self.names, "background"]
+            cells = [("", *(name[:8] for name in self.names), "missed")]
+            cells += [(name, *(str(n) if n else "." for n in row))
+                      for name, row in zip(names, self.confusion, strict=True)]
+            tables.append(Table("confusion matrix at this confidence: rows are true classes, columns predicted ones",
+                                cells))
+        return tables
+
+    def per_class(self) -> list[dict[str, float]]:
+        """Counts, precision, recall and F1 of each class at the confidence; a ratio with an empty denominator is 0."""
+        correct = np.diag(self.confusion)[:-1]
+        found, objects = self.confusion[:, :-1].sum(axis=0), self.confusion[:-1].sum(axis=1)
+        return [{"true_positives": int(tp), "false_positives": int(n - tp), "false_negatives": int(k - tp),
+                 "precision": float(tp / max(n, 1)), "recall": float(tp / max(k, 1)),
+                 "f1": float(2 * tp / max(n + k, 1))} for tp, n, k in zip(correct, found, objects, strict=True)]
 
     def coco_per_class(self) -> np.ndarray:
         """(classes,) mean over the ten overlaps; 0 for a class that never occurs."""
@@ -88,12 +113,13 @@ class DetectionMetrics(Metrics):
                     "false_positives": at.false_positives, "false_negatives": at.false_negatives,
                     "precision": at.precision, "recall": at.recall, "f1": at.f1, "mean_iou": at.mean_overlap}
         rows = zip(unique_names(self.names), self.at.truths, self.at.per_class, self.coco_per_class(), strict=True)
-        per_class = {name: {"boxes": int(n), "ap": float(ap), "ap50_95": float(coco)} for name, n, ap, coco in rows}
+        per_class = {name: {"boxes": int(n), "ap": float(ap), "ap50_95": float(coco)} | at
+                     for (name, n, ap, coco), at in zip(rows, self.per_class(), strict=True)}
         return {"images": self.images, "boxes": int(self.at.truths.sum()), "iou": self.criteria.overlap,
                 "points": self.criteria.points, "map": self.at.mean, "map50_95": self.coco.mean,
                 "coco_map50": self.coco.at_half, "per_class": per_class,
                 "counts": counts(self.at, self.criteria.confidence),
-                "best": counts(self.best, self.at.best_threshold)}
+                "best": counts(self.best, self.at.best_threshold), "confusion": self.confusion.tolist()}
 
     def scalars(self) -> dict[str, float]:
         return {"map50_95": self.coco.mean, "precision": self.at.precision, "recall": self.at.recall, "f1": self.at.f1,
@@ -111,11 +137,18 @@ class SplitDetections:
     found           (m, 6) rows class, confidence, centre x, y, w, h as fractions of the image
     truths, crowds  (k, 5) rows centre x, y, w, h, class
     indices         index of the image in its split
+    sizes           width and height of the image, pixels
     """
     found: list[np.ndarray]
     truths: list[np.ndarray]
     crowds: list[np.ndarray]
     indices: list[int]
+    sizes: list[tuple[int, int]]
+
+    def matches(self, overlap: float, confidence: float) -> list[BoxMatches]:
+        """For each image, its boxes above the confidence with the objects they are on."""
+        return [match_boxes(*one, overlap=overlap, confidence=confidence)
+                for one in zip(self.found, self.truths, self.crowds, strict=True)]
 
     def metrics(self, names: Sequence[str], criteria: DetectionCriteria = DetectionCriteria()) -> DetectionMetrics:
         return compute_metrics(self.found, self.truths, self.crowds, names, criteria)
@@ -128,9 +161,10 @@ def collect_detections(net: Network, loader: DetectionLoader, split: DetectionSp
     One batch at a time; only the boxes of each image are kept.
     """
     letterbox = net.options.letter_box if criteria.letterbox is None else criteria.letterbox
-    results, plan = SplitDetections([], [], [], []), Plan(net)
+    results, plan = SplitDetections([], [], [], [], []), Plan(net)
     for x, _ in loader:
         results.found.extend(detect_batch(plan, x, loader.sizes, letterbox=letterbox, nms=criteria.nms))
+        results.sizes.extend((int(width), int(height)) for width, height in loader.sizes)
         for index in map(int, loader.indices):
             results.truths.append(split[index].boxes)
             results.crowds.append(split[index].crowd)
@@ -161,5 +195,7 @@ def compute_metrics(found: Sequence[np.ndarray], truths: Sequence[np.ndarray], c
     at = average_precision(criteria.confidence)
     # boxes strictly above the confidence are counted; the one exactly at the best threshold has to be among them
     best = average_precision(float(np.nextafter(at.best_threshold, 0)))
+    matches = (match_boxes(*one, overlap=criteria.overlap, confidence=criteria.confidence)
+               for one in zip(found, truths, crowds, strict=True))
     return DetectionMetrics(list(names), len(found), criteria, at, best,
-                            coco_precision(found, truths, classes, crowds))
+                            coco_precision(found, truths, classes, crowds), confusion_matrix(matches, classes))

@@ -5,6 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from runner.detection import BoxMatches
+from runner.images import pixel_corners
+
 
 class ImageResults(NamedTuple):
     """columns: of `errors`; errors: a row of text for each error; images: an object of JSON for each image."""
@@ -59,3 +62,48 @@ def label_results(p: np.ndarray, truth: np.ndarray, paths: Sequence[str], names:
                "correct": bool((has[i] == gets[i]).all()), "probabilities": p[i].tolist()}
               for i, path in enumerate(paths)]
     return ImageResults(("image", "label", "error", "probability"), list(errors), images)
+
+
+def box_results(matches: Sequence[BoxMatches], paths: Sequence[str], sizes: Sequence[tuple[int, int]],
+                names: Sequence[str], overlap: float) -> ImageResults:
+    """Of images with boxes; path and size of each in pixels.  A row for each wrong box and each object without any
+    box: "wrong class", "duplicate" (close to an object that has another box), "no object", or "missed"."""
+    errors: list[Sequence[str]] = []
+    images = []
+    for one, path, (width, height) in zip(matches, paths, sizes, strict=True):
+        near, near_iou = one.duplicates(overlap)
+        results = np.select([one.correct, one.ignored, one.objects >= 0, near >= 0],
+                            ["correct", "ignored", "wrong class", "duplicate"], "no object").tolist()
+        objects = [name_of(names, k) for k in one.truth[:, 4].tolist()]
+        boxes, missed = [], []
+        for row, result, goal, iou, corners in zip(one.boxes, results, np.maximum(one.objects, near).tolist(),
+                                                   np.maximum(one.overlap, near_iou).tolist(),
+                                                   pixel_corners(one.boxes[:, 2:], width, height).tolist(),
+                                                   strict=True):
+            name, truth = name_of(names, row[0]), objects[goal] if goal >= 0 else None
+            boxes.append({**_box_json(names, row[0], row[2:]), "confidence": float(row[1]), "result": result,
+                          "truth": truth, "iou": iou})
+            if result not in ("correct", "ignored"):
+                errors.append((path, result, truth or "", name, f"{row[1]:.6f}", f"{iou:.4f}" if truth else "",
+                               *(f"{value:.1f}" for value in corners)))
+        corners_of = pixel_corners(one.truth[:, :4], width, height).tolist()
+        for number in np.flatnonzero(one.missed).tolist():
+            missed.append(_box_json(names, one.truth[number, 4], one.truth[number, :4]))
+            if one.unseen[number]:
+                errors.append((path, "missed", objects[number], "", "", "",
+                               *(f"{value:.1f}" for value in corners_of[number])))
+        images.append({"image": path, "correct": int(one.correct.sum()), "wrong": int(one.wrong.sum()),
+                       "missed": len(missed), "boxes": boxes, "missed_objects": missed})
+    return ImageResults(("image", "error", "truth", "predicted", "confidence", "iou", "left", "top", "right",
+                         "bottom"), errors, images)
+
+
+def name_of(names: Sequence[str], index: float) -> str:
+    """The name of a class; its number, where a head has more classes than the data."""
+    return names[int(index)] if index < len(names) else str(int(index))
+
+
+def _box_json(names: Sequence[str], index: float, box: np.ndarray) -> dict[str, Any]:
+    """As in the JSON of `detect`."""
+    return {"class_id": int(index), "name": name_of(names, index), "relative_coordinates":
+            dict(zip(("center_x", "center_y", "width", "height"), box.astype(float).tolist(), strict=True))}

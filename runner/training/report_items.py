@@ -13,19 +13,26 @@ class LineChart(NamedTuple):
 
     clip  whether the axis may end below the highest values of the first tenth of the lines, which would flatten the
           rest; its label then says so
+    main  the name of a line that is drawn thicker than the others, in the colour of the text
     """
     title: str
     x: str
     y: str
     lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
     clip: bool = False
+    main: str = ""
 
 
 class ConfusionMatrix(NamedTuple):
-    """counts[i, j]: images, or objects, of class i predicted as class j.  note: a sentence about it."""
+    """counts[i, j]: images, or objects, of class i predicted as class j.
+
+    columns  the names of the columns, where they are not those of the rows
+    note     a sentence about it
+    """
     title: str
     names: Sequence[str]
     counts: np.ndarray
+    columns: Sequence[str] = ()
     note: str = ""
 
 

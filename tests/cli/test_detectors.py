@@ -1,4 +1,5 @@
 """Detectors: the verbs train and test, and the errors when cfg and data do not match."""
+import csv
 import json
 from pathlib import Path
 
@@ -46,6 +47,22 @@ def test_train_then_test_then_detect(squares_dir: Path, capsys: pytest.CaptureFi
     assert counts["true_positives"] + counts["false_negatives"] == 21
     assert counts["precision"] == counts["true_positives"] / (counts["true_positives"] + counts["false_positives"])
     assert found["best"]["f1"] >= counts["f1"]
+    matrix = np.array(found["confusion"])
+    assert matrix.shape == (3, 3) and np.trace(matrix) == counts["true_positives"] and matrix[2, 2] == 0
+    assert sum(one["false_positives"] for one in found["per_class"].values()) == counts["false_positives"]
+    assert "confusion matrix at this confidence" in printed and "per_image" not in found
+
+    assert main(["test", CFG, "--thresh", ".01", "--wrong", "wrong.csv", "--json", "all.json", "--per-image"]) == 0
+    found = json.loads(Path("all.json").read_text())
+    images, matrix = found["per_image"], np.array(found["confusion"])
+    assert len(images) == 11 and sum(one["correct"] for one in images) == found["counts"]["true_positives"]
+    assert sum(one["missed"] for one in images) == found["counts"]["false_negatives"]
+    with open("wrong.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sum(row["error"] == "missed" for row in rows) == matrix[:2, 2].sum()
+    assert sum(row["error"] != "missed" for row in rows) == found["counts"]["false_positives"] > 0
+    capsys.readouterr()
+    assert all(Path(row["image"]).is_file() and float(row["left"]) < float(row["right"]) for row in rows)
     assert found["best"]["confidence"] == pytest.approx(best["threshold"], abs=1e-4)
 
     assert main(["detect", CFG, "data/squares/images/test/0.png", "--json", "-"]) == 0
@@ -57,6 +74,8 @@ def test_the_report_shows_charts_and_images(squares_dir: Path) -> None:
     text = Path("weights/squares/report.html").read_text()
     assert "AP@0.50" in text and "Precision and recall, IoU above 0.5" in text
     assert "Most errors" in text and "Most boxes without an error" in text
+    for words in ("F1 and confidence", "Confusion matrix", "background", "missed object</span>"):
+        assert words in text
 
     net = runner.load(CFG, "weights/squares/best.weights")
     task = open_task(net, TaskOptions(CFG))

@@ -1,5 +1,6 @@
 """Line charts as SVG, drawn by matplotlib; text and axes take the colour of the page."""
 import io
+import itertools
 import math
 import re
 import warnings
@@ -62,10 +63,11 @@ def draw(chart: LineChart, height: float = HEIGHT, ink: str = INK) -> "Figure": 
         figure = Figure(figsize=(WIDTH, height + .21 * below), layout="constrained")
         axes = figure.add_subplot()
         lines = []
-        for number, (xs, ys) in enumerate(chart.lines.values()):
+        styles = itertools.cycle(itertools.product(DASHES, COLOURS))
+        for name, (xs, ys) in chart.lines.items():
             x, y = downsample(np.asarray(xs, float), np.asarray(ys, float))
-            lines += axes.plot(x, y, color=COLOURS[number % len(COLOURS)], linewidth=1.5,
-                               linestyle=DASHES[number // len(COLOURS) % len(DASHES)],
+            dashes, colour = ("-", ink) if name == chart.main else next(styles)
+            lines += axes.plot(x, y, color=colour, linestyle=dashes, linewidth=2.5 if name == chart.main else 1.5,
                                marker="o" if len(x) < 30 else "", markersize=3)
         axes.set_xlabel(chart.x)
         axes.set_ylabel(chart.y)

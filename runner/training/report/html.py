@@ -32,7 +32,8 @@ table.confusion td { padding: .2rem .45rem; text-align: center; min-width: 1.6re
 .chart svg { width: 100%; height: auto; max-width: 34rem }
 @media (max-width: 40rem) { body { margin: 1rem auto; padding: 0 .5rem } }
 .images { display: flex; flex-wrap: wrap; gap: .8rem } figure { margin: 0 }
-figure img { display: block; border: 1px solid var(--rule) } .small img { image-rendering: pixelated }
+figure img { display: block; max-width: 100%; height: auto; border: 1px solid var(--rule) }
+.small img { image-rendering: pixelated }
 figcaption { font-size: .8rem; color: var(--soft); overflow-wrap: anywhere }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem }
 .legend svg { vertical-align: -.3rem; margin-right: .4rem }
@@ -99,13 +100,13 @@ def render(item: ReportItem) -> str:
         return section(item.title, f"<details><summary>{escape(item.summary)}</summary>{table(item.rows, item.left)}"
                                    "</details>")
     assert isinstance(item, Table)
-    return section(item.title, table(item.rows))
+    return section(item.title[:1].upper() + item.title[1:], table(item.rows))
 
 
 def _confusion(item: ConfusionMatrix) -> str:
     """Cells coloured by their share of the row, the diagonal in another colour than the errors."""
     names = [escape(name) for name in item.names]
-    rows = [f"<tr><th></th>{''.join(f'<th>{escape(name[:8])}</th>' for name in item.names)}</tr>"]
+    rows = [f"<tr><th></th>{''.join(f'<th>{escape(name[:8])}</th>' for name in item.columns or item.names)}</tr>"]
     for i, (name, counts) in enumerate(zip(names, item.counts, strict=True)):
         total, cells = max(int(counts.sum()), 1), []
         for j, count in enumerate(counts):

@@ -1,26 +1,31 @@
 """Detectors: trained on images with boxes, evaluated by mean average precision."""
 import hashlib
+from pathlib import PurePath
 
 import numpy as np
 
 from runner.datasets import DetectionSplit, check_image_channels, find_data, open_detection_dataset
-from runner.detection import AveragePrecision, darknet_precision, detection_heads, recall_curves
+from runner.detection import BoxMatches, detection_heads, f1_curves, recall_curves
 from runner.errors import DataError, counted
 from runner.images import channels_shown, pixel_corners, read_image
-from runner.images.draw import draw_boxes
+from runner.images.draw import MISSED, RIGHT, WRONG, StyledBox, draw_styled
 from runner.layers import Detection, Region, Yolo
 from runner.layers.shared.heads import DetectionHead
 from runner.network import Network
 from runner.program import command
 from runner.training.detection_data import evaluation_loader, training_loader
 from runner.training.detection_metrics import DetectionMetrics, SplitDetections, collect_detections
-from runner.training.metrics import Metrics
-from runner.training.report_items import CaptionedImage, ImageGrid, LineChart, ReportItem
+from runner.training.image_results import ImageResults, box_results, name_of
+from runner.training.metrics import Metrics, unique_names
+from runner.training.report_items import CaptionedImage, ConfusionMatrix, ImageGrid, LineChart, ReportItem
 from runner.training.tasks.base import Batches, Task, TaskOptions, test_images_text
 
 MAX_CURVES = 12     # classes with a precision-recall curve, those with the most boxes
 REPORT_IMAGES = 8   # in each row of a report
 IMAGE_SIDE = 320    # pixels of the longer side of an image in a report
+MAX_MATRIX_CLASSES = 100    # with more, a confusion matrix is left out of the report
+BACKGROUND = "background"   # beside the classes in a confusion matrix
+LEGEND = {RIGHT: "correct", WRONG: "wrong", MISSED: "missed object"}
 
 
 def is_detector(net: Network) -> bool:
@@ -61,46 +66,78 @@ class Detector(Task):
     def evaluate(self, split: str = "test") -> DetectionMetrics:
         return self._detect(split).metrics(self.classes, self.options.criteria)
 
+    def evaluate_images(self, split: str = "test") -> tuple[Metrics, ImageResults]:
+        criteria, results = self.options.criteria, self._detect(split)
+        images = self._split(split)
+        return results.metrics(self.classes, criteria), box_results(
+            results.matches(criteria.overlap, criteria.confidence), [images[index].path for index in results.indices],
+            results.sizes, self.classes, criteria.overlap)
+
     def report_items(self) -> tuple[Metrics | None, list[ReportItem]]:
-        """The tables, precision-recall curves, and the images with the most errors and with none."""
+        """The tables, the confusion matrix, curves, and the images with the most errors and with none."""
         if not self.has_test_data:
             return None, []
         criteria, results = self.options.criteria, self._detect("test")
         metrics = results.metrics(self.classes, criteria)
-        curves = recall_curves(results.found, results.truths, len(self.classes), overlap=criteria.overlap,
-                               crowds=results.crowds)
-        largest = sorted(np.flatnonzero(metrics.at.truths).tolist(), key=lambda k: -metrics.at.truths[k])[:MAX_CURVES]
-        lines = {self.classes[k]: (curves[k][0].tolist(), curves[k][1].tolist()) for k in sorted(largest)}
         confidence = float(np.nextafter(metrics.at.best_threshold, 0))      # as in the last row of the table
-        counts = [darknet_precision([found], [truth], len(self.classes), overlap=criteria.overlap,
-                                    confidence=confidence, crowds=[crowd])
-                  for found, truth, crowd in zip(results.found, results.truths, results.crowds, strict=True)]
-        errors = np.array([count.false_positives + count.false_negatives for count in counts])
-        correct = np.array([count.true_positives for count in counts])
-
+        matches = results.matches(criteria.overlap, confidence)
+        errors = np.array([int(one.wrong.sum() + one.missed.sum()) for one in matches])
+        correct = np.array([int(one.correct.sum()) for one in matches])
         shown = channels_shown(self.net.in_shape[0])
 
         def grid(title: str, rows: np.ndarray) -> ImageGrid:
             title += f"; shown: {shown}" if shown else ""
-            return ImageGrid(title, [self._drawn(results, int(row), counts[row], confidence)
-                                     for row in rows[:REPORT_IMAGES]], side=IMAGE_SIDE)
+            return ImageGrid(title, [self._drawn(results, int(row), matches[row]) for row in rows[:REPORT_IMAGES]],
+                             side=IMAGE_SIDE, legend=LEGEND)
         worst, best = np.lexsort((correct, -errors)), np.lexsort((-correct, errors))
+        items: list[ReportItem] = [*metrics.tables()[:2]]
+        if len(self.classes) <= MAX_MATRIX_CLASSES:
+            items.append(ConfusionMatrix(
+                "Confusion matrix", [*self.classes, BACKGROUND], metrics.confusion, [*self.classes, "missed"],
+                f"Boxes with a confidence above {criteria.confidence:g}, correct with an IoU above "
+                f"{criteria.overlap:g}. The last column counts objects without a box, the last row boxes without an "
+                "object and further boxes of an object."))
         return metrics, [
-            *metrics.tables(),
-            LineChart(f"Precision and recall, IoU above {criteria.overlap:g}", "recall", "precision", lines),
+            *items, *self._curves(results, metrics),
             grid(f"Most errors, confidence above {confidence:.2f}", worst[errors[worst] > 0]),
             grid("Most boxes without an error", best[(errors[best] == 0) & (correct[best] > 0)])]
 
-    def _drawn(self, results: SplitDetections, row: int, counts: AveragePrecision, confidence: float) -> CaptionedImage:
-        """The image of one row of the results with the boxes above the confidence."""
-        pixels = read_image(self._split("test")[results.indices[row]].path, self.net.in_shape[0])
+    def _curves(self, results: SplitDetections, metrics: DetectionMetrics) -> list[ReportItem]:
+        """Precision over recall and F1 over confidence, of the classes with the most boxes."""
+        overlap, count = self.options.criteria.overlap, len(self.classes)
+        largest = sorted(np.flatnonzero(metrics.at.truths).tolist(), key=lambda k: -metrics.at.truths[k])[:MAX_CURVES]
+        recall = recall_curves(results.found, results.truths, count, overlap=overlap, crowds=results.crowds)
+        confidences, f1 = f1_curves(results.found, results.truths, count, overlap=overlap, crowds=results.crowds)
+        names, xs = unique_names(self.classes), confidences.tolist()
+        f1_lines = {"all classes": (xs, f1[-1].tolist())} if count > 1 else {}
+        return [LineChart(f"Precision and recall, IoU above {overlap:g}", "recall", "precision",
+                          {names[k]: (recall[k][0].tolist(), recall[k][1].tolist()) for k in sorted(largest)}),
+                LineChart(f"F1 and confidence, IoU above {overlap:g}", "confidence", "F1",
+                          f1_lines | {names[k]: (xs, f1[k].tolist()) for k in sorted(largest)},
+                          main=next(iter(f1_lines), ""))]
+
+    def _drawn(self, results: SplitDetections, row: int, one: BoxMatches) -> CaptionedImage:
+        """The image of one row of the results with its correct, wrong and missed boxes, enlarged by an integer until
+        labels have room."""
+        path = self._split("test")[results.indices[row]].path
+        pixels = read_image(path, self.net.in_shape[0])
+        factor = -(-IMAGE_SIDE // max(pixels.shape[1:]))
+        pixels = pixels.repeat(factor, axis=1).repeat(factor, axis=2)
         _, height, width = pixels.shape
-        rows = results.found[row][results.found[row][:, 1] > confidence]
-        boxes = [(self.classes[index] if index < len(self.classes) else str(index), index, float(p), corners)
-                 for index, p, corners in zip(rows[:, 0].astype(int).tolist(), rows[:, 1],
-                                              pixel_corners(rows[:, 2:], width, height).tolist(), strict=True)]
-        return CaptionedImage(np.asarray(draw_boxes(pixels, boxes)), f"{counts.true_positives} correct, "
-                              f"{counts.false_positives} wrong, {counts.false_negatives} missed")
+        objects = [name_of(self.classes, k) for k in one.truth[:, 4].tolist()]
+        boxes = []
+        for number in np.flatnonzero(~one.ignored).tolist():
+            index, confidence, goal = one.boxes[number, 0], float(one.boxes[number, 1]), int(one.objects[number])
+            label = f"{name_of(self.classes, index)} {100 * confidence:.0f} %"
+            if one.wrong[number] and goal >= 0:
+                label += f", is {objects[goal]}"
+            corners = pixel_corners(one.boxes[number:number + 1, 2:], width, height)[0].tolist()
+            boxes.append(StyledBox(label, RIGHT if one.correct[number] else WRONG, corners, confidence))
+        for number in np.flatnonzero(one.missed).tolist():
+            corners = pixel_corners(one.truth[number:number + 1, :4], width, height)[0].tolist()
+            boxes.append(StyledBox(objects[number] if one.unseen[number] else "", MISSED, corners, 2))
+        counts = f"{one.correct.sum()} correct, {one.wrong.sum()} wrong, {one.missed.sum()} missed"
+        return CaptionedImage(np.asarray(draw_styled(pixels, boxes)), f"{PurePath(path).name}\n{counts}")
 
     def _detect(self, name: str) -> SplitDetections:
         split, criteria = self._split(name), self.options.criteria
