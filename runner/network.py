@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from runner.config import Section
-from runner.errors import ShapeError
+from runner.errors import ShapeError, counted
 from runner.layers.convolutional import Convolutional
 from runner.layers.shared.base import Env, Head, Layer, Shape, shape_text
 from runner.net_options import NetOptions
@@ -76,8 +76,8 @@ class Network:
     def require_images(self, cfg: str = "") -> tuple[int, int, int]:
         """-> (channels, height, width) of its input.  ShapeError, naming the cfg, where the input is not an image."""
         if len(self.in_shape) != 3:
-            raise ShapeError(f"{cfg}{': ' if cfg else ''}the network takes {self.in_shape[0]} values, not images: "
-                             "[net] needs width, height and channels")
+            raise ShapeError(f"{cfg}{': ' if cfg else ''}the network takes {counted(self.in_shape[0], 'value')}, not "
+                             "images: [net] needs width, height and channels")
         return self.in_shape[0], self.in_shape[1], self.in_shape[2]
 
     # --- inference -----------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from runner.errors import WeightsError
+from runner.errors import WeightsError, counted, plural
 from runner.file_kinds import HEAD, kind_of
 from runner.files import atomic_write
 from runner.layers import Implicit
@@ -49,7 +49,8 @@ def read_header(data: bytes, path: str | Path, values: int | None = None) -> Hea
     if kind:
         raise WeightsError(f"{path}: not a .weights file: this is {kind}")
     if len(data) < 16:
-        raise WeightsError(f"{path}: {len(data)} bytes are too few for a .weights file: its header has 16 or 20")
+        raise WeightsError(f"{path}: {counted(len(data), 'byte')} {'is' if len(data) == 1 else 'are'} too few for a "
+                           ".weights file: its header has 16 or 20")
     major, minor, revision = struct.unpack_from("<3i", data)
     if not (0 <= major < 100_000 and 0 <= minor < 100_000 and revision >= 0):
         raise WeightsError(f"{path}: not a .weights file: its version would be {major}.{minor}.{revision}")
@@ -57,7 +58,8 @@ def read_header(data: bytes, path: str | Path, values: int | None = None) -> Hea
     if (major > 1000 or minor > 1000) and values is not None:
         wide = len(data) == 20 + 4 * values
     if wide and len(data) < 20:
-        raise WeightsError(f"{path}: {len(data)} bytes are too few for the header of version {major}.{minor}")
+        raise WeightsError(f"{path}: {counted(len(data), 'byte')} {'is' if len(data) == 1 else 'are'} too few for the "
+                           f"header of version {major}.{minor}")
     seen, = struct.unpack_from("<Q" if wide else "<I", data, 12)
     return Header((major, minor, revision), seen, 20 if wide else 16)
 
@@ -184,9 +186,11 @@ def _check(net: Network, stored: list[tuple[int, Layer, str]], have: int, path: 
             hint = (f" It ends exactly before layer {index}: if it is a backbone, add --cutoff {index}." if whole else
                     " Is it cut off, the file of another cfg, or one saved without batch_normalize?")
             raise WeightsError(
-                f"{path}: the file ends in layer {index} [{layer.names[0]}], at its {name}: {size:,} values wanted, "
-                f"{have - want:,} left. The cfg needs {total:,} values in all, the file has {have:,}.{hint}")
+                f"{path}: the file ends in layer {index} [{layer.names[0]}], at its {name}: {size:,} "
+                f"{plural(size, 'value')} wanted, {have - want:,} left. The cfg needs {total:,} "
+                f"{plural(total, 'value')} in all, the file has {have:,}.{hint}")
         want += size
     if have > want and cutoff is None:
-        raise WeightsError(f"{path}: the file has {have:,} values, the cfg needs {want:,}: {have - want:,} are left "
-                           f"over after the last layer ({len(net.layers) - 1}). It belongs to another cfg")
+        raise WeightsError(f"{path}: the file has {have:,} {plural(have, 'value')}, the cfg needs {want:,}: "
+                           f"{have - want:,} are left over after the last layer ({len(net.layers) - 1}). It belongs to "
+                           "another cfg")

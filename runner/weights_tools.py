@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from runner.errors import WeightsError
+from runner.errors import WeightsError, counted
 from runner.layers import Connected, Convolutional
 from runner.layers.shared.base import Layer
 from runner.network import Network
@@ -80,8 +80,8 @@ def first_convolution(net: Network) -> Convolutional:
         if isinstance(layer, Convolutional):
             channels = layer.specs["weights"].shape[1]
             if channels != 3:
-                raise WeightsError(f"layer {index} [{layer.names[0]}], the first convolution, reads {channels} channel"
-                                   f"{'s' * (channels != 1)}: the colours of an image are 3")
+                raise WeightsError(f"layer {index} [{layer.names[0]}], the first convolution, reads "
+                                   f"{counted(channels, 'channel')}: the colours of an image are 3")
             return layer
     raise WeightsError("the network has no [convolutional]")
 

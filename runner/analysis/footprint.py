@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from runner import ops
-from runner.errors import RunnerError
+from runner.errors import RunnerError, counted
 from runner.inference.memory_plan import plan_execution
 from runner.layers.convolutional import Convolutional
 from runner.layers.shared.base import Layer, shape_text
@@ -135,8 +135,9 @@ def check_fits(net: Network, budget: int | None = None) -> None:
     if budget is None or need.total <= budget:
         return
     o, one = net.options, training(net, net.options.time_steps)
-    sentence = (f"training on {need.images} images at a time (batch={o.batch}, subdivisions={o.subdivisions}) takes "
-                f"about {bytes_text(need.total)} of memory, and {bytes_text(budget)} are free")
+    sentence = (f"training on {counted(need.images, 'image')} at a time (batch={o.batch}, "
+                f"subdivisions={o.subdivisions}) takes about {bytes_text(need.total)} of memory, and "
+                f"{bytes_text(budget)} are free")
     if one.total > budget:
         raise RunnerError(f"{sentence}. A single image takes {bytes_text(one.total)}: reduce width and height")
     least, most = 1, max(o.batch // o.subdivisions, 1)      # images at a time that fit, and that do not

@@ -12,6 +12,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from runner.cli import common, console, runs
+from runner.errors import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
             rows.append((f"batch {number}", images[:args.columns or column_count]))
     page = contact_sheet([f"{args.cfg}, trained on {task.source}", *_settings(net)], rows, args.size or size)
     common.save_image(page, args.save)
-    console.say(f"{args.save}: {sum(len(images) for _, images in rows)} images, {page.width} x {page.height} pixels")
+    console.say(f"{args.save}: {counted(sum(len(images) for _, images in rows), 'image')}, {page.width} x "
+                f"{page.height} pixels")
     return 0
 
 
@@ -115,7 +117,7 @@ def _thumbnail(image: "np.ndarray", truth: "np.ndarray", names: list[str]) -> "T
     rows = truth[truth[:, 2] > 0]
     boxes = [(names[kind] if kind < len(names) else str(kind), kind, None, corners)
              for kind, corners in zip(rows[:, 4].astype(int).tolist(), pixel_corners(rows, w, h).tolist(), strict=True)]
-    return draw_boxes(image, boxes), f"{len(boxes)} box{'es' if len(boxes) != 1 else ''}"
+    return draw_boxes(image, boxes), counted(len(boxes), "box")
 
 
 def label_text(truth: "np.ndarray", names: list[str]) -> str:

@@ -95,7 +95,8 @@ def _print_finding(finding: dict[str, Any], quiet: bool) -> None:
         console.say(sentence)       # file:line first, so that editors can jump to it
     count, file = finding["error_count"], console.one_line(finding["file"])
     if count:
-        console.say(f"{file}: {console.paint(f'{count:,} error' + 's' * (count > 1), 'red')}")
+        errors = f"{count:,} {plural(count, 'error')}"
+        console.say(f"{file}: {console.paint(errors, 'red')}")
     elif not quiet:
         console.say(f"{file}: {console.paint('ok', 'green')} "
                     f"({counted(finding['layers'], 'layer')}, {finding['parameters']:,} "

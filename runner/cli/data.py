@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner import errors
 from runner.cli import common, console
+from runner.errors import counted
 from runner.machine import bytes_text
 from runner.shipped import find
 
@@ -272,7 +273,8 @@ def _sheet(data: "Dataset | DetectionDataset", splits: dict[str, tuple[Any, "Spl
         members = images_of[labels == index]
         rows.append((f"{data.names[index]}: {_images(len(members))}", row(members, columns)))
     more = len(np.unique(labels)) - len(rows)
-    return contact_sheet([heading + (f", the first {len(rows)} of {len(rows) + more} classes" if more else "")], rows)
+    return contact_sheet([heading + (f", the first {len(rows)} of "
+                                     f"{counted(len(rows) + more, 'class')}" if more else "")], rows)
 
 
 def _thumbnail(data: "Dataset | DetectionDataset", split: "Split | DetectionSplit", number: int) -> Any:

@@ -18,6 +18,7 @@ from typing import Any
 
 from runner import __version__
 from runner.cli import common, console, process
+from runner.errors import counted
 from runner.machine import available_memory, blas, bytes_text
 from runner.program import CHECKOUT, INSTALLED, PACKAGE, install_command
 
@@ -158,7 +159,7 @@ def print_facts(facts: dict[str, Any], problems: list[str]) -> None:
              "NumPy": f"{packages['numpy'] or 'not installed'}" + (f", BLAS {facts['blas']}" if facts["blas"] else ""),
              "others": ", ".join(f"{name} {version or 'not installed'}" for name, version in packages.items()
                                  if name != "numpy"),
-             "machine": f"{machine['system']} {machine['processor']}, {machine['cores']} cores"
+             "machine": f"{machine['system']} {machine['processor']}, {counted(machine['cores'], 'core')}"
                         + (f", {bytes_text(memory)} free" if memory else ""),
              "vectors": ", ".join(machine["features"]) or "unknown",
              "backends": backends + ("" if "fast" in facts["backends"] else f"; fast: {install_command('fast')}")}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.cli import common, console, runs
-from runner.errors import UsageError
+from runner.errors import UsageError, counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     if ending in ARRAYS:
         from runner.export.files import save_arrays
         count = save_arrays(net, target)
-        console.say(f"{target}: {count} arrays, {target.stat().st_size:,} bytes")
+        console.say(f"{target}: {counted(count, 'array')}, {target.stat().st_size:,} bytes")
         return 0
     return export_onnx(args, net, chosen, target)
 

@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 from runner.cli import console, process
+from runner.errors import counted
 from runner.program import command
 
 CFG = """# A small network that classifies colour images: {classes}.
@@ -146,7 +147,7 @@ def run(args: argparse.Namespace) -> int:
     for path, text in files.items():
         with atomic_write(path, "w") as file:
             file.write(text)
-    console.say(f"{cfg}: a small network, {len(args.classes)} classes")
+    console.say(f"{cfg}: a small network, {counted(len(args.classes), 'class')}")
     console.say(f"{folder / 'data.yaml'}: its data")
     console.say(f"{folder / 'images'}: a folder for each class: {', '.join(args.classes)}")
     console.say("\nPut the images of each class into its folder. To change the classes, rename, add or remove folders; "

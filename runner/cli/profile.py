@@ -17,6 +17,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from runner.cli import common, console, runs
+from runner.errors import counted
 
 if TYPE_CHECKING:
     from runner.analysis.profiling import LayerTime, Profile, Roof
@@ -47,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     what = "a training step on" if args.train else "inference of"
     things = ("image" if net.env.time_steps == 1 else f"sequence of {net.env.time_steps}") + "s" * (count > 1)
-    console.say(f"{args.cfg}: {what} {count} {things}, median of {found.runs} runs; backend: {ops.backend()}, "
-                f"threads: {parallel.threads()}")
+    console.say(f"{args.cfg}: {what} {count} {things}, median of {counted(found.runs, 'run')}; backend: "
+                f"{ops.backend()}, threads: {parallel.threads()}")
     console.say(f"roofs measured: {found.roof.flops / 1e9:.0f} GFLOP/s compute, {found.roof.bandwidth / 1e9:.1f} "
                 "GB/s bandwidth\n")
     console.say(_table(found, args.train))

@@ -11,6 +11,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from runner.cli import common, console, runs
+from runner.errors import counted, plural
 from runner.machine import bytes_text
 
 if TYPE_CHECKING:
@@ -42,10 +43,11 @@ def run(args: argparse.Namespace) -> int:
         return 0
     cells, left = rows.cells()
     console.say(console.table(cells, left=left))
-    console.say(f"\n{sums['parameters']:,} parameters ({bytes_text(4 * sums['parameters'])}), "
-                f"{bflops_text(sums['bflops'])} BFLOPs per image")
+    console.say(f"\n{sums['parameters']:,} {plural(sums['parameters'], 'parameter')} "
+                f"({bytes_text(4 * sums['parameters'])}), {bflops_text(sums['bflops'])} BFLOPs per image")
     console.say(f"estimated memory: {bytes_text(sums['inference_bytes'])} for one image at inference; "
-                f"{bytes_text(sums['training_bytes'])} to train on {sums['training_images']} images at a time")
+                f"{bytes_text(sums['training_bytes'])} to train on {counted(sums['training_images'], 'image')} at a "
+                "time")
     parts = (f"{name} {bytes_text(count)}" for name, count in sums["training_memory"].items() if count)
     console.say(f"                  {', '.join(parts)}")
     return 0

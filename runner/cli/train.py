@@ -231,8 +231,9 @@ def _load_weights(args: argparse.Namespace, net: "Network") -> None:
         net.progress.seen = net.progress.iteration = 0
     limit = net.options.max_batches
     if limit and net.progress.iteration >= limit:
-        raise UsageError(f"{args.weights}: these weights are trained for all {limit} updates of max_batches. Add "
-                         f"--clear to restart from 0, or --set net.max_batches={2 * limit} to train longer")
+        raise UsageError(f"{args.weights}: these weights are trained for all {counted(limit, 'update')} of "
+                         f"max_batches. Add --clear to restart from 0, or --set net.max_batches={2 * limit} to train "
+                         "longer")
 
 
 def _transfer(args: argparse.Namespace, net: "Network") -> None:

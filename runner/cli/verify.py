@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Mapping
 
 from runner.cli import common, console, runs
-from runner.errors import UsageError
+from runner.errors import UsageError, plural
 from runner.reading.numbers import shown
 
 
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
                   for part in batches(x.astype(np.float32), session.batch)]
     if not count:
         raise UsageError(f"none of the {len(images)} images could be read")
-    console.say(f"{args.model}, form {form}, on {count} image{'s' * (count != 1)} ({UNITS[form]}):")
+    console.say(f"{args.model}, form {form}, on {count} {plural(count, 'image')} ({UNITS[form]}):")
     total = worst(found)
     print_differences(total)
     return 0 if all(one.fits for one in total) else 1

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.cli import common, console, runs
-from runner.errors import UsageError, WeightsError
+from runner.errors import UsageError, WeightsError, counted, plural
 
 if TYPE_CHECKING:
     from runner.network import Network
@@ -66,8 +66,8 @@ def info(args: argparse.Namespace) -> int:
                                        "arrays": [vars(one) | {"shape": list(one.shape)} for one in facts]})
         if args.json == "-":
             return 0
-    console.say(f"{path}: version {'.'.join(map(str, header.version))}, {header.seen:,} images seen, "
-                f"{(len(data) - header.size) // 4:,} values, {len(data):,} bytes")
+    console.say(f"{path}: version {'.'.join(map(str, header.version))}, {header.seen:,} "
+                f"{plural(header.seen, 'image')} seen, {(len(data) - header.size) // 4:,} values, {len(data):,} bytes")
     rows = [["layer", "section", "array", "shape", "smallest", "mean", "largest", "std", "NaN, infinite"]]
     rows += [[str(one.layer), one.section, one.name, " x ".join(map(str, one.shape)), f"{one.smallest:.4g}",
               f"{one.mean:.4g}", f"{one.largest:.4g}", f"{one.std:.4g}", str(one.nonfinite or "")] for one in facts]
@@ -119,7 +119,7 @@ def partial(args: argparse.Namespace) -> int:
     _cfg(args)
     net = _load(args, args.file)
     if args.layers > len(net.layers):
-        raise UsageError(f"the network has {len(net.layers)} layers. Got {args.layers}")
+        raise UsageError(f"the network has {counted(len(net.layers), 'layer')}. Got {args.layers}")
     return _save(net, args.out, args.layers)
 
 
@@ -164,5 +164,5 @@ def denormalize(args: argparse.Namespace) -> int:
     plain.progress.seen = net.progress.seen
     with atomic_write(cfg, "w") as file:
         file.write(write(plain.sections))
-    console.say(f"{cfg}: without batch norm in {len(folded)} layers")
+    console.say(f"{cfg}: without batch norm in {counted(len(folded), 'layer')}")
     return _save(plain, args.out)

@@ -25,6 +25,7 @@ from runner.datasets.detection.report import NoBoxes, refuse_problems
 from runner.datasets.folders import ARCHIVES
 from runner.datasets.format import Format, Task
 from runner.datasets.hold_out import hold_out
+from runner.datasets.names_file import same_names
 from runner.datasets.overlap import overlap_warning
 from runner.errors import DataError
 
@@ -107,8 +108,10 @@ def open_any_dataset(path: str | os.PathLike, *, every_label: bool = False) -> D
 
 
 def _opened(fmt: Format, path: Path, every_label: bool = False) -> Dataset | DetectionDataset:
-    """The dataset at `path`, with a warning if an image is in both splits."""
+    """The dataset at `path`, with a warning if an image is in both splits, or two classes have one name."""
     data = ((every_label and fmt.open_every_label) or fmt.open)(path)
+    if twice := same_names(data.names):
+        data.warnings.append(f"{data.source}: {twice}")
     if isinstance(data, Dataset) and (overlap := overlap_warning(data.train, data.test, data.source)):
         data.warnings.append(overlap)
     return data
@@ -136,6 +139,9 @@ def _unknown(path: Path, task: Task) -> str:
     if path.name.lower().endswith(ARCHIVES):
         return f"{path}: this is an archive: unpack it, and use the folder that comes out of it"
     got = f"a file ending in {path.suffix!r}" if path.suffix else "a file whose name has no ending"
+    if path.suffix.lower() == ".txt":
+        got = ("a text file: character models read it, which have a recurrent layer, [softmax] at the end, and as many "
+               "outputs as inputs=; a list of images is named in a .data or .yaml file")
     got = "a folder in none of these formats" if path.is_dir() else got
     return f"{path}: the formats of a {task} dataset are: {format_names(task)}. Got {got}"
 

@@ -10,7 +10,7 @@ from PIL import UnidentifiedImageError
 
 from runner.datasets.classification.dataset import Label, Split
 from runner.datasets.detection.dataset import DetectionSplit
-from runner.errors import DataError, MissingExtra, plural
+from runner.errors import DataError, MissingExtra, counted, plural
 from runner.images.many_channels import stored_image
 from runner.images.pil_bands import channels_of
 from runner.reading.image_files import open_image
@@ -98,7 +98,7 @@ def kind_and_channels(split: Split | DetectionSplit, index: int) -> tuple[str, i
     """The mode of an image in its file, in words, and its channels; transparency is not counted as one."""
     if isinstance(split, Split) and split.pixels is not None:
         channels = split.pixels.shape[1]
-        return NAMES.get(channels, f"{channels} channels"), channels
+        return NAMES.get(channels, counted(channels, "channel")), channels
     path, stored = split[index][0], None
     try:
         stored = stored_image(path) if path.lower().endswith(MANY_CHANNELS) else None
@@ -106,10 +106,10 @@ def kind_and_channels(split: Split | DetectionSplit, index: int) -> tuple[str, i
             return f"array, {stored.channels} {plural(stored.channels, 'channel')}", stored.channels
         with open_image(path) as image:
             if stored and stored.channels not in (1, 3, channels_of(image)):
-                return f"TIFF, {stored.channels} channels", stored.channels
+                return f"TIFF, {counted(stored.channels, 'channel')}", stored.channels
             return KINDS.get(image.mode, (image.mode, 3))
     except UnidentifiedImageError:
-        return ("", 3) if stored is None else (f"TIFF, {stored.channels} channels", stored.channels)
+        return ("", 3) if stored is None else (f"TIFF, {counted(stored.channels, 'channel')}", stored.channels)
     except Exception:       # read() reports what is wrong
         return "", 3
 

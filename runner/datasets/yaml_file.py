@@ -11,7 +11,7 @@ from typing import Any
 
 from runner.datasets.lists import relocate
 from runner.datasets.names_file import MAX_CLASSES
-from runner.errors import DataError
+from runner.errors import DataError, counted
 from runner.reading.numbers import is_whole, shown, whole
 from runner.reading.text import bad_character
 from runner.reading.yaml_text import read_yaml
@@ -64,8 +64,9 @@ def class_names(path: str | os.PathLike, names: Any, accepted: str = "") -> list
         numbered = {whole(key): name for key, name in names.items() if is_whole(key)}
         if len(numbered) < len(names) or sorted(numbered) != list(range(len(names))):
             more = " ..." if len(names) > NUMBERS_SHOWN else ""
+            hint = " (class numbers start at 0)" if numbered and min(numbered) == 1 else ""
             raise DataError(f"{path}: names must be numbered 0 to {len(names) - 1} without gaps. Got "
-                            f"{', '.join(list(names)[:NUMBERS_SHOWN])}{more}")
+                            f"{', '.join(list(names)[:NUMBERS_SHOWN])}{more}{hint}")
         names = [numbered[index] for index in range(len(names))]
     if not isinstance(names, list) or not names:
         raise DataError(f"{path}: names must be a list of class names, or numbers and names{accepted}. Got "
@@ -80,7 +81,8 @@ def check_class_count(path: str | os.PathLike, content: dict[str, Any], names: l
     """DataError where `nc:` is given, and is not the number of names."""
     count = class_count(path, content)
     if count is not None and count != len(names):
-        raise DataError(f"{path}: nc={count}, and there are {len(names)} names")
+        raise DataError(f"{path}: nc={count}, and there {'is' if len(names) == 1 else 'are'} "
+                        f"{counted(len(names), 'name')}")
 
 
 def class_count(path: str | os.PathLike, content: dict[str, Any]) -> int | None:

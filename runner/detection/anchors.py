@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from runner.errors import DataError
+from runner.errors import DataError, counted
 
 INITIALISATIONS = 10
 MAX_ITERATIONS = 1000   # as in darknet
@@ -40,8 +40,9 @@ def kmeans_anchors(boxes: np.ndarray, clusters: int, seed: int = 0) -> Anchors:
     boxes = np.asarray(boxes, np.float64)
     different = len(np.unique(boxes, axis=0))
     if different < clusters:
-        raise DataError(f"{clusters} clusters need boxes of at least as many sizes. There are {len(boxes)} boxes of "
-                        f"{different} size{'s' * (different != 1)}: use {different} or fewer")
+        raise DataError(f"{clusters} clusters need boxes of at least as many sizes. There "
+                        f"{'is' if len(boxes) == 1 else 'are'} {counted(len(boxes), 'box')} of "
+                        f"{counted(different, 'size')}: use {different}{' or fewer' if different > 1 else ''}")
     rng = np.random.default_rng(seed)
     runs = [_lloyd(boxes, _plus_plus(boxes, clusters, rng)) for _ in range(INITIALISATIONS)]
     best = max(runs, key=lambda run: run[1])

@@ -6,7 +6,7 @@ import numpy as np
 
 from runner import ops
 from runner.config import opt
-from runner.errors import ShapeError
+from runner.errors import ShapeError, counted
 from runner.layers.shared.base import Kept, Layer, LayerOptions, Shape, register
 
 
@@ -21,7 +21,7 @@ class ChannelShuffle(Layer):
     def setup(self, shape: Shape) -> None:
         c, h, w = self.image(shape)
         if c % self.options.groups:
-            raise ShapeError(f"groups={self.options.groups} must divide the {c} channels of the input")
+            raise ShapeError(f"groups={self.options.groups} must divide the {counted(c, 'channel')} of the input")
         self.out_shape = (c, h, w)
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from runner.config import opt
-from runner.errors import ShapeError
+from runner.errors import ShapeError, counted
 from runner.layers.shared.base import Kept, Layer, LayerOptions, Shape, register
 
 
@@ -30,7 +30,8 @@ class ChannelSlice(Layer):
     def setup(self, shape: Shape) -> None:
         o, (c, h, w) = self.options, self.image(shape)
         if not o.start < o.end <= c:
-            raise ShapeError(f"start={o.start} and end={o.end} must be a range of the {c} channels of the input")
+            raise ShapeError(f"start={o.start} and end={o.end} must be a range of the {counted(c, 'channel')} of the "
+                             "input")
         self.out_shape = (o.end - o.start, h, w)
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:

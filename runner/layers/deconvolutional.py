@@ -7,7 +7,7 @@ import numpy as np
 
 from runner import ops
 from runner.config import opt
-from runner.errors import ShapeError
+from runner.errors import ShapeError, counted
 from runner.layers.shared import tail
 from runner.layers.shared.activation_option import activation_option
 from runner.layers.shared.base import Layer, LayerOptions, Shape, normal, register
@@ -37,7 +37,8 @@ class Deconvolutional(Layer):
         self.padding = (pad, pad)
         self.out_shape = (o.filters, *((side - 1) * o.stride + o.size - 2 * pad for side in (h, w)))
         if min(self.out_shape) < 1:
-            raise ShapeError(f"size={o.size} with {pad} pixels cut off each side leaves nothing of {w} x {h} pixels")
+            raise ShapeError(f"size={o.size} with {counted(pad, 'pixel')} cut off each side leaves nothing of {w} x "
+                             f"{h} pixels")
         self.param("weights", (c, o.filters, o.size, o.size), normal(math.sqrt(2 / (c * o.size ** 2))), decay=True)
         tail.declare(self, o.filters, o.batch_normalize)
         self.stored = (*tail.names(self, "biases"), "weights")

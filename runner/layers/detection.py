@@ -8,7 +8,7 @@ import numpy as np
 
 from runner import ops
 from runner.config import ignored, opt
-from runner.errors import ShapeError
+from runner.errors import ShapeError, counted
 from runner.layers.shared.base import Shape, register
 from runner.layers.shared.heads import MOST_ANCHORS, Candidates, DetectionHead, DetectionOptions
 
@@ -49,9 +49,9 @@ class Detection(DetectionHead):
             raise ShapeError("forced=1 chooses between two boxes of a cell: num must be at least 2. Got num=1")
         inputs, needed = math.prod(shape), o.side ** 2 * (o.classes + (1 + o.coords) * o.num)
         if inputs != needed:
-            raise ShapeError(f"expects {needed} values, {o.side} x {o.side} cells x ({o.classes} classes + "
-                             f"{o.num} boxes x {1 + o.coords}): set output={needed} in the [connected] before it. "
-                             f"Got {inputs}")
+            raise ShapeError(f"expects {needed} values, {o.side} x {o.side} cells x ({counted(o.classes, 'class')} + "
+                             f"{counted(o.num, 'box')} x {1 + o.coords}): set output={needed} in the [connected] "
+                             f"before it. Got {inputs}")
         self.out_shape = (inputs,)
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:

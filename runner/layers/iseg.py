@@ -6,7 +6,7 @@ import numpy as np
 
 from runner import ops
 from runner.config import opt
-from runner.errors import ShapeError
+from runner.errors import ShapeError, counted
 from runner.layers.shared.base import Head, LayerOptions, Shape, register
 
 OBJECTS = 90        # rows of truth for each image
@@ -25,8 +25,8 @@ class Iseg(Head):
     def setup(self, shape: Shape) -> None:
         (c, h, w), o = self.image(shape), self.options
         if c != o.classes + o.ids:
-            raise ShapeError(f"expects {o.classes + o.ids} channels, {o.classes} classes + {o.ids} ids: set filters="
-                             f"{o.classes + o.ids} in the layer before it. Got {c}")
+            raise ShapeError(f"expects {o.classes + o.ids} channels, {counted(o.classes, 'class')} + "
+                             f"{counted(o.ids, 'id')}: set filters={o.classes + o.ids} in the layer before it. Got {c}")
         self.out_shape = (c, h, w)
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from runner import ops
 from runner.config import ignored, opt
-from runner.errors import ShapeError
+from runner.errors import ShapeError, counted
 from runner.layers.shared.base import Shape, register
 from runner.layers.shared.heads import (
     CLASS_ONLY,
@@ -81,7 +81,7 @@ class Region(DetectionHead):
         tree = read_tree(self.options.tree, self.env.folder)
         if len(tree.names) != self.options.classes:
             raise ShapeError(f"[region] has classes={self.options.classes}, but the tree {self.options.tree} has "
-                             f"{len(tree.names)} classes")
+                             f"{counted(len(tree.names), 'class')}")
         return tree
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:

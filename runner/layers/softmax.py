@@ -7,7 +7,7 @@ import numpy as np
 
 from runner import ops
 from runner.config import opt
-from runner.errors import ShapeError
+from runner.errors import ShapeError, counted
 from runner.layers.shared.base import Head, Kept, LayerOptions, Shape, register
 from runner.layers.shared.wordtree import read_tree
 
@@ -33,7 +33,7 @@ class Softmax(Head):
         if self.options.tree:
             self.tree = read_tree(self.options.tree, self.env.folder)
             if len(self.tree.names) != inputs:
-                raise ShapeError(f"expects {len(self.tree.names)} values, the classes of the tree: set "
+                raise ShapeError(f"expects {counted(len(self.tree.names), 'value')}, the classes of the tree: set "
                                  f"filters={len(self.tree.names)} (or output=) in the layer before. Got {inputs}")
         if inputs % self.options.groups:
             raise ShapeError(f"groups={self.options.groups} must divide the {inputs} input values")

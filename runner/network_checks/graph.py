@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import Report, Section
+from runner.errors import counted
 from runner.layers import LAYERS, Batchnorm, Dropout, Logistic, Shortcut, Yolo
 from runner.layers.shared.base import Env, Head
 from runner.layers.shared.heads import DetectionHead
@@ -90,10 +91,11 @@ def _check_anchors(section: Section, o: Any, report: Report) -> None:
     if not given:
         report.warn(f"{section.where()} anchors are left out: all {o.num} are 0.5 x 0.5, as in darknet")
     elif given % 2:
-        report.error(f"{section.where('anchors')} anchors must be pairs of width and height. Got {given} numbers")
+        report.error(f"{section.where('anchors')} anchors must be pairs of width and height. Got "
+                     f"{counted(given, 'number')}")
     elif given != 2 * o.num:
-        report.error(f"{section.where('anchors')} anchors must be {o.num} pairs of width and height, as num={o.num} "
-                     f"says. Got {given // 2} (num={given // 2}?)")
+        report.error(f"{section.where('anchors')} anchors must be {counted(o.num, 'pair')} of width and height, as "
+                     f"num={o.num} says. Got {given // 2} (num={given // 2}?)")
     elif min(o.anchors) <= 0:
         report.error(f"{section.where('anchors')} the sides of an anchor must be greater than 0. Got "
                      f"{min(o.anchors):g}")

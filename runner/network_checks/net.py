@@ -25,7 +25,8 @@ def check_net(options: NetOptions, section: Section, report: Report) -> None:
         images = max(options.batch // options.subdivisions, 1) * options.subdivisions
         what = "is less than" if options.batch < options.subdivisions else "is not a multiple of"
         report.warn(f"{section.where('subdivisions')} batch={options.batch} {what} "
-                    f"subdivisions={options.subdivisions}: an update sees {counted(images, 'image')}, as in darknet")
+                    f"subdivisions={options.subdivisions}: an update sees "
+                    f"{counted(images, 'sequence' if options.time_steps > 1 else 'image')}, as in darknet")
 
 
 def _check_input(o: NetOptions, section: Section, report: Report) -> None:

@@ -122,9 +122,28 @@ def strides_of(stack: Sequence[Placed], env: Env) -> dict[int, Stride]:
         except ShapeError:
             continue
         shape = shapes[index]
-        if len(shape) == 3 and min(shape[1:]) > 1:
+        if len(shape) == 3 and min(shape[1:]) > 1 and shape[1:] != layer.out_shape[1:]:     # [crop] has a fixed size
             found[index] = _stride(shape[1]), _stride(shape[2])
     return found
+
+
+def _fixed_weights(stack: Sequence[Placed], env: Env) -> int | None:
+    """The first layer whose weights have other shapes for an input of twice the size; None if there is none."""
+    channels, height, width = env.in_shape
+    env = dataclasses.replace(env, in_shape=(channels, 2 * height, 2 * width), allocate=False)
+    shapes: dict[int, Shape] = {-1: env.in_shape}
+    for index, (_, layer, links) in enumerate(stack):
+        if layer is None:
+            return None
+        try:
+            larger = type(layer).build(layer.options, [shapes[link] for link in links], env)
+        except ShapeError:
+            return None
+        if {name: spec.shape for name, spec in larger.specs.items()} != \
+                {name: spec.shape for name, spec in layer.specs.items()}:
+            return index
+        shapes[index] = larger.out_shape
+    return None
 
 
 def _stride(side: int) -> Fraction:
@@ -150,11 +169,18 @@ def check_sizes(net: NetOptions, section: Section, stack: Sequence[Placed], env:
                     f"stride of layer {index} [{stack[index].section.name}]: the outermost cells are partly beyond the "
                     "image")
     if head.options.random:
+        where = stack[last].section.where("random")
+        fixed = _fixed_weights(stack, env)
+        if fixed is not None:
+            report.warn(f"{where} random={head.options.random:g} changes the size of the input, and the weights of "
+                        f"layer {fixed} [{stack[fixed].section.name}] depend on it: training will refuse that. Set "
+                        "random=0")
+            return
         for index, (_, layer, links) in enumerate(stack):
             multiple = max(deepest_stride(stack, links, strides)) if len(links) > 1 and layer else 1
             if index in strides and multiple > max(strides[index]) and net.resize_step % multiple:
-                report.warn(f"{stack[last].section.where('random')} random={head.options.random:g} changes the size of "
-                            f"the input in steps of resize_step={net.resize_step} pixels, and layer {index} "
+                report.warn(f"{where} random={head.options.random:g} changes the size of the input in "
+                            f"steps of resize_step={net.resize_step} pixels, and layer {index} "
                             f"[{stack[index].section.name}] needs multiples of {multiple}: training will refuse that. "
                             f"Set resize_step={multiple} in [net]")
                 return

@@ -2,6 +2,7 @@
 import math
 from collections.abc import Sequence
 
+from runner.errors import counted
 from runner.layers import ConvLstm, Cost, Logistic, Softmax
 from runner.layers.shared.base import Head, Layer
 from runner.layers.shared.heads import DetectionHead
@@ -46,7 +47,7 @@ def _different_labels(layers: Sequence[Layer], stop: int) -> str:
                     "network is trained on one or the other")
         sizes = math.prod(layer.out_shape), math.prod(layers[last].out_shape)
         if sizes[0] != sizes[1]:
-            return (f"{name} has {sizes[0]} values, and the output of the network, layer {last} "
+            return (f"{name} has {counted(sizes[0], 'value')}, and the output of the network, layer {last} "
                     f"[{layers[last].names[0]}], has {sizes[1]}: both are compared with the same labels")
     return ""
 

@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from runner.errors import DataError, RunnerError
+from runner.errors import DataError, RunnerError, counted
 from runner.reading.numbers import shown, whole
 from runner.reading.text import Path_, name_of
 
@@ -44,7 +44,8 @@ def parse_table(text: str, where: Path_, columns: Columns, other: Callable[[str]
         if len(cells) != len(header):
             if line == rows[-1][0]:
                 break
-            raise error(f"{name_of(where)}:{line}: {len(header)} cells are needed. Got {len(cells)}")
+            raise error(f"{name_of(where)}:{line}: {counted(len(header), 'cell')} "
+                        f"{'is' if len(header) == 1 else 'are'} needed. Got {len(cells)}")
         for name, cell, read in zip(header, cells, readers, strict=True):
             if cell or name == first:
                 try:

@@ -41,8 +41,9 @@ def box_sizes(split: DetectionSplit, width: int, height: int, letterbox: bool = 
 
 
 def rounded(sizes: np.ndarray) -> np.ndarray:
-    """Anchors as written in a cfg: rounded to pixels, below ten to tenths."""
-    return np.where(sizes < 10, np.round(sizes, 1), np.round(sizes))
+    """Anchors as written in a cfg: rounded to pixels, below ten to tenths; never to 0, which is not an anchor."""
+    tiny = np.vectorize(lambda side: float(f"{side:.1g}"), otypes=[float])(sizes)
+    return np.where(sizes < .05, tiny, np.where(sizes < 10, np.round(sizes, 1), np.round(sizes)))
 
 
 def anchors_line(sizes: np.ndarray) -> str:

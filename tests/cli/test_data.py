@@ -183,7 +183,7 @@ def test_images_in_both_splits_are_told_once(birds: Path, capsys: pytest.Capture
 @pytest.mark.parametrize("words, answer", [
     (["nowhere"], "nowhere: there is no such data folder or file"),
     (["birds", "--save", "a.txt"], "--save needs a file name"),
-    (["notes.txt"], "Got a file ending in '.txt'"), (["empty"], "This one contains no folder at all")])
+    (["notes.txt"], "Got a text file: character models read it"), (["empty"], "This one contains no folder at all")])
 def test_mistakes(birds, capsys, words, answer):
     Path("notes.txt").write_text("hello")
     Path("empty").mkdir()

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from runner.datasets import open_dataset, open_detection_dataset
-from runner.datasets.names_file import count_mismatch, read_names
+from runner.datasets.names_file import count_mismatch, first_ones, read_names, same_names
 from tests.datasets.examples import darknet, image, write
 
 
@@ -43,3 +43,18 @@ def test_classification_datasets_say_both(tmp_path: Path) -> None:
     first, second, _ = open_dataset(path).warnings
     assert f"{tmp_path}/labels.txt:2: a blank line" in first and "3 names" in first
     assert f"{tmp_path}/labels.txt: 3 names, but {path} says classes=2: only the first 2 are used" in second
+
+
+def test_a_name_given_twice_is_said(tmp_path: Path) -> None:
+    assert same_names(["a", "b", "c"]) == ""
+    assert same_names(["a", "b", "c", "b", "a"]) == "two classes have the name 'b': 1 and 3"
+    path = darknet(tmp_path)
+    (names_file,) = tmp_path.rglob("*.names")
+    names_file.write_text("owl\nowl\n")
+    assert f"{path}: two classes have the name 'owl': 0 and 1" in open_detection_dataset(path).warnings
+
+
+def test_one_is_not_plural() -> None:
+    assert count_mismatch("my.names", ["a", "b"], 1, "the network has") == (
+        "my.names: 2 names, but the network has 1 class: only the first is used. Is it the file of another network?")
+    assert first_ones(3) == "only the first 3 are used"

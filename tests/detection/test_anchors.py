@@ -4,6 +4,7 @@ import pytest
 
 from runner.detection import kmeans_anchors, shape_iou
 from runner.errors import DataError
+from runner.training.suggest_anchors import rounded
 
 
 def cloud(rng: np.random.Generator, *centres: tuple[float, float], each: int = 60) -> np.ndarray:
@@ -38,3 +39,13 @@ def test_too_few_sizes() -> None:
     with pytest.raises(DataError, match=r"4 clusters .* There are 6 boxes of 2 sizes"):
         kmeans_anchors(np.array([[1., 2], [3, 4]] * 3), 4)
     assert kmeans_anchors(np.array([[1., 2], [3, 4]] * 3), 2).overlap == 1
+
+
+def test_one_box() -> None:
+    with pytest.raises(DataError, match=r"2 clusters .* There is 1 box of 1 size: use 1$"):
+        kmeans_anchors(np.ones((1, 2)), 2)
+
+
+def test_anchors_are_never_rounded_to_0() -> None:
+    sizes = np.array([[.0312, .001], [.04, .27], [.96, 9.96], [10.4, 33.5]])
+    assert rounded(sizes).tolist() == [[.03, .001], [.04, .3], [1, 10], [10, 34]]

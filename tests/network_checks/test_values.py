@@ -147,3 +147,23 @@ def test_a_logistic_activation_gives_probabilities_in_every_layer(tmp_path: Path
                                         f"{layer}\nactivation={activation}\n")
         net = runner.load(tmp_path / "a.cfg")
         assert network_checks.gives_probabilities(net.layers, net.links, net.last) == yes
+
+
+@pytest.mark.parametrize(("layer", "named"), [
+    ("[local]\nfilters=6\nsize=1\nactivation=linear\n", "layer 1 [local]"), ("", None)])
+def test_weights_that_random_cannot_resize(tmp_path: Path, layer: str, named: str | None) -> None:
+    _, warnings = said(tmp_path, NET + conv(12) + layer + conv(12) + HEAD + "random=1\n")
+    says = f"the weights of {named} depend on it: training will refuse that. Set random=0"
+    assert [warning for warning in warnings if says in warning or "refuse" in warning] == (warnings if named else [])
+    assert len(warnings) == bool(named)
+
+
+def test_a_crop_hides_the_size_of_the_input(tmp_path: Path) -> None:
+    """Behind it no size of the input is better than another one."""
+    text = NET.replace("64", "65") + "[crop]\ncrop_width=48\ncrop_height=48\n" + conv(12, stride=2) + HEAD
+    assert said(tmp_path, text) == ([], [])
+
+
+def test_an_update_of_sequences(tmp_path: Path) -> None:
+    _, warnings = said(tmp_path, "[net]\ninputs=4\nbatch=1\nsubdivisions=4\ntime_steps=2\n[gru]\noutput=4\n[softmax]\n")
+    assert warnings == ["a.cfg:4: [net] batch=1 is less than subdivisions=4: an update sees 4 sequences, as in darknet"]

@@ -15,7 +15,8 @@ def split_of_folder(folder: Path, names: list[str]) -> Split:
     items = []
     for name in subfolders(folder):
         if name not in number:
-            raise DataError(f"{folder}: the folder {name!r} is not one of the {len(names)} classes"
+            raise DataError(f"{folder}: the folder {name!r} is not "
+                            f"{f'one of the {len(names)} classes' if len(names) > 1 else f'the class {names[0]!r}'}"
                             + did_you_mean(name, names))
         items += [(path, number[name]) for path in images_in(folder / name)]
     if not items:

@@ -11,7 +11,7 @@ from runner.datasets.containers.stored_images import ImageArrays, number_names, 
 from runner.datasets.folders import natural_key
 from runner.datasets.format import Format
 from runner.datasets.names_file import read_names
-from runner.errors import DataError
+from runner.errors import DataError, counted
 
 NAME_FILES = ("names.txt", "labels.txt", "classes.txt")
 TEST_FILE = re.compile("test|t10k|val")
@@ -31,13 +31,18 @@ def split_of_arrays(arrays: list[ImageArrays], classes: int) -> Split:
                         + " and ".join(str(shape) for shape, _ in shapes))
     for one in arrays:
         if one.labels.ndim == 2 and one.labels.shape[1] != classes:
-            raise DataError(f"{one.items[0]}: there are {classes} classes, and labels for {one.labels.shape[1]}")
+            raise DataError(f"{one.items[0]}: there {_classes(classes)}, and labels for {one.labels.shape[1]}")
         if one.labels.ndim == 1 and len(one.labels) and one.labels.max() >= classes:
             at = int(one.labels.argmax())
-            raise DataError(f"{one.items[at]} has class {one.labels[at]}, and there are {classes} classes, 0 to "
-                            f"{classes - 1}")
+            from_1 = one.labels.min() == 1 and one.labels[at] == classes
+            raise DataError(f"{one.items[at]} has class {one.labels[at]}, and there {_classes(classes)}, 0 to "
+                            f"{classes - 1}{': class numbers start at 0' if from_1 else ''}")
     items = [item for one in arrays for item in zip(one.items, _labels(one.labels), strict=True)]
     return Split(items, classes, arrays[0].pixels if len(arrays) == 1 else np.concatenate([p.pixels for p in arrays]))
+
+
+def _classes(count: int) -> str:
+    return f"{'is' if count == 1 else 'are'} {counted(count, 'class')}"
 
 
 def _labels(labels: np.ndarray) -> list[Label]:

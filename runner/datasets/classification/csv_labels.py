@@ -25,7 +25,7 @@ from runner.datasets.csv_table import (
 )
 from runner.datasets.folders import TEST_FOLDERS, TRAIN_FOLDERS, natural_key, subfolders
 from runner.datasets.format import Format
-from runner.errors import DataError
+from runner.errors import DataError, counted
 
 SPLIT_COLUMNS = ("split", "set", "subset", "dataset", "data_set", "partition")
 FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
@@ -101,7 +101,8 @@ def open_tables(path: Path, every_label: bool = False) -> Dataset:
         if lost and len(lost) == len(rows) - 1:
             raise DataError(f"{lost[0]}, and none of the other rows can be used")
         if lost:
-            warnings.append(f"{len(lost)} of {len(rows) - 1} rows cannot be used, left out, for instance {lost[0]}")
+            warnings.append(f"{len(lost)} of {counted(len(rows) - 1, 'row')} cannot be used, left out, for instance "
+                            f"{lost[0]}")
         labels, remark = _labels([row for *_, row in used], columns, rows[0][1], every_label)
         warnings += [f"{file}: {remark}"] if remark else []
         for (image, place, _), words in zip(used, labels, strict=True):
@@ -122,7 +123,7 @@ def open_tables(path: Path, every_label: bool = False) -> Dataset:
 def _image(row: list[str], columns: Columns, header: list[str], finder: ImageFinder) -> str:
     """The path of the image of a row.  DataError says why the row cannot be used."""
     if len(row) < len(header):
-        raise DataError(f"{len(header)} cells are needed. Got {len(row)}")
+        raise DataError(f"{counted(len(header), 'cell')} {'is' if len(header) == 1 else 'are'} needed. Got {len(row)}")
     path = finder.find(row[columns.image])
     if path is None:
         raise DataError(f"there is no image {row[columns.image]!r}")

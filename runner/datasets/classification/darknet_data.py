@@ -17,8 +17,8 @@ from runner.datasets.data_file import class_count, named_file, read_data_file
 from runner.datasets.folders import description_of
 from runner.datasets.format import Format, has_description
 from runner.datasets.lists import read_list
-from runner.datasets.names_file import read_names
-from runner.errors import DataError
+from runner.datasets.names_file import first_ones, read_names
+from runner.errors import DataError, counted
 
 
 def open_data_file(path: Path, every_label: bool = False) -> Dataset:
@@ -40,11 +40,12 @@ def open_data_file(path: Path, every_label: bool = False) -> Dataset:
         raise DataError(f"{path}:{options['classes'][1]}: classes={classes}, but {labels_file} has {len(labels)} "
                         "labels")
     if len(names) < classes:
-        raise DataError(f"{names_file}: {classes} names are needed, one per line. Got {len(names)}")
+        raise DataError(f"{names_file}: {counted(classes, 'name')} {'is' if classes == 1 else 'are'} needed, one per "
+                        f"line. Got {len(names)}")
     for given, words in {labels_file: labels, names_file: names}.items():
         if len(words) > classes:
-            warnings.append(f"{given}: {len(words)} names, but {path} says classes={classes}: only the first {classes} "
-                            "are used")
+            warnings.append(f"{given}: {counted(len(words), 'name')}, but {path} says classes={classes}: "
+                            f"{first_ones(classes)}")
     labels, names = labels[:classes], names[:classes]
     files = [named_file(path, options, key) for key in ("train", "valid")]
     splits: dict[str | None, Split | None] = {None: None}

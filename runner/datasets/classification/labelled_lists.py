@@ -34,7 +34,7 @@ def labels_behind_paths(file: str | os.PathLike, lines: Sequence[ListedImage],
         if len(labels) == len(lines):
             return labels
     bare = lines[found.index(None)]
-    hint = ": class numbers start at 0" if bare.rest == str(len(names)) else ""
+    hint = ": class numbers start at 0" if str(len(names)) in BLANKS.split(bare.rest) else ""
     raise DataError(f"{file}:{bare.line}: behind the path of an image is the name of its class, or its number, 0 to "
                     f"{len(names) - 1}. Got {bare.rest!r}{hint}")
 

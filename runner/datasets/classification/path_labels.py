@@ -72,7 +72,10 @@ def split_of_paths(list_file: str | os.PathLike, lines: Sequence[ListedImage], l
     for number, written, path, _ in lines:
         found = every_label_in(written, labels, len(shared)) if every_label else labels_in(written, labels)
         if not found:
-            raise DataError(f"{list_file}:{number}: none of the {len(labels)} classes occurs in the path {written!r}")
+            none = f"none of the {len(labels)} classes occurs" if len(labels) > 1 else f"{labels[0]!r} does not occur"
+            near = labels_in(written.casefold(), [label.casefold() for label in labels])
+            hint = f" ({labels[near[0]]!r} does, in another case; names are compared as written)" if near else ""
+            raise DataError(f"{list_file}:{number}: {none} in the path {written!r}{hint}")
         items.append((path, as_label(found)))
     return Split(items, len(labels))
 

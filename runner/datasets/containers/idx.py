@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 
 from runner.datasets.containers.container import Container, Contents, PixelsAndLabels
-from runner.errors import DataError
+from runner.errors import DataError, counted
 from runner.reading.arrays import EXPANSION, file_size, opened, unzipped
 from runner.reading.text import check_memory
 
@@ -71,7 +71,8 @@ def read_pair(images: str | os.PathLike, labels: str | os.PathLike | None = None
     labels = labels or labels_of(images)
     pixels, numbers = read_idx(images, 3), read_idx(labels, 1)
     if len(pixels) != len(numbers):
-        raise DataError(f"{images} has {len(pixels)} images, and {labels} has {len(numbers)} labels")
+        raise DataError(f"{images} has {counted(len(pixels), 'image')}, and {labels} has "
+                        f"{counted(len(numbers), 'label')}")
     return pixels[:, None], numbers.astype(np.intp)
 
 

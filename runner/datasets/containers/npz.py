@@ -11,7 +11,7 @@ import os
 import numpy as np
 
 from runner.datasets.containers.container import Container, Contents, PixelsAndLabels, class_numbers
-from runner.errors import DataError
+from runner.errors import DataError, counted
 from runner.images.arrays import channels_last
 from runner.reading.arrays import Archive, non_finite, open_npz
 from runner.reading.text import bad_character
@@ -43,7 +43,8 @@ def _split(path: str | os.PathLike, archive: Archive, found: dict[str, str],
             pixels = pixels_of(archive.read(found[x]), f"{path}: {found[x]}")
             labels = labels_of(archive.read(found[y]), f"{path}: {found[y]}")
             if len(pixels) != len(labels):
-                raise DataError(f"{path}: {found[x]} has {len(pixels)} images, and {found[y]} has {len(labels)} labels")
+                raise DataError(f"{path}: {found[x]} has {counted(len(pixels), 'image')}, and {found[y]} has "
+                                f"{counted(len(labels), 'label')}")
             return pixels, labels
     return None
 

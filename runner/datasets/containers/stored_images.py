@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from runner.datasets.containers import CONTAINERS, Container, PixelsAndLabels, idx, npz
-from runner.errors import DataError
+from runner.errors import DataError, counted
 from runner.images.arrays import is_archive_of_one
 from runner.images.decode import read_pixels, to_channels
 from runner.reading.numbers import is_whole, whole
@@ -116,7 +116,7 @@ def read_named(name: str | os.PathLike, channels: int) -> np.ndarray:
     pixels = _pixels_of(path)
     at = whole(index)
     if at >= len(pixels):
-        raise DataError(f"{name}: {path} has {len(pixels)} images, 0 to {len(pixels) - 1}")
+        raise DataError(f"{name}: {path} has {counted(len(pixels), 'image')}, 0 to {len(pixels) - 1}")
     try:
         return to_channels(pixels[at], channels)
     except DataError as error:

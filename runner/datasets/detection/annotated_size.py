@@ -12,6 +12,7 @@ from runner.errors import DataError
 from runner.images.decode import Size
 from runner.images.pil_bands import SIDEWAYS
 
+MAX_SIDE = 2**31 - 1    # pixels
 ASPECT_TOLERANCE = 0.02     # resized images are rounded to whole pixels
 
 Box = tuple[float, float, float, float]     # x, y, w, h relative to an image

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from runner.datasets.detection.dataset import DetectionSplit, LabelledImage
 from runner.datasets.detection.report import (
     MISSING_IMAGES,
+    InPixels,
     LabelReport,
     PlacedRow,
     check_box,
@@ -56,7 +57,8 @@ def _boxes(line: ListedImage, where: str, classes: int, report: LabelReport) -> 
         left, top, right, bottom, index = map(float, word.split(","))
         if class_exists(int(index), classes, where, report):
             row = check_box(((left + right) / 2 / width, (top + bottom) / 2 / height, (right - left) / width,
-                             (bottom - top) / height), int(index), where, report)
+                             (bottom - top) / height), int(index), where, report,
+                            InPixels((left, top, right, bottom), "left, top, right, bottom", (width, height)))
             if row is not None:
                 found.append((row, where))
     return found

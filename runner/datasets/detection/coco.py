@@ -9,13 +9,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from runner.datasets.detection.annotated_size import AnnotatedImage, annotated_image
+from runner.datasets.detection.annotated_size import MAX_SIDE, AnnotatedImage, annotated_image
 from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit, LabelledImage
-from runner.datasets.detection.report import MISSING_IMAGES, LabelReport, PlacedRow, check_box, unique_rows
+from runner.datasets.detection.report import MISSING_IMAGES, InPixels, LabelReport, PlacedRow, check_box, unique_rows
 from runner.datasets.detection.yolo import class_names_in
 from runner.datasets.format import Format
 from runner.datasets.lists import relocate
-from runner.errors import DataError
+from runner.errors import DataError, counted
 from runner.reading.json_text import has_lists, read_json
 from runner.reading.numbers import shown
 from runner.reading.schema import Record, field
@@ -23,7 +23,6 @@ from runner.reading.text import open_reason
 
 LISTS = ("images", "annotations")
 SMALL = 1 << 24     # bytes of a file that is parsed to recognise it; a larger one is searched for its keys
-MAX_SIDE = 2**31 - 1    # pixels
 WRONG = "annotations that cannot be used, left out"
 Id = float | str            # of images and categories; most are whole numbers
 
@@ -63,7 +62,8 @@ def class_names(paths: Sequence[str | os.PathLike]) -> tuple[list[str], list[str
     headings = set(_headings(paths[0]))
     for path in paths[1:]:
         if headings:
-            headings &= set(_headings(path))
+            known = {category["name"] for category in _categories(path, _read(os.fspath(path)))}
+            headings -= known - set(_headings(path))
     return [name for name in names if name not in headings], [name for name in names if name in headings]
 
 
@@ -113,7 +113,8 @@ def split_of_file(path: str | os.PathLike, names: list[str], report: LabelReport
         if category["name"] not in number and category["name"] in headings:
             continue
         if category["name"] not in number:
-            raise DataError(f"{path}: the category {shown(category['name'])} is not one of the {len(names)} classes "
+            raise DataError(f"{path}: the category {shown(category['name'])} is not "
+                            f"{f'one of the {len(names)} classes' if len(names) > 1 else 'the class'} "
                             f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''}")
         classes[category["id"]] = number[category["name"]]
     images: dict[Id, tuple[str, AnnotatedImage]] = {}
@@ -149,8 +150,8 @@ def _no_image(path: str | os.PathLike, images: list, bases: list[Path]) -> DataE
     problem = Image.problem(first, "images[0]")
     if problem:
         return DataError(f"{path}: {problem}, and none of the other images can be used")
-    return DataError(f"{path}: none of its {len(images)} images exists. Looked for {shown(first['file_name'])} in "
-                     f"{', '.join(map(str, bases))}")
+    return DataError(f"{path}: none of its {counted(len(images), 'image')} exists. Looked for "
+                     f"{shown(first['file_name'])} in {', '.join(map(str, bases))}")
 
 
 BoxesById = dict[Id, list[PlacedRow]]     # of image ids
@@ -180,7 +181,8 @@ def _boxes(path: str | os.PathLike, annotations: list, images: dict[Id, tuple[st
             width, height = annotated.size
             left, top, w, h = one["bbox"]
             centre = (left + w / 2) / width, (top + h / 2) / height
-            row = check_box(annotated.upright((*centre, w / width, h / height)), classes[category], where, report)
+            row = check_box(annotated.upright((*centre, w / width, h / height)), classes[category], where, report,
+                            InPixels(one["bbox"], "left, top, width, height", annotated.size))
             if row is not None:
                 (crowd if one.get("iscrowd") else boxes).setdefault(image, []).append((row, where))
     return boxes, crowd

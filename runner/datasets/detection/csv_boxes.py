@@ -18,13 +18,21 @@ from runner.datasets.csv_table import (
     read_table,
     tables_of,
 )
+from runner.datasets.detection.annotated_size import MAX_SIDE, AnnotatedImage, annotated_image
 from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit, LabelledImage, no_boxes
-from runner.datasets.detection.report import MISSING_IMAGES, LabelReport, PlacedRow, check_box, unique_rows
+from runner.datasets.detection.report import (
+    MISSING_IMAGES,
+    InPixels,
+    LabelReport,
+    PlacedRow,
+    check_box,
+    read_pixels,
+    unique_rows,
+)
 from runner.datasets.detection.yolo import class_names_in
 from runner.datasets.folders import TEST_FOLDERS, TRAIN_FOLDERS, images_in, natural_key
 from runner.datasets.format import Format
-from runner.datasets.image_size import size_of
-from runner.reading.numbers import real, shown
+from runner.reading.numbers import is_whole, shown, whole
 
 CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max"), ("x1", "y1", "x2", "y2"),
            ("left", "top", "right", "bottom"))
@@ -62,23 +70,48 @@ def open_tables(path: Path) -> DetectionDataset:
     report = LabelReport()
     tables = {split: (file, *_read(file)) for split, file in tables_of(path, _accepts).items()}
     names = class_names_in(path, report) if path.is_dir() else []
-    names = names or sorted({row[1][columns[1]] for _, columns, rows in tables.values() for row in rows
+    names = names or sorted({row[1][columns[1]] for _, columns, _, rows in tables.values() for row in rows
                     if len(row[1]) > max(columns)} - {""}, key=natural_key)
     train, test = (_split(*tables[split], names, report) if split in tables else None for split in ("train", "test"))
     return report.dataset(names, train, test, path)
 
 
-def _read(file: Path) -> tuple[list[int], list[Row]]:
-    """Where the columns are, and the rows."""
+def _read(file: Path) -> tuple[list[int], list[int], list[Row]]:
+    """Where the columns of the boxes, and those of the image sizes are, and the rows."""
     header, rows = read_table(file)
     columns = _columns(header)
     assert columns
-    return columns, rows if _has_no_header(header) else rows[1:]
+    rows = rows if _has_no_header(header) else rows[1:]
+    return columns, _size_columns(header, columns, rows), rows
 
 
-def _split(file: Path, columns: list[int], rows: list[Row], names: list[str], report: LabelReport) -> DetectionSplit:
+def _size_columns(header: list[str], columns: list[int], rows: list[Row]) -> list[int]:
+    """Where width and height of the image are; [] where there are no such columns, or they are those of the boxes."""
+    if not {"width", "height"} <= set(header):
+        return []
+    found = [header.index("width"), header.index("height")]
+    for _, cells in rows:
+        left, top, right, bottom, width, height = (cells[at] if at < len(cells) else "" for at in
+                                                   (*columns[2:], *found))
+        if all(map(is_whole, (left, top, right, bottom, width, height))) and (
+                whole(right) > whole(width) or whole(bottom) > whole(height)):
+            return []       # a box reaches beyond it
+    return found
+
+
+def _size(cells: list[str], columns: list[int]) -> tuple[int, int] | None:
+    """The size of the image that a row says; None where it says none."""
+    if not columns or len(cells) <= max(columns):
+        return None
+    width, height = (whole(cells[at]) if is_whole(cells[at]) else 0 for at in columns)
+    return (width, height) if 0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE else None
+
+
+def _split(file: Path, columns: list[int], sizes: list[int], rows: list[Row], names: list[str],
+           report: LabelReport) -> DetectionSplit:
     finder = ImageFinder(file)
     boxes: dict[str, list[PlacedRow]] = {}
+    annotated: dict[str, AnnotatedImage] = {}
     if file.parent.name in (*TRAIN_FOLDERS, *TEST_FOLDERS):
         boxes = {path: [] for path in images_in(file.parent)}
     missing = set()
@@ -99,7 +132,7 @@ def _split(file: Path, columns: list[int], rows: list[Row], names: list[str], re
         if not any(corners):
             continue        # an image without objects
         try:
-            left, top, right, bottom = map(real, corners)
+            left, top, right, bottom = numbers = read_pixels(corners, where, report)
         except ValueError:
             report.add("rows that cannot be used, left out", where,
                        f"the corners of a box are numbers. Got {shown(corners)}")
@@ -108,9 +141,13 @@ def _split(file: Path, columns: list[int], rows: list[Row], names: list[str], re
             report.add("classes that do not exist, left out", where,
                        f"the classes are {', '.join(names)}. Got {shown(label)}")
             continue
-        width, height = size_of(path)
-        row = check_box(((left + right) / 2 / width, (top + bottom) / 2 / height, (right - left) / width,
-                         (bottom - top) / height), names.index(label), where, report)
+        if path not in annotated:
+            annotated[path] = annotated_image(path, _size(cells, sizes), where, report)
+        width, height = annotated[path].size
+        box = ((left + right) / 2 / width, (top + bottom) / 2 / height, (right - left) / width,
+               (bottom - top) / height)
+        row = check_box(annotated[path].upright(box), names.index(label), where, report,
+                        InPixels(numbers, "left, top, right, bottom", (width, height)))
         if row is not None:
             found.append((row, where))
     report.images += len(boxes) + len(missing)

@@ -13,8 +13,8 @@ from runner.datasets.detection.report import LabelReport, NoBoxes
 from runner.datasets.detection.split_files import read_split
 from runner.datasets.folders import description_of
 from runner.datasets.format import Format
-from runner.datasets.names_file import read_names
-from runner.errors import DataError
+from runner.datasets.names_file import first_ones, read_names
+from runner.errors import DataError, counted
 
 
 def _matches(path: Path) -> bool:
@@ -34,11 +34,11 @@ def open_data_file(path: Path) -> DetectionDataset:
         raise NoBoxes(f"{file}: a detector's .data file needs names=, a file with one class per line, or classes=")
     if names_file and len(names) < classes:
         line = options["classes"][1]
-        raise DataError(f"{names_file}: {classes} names are needed, one per line, because {file}:{line} says "
-                        f"classes={classes}. Got {len(names)}")
+        raise DataError(f"{names_file}: {counted(classes, 'name')} {'is' if classes == 1 else 'are'} needed, one per "
+                        f"line, because {file}:{line} says classes={classes}. Got {len(names)}")
     if len(names) > classes:
-        report.notes.append(f"{names_file}: {len(names)} names, but {file} says classes={classes}: only the first "
-                            f"{classes} are used")
+        report.notes.append(f"{names_file}: {counted(len(names), 'name')}, but {file} says classes={classes}: "
+                            f"{first_ones(classes)}")
     names = names[:classes] or [str(k) for k in range(classes)]
     lists = [named_file(file, options, key) for key in ("train", "valid")]
     if not any(lists):

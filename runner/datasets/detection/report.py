@@ -1,7 +1,9 @@
 """Checking labels: the problems of a dataset are collected while it is read, and reported together."""
 import math
 import os
+import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,14 +11,28 @@ from runner.datasets.classification.dataset import NO_TEST_IMAGES
 from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit, Problem
 from runner.datasets.overlap import overlap_warning
 from runner.errors import DataError, counted, plural
+from runner.reading.numbers import real
 
 TOLERANCE = 0.005       # of the image: a box may cross the edge by this much without a warning (labels are rounded)
 FAR = 0.5               # of the image: a box that crosses the edge by more, or is that much larger, is not in fractions
 MISSING_IMAGES = "images that do not exist, left out"
 SHOWN = 5               # problems of one kind that are listed
 
+DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
+
 Row = tuple[float, ...]             # x, y, w, h, class
 PlacedRow = tuple[Row, str]         # and where it was read, file:line
+
+
+class InPixels(NamedTuple):
+    """A box as it is written, for messages: the numbers, what they are, and width and height of their image."""
+    numbers: Sequence[float]
+    words: str
+    size: tuple[int, int]
+
+    def __str__(self) -> str:
+        width, height = self.size
+        return f"{self.words} {_text(self.numbers)} in an image of {width} x {height} pixels"
 
 
 class NoBoxes(DataError):
@@ -65,9 +81,10 @@ class LabelReport:
                 source: str | os.PathLike) -> DetectionDataset:
         """The dataset that was read, with a warning for each kind of problem.  DataError where nothing can be used."""
         if len(names) in self.numbers and min(self.numbers) == 1:
-            self.problems.insert(0, Problem("class numbers from 1", str(source), "class numbers start at 0; here they "
-                                            f"are 1 to {max(self.numbers)}, so each label has the class after the one "
-                                            "that is meant"))
+            last = max(self.numbers)
+            numbers = f"they are 1 to {last}" if last > 1 else "the only one is 1"
+            self.problems.insert(0, Problem("class numbers from 1", str(source), f"class numbers start at 0; here "
+                                            f"{numbers}, so each label has the class after the one that is meant"))
         summaries = summaries_of(self.problems)
         missing = sum(problem.kind == MISSING_IMAGES for problem in self.problems)
         if self.unlabelled and len(self.unlabelled) == self.images - missing:
@@ -90,9 +107,11 @@ class LabelReport:
             warnings.append(f"{source}: {_many(self.rotated, 'image', 'was', 'were')} annotated as stored, without the "
                             f"rotation of the EXIF data, for instance {self.rotated[0]}: the boxes are rotated as well")
         if self.outlines and self.outlines == self.keypoint_like:
-            warnings.append(f"{source}: {self.outlines} labels are read as outlines, and the first four numbers of "
-                            "each are a box around all further points: if these are key points, describe the dataset "
-                            "by a YAML file with kpt_shape: [number of points, 2 or 3], and the box is used")
+            warnings.append(f"{source}: {counted(self.outlines, 'label')} "
+                            f"{'is read as an outline' if self.outlines == 1 else 'are read as outlines'}, and the "
+                            "first four numbers of each are a box around all further points: if these are key points, "
+                            "describe the dataset by a YAML file with kpt_shape: [number of points, 2 or 3], and the "
+                            "box is used")
         if self.decimal_commas:
             warnings.append(f"{source}: {_many(self.decimal_commas, 'label', 'has', 'have')} decimal commas, for "
                             f"instance {self.decimal_commas[0]}: they are read, but other programs need points")
@@ -129,9 +148,20 @@ def summaries_of(problems: Sequence[Problem]) -> dict[str, str]:
     return found
 
 
-def check_box(values: Sequence[float], index: int, where: str, report: LabelReport) -> Row | None:
+def read_pixels(texts: Sequence[str], where: str, report: LabelReport) -> list[float]:
+    """The numbers of a box in pixels; decimal commas are read, and reported.  ValueError for anything else."""
+    points = [text.replace(",", ".") if DECIMAL_COMMA.fullmatch(text) else text for text in texts]
+    numbers = [real(text) for text in points]
+    if points != list(texts):
+        report.decimal_commas.append(where)
+    return numbers
+
+
+def check_box(values: Sequence[float], index: int, where: str, report: LabelReport,
+              written: InPixels | None = None) -> Row | None:
     """x, y, w, h relative to the image and a class that exists -> the row, clipped to the image, or None.
 
+    written: the box in pixels, where it is not written relative to the image.
     As in darknet, what extends over the edge is clipped.  A box outside the image, or far over its edge, is left out.
     """
     x, y, w, h = values
@@ -139,19 +169,20 @@ def check_box(values: Sequence[float], index: int, where: str, report: LabelRepo
         report.add("boxes with NaN or infinity, left out", where, f"x, y, w, h must be numbers. Got {_text(values)}")
         return None
     if w <= 0 or h <= 0:
-        report.add("boxes without an area, left out", where, f"width and height must be above 0. Got {w:g} and {h:g}")
+        report.add("boxes without an area, left out", where,
+                   f"width and height must be above 0. Got {written or f'{w:g} and {h:g}'}")
         return None
     left, right = max(x - w / 2, 0), min(x + w / 2, 1)
     top, bottom = max(y - h / 2, 0), min(y + h / 2, 1)
     excess = max(w / 2 - x, x + w / 2 - 1, h / 2 - y, y + h / 2 - 1)
     if right <= left or bottom <= top or excess > FAR or max(w, h) > 1 + FAR:
         hint = ": these look like pixels" if max(values) > 2 else ""
-        report.add("boxes outside their image, left out", where,
-                   f"x, y, w, h are relative to the image, 0 to 1. Got {_text(values)}{hint}")
+        report.add("boxes outside their image, left out", where, f"a box must be within its image. Got {written}"
+                   if written else f"x, y, w, h are relative to the image, 0 to 1. Got {_text(values)}{hint}")
         return None
     if excess > TOLERANCE:
         report.add("boxes that extend over the edge of their image, clipped", where,
-                   f"{_text(values)} extends over the edge by {excess:.3g} of the image", lost=False)
+                   f"{written or _text(values)} extends over the edge by {excess:.3g} of the image", lost=False)
     if excess > 0:
         x, y, w, h = (left + right) / 2, (top + bottom) / 2, right - left, bottom - top
     report.boxes += 1

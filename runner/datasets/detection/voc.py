@@ -11,22 +11,33 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
-from runner.datasets.detection.annotated_size import AnnotatedImage, annotated_image
+from runner.datasets.detection.annotated_size import MAX_SIDE, AnnotatedImage, annotated_image
 from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit, LabelledImage, no_boxes
-from runner.datasets.detection.report import MISSING_IMAGES, LabelReport, PlacedRow, Row, check_box, unique_rows
+from runner.datasets.detection.report import (
+    MISSING_IMAGES,
+    InPixels,
+    LabelReport,
+    PlacedRow,
+    Row,
+    check_box,
+    read_pixels,
+    unique_rows,
+)
 from runner.datasets.detection.yolo import class_names_in, split_folders
 from runner.datasets.folders import images_in, natural_key
 from runner.datasets.format import Format
-from runner.datasets.lists import read_lines
-from runner.errors import DataError, closest
+from runner.datasets.lists import read_lines, spellings
+from runner.errors import DataError, closest, counted
 from runner.images.arrays import SUFFIXES as ARRAY_SUFFIXES
 from runner.images.decode import SUFFIXES
-from runner.reading.numbers import is_whole, real, shown, whole
+from runner.reading.numbers import is_whole, shown, whole
 from runner.reading.xml_text import read_xml
 
 MAX_NAME = 100          # characters of a name for which a similar one is searched
-MAX_SIDE = 2**31 - 1    # pixels
 PROBED = 100        # images that are checked for an XML file in their folder
+
+
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 class Entry(NamedTuple):
@@ -62,10 +73,10 @@ def open_voc(folder: Path) -> DetectionDataset:
 def _stem(line: str, folder: Path, known: dict[str, str]) -> str:
     """The name of an image in a line of ImageSets: with blanks, with the suffix of an image, or with a 1, -1 or 0 at
     the end, which says whether a class occurs in it."""
-    names = [line]
+    names = spellings(line)
     words = line.rsplit(maxsplit=1)
     if len(words) == 2 and words[1] in ("1", "-1", "0"):
-        names.append(words[0])
+        names += spellings(words[0])
     names += [os.path.splitext(name)[0] for name in names
               if os.path.splitext(name)[1].lower() in SUFFIXES | ARRAY_SUFFIXES]
     names += [os.path.basename(name) for name in names]
@@ -107,6 +118,11 @@ def _open(folder: Path, splits: list[list[Entry] | None]) -> DetectionDataset:
     names = class_names_in(folder, report) or _labelmap(folder)
     names = names or sorted({_text(thing, "name") for root in roots.values() if root is not None
                              for thing in root.iter("object")} - {""})
+    entries = [entry for split in splits for entry in split or ()]
+    if not names and not roots and entries:
+        where, _, xml = entries[0]
+        raise DataError(f"{folder}: none of the {counted(len(entries), 'image')} has an XML file. For the first, "
+                        f"{where}, looked for {xml}")
     if not names:
         reason = f" ({problem.where}: {problem.text})" if (problem := next(iter(report.problems), None)) else ""
         raise DataError(f"{folder}: there is no object in the XML files, so there are no classes{reason}")
@@ -163,20 +179,22 @@ def _row(thing: Element, where: str, annotated: AnnotatedImage, names: list[str]
     if name not in names:
         near = closest(name, names) if name and len(name) < MAX_NAME else None
         report.add("classes that do not exist, left out", where,
-                   f"name must be one of the {len(names)} classes. Got {shown(name)}"
+                   f"name must be {f'one of the {len(names)} classes' if len(names) > 1 else repr(names[0])}. Got "
+                   f"{shown(name)}"
                    + (f" (did you mean {near!r}?)" if near else ""))
         return None
+    written = [thing.findtext(f"bndbox/{key}", "").strip() for key in CORNERS]
     try:
-        left, top, right, bottom = (real(thing.findtext(f"bndbox/{key}", "").strip()) for key in
-                                    ("xmin", "ymin", "xmax", "ymax"))
+        left, top, right, bottom = numbers = read_pixels(written, where, report)
     except ValueError:
-        report.add("annotations that cannot be used, left out", where,
-                   "bndbox needs the numbers xmin, ymin, xmax and ymax")
+        report.add("annotations that cannot be used, left out", where, "bndbox needs the numbers xmin, ymin, xmax and "
+                   f"ymax. Got {', '.join(f'{key} {shown(text)}' for key, text in zip(CORNERS, written, strict=True))}")
         return None
     width, height = annotated.size
     box = (((left + right) / 2 - 1) / width, ((top + bottom) / 2 - 1) / height, (right - left) / width,
            (bottom - top) / height)
-    return check_box(annotated.upright(box), names.index(name), where, report)
+    return check_box(annotated.upright(box), names.index(name), where, report,
+                     InPixels(numbers, ", ".join(CORNERS), annotated.size))
 
 
 def _text(thing: Element, key: str) -> str:

@@ -1,6 +1,5 @@
 """YOLO labels: for each image a text file with a line `class x y w h` for each object."""
 import os
-import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from runner.datasets.detection.boxes_in_lists import holds_boxes, split_of_lines
 from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit, LabelledImage, no_boxes
 from runner.datasets.detection.report import (
+    DECIMAL_COMMA,
     MISSING_IMAGES,
     LabelReport,
     NoBoxes,
@@ -27,7 +27,6 @@ from runner.reading.text import lines_of, read_text
 
 FIELDS = 5
 KEYPOINT_HINT = "for a box and key points describe the dataset by a YAML file with kpt_shape: [points, 2 or 3]"
-DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
 MAX_NUMBERED = 100_000      # a class number above is not one, where there are no names
 NAME_FILES = ("classes.txt", "names.txt", "labels.txt", "obj.names", "_darknet.labels", "_classes.txt")
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from runner.compat import EXACT, Compat
 from runner.config import Options, Report, Section, ignored, opt
-from runner.errors import OutOfMemory, ShapeError, misspelled
+from runner.errors import OutOfMemory, ShapeError, counted, misspelled
 from runner.layers.shared.foreign import FOREIGN
 from runner.machine import bytes_text
 from runner.program import command
@@ -342,8 +342,8 @@ class Layer(ABC):
     def image(self, shape: Shape) -> tuple[int, int, int]:
         """`shape` as (c, h, w); k values that did not come from an image are k channels of one pixel, as in darknet."""
         if isinstance(shape, FlatShape):
-            raise NotAnImage(f"expects an image (channels, height, width) as input. Got the {shape[0]} values of a "
-                             "[route] whose inputs differ in width and height")
+            raise NotAnImage(f"expects an image (channels, height, width) as input. Got the "
+                             f"{counted(shape[0], 'value')} of a [route] whose inputs differ in width and height")
         if len(shape) == 1:
             return shape[0], 1, 1
         if len(shape) != 3 or min(shape) < 1:
@@ -388,4 +388,4 @@ class Head(Layer):
 
 def shape_text(shape: Shape) -> str:
     """(c, h, w) as tables and messages print it: w x h x c."""
-    return " x ".join(map(str, shape[::-1])) if len(shape) == 3 else f"{shape[0]} values"
+    return " x ".join(map(str, shape[::-1])) if len(shape) == 3 else counted(shape[0], "value")

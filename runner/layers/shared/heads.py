@@ -11,7 +11,7 @@ import numpy as np
 
 from runner import ops
 from runner.config import opt
-from runner.errors import DataError, ShapeError
+from runner.errors import DataError, ShapeError, counted
 from runner.layers.shared.base import Head, LayerOptions, Shape
 from runner.reading.numbers import whole
 from runner.reading.text import lines_of, read_text
@@ -62,8 +62,8 @@ class DetectionHead(Head):
         c, h, w = self.image(shape)
         if c != anchors * (entries + classes):
             needed = anchors * (entries + classes)
-            raise ShapeError(f"expects {needed} channels, {anchors} anchor{'s' * (anchors != 1)} x ({classes} "
-                             f"class{'es' * (classes != 1)} + {entries}): set filters={needed} in the [convolutional] "
+            raise ShapeError(f"expects {needed} channels, {counted(anchors, 'anchor')} x "
+                             f"({counted(classes, 'class')} + {entries}): set filters={needed} in the [convolutional] "
                              f"before it. Got {c}")
         return h, w
 
@@ -90,7 +90,8 @@ class DetectionHead(Head):
         for length in lengths:
             if values % length == 0:
                 return length
-        raise DataError(f"[{self.names[0]}] truth must be rows of 5 or 6 values for each image. Got {values} values")
+        raise DataError(f"[{self.names[0]}] truth must be rows of 5 or 6 values for each image. Got "
+                        f"{counted(values, 'value')}")
 
     def find_file(self, name: str) -> Path:
         """A file a section names, relative to the folder of the cfg or to the working directory."""
@@ -120,8 +121,8 @@ class DetectionHead(Head):
         if self.class_map is None:
             return label
         if label >= len(self.class_map):
-            raise DataError(f"[{self.names[0]}] {self.options.map} has {len(self.class_map)} lines, and a truth is of "
-                            f"class {label}")
+            raise DataError(f"[{self.names[0]}] {self.options.map} has {counted(len(self.class_map), 'line')}, and a "
+                            f"truth is of class {label}")
         return int(self.class_map[label])
 
 

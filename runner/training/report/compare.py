@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from runner.chosen_run import choose
 from runner.config import Report, parse
-from runner.errors import UsageError
+from runner.errors import UsageError, counted
 from runner.reading.text import read_text
 from runner.run_folder import RunFolder
 from runner.training import checkpoint
@@ -56,7 +56,7 @@ def compare_page(folders: dict[str, RunFolder], comparison: Comparison) -> str:
     sections += [html.render(chart) for chart in run_charts(folders, score)]
     sections.append(html.render(comparison.settings) if len(comparison.settings.rows) > 1 else
                     html.note("The runs have the same settings."))
-    return html.page(" and ".join(folders), f"comparison of {len(folders)} runs", sections)
+    return html.page(" and ".join(folders), f"comparison of {counted(len(folders), 'run')}", sections)
 
 
 def _settings(folder: RunFolder, facts: dict[str, Any]) -> dict[str, str]:

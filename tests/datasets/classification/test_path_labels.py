@@ -78,3 +78,15 @@ def test_a_folder_that_all_images_share_is_not_a_label() -> None:
     assert warnings == ["l.txt: my snow/ names snow, and all images are in that folder: it is not taken as a label"]
     only = [ListedImage(1, "snow/1.png", "1.png"), ListedImage(2, "snow/2.png", "2.png")]
     assert split_of_paths("l.txt", only, WEATHER, warnings, every_label=True).items == [("1.png", 2), ("2.png", 2)]
+
+
+@pytest.mark.parametrize(("path", "labels", "says"), [
+    ("i/Cat_1.png", ["cat", "dog"], "none of the 2 classes occurs in the path 'i/Cat_1.png' ('cat' does, in another "
+                                    "case; names are compared as written)"),
+    ("Kätzchen/1.png", ["KÄTZCHEN"], "'KÄTZCHEN' does not occur in the path 'Kätzchen/1.png' ('KÄTZCHEN' does, in "
+                                     "another case; names are compared as written)"),
+    ("i/cow_1.png", ["cat", "dog"], "none of the 2 classes occurs in the path 'i/cow_1.png'")])
+def test_a_class_in_another_case_is_named(path: str, labels: list[str], says: str) -> None:
+    with pytest.raises(DataError) as raised:
+        split_of_paths("l.txt", [ListedImage(1, path, path)], labels, [])
+    assert str(raised.value) == f"l.txt:1: {says}"

@@ -47,7 +47,7 @@ def test_the_nearest_folder_counts_before_other_parts_of_a_path(tmp_path: Path) 
     ("train: l.txt\nnames: [a, b: c]", "name of class 1 must be a word. Got {'b': 'c'}"),
     ("train: l.txt\nnc: '3'\nnames: [owl, crow]", "nc=3, and there are 2 names"),
     ("train: l.txt\nnames: a", "names must be a list"),
-    ("train: l.txt\nnames: [zebra]", r"l\.txt:1: none of the 1 classes"),
+    ("train: l.txt\nnames: [zebra]", r"l\.txt:1: 'zebra' does not occur in the path 'owl/1\.png'"),
 ])
 def test_mistakes(tmp_path: Path, text: str, message: str) -> None:
     images(tmp_path, "owl/1.png")
