@@ -10,8 +10,10 @@ the other pages, a block between the lines
     <!-- end -->
 
 is generated: `options NAME` is the table of a section, `sections` the list of sections, `compat` the table of
-runner/compat.py, `formats TASK` the table of dataset formats, `suffixes` the endings of data/<cfg name>.
+runner/compat.py, `python` the public Python names, `formats TASK` the table of dataset formats, `suffixes` the endings
+of data/<cfg name>.
 """
+import functools
 import inspect
 import re
 import sys
@@ -19,7 +21,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -164,6 +166,48 @@ def formats_table(task: str) -> str:
     return markdown(("format", "files"), [(fmt.name, fmt.example) for fmt in FORMATS if fmt.task == task])
 
 
+def python_reference() -> str:
+    """Every public name of `runner`: signature and docstring; of a class, of its public methods and properties too."""
+    import runner
+    parts = []
+    for name in runner.__all__:
+        thing = getattr(runner, name)
+        if inspect.isclass(thing) and not issubclass(thing, Exception):
+            parts.append(f"### `{name}`\n\n{paragraphs(thing.__doc__)}")
+            parts += [described(f"{name}.{key}", member) for key, member in vars(thing).items()
+                      if not key.startswith("_") and member.__doc__ and not isinstance(member, str)
+                      and (callable(member) or isinstance(member, property | functools.cached_property))]
+        elif inspect.isfunction(thing):
+            parts.append(described(name, thing))
+        elif inspect.isclass(thing):
+            parts.append(f"### `{name}`\n\n{paragraphs(thing.__doc__)}")
+        elif inspect.ismodule(thing):
+            parts.append(f"### `{name}`\n\nThe package `{thing.__name__}`.")
+    return "\n\n".join(parts)
+
+
+def described(name: str, member: Any) -> str:
+    """A function, a method or a property."""
+    head = name
+    if not isinstance(member, property | functools.cached_property):
+        signature = inspect.signature(member)
+        head += str(signature.replace(return_annotation=inspect.Signature.empty, parameters=[
+            one.replace(annotation=inspect.Parameter.empty) for key, one in signature.parameters.items()
+            if key != "self"]))
+    return f"{'####' if '.' in name else '###'} `{head}`\n\n{paragraphs(member.__doc__)}"
+
+
+def paragraphs(text: str | None) -> str:
+    """A docstring as Markdown: a paragraph with columns or a list of arguments is kept as it is."""
+    parts = []
+    for part in inspect.cleandoc(text or "").split("\n\n"):
+        lines = part.splitlines()
+        listed = any(re.match(r"\S+( \S+)* {2,}\S|    ", line) and not line.endswith(".") for line in lines[:1]) or \
+            any(line.startswith(" ") for line in lines)
+        parts.append(f"```text\n{part}\n```" if listed else part.replace("*", "\\*"))
+    return "\n\n".join(parts)
+
+
 def fill(text: str, file: str) -> str:
     """`text` with its generated blocks updated."""
     def block(found: re.Match[str]) -> str:
@@ -172,6 +216,8 @@ def fill(text: str, file: str) -> str:
             body = table(LAYERS[name].Options, inherited=True)
         elif what == "sections":
             body = sections()
+        elif what == "python":
+            body = python_reference()
         elif what == "compat":
             body = compat_table()
         elif what == "darknet" and name in ("commands", "flags"):

@@ -36,6 +36,8 @@ def gradients(net: Network, layers: Layers, x: np.ndarray, truth: np.ndarray | N
 @contextmanager
 def _unchanged(net: Network) -> Iterator[None]:
     """Put back what a training pass changes."""
+    for layer in net.layers:
+        layer.require_grads()
     arrays = [array for layer in net.layers for array in (*layer.buffers.values(), *layer.grads.values())]
     before = [array.copy() for array in arrays]
     state, losses, random = net.state, net.losses, net.env.rng.bit_generator.state
