@@ -26,8 +26,8 @@ FLOORS = [
     {"runner.weights", "runner.optim", "runner.datasets", "runner.detection"},
     {"runner.inference", "runner.run_folder", "runner.weights_tools"},
     {"runner.analysis", "runner.chosen_run", "runner.model"},
-    {"runner.training", "runner.export", "runner.importing"},
-    {"runner.api"},
+    {"runner.training", "runner.export"},
+    {"runner.api", "runner.importing"},
     {"runner.cli"},
 ]
 FOR_ALL = ("runner.program", "runner.errors")        # everything may import these; neither computes anything

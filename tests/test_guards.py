@@ -17,7 +17,8 @@ PARSERS = {"json.load", "json.loads", "yaml.load", "yaml.safe_load", "yaml.load_
            "yaml.parse", "yaml.compose", "yaml.scan", "ElementTree.parse", "ElementTree.fromstring", "ElementTree.XML",
            "ElementTree.iterparse", "np.load", "np.fromfile", "np.loadtxt", "np.genfromtxt", "np.fromstring",
            "zipfile.ZipFile", "tarfile.open", "gzip.open", "gzip.GzipFile", "gzip.decompress", "zlib.decompress",
-           "Image.open", "csv.reader", "csv.DictReader"}
+           "Image.open", "csv.reader", "csv.DictReader", "onnx.load", "onnx.load_model", "onnx.load_from_string",
+           "onnx.load_model_from_string"}
 METHODS = {"read_text", "read_bytes", "isdigit", "isnumeric"}
 # (file, call) -> why it is not read by runner/reading
 EXCEPTIONS = {

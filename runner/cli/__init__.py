@@ -6,6 +6,7 @@ runner/cli/process.py says what the numbers mean.
 import argparse
 import difflib
 import importlib
+import keyword
 import os
 import sys
 import traceback
@@ -19,7 +20,7 @@ from runner.program import adapted, install_command, program
 DEBUG = "--debug"
 VERBOSE = ("-v", "--verbose")
 
-# verb -> its line of help; the module of the same name is imported only if the verb is used
+# verb -> its line of help; its module (`module_of`) is imported only if the verb is used
 VERBS = {
     "init": "start a network for your own images: a cfg, a description of the data, folders",
     "train": "train the network of a cfg on images, or on a text",
@@ -31,6 +32,7 @@ VERBS = {
     "detect": "detect objects in images and videos",
     "export": "write a network for other programs: ONNX, safetensors, npz, a folder",
     "verify": "compare an ONNX model with its network",
+    "import": "make a cfg and its weights from an ONNX model",
     "weights": "look into .weights files, compare and change them",
     "anchors": "find anchors for a detection dataset",
     "generate": "generate text with a trained character model",
@@ -52,6 +54,11 @@ EXAMPLES = """examples:
   python run.py explain dropout
   python run.py VERB --help          more about a verb
 """
+
+
+def module_of(verb: str) -> str:
+    """The module of a verb: that of its name, with an underscore behind a word that Python reserves."""
+    return f"runner.cli.{verb}{'_' * keyword.iskeyword(verb)}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -163,7 +170,7 @@ def _parser(verb: str | None, every: bool = False) -> tuple[argparse.ArgumentPar
         if name != verb and not every:
             verbs.add_parser(name, help=line)
             continue
-        module = importlib.import_module(f"runner.cli.{name}")
+        module = importlib.import_module(module_of(name))
         command = verbs.add_parser(name, help=line, description=adapted(module.__doc__ or ""), formatter_class=plain)
         module.arguments(command)
         command.set_defaults(run=module.run)

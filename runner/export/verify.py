@@ -115,14 +115,14 @@ def _compared(net: Network, ours: Mapping[int, np.ndarray], theirs: Mapping[str,
               share: float) -> Iterator[Difference]:
     if form == "decoded":
         boxes = np.concatenate([decoded(net.layers[index], ours[index]) for index in written_heads(net)], axis=2)
-        yield _difference("output0 boxes", boxes[:, :4], theirs["output0"][:, :4], share)
-        yield _difference("output0 scores", boxes[:, 4:], theirs["output0"][:, 4:], share, smallest=1)
+        yield difference("output0 boxes", boxes[:, :4], theirs["output0"][:, :4], share)
+        yield difference("output0 scores", boxes[:, 4:], theirs["output0"][:, 4:], share, smallest=1)
         return
     for number, index in enumerate(written_heads(net)):
-        yield _difference(f"output{number}", ours[index], theirs[f"output{number}"], share)
+        yield difference(f"output{number}", ours[index], theirs[f"output{number}"], share)
 
 
-def _difference(name: str, ours: np.ndarray, theirs: np.ndarray, share: float, smallest: float = 1e-3) -> Difference:
+def difference(name: str, ours: np.ndarray, theirs: np.ndarray, share: float, smallest: float = 1e-3) -> Difference:
     """The tolerance is `share` of the largest value, or of `smallest` where all are below."""
     if ours.size != theirs.size:
         return Difference(name, float("inf"), 0, 0, f"{list(theirs.shape)} values instead of {list(ours.shape)}")

@@ -7,6 +7,7 @@
   arrays      .npy and .npz, gzip: sizes are checked before anything is allocated
   pickles     the values of a pickle, without loading it
   tables      CSV with declared columns
+  onnx_file   ONNX models, with the weights beside them
   image_files Pillow images with a limit on their pixels
 
 Every function returns a value, or raises the RunnerError it is given (`error`), naming file and place.  Work and memory

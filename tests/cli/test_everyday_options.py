@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli import VERBS
+from runner.cli import VERBS, module_of
 from runner.cli.neighbours import NEIGHBOURS
 from tests.verbs import RUN, main, run_facts, train
 
@@ -79,7 +79,7 @@ def test_the_table_names_options_that_exist() -> None:
     own = set()
     for verb in VERBS:
         parser = argparse.ArgumentParser()
-        importlib.import_module(f"runner.cli.{verb}").arguments(parser)
+        importlib.import_module(module_of(verb)).arguments(parser)
         own |= {flag for action in parser._actions for flag in action.option_strings}
     for name, here in NEIGHBOURS.items():
         assert not here.startswith("--") or here.split()[0] in own, name

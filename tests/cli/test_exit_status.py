@@ -21,6 +21,7 @@ NEEDS = {"train": ["a.cfg"], "report": ["a"], "compare": ["a"], "rates": ["a.cfg
          "summary": ["a.cfg"], "profile": ["a.cfg"], "data": ["a"], "picture": ["dropout", "a.png", "--save", "b.png"],
          "augment": ["a.cfg", "--save", "b.png"],
          "export": ["a.cfg", "--to", "a.onnx"], "verify": ["a.cfg", "a.onnx", "a.png"],
+         "import": ["a.onnx", "--to", "a.cfg", "a.weights"],
          "weights": ["info", "a.cfg"], "init": ["a"],
          "completion": ["bash"]}
 
@@ -63,7 +64,7 @@ def test_2_it_could_not_be_done(capsys: pytest.CaptureFixture[str]) -> None:
 def test_130_interrupted(
         verb: str, number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(importlib.import_module(f"runner.cli.{verb}"), "run", lambda args: signal.raise_signal(number))
+    monkeypatch.setattr(importlib.import_module(cli.module_of(verb)), "run", lambda args: signal.raise_signal(number))
     main(verb, *NEEDS.get(verb, []), expect=130)
     assert capsys.readouterr().err == "run.py: interrupted\n" and signal.getsignal(signal.SIGTERM) is before
 

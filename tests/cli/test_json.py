@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runner import ops
-from runner.cli import VERBS, common, console
+from runner.cli import VERBS, common, console, module_of
 from runner.files import SCHEMA_VERSION, json_text
 from runner.outputs import obstacle
 from tests import schemas, toy, toy_boxes, toy_labels
@@ -41,7 +41,7 @@ def json_outputs() -> set[str]:
     found = set()
     for verb in VERBS:
         parser = argparse.ArgumentParser()
-        importlib.import_module(f"runner.cli.{verb}").arguments(parser)
+        importlib.import_module(module_of(verb)).arguments(parser)
         found |= set(of(parser, verb))
     return found
 
