@@ -144,7 +144,7 @@ class NetOptions(Options):
     show_receptive_field: float = ignored(0.0, "print receptive fields", "`summary` is the place for it")
     max_chart_loss: float = ignored(20.0, "top of the loss chart", NO_DISPLAY)
     attention: bool = ignored(False, "show an attention map", NO_DISPLAY)
-    adversarial_lr: float = ignored(0.0, "adversarial training", "darknet reads it but does not use it")
+    adversarial_lr: float = ignored(0.0, "adversarial training", "only AlexeyAB's GPU code uses it")
     notruth: bool = ignored(False, "train without truth", "darknet reads it but does not use it")
 
     def in_shape(self) -> tuple[int, ...]:

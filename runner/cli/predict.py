@@ -37,6 +37,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--names", metavar="FILE",
                         help="class names, one per line (default: those of the training run, or the .names file in the "
                              "folder of the weights or the cfg that has as many lines as there are classes)")
+    fit = parser.add_mutually_exclusive_group()
+    fit.add_argument("--letterbox", action="store_const", const="letterbox", dest="how", default="crop",
+                     help="keep the aspect ratio and pad, as pjreddie's darknet does (default: crop the centre, as "
+                          "AlexeyAB's does)")
+    fit.add_argument("--stretch", action="store_const", const="stretch", dest="how",
+                     help="stretch the images to the network's input")
     common.on_bad_option(parser)
     common.json_option(parser)
     common.network_options(parser)
@@ -58,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     results, bad = [], 0
     top = args.top or (len(names) or math.prod(net.out_shape) if thresh is not None else 5 if args.json else 3)
     width = max((len(one_line(image)) for image in images), default=0)
-    for result in infer(net, images, names=names, top=top, on_bad=args.on_bad, samples=args.samples,
+    for result in infer(net, images, names=names, top=top, how=args.how, on_bad=args.on_bad, samples=args.samples,
                         seed=args.seed):
         if result.error:
             bad += 1

@@ -177,6 +177,8 @@ class Options:
             if isinstance(value, str):
                 values[name] = value = known[name].metadata["aliases"].get(value, value)
             type_ = known[name].type
+            if type_ is bool and type(value) is int and value in (0, 1):     # as a cfg says it
+                values[name] = value = bool(value)
             right: Any = (int, float) if type_ is float else tuple if get_origin(type_) is tuple else type_
             if not isinstance(value, right) or not _fits(value, known[name].metadata):
                 raise UsageError(f"{owner}: {name} must be {describe(known[name])}. Got {value!r}")

@@ -131,7 +131,7 @@ class ConvLstm(Recurrent):
     def _cell_backward(self, dh: np.ndarray, dc: np.ndarray, saved: Any) -> tuple[list[np.ndarray], np.ndarray]:
         f, i, g, o, c, a, new, kept_g, kept_a, peep = saved
         rule = self.env.compat.gradients
-        if self.limit:
+        if self.limit and not self.env.compat.conv_lstm_unclipped:
             dc = np.where(np.abs(new) > self.limit, 0, dc).astype(dh.dtype, copy=False)
         dzo = dh * a * o * (1 - o)
         dc = dc + ops.activate_backward(dh * o, kept_a, self.activation, rule)

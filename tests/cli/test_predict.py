@@ -5,7 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+import runner
+from runner.inference.classify import infer
 from tests.verbs import BEST, edit, main, train
 
 pytestmark = pytest.mark.usefixtures("toy_dir")
@@ -93,3 +96,19 @@ def test_predict_with_samples(capsys: pytest.CaptureFixture[str]) -> None:
     main(*words, "--json", "o.json")
     found = json.loads(Path("o.json").read_text())
     assert found[0]["samples"] == 20 and 0 <= found[0]["predictions"][0]["spread"] <= .5
+
+
+def test_images_are_cropped_letterboxed_or_stretched(capsys: pytest.CaptureFixture[str]) -> None:
+    """As runner.inference.classify prepares them."""
+    train()
+    image = Image.new("L", (40, 12), 30)
+    image.paste(200, (0, 0, 9, 12))
+    image.save("wide.png")
+    found = {}
+    for how in ("crop", "letterbox", "stretch"):
+        capsys.readouterr()
+        main("predict", "cfg/toy.cfg", "wide.png", "--json", "-", *([] if how == "crop" else [f"--{how}"]))
+        found[how] = json.loads(capsys.readouterr().out)[0]["predictions"][0]["probability"]
+        net = runner.load("cfg/toy.cfg", BEST)
+        assert found[how] == pytest.approx(next(iter(infer(net, ["wide.png"], how=how))).predictions[0].probability)
+    assert len(set(found.values())) == 3

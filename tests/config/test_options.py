@@ -49,6 +49,13 @@ def test_options_from_python() -> None:
     assert Convolutional((3, 8, 8), filters=2, size=3, pad=True).out_shape == (2, 8, 8)
 
 
+def test_a_flag_is_given_as_a_cfg_says_it() -> None:
+    layer = Convolutional((3, 8, 8), filters=4, size=3, pad=1)
+    assert layer.options.pad is True and layer.out_shape == (4, 8, 8)
+    with pytest.raises(UsageError, match=r"pad must be 0 or 1\. Got 2"):
+        Convolutional((3, 8, 8), filters=4, size=3, pad=2)
+
+
 def test_an_unknown_option_is_a_warning_or_with_strict_an_error(tmp_path: Path) -> None:
     text = NET + "[avgpool]\nzzz_private=3\n"
     (tmp_path / "a.cfg").write_text(text)
