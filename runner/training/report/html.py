@@ -24,7 +24,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
   margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.5rem; margin-bottom: 0 } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
 .soft { color: var(--soft) }
-.scroll { overflow-x: auto }
+.scroll { overflow-x: auto } section + section { margin-top: 1rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .15rem .7rem .15rem 0; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap }
 th { font-weight: 600; color: var(--soft) } th.left, td.left { text-align: left; white-space: normal }
@@ -32,7 +32,7 @@ table.confusion td { padding: .2rem .45rem; text-align: center; min-width: 1.6re
 .chart svg { width: 100%; height: auto; max-width: 34rem }
 @media (max-width: 40rem) { body { margin: 1rem auto; padding: 0 .5rem } }
 .images { display: flex; flex-wrap: wrap; gap: .8rem } figure { margin: 0 }
-figure img { display: block; max-width: 100%; height: auto; border: 1px solid var(--rule) }
+figure img { display: block; max-width: 92vw; height: auto; border: 1px solid var(--rule) }
 .small img { image-rendering: pixelated }
 figcaption { font-size: .8rem; color: var(--soft); overflow-wrap: anywhere }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem }
@@ -40,6 +40,8 @@ figcaption { font-size: .8rem; color: var(--soft); overflow-wrap: anywhere }
 summary { cursor: pointer }
 pre { white-space: pre-wrap; font-size: .85rem }
 """
+
+MIN_CAPTION = 112       # pixels of the page: the least width at which a caption wraps
 
 
 def escape(text: str) -> str:
@@ -124,8 +126,10 @@ def _images(item: ImageGrid) -> str:
     figures = ""
     for pixels, caption in item.images:
         lines = [escape(line) for line in caption.splitlines()]
-        figures += (f'<figure><img alt="{", ".join(lines)}" src="{_png(pixels, item.side)}" '
-                    f'width="{_width(pixels, item.side)}"><figcaption>{"<br>".join(lines)}</figcaption></figure>')
+        width = _width(pixels, item.side)
+        figures += (f'<figure><img alt="{", ".join(lines)}" src="{_png(pixels, item.side)}" width="{width}">'
+                    f'<figcaption style="max-width:{max(width, MIN_CAPTION)}px">{"<br>".join(lines)}</figcaption>'
+                    '</figure>')
     return f'{_legend(item.legend)}<div class="images{" small" if small else ""}">{figures}</div>'
 
 
