@@ -94,14 +94,15 @@ class Yolo(DetectionHead):
 
     def setup(self, shape: Shape) -> None:
         o = self.options
-        if any(m >= o.num for m in o.mask):
-            raise ShapeError(f"mask must hold indices of anchors, 0 to {o.num - 1} (num={o.num}). Got {max(o.mask)}")
+        total = max(o.num, len(o.anchors) // 2)     # num below the pairs: network_checks decides whether that is meant
+        if any(m >= total for m in o.mask):
+            raise ShapeError(f"mask must hold indices of anchors, 0 to {total - 1} (num={o.num}). Got {max(o.mask)}")
         if o.counters_per_class and len(o.counters_per_class) != o.classes:
             raise ShapeError(f"counters_per_class must have one number for each of the {o.classes} classes. "
                              f"Got {len(o.counters_per_class)}")
         self.grid = self.check_channels(shape, len(o.mask), self.ENTRIES, o.classes)
         self.out_shape = self.image(shape)
-        self.anchors = anchor_pairs(o.anchors, o.num)
+        self.anchors = anchor_pairs(o.anchors, total)
         self.yolor = self.env.compat.yolo_decoding == "yolor" and hasattr(o, "new_coords")
         self.new_coords: bool = self.yolor or getattr(o, "new_coords", False)    # [Gaussian_yolo] has neither option
         self.scale_x_y = 2.0 if self.yolor else o.scale_x_y
@@ -285,7 +286,7 @@ class Yolo(DetectionHead):
         shapes[:, 0, 2:] = rows[:, 2:4]
         flat = np.concatenate([np.zeros_like(self.anchors), self.anchors / self.network_size], axis=1)
         nearest = ops.iou(flat, shapes).argmax(axis=1).tolist()
-        alike = np.zeros((len(rows), o.num), bool)
+        alike = np.zeros((len(rows), len(self.anchors)), bool)
         if o.iou_thresh < 1:
             alike = getattr(ops, o.iou_thresh_kind)(flat, shapes) > o.iou_thresh
         chosen = ([best, *(n for n in np.flatnonzero(row).tolist() if n != best)]

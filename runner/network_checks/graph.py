@@ -27,7 +27,7 @@ def check_network(net: NetOptions | None, sections: Sequence[Section], stack: Se
     """Check all sections together; sections[0] is [net], and `net` its options, None if they are invalid."""
     heads = [(place.section, options) for place in stack if (options := _head_options(place.section)) is not None]
     for section, options in heads:
-        _check_anchors(section, options, report)
+        _check_anchors(section, options, heads, report)
         _check_files(section, options, env, report)
         if getattr(options, "jitter", 0) >= .5:
             report.warn(f"{section.where('jitter')} jitter={options.jitter:g} may crop the whole image away: it is a "
@@ -83,8 +83,9 @@ def _head_options(section: Section) -> Any:
     return kind.Options.parse(section, Report()) if kind and issubclass(kind, DetectionHead) else None
 
 
-def _check_anchors(section: Section, o: Any, report: Report) -> None:
-    """anchors=, num= and mask= of a head."""
+def _check_anchors(section: Section, o: Any, heads: Sequence[tuple[Section, Any]], report: Report) -> None:
+    """anchors=, num= and mask= of a head. Where a mask names anchors beyond num= that are all listed, num= is what is
+    wrong: darknet reads beyond its array there, and both forks ship such a cfg (cspx-p7-mish)."""
     if not hasattr(o, "anchors"):
         return
     given, mask = len(o.anchors), getattr(o, "mask", ())
@@ -93,6 +94,9 @@ def _check_anchors(section: Section, o: Any, report: Report) -> None:
     elif given % 2:
         report.error(f"{section.where('anchors')} anchors must be pairs of width and height. Got "
                      f"{counted(given, 'number')}")
+    elif given > 2 * o.num and o.num <= (most := _largest_index(o, heads)) < given // 2:
+        report.warn(f"{section.where('num')} num={o.num}, and anchors has {given // 2} pairs, which mask= names up to "
+                    f"{most}: num={given // 2} is meant, and all {given // 2} are used; darknet reads beyond its array")
     elif given != 2 * o.num:
         report.error(f"{section.where('anchors')} anchors must be {counted(o.num, 'pair')} of width and height, as "
                      f"num={o.num} says. Got {given // 2} (num={given // 2}?)")
@@ -103,6 +107,12 @@ def _check_anchors(section: Section, o: Any, report: Report) -> None:
     if twice:
         report.warn(f"{section.where('mask')} mask names anchor {listed(twice)} more than once: of equal anchors only "
                     "the first learns")
+
+
+def _largest_index(o: Any, heads: Sequence[tuple[Section, Any]]) -> int:
+    """The largest mask= of the heads with the anchors and num= of `o`; -1 without mask=."""
+    return max((max(head.mask) for _, head in heads
+                if getattr(head, "mask", ()) and (head.anchors, head.num) == (o.anchors, o.num)), default=-1)
 
 
 def _check_files(section: Section, o: Any, env: Env, report: Report) -> None:
