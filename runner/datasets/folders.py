@@ -11,7 +11,9 @@ from runner.images.decode import SUFFIXES
 TRAIN_FOLDERS = ("train", "training")
 TEST_FOLDERS = ("test", "val", "valid", "validation")
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
-LABEL_FOLDERS = ("labels", "Annotations", "annotations")
+IMAGE_FOLDERS = ("images", "jpegimages", "imgs")        # in any letter case, as below
+LABEL_FOLDERS = ("labels", "annotations")
+LABEL_SUFFIXES = (".txt", ".xml", ".json")
 MAX_OTHERS = 1_000_000      # files and folders that are not images, in a folder with fewer images
 PROBED = 100        # images that are checked for a label file beside them
 DESCRIPTIONS = (".yaml", ".yml", ".data")
@@ -81,13 +83,34 @@ def subfolders(folder: Path) -> list[str]:
 
 
 def holds_labels(folder: Path) -> bool:
-    """Whether a folder has labels for detection: in labels/ or annotations/, or in files beside its images."""
+    """Whether a folder has labels for detection: in labels/ or annotations/, or in files beside its images.  images/
+    and labels/ are never classes, even where the labels are missing."""
     for place in (folder, *(folder / name for name in (*TRAIN_FOLDERS, *TEST_FOLDERS))):
-        if any(next((place / name).rglob(f"*{suffix}"), None) for name in LABEL_FOLDERS
-               for suffix in (".txt", ".xml", ".json")):
+        inside = {name.lower(): name for name in subfolders(place)} if place.is_dir() else {}
+        if "labels" in inside and any(name in inside for name in IMAGE_FOLDERS):
+            return True
+        if any(entry.suffix.lower() in LABEL_SUFFIXES for name in LABEL_FOLDERS if name in inside
+               for entry in (place / inside[name]).rglob("*")):
             return True
     first = [path for path, _ in zip(_images(folder), range(PROBED), strict=False)]
-    return any(os.path.isfile(os.path.splitext(path)[0] + suffix) for path in first for suffix in (".txt", ".xml"))
+    return any(file_beside(path, suffix) for path in first for suffix in (".txt", ".xml"))
+
+
+def file_beside(path: str | os.PathLike, suffix: str) -> str:
+    """The file with the name of another one and this ending, or the ending in capitals; "" where there is none."""
+    stem = os.path.splitext(os.fspath(path))[0]
+    return next((stem + ending for ending in (suffix, suffix.upper()) if os.path.isfile(stem + ending)), "")
+
+
+def folder_below(folder: Path, *names: str) -> Path | None:
+    """A folder in a folder, each also with its name in another letter case; None where there is none."""
+    for name in names:
+        found = folder / name
+        if not found.is_dir():
+            same = (entry for entry in subfolders(folder) if entry.lower() == name.lower()) if folder.is_dir() else ()
+            found = folder / next(iter(same), name)
+        folder = found
+    return folder if folder.is_dir() else None
 
 
 def description_of(path: Path) -> Path | None:

@@ -1,19 +1,26 @@
 """Files of class names, one per line: .names, classes.txt, labels.txt."""
 import os
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 
 from runner.datasets.lists import read_lines
-from runner.errors import counted
+from runner.errors import DataError, counted
 from runner.reading.numbers import shown
 
+_DATA_LINE = re.compile(r"(?:classes|train|valid|names|labels|backup|eval|top|results)\s*=")
 MAX_CLASSES = 1_000_000     # more are a mistake: each class has a name, and rows of weights
 
 
 def read_names(path: str | os.PathLike, warnings: list[str]) -> list[str]:
     """The class names of a file.  A blank line between names is not a class; a warning says so, since darknet counts
-    it.  DataError where the file is missing or not text."""
+    it.  DataError where the file is missing, not text, or another file that belongs to a network."""
     lines = list(read_lines(path))
+    if lines and lines[0][1].lower() in ("[net]", "[network]"):
+        raise DataError(f"{path}: this is a .cfg file, not a file with one class name per line")
+    if lines and all(_DATA_LINE.match(line) for _, line in lines if line[0] not in "#;"):
+        raise DataError(f"{path}: this is a .data file, not a file with one class name per line: its names= says where "
+                        "that is")
     blank = next((before + 1 for (before, _), (after, _) in pairwise(lines) if after > before + 1),
                  None)
     if blank or (lines and lines[0][0] > 1):

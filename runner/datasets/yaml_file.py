@@ -65,6 +65,7 @@ def class_names(path: str | os.PathLike, names: Any, accepted: str = "") -> list
         if len(numbered) < len(names) or sorted(numbered) != list(range(len(names))):
             more = " ..." if len(names) > NUMBERS_SHOWN else ""
             hint = " (class numbers start at 0)" if numbered and min(numbered) == 1 else ""
+            more += ": write the number first, 0: name" if all(map(is_whole, map(str, names.values()))) else ""
             raise DataError(f"{path}: names must be numbered 0 to {len(names) - 1} without gaps. Got "
                             f"{', '.join(list(names)[:NUMBERS_SHOWN])}{more}{hint}")
         names = [numbered[index] for index in range(len(names))]
@@ -82,7 +83,7 @@ def check_class_count(path: str | os.PathLike, content: dict[str, Any], names: l
     count = class_count(path, content)
     if count is not None and count != len(names):
         raise DataError(f"{path}: nc={count}, and there {'is' if len(names) == 1 else 'are'} "
-                        f"{counted(len(names), 'name')}")
+                        f"{counted(len(names), 'name')}: nc must be their number")
 
 
 def class_count(path: str | os.PathLike, content: dict[str, Any]) -> int | None:

@@ -58,7 +58,9 @@ def parse_yaml(text: str, where: Path_, error: type[RunnerError] = DataError, te
         mark = getattr(problem, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         why = getattr(problem, "problem", None) or getattr(problem, "reason", None) or problem
-        raise error(f"{name_of(where)}{line}: this is not YAML ({why})") from None
+        hint = ": in double quotes \\ begins an escape; write / in paths, or leave the quotes out" \
+            if "escape character" in str(why) else ""
+        raise error(f"{name_of(where)}{line}: this is not YAML ({why}){hint}") from None
     except (MemoryError, RecursionError):
         raise error(f"{name_of(where)}: this YAML does not fit into memory") from None
 

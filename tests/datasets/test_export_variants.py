@@ -180,6 +180,32 @@ def test_classes_behind_paths(rest: tuple[str, str], tmp_path: Path) -> None:
         open_dataset(path)
 
 
+@pytest.mark.parametrize("rest, says", [
+    (",1,2,20,20,cat", r"l\.txt:1: boxes behind a path are written left,top,right,bottom,class, .* Got '1,2,20,"),
+    (" 1 2 20 20 0", "Got '1 2 20 20 0'"),
+    (" 0.1,0.1,0.5,0.5,0", r"l\.txt:1: a box behind a path is in pixels. .*: this looks like fractions"),
+])
+def test_boxes_behind_paths_in_another_form(rest: str, says: str, tmp_path: Path) -> None:
+    image(tmp_path / "a.png")
+    write(tmp_path / "l.txt", f"a.png{rest}\n")
+    path = write(tmp_path / "a.data", "classes=2\ntrain=l.txt\n")
+    with pytest.raises(DataError, match=says):
+        open_detection_dataset(path)
+
+
+def test_a_list_for_both_splits_is_read_once(tmp_path: Path) -> None:
+    """So that of its images, one of which is missing, none has labels, and it is a dataset for classification."""
+    images(tmp_path, "a.png", "b.png")
+    write(tmp_path / "names.txt", "cat\ndog\n")
+    write(tmp_path / "l.txt", "a.png 0\nmissing.png 1\nb.png 1\n")
+    path = write(tmp_path / "a.data", "classes=2\ntrain=l.txt\nvalid=l.txt\nlabels=names.txt\n")
+    assert isinstance(open_any_dataset(path), Dataset)
+    with pytest.raises(DataError, match="of 3 images none has a label file"):
+        open_detection_dataset(path)
+    with pytest.raises(DataError, match="of 3 images none has a label file"):
+        open_detection_dataset(write(tmp_path / "a.yaml", "train: l.txt\nval: l.txt\nnames: [cat, dog]\n"))
+
+
 def test_tables_without_a_header_and_with_empty_images(tmp_path: Path) -> None:
     """As for keras-retinanet; a semicolon separates as well."""
     images(tmp_path, "img/a.png", "img/b.png")

@@ -5,6 +5,7 @@ import pytest
 
 from runner.datasets import open_dataset, open_detection_dataset
 from runner.datasets.names_file import count_mismatch, first_ones, read_names, same_names
+from runner.errors import DataError
 from tests.datasets.examples import darknet, image, write
 
 
@@ -16,6 +17,16 @@ def test_a_blank_line_between_names_is_said(text: str, names: list[str], line: i
     warnings: list[str] = []
     assert read_names(write(tmp_path / "my.names", text), warnings) == names
     assert [warning.split(": ")[0] for warning in warnings] == ([f"{tmp_path}/my.names:{line}"] if line else [])
+
+
+@pytest.mark.parametrize("text, says", [
+    ("# pets\nclasses=2\ntrain = a.txt\nnames=a.names\n", "this is a .data file, .*: its names= says where that is"),
+    ("[net]\nwidth=8\n", "this is a .cfg file"),
+])
+def test_another_file_of_the_network(text: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=says):
+        read_names(write(tmp_path / "my.names", text), [])
+    assert read_names(write(tmp_path / "my.names", "classes=2\ncat\n"), []) == ["classes=2", "cat"]
 
 
 def test_counts() -> None:

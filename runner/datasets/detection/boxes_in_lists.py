@@ -25,10 +25,17 @@ from runner.reading.numbers import shown
 
 BOX = re.compile(r"(?:-?[0-9]{1,15}(?:\.[0-9]{0,15})?,){4}[0-9]{1,9}")
 
+LIKE_BOX = re.compile(r"(?:-?[0-9]{1,15}(?:\.[0-9]{0,15})?[\s,;]+){4}\S")
+
 
 def holds_boxes(text: str) -> bool:
     """Whether what is behind a path begins with a box."""
     return bool(BOX.match(text))
+
+
+def resembles_box(text: str) -> bool:
+    """Whether what is behind a path begins with four numbers and something else, and is not a box as above."""
+    return bool(LIKE_BOX.match(text)) and not holds_boxes(text)
 
 
 def split_of_lines(file: str | os.PathLike, lines: Sequence[ListedImage], classes: int,
@@ -53,8 +60,12 @@ def _boxes(line: ListedImage, where: str, classes: int, report: LabelReport) -> 
             report.add("boxes that cannot be read, left out", where,
                        f"a box behind a path is left,top,right,bottom,class in pixels. Got {shown(word)}")
             continue
-        width, height = size_of(line.path)
         left, top, right, bottom, index = map(float, word.split(","))
+        if max(left, top, right, bottom) <= 1 and "." in word:
+            report.add("boxes that cannot be read, left out", where,
+                       f"a box behind a path is in pixels. Got {shown(word)}: this looks like fractions of the image")
+            continue
+        width, height = size_of(line.path)
         if class_exists(int(index), classes, where, report):
             row = check_box(((left + right) / 2 / width, (top + bottom) / 2 / height, (right - left) / width,
                              (bottom - top) / height), int(index), where, report,

@@ -43,7 +43,8 @@ def open_data_file(path: Path) -> DetectionDataset:
     lists = [named_file(file, options, key) for key in ("train", "valid")]
     if not any(lists):
         raise DataError(f"{file}: neither train= nor valid= is given, so there are no images")
-    splits = {one: read_split(Path(one), names, report, [file.parent]) if one else None for one in lists}
+    splits = {one: read_split(Path(one), names, report, [file.parent]) if one else None
+              for one in dict.fromkeys(lists)}
     train, test = (splits[one] for one in lists)        # a list that serves for both is read once
     return report.dataset(names, train, test, file)
 

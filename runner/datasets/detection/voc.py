@@ -1,12 +1,14 @@
 """Pascal VOC: an XML file for each image, with `object`s that have a `name` and a `bndbox` in pixels.
 
     Annotations/*.xml, JPEGImages/, ImageSets/Main/{train,val,trainval,test}.txt     the folders of the challenge
+    annotations/*.xml, images/                                                       other names of them
     a.jpg and a.xml in one folder, in train/ and val/ or all together               as written by labelling tools
 
 Boxes are converted as in darknet's voc_label.py: centre (min + max) / 2 - 1, size max - min, divided by the size of the
 image.  `difficult` objects are kept separately: neither learned nor counted.
 """
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
@@ -24,7 +26,14 @@ from runner.datasets.detection.report import (
     unique_rows,
 )
 from runner.datasets.detection.yolo import class_names_in, split_folders
-from runner.datasets.folders import images_in, natural_key
+from runner.datasets.folders import (
+    IMAGE_FOLDERS,
+    LABEL_FOLDERS,
+    file_beside,
+    folder_below,
+    images_in,
+    natural_key,
+)
 from runner.datasets.format import Format
 from runner.datasets.lists import read_lines, spellings
 from runner.errors import DataError, closest, counted
@@ -49,7 +58,9 @@ class Entry(NamedTuple):
 
 def open_voc(folder: Path) -> DetectionDataset:
     """Annotations/, JPEGImages/ (or images/) and ImageSets/Main.  Without lists all images are for training."""
-    images = next((folder / name for name in ("JPEGImages", "images", "Images") if (folder / name).is_dir()), folder)
+    images = next(filter(None, (folder_below(folder, name) for name in ("JPEGImages", *IMAGE_FOLDERS))), folder)
+    annotations = annotation_folder(folder) or folder
+    files = {path.stem: path for path in annotations.iterdir() if path.suffix.lower() == ".xml"}
     known = {Path(path).stem: path for path in images_in(images)}
     sets = folder / "ImageSets" / "Main"
     lists = {name: sets / f"{name}.txt" for name in ("train", "val", "trainval", "test")
@@ -58,19 +69,30 @@ def open_voc(folder: Path) -> DetectionDataset:
     train_list = train_list or lists.get("train") or lists.get("trainval")
     test_list = lists.get("test") or lists.get("val")
     if not lists:
-        stems = sorted((path.stem for path in (folder / "Annotations").glob("*.xml")), key=natural_key)
-        chosen = {"train": [(str(folder / "Annotations"), stem) for stem in stems]}
+        chosen = {"train": [(str(annotations), stem) for stem in sorted(files, key=natural_key)]}
     else:
-        chosen = {split: [(f"{file}:{number}", _stem(line, folder, known)) for number, line in read_lines(file)]
+        chosen = {split: [(f"{file}:{number}", _stem(line, {*known, *files})) for number, line in read_lines(file)]
                   for split, file in (("train", train_list), ("test", test_list)) if file}
 
     def entries(split: str) -> list[Entry]:
         return [Entry(where, known.get(stem) or str(images / f"{stem}.jpg"),
-                      str(folder / "Annotations" / f"{stem}.xml")) for where, stem in chosen[split]]
+                      str(files.get(stem, annotations / f"{stem}.xml"))) for where, stem in chosen[split]]
     return _open(folder, [entries(split) if split in chosen else None for split in ("train", "test")])
 
 
-def _stem(line: str, folder: Path, known: dict[str, str]) -> str:
+def annotation_folder(folder: Path) -> Path | None:
+    """Annotations/; else annotations/ or labels/ in any letter case, if the files in it are XML; None where there is
+    none."""
+    if (folder / "Annotations").is_dir():
+        return folder / "Annotations"
+    for place in filter(None, (folder_below(folder, name) for name in LABEL_FOLDERS)):
+        suffixes = {path.suffix.lower() for path in place.iterdir()}
+        if ".xml" in suffixes and ".txt" not in suffixes:
+            return place
+    return None
+
+
+def _stem(line: str, known: Collection[str]) -> str:
     """The name of an image in a line of ImageSets: with blanks, with the suffix of an image, or with a 1, -1 or 0 at
     the end, which says whether a class occurs in it."""
     names = spellings(line)
@@ -80,8 +102,7 @@ def _stem(line: str, folder: Path, known: dict[str, str]) -> str:
     names += [os.path.splitext(name)[0] for name in names
               if os.path.splitext(name)[1].lower() in SUFFIXES | ARRAY_SUFFIXES]
     names += [os.path.basename(name) for name in names]
-    there = (name for name in names if name in known or (folder / "Annotations" / f"{name}.xml").is_file())
-    return next(there, names[-1])
+    return next((name for name in names if name in known), names[-1])
 
 
 def _labelmap(folder: Path) -> list[str]:
@@ -98,7 +119,7 @@ def open_beside_images(folder: Path) -> DetectionDataset:
 
 
 def _xml_beside(image: str) -> str:
-    return os.path.splitext(image)[0] + ".xml"
+    return file_beside(image, ".xml") or os.path.splitext(image)[0] + ".xml"
 
 
 def _has_xml_beside_images(path: Path) -> bool:
@@ -202,8 +223,8 @@ def _text(thing: Element, key: str) -> str:
 
 
 FORMAT = Format("Pascal VOC", "detection",
-                "a folder with `Annotations/`, `JPEGImages/` and optionally `ImageSets/Main/`",
-                lambda path: (path / "Annotations").is_dir(), open_voc)
+                "a folder with `Annotations/`, `JPEGImages/` (or `annotations/`, `images/`) and optionally "
+                "`ImageSets/Main/`", lambda path: annotation_folder(path) is not None, open_voc)
 BESIDE_IMAGES = Format("Pascal VOC XML", "detection",
                        "each `.xml` label file in the folder of its image, in `train/` and `val/`, or all in one "
                        "folder, without test images", _has_xml_beside_images, open_beside_images)

@@ -54,7 +54,8 @@ def open_yaml(path: Path) -> DetectionDataset:
     folders = [root, file.parent]
     if isinstance(content.get("images"), str):
         folders[:0] = [root / content["images"], file.parent / content["images"]]
-    read = {place: read_split(place, names, report, folders) for places in splits for place in places}
+    every_place = dict.fromkeys(place for places in splits for place in places)
+    read = {place: read_split(place, names, report, folders) for place in every_place}
     train, test = (_joined([read[place] for place in places], len(names)) for places in splits)
     return report.dataset(names, train, test, file)
 
@@ -103,8 +104,9 @@ def _names(path: Path, content: dict[str, Any], places: list[Path], report: Labe
     if isinstance(names, str):
         found = locate(names, [path.parent])
         if found is None:
+            hint = f": class names are written as a list, names: [{names}]" if "," in names else ""
             raise DataError(f"{path}: names is the file {shown(names)}, which is neither in the current folder nor in "
-                            "that of the description")
+                            f"that of the description{hint}")
         names = read_names(found, report.notes)
     if names is None and places[0].suffix.lower() == ".json":
         names, headings = coco.class_names([place for place in places if place.suffix.lower() == ".json"])

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from runner.datasets.detection.boxes_in_lists import holds_boxes, split_of_lines
+from runner.datasets.detection.boxes_in_lists import holds_boxes, resembles_box, split_of_lines
 from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit, LabelledImage, no_boxes
 from runner.datasets.detection.report import (
     DECIMAL_COMMA,
@@ -16,7 +16,7 @@ from runner.datasets.detection.report import (
     class_exists,
     unique_rows,
 )
-from runner.datasets.folders import TEST_FOLDERS, TRAIN_FOLDERS, has_images, images_in
+from runner.datasets.folders import TEST_FOLDERS, TRAIN_FOLDERS, file_beside, folder_below, has_images, images_in
 from runner.datasets.format import Format
 from runner.datasets.lists import read_lines, read_list
 from runner.datasets.names_file import read_names
@@ -28,6 +28,8 @@ from runner.reading.text import lines_of, read_text
 FIELDS = 5
 KEYPOINT_HINT = "for a box and key points describe the dataset by a YAML file with kpt_shape: [points, 2 or 3]"
 MAX_NUMBERED = 100_000      # a class number above is not one, where there are no names
+_LABEL_FOLDERS = {"images": ("labels",), "JPEGImages": ("labels",), "Images": ("Labels", "labels"),
+                  "IMAGES": ("LABELS", "labels")}
 NAME_FILES = ("classes.txt", "names.txt", "labels.txt", "obj.names", "_darknet.labels", "_classes.txt")
 
 
@@ -35,18 +37,19 @@ def label_places(path: str, suffix: str = ".txt") -> list[str]:
     """Where the label file of an image may be, in the order it is looked for.
 
     A folder `images` or `JPEGImages` in the path, the last first, is replaced by `labels`; else the file is in the
-    folder of the image.  (darknet: src/utils.c:replace_image_to_label, src/data.c:fill_truth_detection.)
+    folder of the image.  `Images` is replaced by `Labels` too.  (darknet: src/utils.c:replace_image_to_label,
+    src/data.c:fill_truth_detection.)
     """
     same_folder = os.path.splitext(path.replace("\\", "/"))[0] + suffix
     parts = same_folder.split("/")
-    found = ["/".join([*parts[:at], "labels", *parts[at + 1:]]) for at in reversed(range(len(parts) - 1))
-             if parts[at] in ("images", "JPEGImages")]
+    found = ["/".join([*parts[:at], labels, *parts[at + 1:]]) for at in reversed(range(len(parts) - 1))
+             for labels in _LABEL_FOLDERS.get(parts[at], ())]
     return [*found, same_folder]
 
 
 def label_file(path: str) -> str:
-    """The label file of an image; "" where there is none."""
-    return next((place for place in label_places(path) if os.path.isfile(place)), "")
+    """The label file of an image, also with an ending in capitals; "" where there is none."""
+    return next(filter(None, (file_beside(place, ".txt") for place in label_places(path))), "")
 
 
 def read_label(line: str) -> tuple[int, list[float], bool]:
@@ -157,6 +160,10 @@ def split_of_list(list_file: str | os.PathLike, classes: int, report: LabelRepor
     lines = read_list(list_file, folders)
     if any(holds_boxes(line.rest) for line in lines):
         return split_of_lines(list_file, lines, classes, report)
+    other = next((line for line in lines if resembles_box(line.rest)), None)
+    if other:
+        raise NoBoxes(f"{list_file}:{other.line}: boxes behind a path are written left,top,right,bottom,class, each "
+                      f"with commas inside, the class a number, and blanks between them. Got {shown(other.rest)}")
     return labelled_split(((f"{list_file}:{number}", path) for number, _, path, _ in lines), classes, report)
 
 
@@ -183,7 +190,10 @@ def highest_class(images: Iterable[str]) -> int:
 def class_names_in(folder: Path, report: LabelReport) -> list[str]:
     """Class names from a file in the folder, else in its training or test folder; [] where there is none."""
     for place in (folder, *filter(None, split_folders(folder))):
-        files = [place / name for name in NAME_FILES if (place / name).is_file()] or sorted(place.glob("*.names"))
+        inside = sorted(os.listdir(place))
+        known = {**{name.lower(): name for name in inside}, **{name: name for name in inside}}
+        files = [place / known[name] for name in NAME_FILES if name in known and (place / known[name]).is_file()]
+        files = files or [place / name for name in inside if name.lower().endswith(".names")]
         if files:
             return read_names(files[0], report.notes)
     return []
@@ -192,12 +202,12 @@ def class_names_in(folder: Path, report: LabelReport) -> list[str]:
 def split_folders(folder: Path) -> tuple[Path | None, Path | None]:
     """The folders of the training and of the test images; (the folder itself, None) where it is not divided."""
     for pattern in ("images/{}", "{}/images", "JPEGImages/{}", "{}"):
-        train, test = (next((folder / pattern.format(name) for name in wanted
-                             if (folder / pattern.format(name)).is_dir()), None)
+        train, test = (next((found for name in wanted
+                             if (found := folder_below(folder, *pattern.format(name).split("/")))), None)
                        for wanted in ((*TRAIN_FOLDERS, "train2017"), ("val", "valid", "val2017", *TEST_FOLDERS)))
         if train or test:
             return train, test
-    return (folder / "images" if (folder / "images").is_dir() else folder), None
+    return folder_below(folder, "images") or folder, None
 
 
 def _matches(path: Path) -> bool:

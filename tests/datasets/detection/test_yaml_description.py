@@ -17,6 +17,9 @@ from tests.datasets.examples import yaml_of_folders
     ("train: set/images/train\nnc: true\n", "nc must be a whole number of at least 1. Got True"),
     ("train: set/images/train\nnames: {0: owl, 2: cat}\n", "numbered 0 to 1 without gaps"),
     ("train: set/images/train\nnames: my.txt\n", "names is the file 'my.txt'"),
+    ("train: set/images/train\nnames: owl, cat\n", r"written as a list, names: \[owl, cat\]"),
+    ("train: set/images/train\nnames: {owl: 0, cat: 1}\n", "Got owl, cat: write the number first, 0: name"),
+    ('train: "set\\images"\nnames: [owl, cat]\n', r":1: this is not YAML .*: in double quotes \\ begins an escape"),
     ("train: [[3]]\nnames: [owl, cat]\n", "train must be a folder, a list file"),
 ])
 def test_mistakes_in_a_description(text: str, sentence: str, tmp_path: Path) -> None:
