@@ -159,19 +159,6 @@ def test_anchors_and_num_must_agree(tmp_path: Path, num: int, anchors: str, says
     assert said(tmp_path, NET + conv(12) + f"[yolo]\nclasses=1\nnum={num}\nanchors={anchors}\n")[0] == [says]
 
 
-def test_a_num_below_the_anchors_that_masks_name_is_a_warning(tmp_path: Path) -> None:
-    """As in cspx-p7-mish.cfg: no head may be refused, and the last anchors are read."""
-    anchors = "[yolo]\nclasses=1\nnum=2\nanchors=10,14,23,27,37,58\n"
-    text = NET + conv(6) + anchors + "mask=0\n" + "[route]\nlayers=0\n" + anchors + "mask=2\n"
-    says = "num=2, and anchors has 3 pairs, which mask= names up to 2: num=3 is meant, and all 3 are used; darknet " \
-           "reads beyond its array"
-    assert said(tmp_path, text) == ([], [f"a.cfg:13: [yolo] {says}", f"a.cfg:20: [yolo] {says}"])
-    net = runner.load(tmp_path / "a.cfg")
-    assert net.layers[-1].anchors[2].tolist() == [37, 58] and net.layers[1].anchors.shape == (3, 2)
-    errors, _ = said(tmp_path, text.replace("mask=2", "mask=3"))
-    assert any(line.endswith("mask must hold indices of anchors, 0 to 2 (num=2). Got 3") for line in errors)
-
-
 def test_anchors_left_out_and_repeated_are_warned_of(tmp_path: Path) -> None:
     errors, warnings = said(tmp_path, NET + conv(12) + "[yolo]\nclasses=1\nnum=2\nmask=1,1\n")
     assert not errors

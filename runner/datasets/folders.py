@@ -84,9 +84,11 @@ def subfolders(folder: Path) -> list[str]:
 
 def holds_labels(folder: Path) -> bool:
     """Whether a folder has labels for detection: in labels/ or annotations/, or in files beside its images.  images/
-    and labels/ are never classes, even where the labels are missing."""
+    alone or with labels/ are never classes, even where the labels are missing."""
     for place in (folder, *(folder / name for name in (*TRAIN_FOLDERS, *TEST_FOLDERS))):
         inside = {name.lower(): name for name in subfolders(place)} if place.is_dir() else {}
+        if inside and (inside.keys() <= set(IMAGE_FOLDERS) or (place / "annotations.xml").is_file()):
+            return True
         if "labels" in inside and any(name in inside for name in IMAGE_FOLDERS):
             return True
         if any(entry.suffix.lower() in LABEL_SUFFIXES for name in LABEL_FOLDERS if name in inside

@@ -61,3 +61,43 @@ def test_xml_files_beside_text_labels_are_not_the_dataset(tmp_path: Path) -> Non
     write(tmp_path / "labels" / "a.xml", voc_text("a"))
     write(tmp_path / "labels" / "a.txt", "0 .5 .5 .2 .2\n")
     assert len(training_split(open_detection_dataset(tmp_path))[0].boxes) == 1
+
+
+def test_xml_files_in_folders(tmp_path: Path) -> None:
+    """As in CVAT's exports; a name that is in two folders is not another image."""
+    for name in ("one/a", "two/a"):
+        image(tmp_path / "JPEGImages" / f"{name}.png")
+    write(tmp_path / "Annotations" / "two" / "a.xml", voc_text("a"))
+    write(tmp_path / "ImageSets" / "Main" / "default.txt", "two/a\n")
+    split = training_split(open_detection_dataset(tmp_path))
+    assert [item.path for item in split] == [str(tmp_path / "JPEGImages" / "two" / "a.png")]
+    assert len(split[0].boxes) == 2
+    image(tmp_path / "JPEGImages" / "b.png")
+    write(tmp_path / "Annotations" / "x" / "b.xml", voc_text("b"))
+    assert len(training_split(open_detection_dataset(tmp_path))) == 2, "its folder is another one"
+    write(tmp_path / "Annotations" / "a.xml", voc_text("a"))
+    warnings = open_detection_dataset(tmp_path).warnings
+    assert any("JPEGImages/a.jpg" in warning for warning in warnings), "which a.png is not certain"
+
+
+def test_annotations_without_an_image(tmp_path: Path) -> None:
+    write(tmp_path / "Annotations" / "a.xml", voc_text("a"))
+    write(tmp_path / "ImageSets" / "Main" / "train.txt", "")
+    write(tmp_path / "classes.txt", "cat\nowl\n")
+    with pytest.raises(DataError, match="there are no images in this dataset"):
+        open_any_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("file, tool", [("annotations.xml", "CVAT"), ("images/a.json", "LabelMe"),
+                                        ("images/_annotations.createml.json", "CreateML")])
+def test_formats_of_tools_that_are_not_read_are_named(file: str, tool: str, tmp_path: Path) -> None:
+    image(tmp_path / "images" / "a.png")
+    write(tmp_path / file, "{}")
+    with pytest.raises(DataError, match=f"{file} (is|may be) of {tool}.* to YOLO|{file} is of {tool}.*as YOLO"):
+        open_any_dataset(tmp_path)
+
+
+def test_a_folder_of_images_alone_is_no_class(tmp_path: Path) -> None:
+    image(tmp_path / "images" / "a.png")
+    with pytest.raises(DataError, match="of 1 image none has a label file"):
+        open_any_dataset(tmp_path)

@@ -6,7 +6,7 @@ import pytest
 import runner
 from runner import network_checks
 from runner.config import Options
-from runner.layers import LAYERS
+from runner.layers import LAYERS, Yolo
 from runner.net_options import NetOptions
 from tests.paths import ROOT
 from tests.test_network_checks import HEAD, NET, conv, said
@@ -167,3 +167,17 @@ def test_a_crop_hides_the_size_of_the_input(tmp_path: Path) -> None:
 def test_an_update_of_sequences(tmp_path: Path) -> None:
     _, warnings = said(tmp_path, "[net]\ninputs=4\nbatch=1\nsubdivisions=4\ntime_steps=2\n[gru]\noutput=4\n[softmax]\n")
     assert warnings == ["a.cfg:4: [net] batch=1 is less than subdivisions=4: an update sees 4 sequences, as in darknet"]
+
+
+def test_a_num_below_the_anchors_that_masks_name_is_a_warning(tmp_path: Path) -> None:
+    """As in cspx-p7-mish.cfg: no head may be refused, and the last anchors are read."""
+    anchors = "[yolo]\nclasses=1\nnum=2\nanchors=10,14,23,27,37,58\n"
+    text = NET + conv(6) + anchors + "mask=0\n" + "[route]\nlayers=0\n" + anchors + "mask=2\n"
+    says = "num=2, and anchors has 3 pairs, which mask= names up to 2: num=3 is meant, and all 3 are used; darknet " \
+           "reads beyond its array"
+    assert said(tmp_path, text) == ([], [f"a.cfg:13: [yolo] {says}", f"a.cfg:20: [yolo] {says}"])
+    net = runner.load(tmp_path / "a.cfg")
+    heads = [layer for layer in net.layers if isinstance(layer, Yolo)]
+    assert [head.anchors.tolist() for head in heads] == 2 * [[[10, 14], [23, 27], [37, 58]]]
+    errors, _ = said(tmp_path, text.replace("mask=2", "mask=3"))
+    assert any(line.endswith("mask must hold indices of anchors, 0 to 2 (num=2). Got 3") for line in errors)

@@ -93,6 +93,8 @@ class LabelReport:
                           f"first, {image}, looked for {', '.join(places)}")
         if not self.boxes and any(problem.lost for problem in self.problems):
             raise DataError("\n".join([f"{source}: none of the labels can be used", *summaries.values()]))
+        if not train and not test:
+            raise NoBoxes(f"{source}: there are no images in this dataset")
         warnings = [*summaries.values(), *self.notes]
         if self.unlabelled:
             have = "has" if len(self.unlabelled) == 1 else "have"

@@ -8,6 +8,7 @@ Boxes are converted as in darknet's voc_label.py: centre (min + max) / 2 - 1, si
 image.  `difficult` objects are kept separately: neither learned nor counted.
 """
 import os
+from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
@@ -60,8 +61,9 @@ def open_voc(folder: Path) -> DetectionDataset:
     """Annotations/, JPEGImages/ (or images/) and ImageSets/Main.  Without lists all images are for training."""
     images = next(filter(None, (folder_below(folder, name) for name in ("JPEGImages", *IMAGE_FOLDERS))), folder)
     annotations = annotation_folder(folder) or folder
-    files = {path.stem: path for path in annotations.iterdir() if path.suffix.lower() == ".xml"}
-    known = {Path(path).stem: path for path in images_in(images)}
+    files = {_key(path, annotations): str(path) for path in annotations.rglob("*") if path.suffix.lower() == ".xml"}
+    known = {_key(Path(path), images): path for path in images_in(images)}
+    flat_files, flat_known = _names(files), _names(known)
     sets = folder / "ImageSets" / "Main"
     lists = {name: sets / f"{name}.txt" for name in ("train", "val", "trainval", "test")
              if (sets / f"{name}.txt").is_file()}
@@ -71,13 +73,31 @@ def open_voc(folder: Path) -> DetectionDataset:
     if not lists:
         chosen = {"train": [(str(annotations), stem) for stem in sorted(files, key=natural_key)]}
     else:
-        chosen = {split: [(f"{file}:{number}", _stem(line, {*known, *files})) for number, line in read_lines(file)]
+        there = {*known, *files, *flat_known}
+        chosen = {split: [(f"{file}:{number}", _stem(line, there)) for number, line in read_lines(file)]
                   for split, file in (("train", train_list), ("test", test_list)) if file}
 
     def entries(split: str) -> list[Entry]:
-        return [Entry(where, known.get(stem) or str(images / f"{stem}.jpg"),
-                      str(files.get(stem, annotations / f"{stem}.xml"))) for where, stem in chosen[split]]
+        return [Entry(where, known.get(stem) or flat_known.get(_name(stem)) or str(images / f"{stem}.jpg"),
+                      files.get(stem) or flat_files.get(_name(stem)) or str(annotations / f"{stem}.xml"))
+                for where, stem in chosen[split]]
     return _open(folder, [entries(split) if split in chosen else None for split in ("train", "test")])
+
+
+def _key(path: Path, folder: Path) -> str:
+    """The path of a file below a folder, without its ending."""
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
+def _name(key: str) -> str:
+    return key.rpartition("/")[2]
+
+
+def _names(paths: dict[str, str]) -> dict[str, str]:
+    """Files by their names without folders, of those whose name occurs once: for images in other folders than their
+    XML files."""
+    count = Counter(map(_name, paths))
+    return {_name(key): path for key, path in paths.items() if count[_name(key)] == 1}
 
 
 def annotation_folder(folder: Path) -> Path | None:

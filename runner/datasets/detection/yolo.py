@@ -16,7 +16,15 @@ from runner.datasets.detection.report import (
     class_exists,
     unique_rows,
 )
-from runner.datasets.folders import TEST_FOLDERS, TRAIN_FOLDERS, file_beside, folder_below, has_images, images_in
+from runner.datasets.folders import (
+    PROBED,
+    TEST_FOLDERS,
+    TRAIN_FOLDERS,
+    file_beside,
+    folder_below,
+    has_images,
+    images_in,
+)
 from runner.datasets.format import Format
 from runner.datasets.lists import read_lines, read_list
 from runner.datasets.names_file import read_names
@@ -27,6 +35,8 @@ from runner.reading.text import lines_of, read_text
 
 FIELDS = 5
 KEYPOINT_HINT = "for a box and key points describe the dataset by a YAML file with kpt_shape: [points, 2 or 3]"
+OTHER_TOOLS = {"annotations.xml": "CVAT (\"for images\")", "_annotations.createml.json": "CreateML",
+               "via_region_data.json": "VIA"}
 MAX_NUMBERED = 100_000      # a class number above is not one, where there are no names
 _LABEL_FOLDERS = {"images": ("labels",), "JPEGImages": ("labels",), "Images": ("Labels", "labels"),
                   "IMAGES": ("LABELS", "labels")}
@@ -210,6 +220,17 @@ def split_folders(folder: Path) -> tuple[Path | None, Path | None]:
     return folder_below(folder, "images") or folder, None
 
 
+def _other_tool(folder: Path, unlabelled: Sequence[tuple[str, Sequence[str]]]) -> str:
+    """What the files of a labelling tool here are, where they are of a format that is not read; "" without any."""
+    places = [folder, *(place for place in split_folders(folder) if place)]
+    for name, tool in OTHER_TOOLS.items():
+        found = next((place / name for place in places if (place / name).is_file()), None)
+        if found:
+            return f". {found} is of {tool}: export as YOLO, COCO or Pascal VOC"
+    found = next((Path(file) for image, _ in unlabelled[:PROBED] if (file := file_beside(image, ".json"))), None)
+    return f". {found} may be of LabelMe: convert its files to YOLO, COCO or Pascal VOC" if found else ""
+
+
 def _matches(path: Path) -> bool:
     return path.is_dir() and any(has_images(part) for part in split_folders(path) if part)
 
@@ -223,7 +244,10 @@ def open_folder(folder: Path) -> DetectionDataset:
         images = [image for part in parts if part for image in images_in(part)]
         names = [str(k) for k in range(highest_class(images) + 1)] or ["0"]
     train, test = (split_of_folder(part, len(names), report) if part and has_images(part) else None for part in parts)
-    data = report.dataset(names, train, test, folder)
+    try:
+        data = report.dataset(names, train, test, folder)
+    except NoBoxes as error:
+        raise NoBoxes(f"{error}{_other_tool(folder, report.unlabelled)}") from None
     if not named:
         data.warnings.append(f"{folder}: there is no file with class names ({', '.join(NAME_FILES)} or *.names): the "
                              f"classes are numbered 0 to {len(names) - 1}")
