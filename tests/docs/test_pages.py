@@ -1,4 +1,4 @@
-"""Pages for newcomers: the index of docs/ is complete, and the commands of docs/your-own-photos.md run."""
+"""What newcomers read: the index of docs/ is complete, and the commands of docs/your-own-photos.md run."""
 import re
 import shlex
 from pathlib import Path
@@ -99,3 +99,12 @@ def test_what_the_table_suggests_exists(tmp_path: Path, monkeypatch: pytest.Monk
         lines = re.sub(rf"(?m)^{name}=.*\n", "", text).replace("[net]\n", f"[net]\n{name}={value}\n")
         Path("a.cfg").write_text(lines)
         assert cli.main(["check", "a.cfg"]) == 0, f"{name}={value}"
+
+
+def test_ci_runs_the_slow_tests_that_the_short_command_leaves_out() -> None:
+    """`python -m pytest` is for a newcomer; CI passes -m "" to run everything."""
+    assert 'addopts = ["-m", "not slow"]' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert 'python -m pytest -m ""' in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for path in (".ci/run", ".github/workflows/test.yml"):
+        runs = re.findall(r"-m pytest -q(.*)", (ROOT / path).read_text(encoding="utf-8"))
+        assert len(runs) >= 2 and all(options == ' -m ""' for options in runs), path
