@@ -139,6 +139,7 @@ class Model(model.Model):
         """
         if self._is_batch(x):
             return super().predict(x)
+        self._warn_untrained()
         return list(infer(self, self._images(x), names=self.names, top=top, how=how, samples=samples, seed=seed,
                           batch=batch, on_bad=on_bad))
 
@@ -155,6 +156,7 @@ class Model(model.Model):
 
         UsageError where the network has no detection head, or there is no such class.
         """
+        self._warn_untrained()
         wanted = [self._class_number(one) for one in ([classes] if isinstance(classes, str) else classes)]
         return list(detect(self, self._images(images), names=self.names, thresh=thresh, nms=nms, letterbox=letterbox,
                            classes=wanted, on_bad=on_bad))
@@ -275,6 +277,13 @@ class Model(model.Model):
                                      f"shape {x.shape}")
                 x = x.transpose(0, 3, 1, 2)
         return super().as_input(x)
+
+    def _warn_untrained(self) -> None:
+        """Warn where the weights are random."""
+        fresh = self.origin.weights is None and not self.progress.seen
+        if self.origin.cfg and fresh and len(self.in_shape) == 3:
+            warnings.warn(f"{self.origin.cfg}: the weights are random: pass weights= to runner.load, load a run, or "
+                          "train first", stacklevel=3)
 
     def _is_batch(self, x: object) -> bool:
         """Whether `predict` computes the output of x as it is."""
