@@ -1,8 +1,8 @@
 """Read a network of another program: an ONNX model becomes a cfg and its weights, named arrays become a .weights file.
 
 The cfg can be read, edited and trained.  It is written only after the network here has computed the same as ONNX
-Runtime with the model.  Arrays by name (.safetensors, .npz) need a cfg that exists: they are matched by name, order and shape,
-and every one must find its place.
+Runtime with the model.  Arrays by name (.safetensors, .npz) need a cfg that exists: they are matched by name, order
+and shape, and every one must find its place.
 
   python run.py import model.onnx --to net.cfg net.weights
   python run.py import model.onnx --to net.cfg net.weights --size 224x224
