@@ -1,4 +1,6 @@
 """Operators with weights as sections: convolutions, products, batch norm; and arithmetic with constants."""
+from dataclasses import replace
+
 import numpy as np
 
 from runner.importing.drafts import Draft, NoSection, Options, Value
@@ -58,7 +60,8 @@ def conv(r: Reading, node: Node) -> Value:
     x, weights = r.value(node), r.constant(node, 1, "weights")
     if weights.ndim != 4:
         raise NoSection(f"it is a convolution over {weights.ndim - 2} axes; sections have height and width")
-    image = Value(x.draft, x.shape).as_image()
+    unpadded = replace(x, pads=(0, 0, 0, 0))
+    image = unpadded.as_image()
     size = square(weights.shape[2:], "filters")
     dilation = square(node.attributes.get("dilations") or (1, 1), "dilation") if size > 1 else 1
     stride, window = strides(node), dilation * (size - 1) + 1
@@ -79,7 +82,7 @@ def conv(r: Reading, node: Node) -> Value:
     if dilation > 1:
         options["dilation"] = dilation
     biases = r.constant(node, 2, "biases") if r.given(node, 2) else np.zeros(len(weights))
-    return r.drafts.add("convolutional", options, Value(x.draft, x.shape), weights=weights, biases=biases)
+    return r.drafts.add("convolutional", options, unpadded, weights=weights, biases=biases)
 
 
 @reads("ConvTranspose")

@@ -47,16 +47,20 @@ class Value:
 
     pads    zeros that a Pad has put around it: top, left, bottom, right
     shared  more than one node reads it
+    sampled every k-th pixel of the output, or with channels of zeros behind it: what [shortcut] reads of another size
     """
     draft: Draft
     shape: Shape
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     shared: bool = False
+    sampled: bool = False
 
     def whole(self) -> "Value":
-        """Itself; NoSection where it has zeros around it."""
+        """Itself; NoSection where it has zeros around it, or is sampled."""
         if any(self.pads):
             raise NoSection("zeros from a Pad are read by convolutions only")
+        if self.sampled:
+            raise NoSection("every k-th pixel, and channels of zeros, are read by [shortcut] only")
         return self
 
     def as_image(self) -> Shape:
@@ -86,7 +90,7 @@ class Drafts:
 
     def add(self, section: str, options: Options, *reads: Value, **arrays: np.ndarray) -> Value:
         """A new section -> its output.  NoSection where the layer refuses its options or shapes."""
-        shape = shape_of(section, options, [value.whole().draft.shape for value in reads])
+        shape = shape_of(section, options, [value.draft.shape for value in reads])
         draft = Draft(section, options, tuple(value.draft for value in reads), shape,
                       {name: np.asarray(array, np.float32) for name, array in arrays.items()})
         self.all.append(draft)
@@ -94,7 +98,7 @@ class Drafts:
 
     def same(self, section: str, options: Options, value: Value) -> Value:
         """A new section that keeps the shape -> its output, in the shape of the tensor."""
-        return Value(self.add(section, options, value).draft, value.shape)
+        return Value(self.add(section, options, value.whole()).draft, value.shape)
 
     def unknown(self, shape: Shape) -> Value:
         """What stands for a node that could not be read, so that those after it are checked too."""
@@ -209,7 +213,8 @@ def cfg_text(drafts: list[Draft], header: str, remarks: dict[int, list[str]],
     for draft in drafts:
         options, reads = dict(draft.options), list(draft.reads)
         if draft.section not in NAMES_ALL:
-            if draft.section in COMMUTATIVE and current in reads:
+            alike = len({each.image for each in reads}) == 1        # the shape is that of the first
+            if draft.section in COMMUTATIVE and alike and current in reads:
                 at = next(k for k, each in enumerate(reads) if each is current)
                 reads.insert(0, reads.pop(at))
             if reads[0] is not current:

@@ -1,5 +1,6 @@
 """Operators without weights as sections: activations, pooling, resizing, reshapes, channels and pixels."""
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -214,13 +215,17 @@ def pad(r: Reading, node: Node) -> Value:
     if not any(map(any, sides.values())):
         return x
     value = float(r.constant(node, 2, "value").reshape(-1)[0]) if r.given(node, 2) else 0.0
+    first, behind = sides.get(1, (0, 0))
+    if rank == 4 and mode == "constant" and not value and first == 0 < behind and not any(x.pads) \
+            and not any(any(ends) for axis, ends in sides.items() if axis != 1):
+        return Value(x.draft, (x.shape[0] + behind, *x.shape[1:]), shared=x.shared, sampled=True)
     if mode != "constant" or value or rank != 4 or any(any(sides.get(axis, ())) for axis in (0, 1)) \
             or min(map(min, sides.values())) < 0:
         raise NoSection("sections add zeros around images only")
     (top, bottom), (left, right) = sides.get(2, (0, 0)), sides.get(3, (0, 0))
     own = top, left, bottom, right
     pads = tuple(old + new for old, new in zip(x.pads, own, strict=True))
-    return Value(x.draft, x.shape, (pads[0], pads[1], pads[2], pads[3]), x.shared)
+    return replace(x, pads=(pads[0], pads[1], pads[2], pads[3]))
 
 
 @reads("Resize", "Upsample")
@@ -272,7 +277,7 @@ def part_of(r: Reading, x: Value, start: int, end: int) -> Value:
 
 @reads("Slice")
 def slice_(r: Reading, node: Node) -> Value:
-    x = r.value(node).whole()
+    x = r.value(node)
     starts, ends = r.integers(node, 1, "starts"), r.integers(node, 2, "ends")
     axes = r.integers(node, 3, "axes") if r.given(node, 3) else list(range(len(starts)))
     steps = r.integers(node, 4, "steps") if r.given(node, 4) else [1] * len(starts)
@@ -282,10 +287,15 @@ def slice_(r: Reading, node: Node) -> Value:
         start, end, step = slice(start, end, step).indices(length)
         if (start, end, step) == (0, length, 1):
             continue
+        if axis in (2, 3) and len(x.shape) == 3 and start == 0 and step > 1:
+            sides = list(x.shape)
+            sides[axis - 1] = len(range(start, end, step))
+            x = replace(x, shape=tuple(sides), sampled=True)
+            continue
         if axis != 1 or step != 1:
             raise NoSection("[route] and [channel_slice] take consecutive channels; this takes "
                             f"{start}:{end}:{step} of axis {axis}")
-        x = part_of(r, x, start, end)
+        x = part_of(r, x.whole(), start, end)
     return x
 
 

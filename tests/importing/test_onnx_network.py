@@ -214,7 +214,7 @@ def test_weights_in_a_file_of_their_own(tmp_path: Path) -> None:
         import_onnx(path)
 
 
-SHIPPED: dict[str, tuple[str, ...]] = {"net": (), "darknet19": ("net.width=64", "net.height=64")}
+SHIPPED: dict[str, tuple[str, ...]] = {"net": (), "resnet18": ("net.width=64", "net.height=64")}
 
 
 @pytest.mark.parametrize("keep_batchnorm", [False, True])
@@ -226,3 +226,26 @@ def test_what_export_wrote_comes_back(name: str, keep_batchnorm: bool, tmp_path:
     assert sections(found) == wanted
     normed = any("scales" in layer.params for layer in net.layers)
     assert ("batch_normalize" in found.text) == (keep_batchnorm and normed)
+
+
+def test_a_pad_of_channels_is_read_by_a_shortcut_only(tmp_path: Path) -> None:
+    b = Build()
+    x = b.conv("x", 3, 4)
+    padded = b.node("Pad", x, b.integers(0, 0, 0, 0, 0, 2, 0, 0))
+    assert sections(imported(tmp_path, b.model(b.node("Add", padded, b.conv(x, 4, 6)), rank=4))) == [
+        "convolutional", "convolutional", "shortcut"]
+    text = refused(tmp_path, b.model(b.conv(padded, 6, 2), rank=4))
+    assert "read by [shortcut] only: /layer3/Conv" in text or "read by [shortcut] only: /layer4/Conv" in text
+    both = b.node("Pad", x, b.integers(0, 0, 1, 1, 0, 2, 1, 1))
+    assert "sections add zeros around images only" in refused(tmp_path, b.model(b.conv(both, 6, 2), rank=4))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "vgg11_bn", "squeezenet1_1", "shufflenet_v2_x0_5"])
+def test_torchvision(name: str, tmp_path: Path) -> None:
+    torch, models = pytest.importorskip("torch"), pytest.importorskip("torchvision.models")
+    torch.manual_seed(0)
+    net = getattr(models, name)(weights=None, num_classes=7).eval()
+    torch.onnx.export(net, torch.zeros(1, 3, 224, 224), str(tmp_path / "model.onnx"), dynamo=False)
+    found = import_onnx(tmp_path / "model.onnx")
+    assert found.same, found.found
