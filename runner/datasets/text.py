@@ -9,12 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from runner.errors import DataError
+from runner.file_kinds import HEAD, kind_of
 from runner.reading.text import read_bytes
 
 
 def read_text(path: str | Path, symbols: int = 256) -> np.ndarray:
-    """The bytes of a file, uint8 (n,).  DataError when it is missing or too short, or has bytes without an input."""
+    """The bytes of a file, uint8 (n,).  DataError when it is missing or too short, a git-lfs pointer or an archive, or
+    has bytes without an input."""
     text = np.frombuffer(read_bytes(path, missing="there is no such text file"), np.uint8)
+    kind = kind_of(text[:HEAD].tobytes()) or ""
+    if "git-lfs" in kind or "unpack it" in kind:
+        raise DataError(f"{path}: this is {kind}")
     if len(text) < 2:
         raise DataError(f"{path}: a text needs at least two characters. It has {len(text)}")
     check_symbols(text, symbols, str(path))

@@ -7,6 +7,7 @@ import pytest
 
 import runner
 from runner import weights
+from runner.datasets.text import read_text
 from runner.errors import DataError
 from runner.inference.generate import generate, is_character_model
 from runner.training.tasks.character_model import training_batches
@@ -76,3 +77,11 @@ def test_e2e_bits_of_a_model_trained_by_darknet() -> None:
         net = runner.load(folder / "shk_rnn.cfg", folder / "shk_rnn.weights", compat=compat)
         for part, want in ((text[:3000], 2.5098), (text[-3000:], 2.8754)):
             assert abs(bits_per_character(net, np.frombuffer(part, np.uint8)) - want) < limit
+
+
+@pytest.mark.parametrize("content, kind", [(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a git-lfs"),
+                                           (b"\x1f\x8b\x08" + bytes(20), "a gzip archive: unpack it")])
+def test_a_pointer_or_an_archive_is_not_a_text(content: bytes, kind: str, tmp_path: Path) -> None:
+    (tmp_path / "book.txt").write_bytes(content)
+    with pytest.raises(DataError, match=f"book.txt: this is {kind}"):
+        read_text(tmp_path / "book.txt")
