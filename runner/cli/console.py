@@ -13,6 +13,7 @@ from runner.text_table import aligned
 STYLES = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "dim": "2"}
 # characters that no text needs stand for the styles, so that an escape sequence in a name is not one of ours
 MARKS = {style: chr(0xfdd0 + k) for k, style in enumerate(STYLES)}
+CELL = 300          # characters of a cell of a table
 END = "\ufddf"
 COLOURS = {ord(MARKS[style]): f"\033[{code}m" for style, code in STYLES.items()} | {ord(END): "\033[0m"}
 # control characters except the end of a line and the tab, and those that change the direction of a text
@@ -123,8 +124,10 @@ def write_json(target: str, value: Any) -> None:
 
 
 def table(rows: Sequence[Sequence[str]], left: Iterable[int] = (0,)) -> str:
-    """Rows as aligned columns; the first row is the header.  Columns in `left` are aligned left, the others right."""
-    lines = aligned([[one_line(cell) for cell in row] for row in rows], left)
+    """Rows as aligned columns; the first row is the header.  Columns in `left` are aligned left, the others right.
+    Of a cell of more than CELL characters only the beginning is shown."""
+    rows = [[one_line(cell if len(cell) <= CELL else f"{cell[:CELL]}...") for cell in row] for row in rows]
+    lines = aligned(rows, left)
     return "\n".join([paint(lines[0], "bold"), *lines[1:]])
 
 

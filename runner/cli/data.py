@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from runner.datasets.survey import Duplicate, SplitSurvey
 
 MAX_SHEET_CLASSES = 50      # with more, only the first are drawn
+MAX_CLASSES = 10_000    # that the table lists; --json has them all
 MAX_LISTED = 5      # examples of each problem
 PURPOSE = {"train": "to train", "test": "to test"}
 
@@ -109,12 +110,14 @@ def _report(data: "Dataset | DetectionDataset", splits: dict[str, tuple[Any, "Sp
     counted = "boxes" if boxes else "images"
     rows = [("class", *(f"{name} {counted}" for name in splits), *(f"share of {name}" for name in splits))]
     totals = [max(1, int(stats.counts.sum()) if stats.labels is None else stats.images) for _, stats in splits.values()]
-    for index, name in enumerate(data.names):
+    for index, name in enumerate(data.names[:MAX_CLASSES]):
         counts = [int(stats.counts[index]) for _, stats in splits.values()]
         rows.append((name, *(f"{count:,}" for count in counts),
                      *(f"{100 * count / total:.1f} %" for count, total in zip(counts, totals, strict=True))))
     console.say()
     console.say(console.table(rows))
+    if len(data.names) > MAX_CLASSES:
+        console.say(f"and {len(data.names) - MAX_CLASSES:,} more classes")
     for name, (_, stats) in splits.items():
         console.say()
         for line in _split_lines(name, stats, data.names):

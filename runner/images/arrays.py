@@ -56,9 +56,15 @@ def plain_pixels(values: np.ndarray) -> np.ndarray:
         return values.astype(values.dtype.newbyteorder("="), copy=False)
     if values.dtype.kind != "f":
         raise DataError(f"pixels must be {TYPES}. Got {values.dtype.name}, which does not say what white is")
-    if not (values.min() >= 0 and values.max() <= 1):
-        raise DataError(f"floating point pixels must be in 0..1. Got {values.min():g} to {values.max():g}")
+    check_floats(values)
     return values.astype(np.float32, copy=False)
+
+
+def check_floats(values: np.ndarray) -> None:
+    """DataError where floating point pixels are outside of 0..1, NaN or infinite; then with the place in the array."""
+    if not (values.min() >= 0 and values.max() <= 1):
+        found = guarded.non_finite(values) or f"Got {values.min():g} to {values.max():g}"
+        raise DataError(f"floating point pixels must be in 0..1. {found}")
 
 
 def check_size(width: int, height: int, channels: int) -> None:

@@ -3,6 +3,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from runner.errors import DataError
+from runner.images.arrays import check_floats
 
 SIDEWAYS = (5, 6, 7, 8)         # EXIF orientations that exchange width and height
 ALPHA = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}      # where one grey or colour is transparent
@@ -36,9 +37,7 @@ def deep_grey(image: Image.Image) -> np.ndarray:
     """(1, h, w): uint16 from the integer modes, float32 from floating point TIFF."""
     values = np.asarray(image)[None]
     if image.mode == "F":
-        if not (values.min() >= 0 and values.max() <= 1):
-            raise DataError(f"floating point pixels must be in 0..1. Got {values.min():g} to "
-                            f"{values.max():g}")
+        check_floats(values)
         return values.astype(np.float32)
     if values.min() < 0 or values.max() > 65535:
         raise DataError(f"integer pixels must be in 0..65535. Got {values.min()} to {values.max()}")

@@ -4,10 +4,11 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from runner.errors import DataError, RunnerError
+from runner.reading.numbers import shown
 from runner.reading.text import BOMS, NAMES, Path_, decode, name_of, read_bytes
 
 DEPTH = 100
-DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
+DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,100}?encoding\s*=\s*["']([^"'<>]*)["']""")
 ENCODINGS = {"utf-8", "utf8", "us-ascii", "ascii", "latin1", "latin-1", "gb2312", "gbk", "gb18030", "big5", "shift_jis",
              "shift-jis", "sjis", "euc-jp", "euc-kr", "koi8-r", "cp1252", "utf-16",
              *(f"iso-8859-{part}" for part in (*range(1, 12), 13, 14, 15, 16)),
@@ -48,9 +49,9 @@ def _decoded(content: bytes, where: Path_, error: type[RunnerError]) -> str:
     declared = DECLARED.match(content)
     if not declared or any(content.startswith(mark) for mark, _ in BOMS):
         return decode(content, where, error)
-    encoding = declared[1].decode().lower()
+    encoding = declared[1].decode("latin-1").lower()
     if encoding not in ENCODINGS:
-        raise error(f"{name_of(where)}:1: the encoding {encoding!r} of this XML is not known")
+        raise error(f"{name_of(where)}:1: the encoding {shown(encoding)} of this XML is not known")
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as problem:

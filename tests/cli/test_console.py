@@ -32,6 +32,10 @@ def test_names_stay_on_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert shown in capsys.readouterr().out
 
 
+def test_a_long_cell_is_cut() -> None:
+    assert console.table([("a", "b"), ("x" * 5000, "1")]).split("\n")[1] == f"{'x' * console.CELL}...  1"
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

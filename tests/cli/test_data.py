@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runner.cli import main
+from runner.cli import data, main
 
 RNG = np.random.default_rng(8)
 
@@ -189,3 +189,12 @@ def test_mistakes(birds, capsys, words, answer):
     Path("empty").mkdir()
     assert main(["data", *words]) == 2
     assert answer in capsys.readouterr().err
+
+
+def test_the_table_of_classes_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                         capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(data, "MAX_CLASSES", 3)
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 4, 4), np.uint8), y=[0, 999_999])
+    main(["data", str(tmp_path / "a.npz")])
+    out = capsys.readouterr().out
+    assert "\n2 " in out and "\n3 " not in out and "and 999,997 more classes" in out

@@ -157,6 +157,14 @@ def test_floating_point_tiff(tmp_path: Path) -> None:
     values = RNG.random((4, 6)).astype(np.float32)
     Image.fromarray(values).save(tmp_path / "a.tif")
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif", 1)[0], values)
+    for bad, words in ((np.nan, r"\[0, 2, 3\] is nan"), (np.inf, r"\[0, 2, 3\] is inf")):
+        values[2, 3] = bad
+        Image.fromarray(values).save(tmp_path / "n.tif")
+        np.save(tmp_path / "n.npy", values[None])
+        for name in ("n.tif", "n.npy"):
+            with pytest.raises(DataError, match=rf"{name}: floating point pixels must be in 0\.\.1\. {words}"):
+                read_image(tmp_path / name, 1)
+    values[2, 3] = .5
     Image.fromarray(values * 300).save(tmp_path / "b.tif")
     with pytest.raises(DataError, match=r"b\.tif: floating point pixels must be in 0\.\.1"):
         read_image(tmp_path / "b.tif")

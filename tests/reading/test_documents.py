@@ -84,6 +84,8 @@ def test_xml_in_other_encodings() -> None:
     (b"<a>" * 101 + b"</a>" * 101, "more than"),
     (b'<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>', r"x\.xml:1: this XML declares entities"), (b"<a>\xff</a>", "UTF-8"),
     (b'<?xml version="1.0" encoding="base64"?><a/>', "the encoding 'base64' of this XML is not known"),
+    (b'<?xml version="1.0" encoding="' + b"x" * 5000 + b'"?><a/>', r"\(5,000 characters\) of this XML is not known"),
+    (b'<?xml version="1.0" encoding="\xff"?><a/>', "of this XML is not known"),
     (b'<?xml version="1.0" encoding="punycode"?><a/>', "'punycode' of this XML is not known"),
     (b'<?xml version="1.0" encoding="foo"?><a/>', "the encoding 'foo'"), (b"<a>\0</a>", "a byte is 0"),
     (b'<?xml version="1.0" encoding="ascii"?><a>\n\xe9</a>', r"x\.xml:2: .* byte \d+ is 0xe9")])

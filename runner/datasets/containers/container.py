@@ -8,6 +8,7 @@ import numpy as np
 
 from runner.datasets.names_file import MAX_CLASSES
 from runner.errors import DataError
+from runner.reading.numbers import shown
 
 PixelsAndLabels = tuple[np.ndarray, np.ndarray]     # (n, c, h, w) uint8 or float32 in 0..1, and labels (ImageArrays)
 
@@ -56,5 +57,5 @@ def class_numbers(labels: np.ndarray | list[int], where: str) -> np.ndarray:
         lowest, highest = int(labels.min(initial=0)), int(labels.max(initial=0))
     if lowest < 0 or highest >= MAX_CLASSES:
         wrong = lowest if lowest < 0 else highest
-        raise DataError(f"{where} must be class numbers, 0 to {MAX_CLASSES - 1:,}. Got {wrong}")
+        raise DataError(f"{where} must be class numbers, 0 to {MAX_CLASSES - 1:,}. Got {shown(wrong)}")
     return np.asarray(labels).astype(np.intp)

@@ -98,7 +98,8 @@ def test_a_pickle_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     ({"data": [1]}, "data, an array of n x 3072 bytes. Got list"), ([1], "is a dictionary. Got list"),
     ({"data": IMAGES.reshape(4, -1), "labels": [1]}, "a number for each of its 4 images"),
     ({"data": np.array([None])}, "is invalid"),
-])
+    ({"data": IMAGES.reshape(4, -1), "labels": [0, 1, 2, 10**5000]}, "Got a number of about 5,001 digits"),
+], ids=["list", "no dictionary", "labels", "objects", "digits"])
 def test_cifar_python_mistakes(tmp_path: Path, content: Any, message: str) -> None:
     (tmp_path / "data_batch_1").write_bytes(pickle.dumps(content, 2) + bytes(4000))
     with pytest.raises(DataError, match=message):
