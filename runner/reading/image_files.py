@@ -43,4 +43,4 @@ def too_large(what: str) -> str:
 
 
 WRONG_LIMIT = _apply_limit()
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)      # half of the limit is no limit
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)      # said at half of the limit
