@@ -12,6 +12,7 @@ other number nothing is dropped or converted (many_channels.py).  Grey from colo
 601 luma in the integers of that decoder, (77 r + 150 g + 29 b) >> 8, so that darknet's grey networks see the
 same values.
 """
+import errno
 import io
 import os
 import warnings
@@ -27,6 +28,8 @@ from runner.images.arrays import check_channels, to_float
 from runner.images.many_channels import ImageSource, is_other_file, read_channels
 from runner.images.pil_bands import deep_grey, is_deep, is_sideways, upright
 from runner.reading.image_files import open_image
+from runner.reading.numbers import shown
+from runner.reading.text import open_reason
 
 Size = tuple[int, int]          # width, height
 IMAGES = ("a PNG image", "a JPEG image", "a NumPy .npy file", "a NumPy .npz file")     # of the kinds of file_kinds
@@ -91,7 +94,11 @@ def read_pixels(source: ImageSource, channels: int = 3, least: Size | None = Non
         other = _other_kind(source)
         raise DataError(f"{name}: {f'not an image: this is {other}' if other and other not in IMAGES else error}") \
             from None
-    except Exception as error:       # decoders raise OSError, SyntaxError, ValueError, EOFError ...
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise DataError(f"{name}: the image is truncated or damaged ({error})") from error
+        raise DataError(f"{shown(name)}: {open_reason(error)}") from None
+    except Exception as error:       # decoders raise SyntaxError, ValueError, EOFError ...
         raise DataError(f"{name}: the image is truncated or damaged ({error})") from error
 
 
