@@ -28,7 +28,7 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """
     path = Path(path)
     if path.exists() and not path.is_file() and not path.is_dir():
-        with open(path, mode, encoding=None if "b" in mode else "utf-8") as file:
+        with open(path, mode, **({} if "b" in mode else TEXT)) as file:
             yield file
         return
     event("open", path)

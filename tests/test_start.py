@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import cfgrunner
+from tests import toy
 from tests.paths import ROOT
 
 RUN = str(ROOT / "run.py")
@@ -60,3 +61,23 @@ def test_paths_that_the_terminal_cannot_show(encoding: str, tmp_path: Path) -> N
             assert done.returncode == 1 and b"Traceback" not in done.stderr
         assert (tmp_path / "o.json").read_text(encoding="utf-8")
     assert b"a\xff.cfg" in start(b"check", os.fsencode(tmp_path) + b"/a\xff.cfg", PYTHONIOENCODING=encoding).stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes")
+def test_a_run_with_class_names_that_are_not_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its run.yaml is read again by every verb, in a terminal of ASCII and in one of UTF-8."""
+    monkeypatch.chdir(tmp_path)
+    toy.make(tmp_path)
+    for split in ("train", "test"):
+        folder = os.fsencode(tmp_path / "data/toy" / split)
+        os.rename(folder + b"/dark", folder + b"/d\xff")
+        os.rename(folder + b"/bright", folder + "/é".encode())
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    short = ("--quiet", "--no-report", "--set", "net.max_batches=2", "--backend", "numpy")
+    for words, environment in ((("train", "cfg/toy.cfg", *short), ascii_only),
+                               (("predict", "toy", "data/toy/test"), ascii_only),
+                               (("test", "toy", "--wrong", "wrong.csv"), {"LC_ALL": "C.UTF-8"}),
+                               (("train", "toy", "--resume", "--quiet", "--no-report"), {"LC_ALL": "C.UTF-8"})):
+        done = start(*words, first=None, **environment)
+        assert done.returncode == 0, done.stderr
+    assert b"\xff" in (tmp_path / "wrong.csv").read_bytes()

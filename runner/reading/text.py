@@ -121,8 +121,9 @@ def lines_of(text: str) -> Iterator[tuple[int, str]]:
 
 def bad_character(text: str) -> str | None:
     """The first character no name may have, in words: NUL, or half of a character outside of the basic plane (a lone
-    surrogate), which cannot be written to a file or a terminal; None where there is none."""
+    surrogate), which cannot be written to a file or a terminal; None where there is none.  U+DC80 to U+DCFF are bytes
+    of file names that are not text (PEP 383), and are written as these bytes."""
     if text.isascii():
         return "the character NUL" if "\0" in text else None
     return next((f"the lone surrogate U+{ord(sign):04X}" if sign else "the character NUL" for sign in text
-                 if "\ud800" <= sign <= "\udfff" or sign == "\0"), None)
+                 if "\ud800" <= sign < "\udc80" or "\udcff" < sign <= "\udfff" or sign == "\0"), None)

@@ -3,6 +3,7 @@
 The values are built from the parser's events, without recursion: a list of aliases of lists of aliases has the size it
 is written out with, and that is limited.
 """
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ ALWAYS = 10_000         # or this many
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 TAG = "tag:yaml.org,2002:"
 SCALARS = ("null", "bool", "int", "float", "str", "timestamp")
+SURROGATE = re.compile(r"\\u([dD][89a-fA-F][0-9a-fA-F]{2})")
 LONGEST = 100           # characters of a number or date
 _RESOLVER, _CONSTRUCTOR = yaml.resolver.Resolver(), yaml.constructor.SafeConstructor()
 
@@ -70,6 +72,13 @@ def read_yaml(path: Path_, error: type[RunnerError] = DataError, texts: Collecti
     return parse_yaml(read_text(path, error), path, error, texts)
 
 
+def _names_with_other_bytes(text: str) -> bool:
+    """Whether its escapes of surrogates are all bytes of file names that are not text (PEP 383): run.yaml has such
+    names, and libyaml refuses them."""
+    found = SURROGATE.findall(text)
+    return bool(found) and all(re.fullmatch("(?i)dc[89a-f].", digits) for digits in found)
+
+
 class _Builder:
     """From events to values."""
 
@@ -82,7 +91,7 @@ class _Builder:
         self.documents = 0
 
     def build(self, text: str) -> Any:
-        for event in yaml.parse(text, Loader=LOADER):
+        for event in yaml.parse(text, Loader=yaml.SafeLoader if _names_with_other_bytes(text) else LOADER):
             handle: Callable[[_Builder, Any, int], None] | None = self.HANDLERS.get(type(event))
             if handle:
                 handle(self, event, event.start_mark.line + 1)     # type: ignore[union-attr]

@@ -54,4 +54,5 @@ def test_lines() -> None:
 def test_characters_no_name_may_have() -> None:
     assert bad_character("caf\xe9 \U0001f600") is None
     assert bad_character("a\0") == "the character NUL"
-    assert bad_character("\xe9\udc80") == "the lone surrogate U+DC80"
+    assert bad_character("\xe9\udc80") is None, "a byte of a file name"
+    assert bad_character("\xe9\ud880") == "the lone surrogate U+D880"

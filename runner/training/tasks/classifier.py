@@ -221,7 +221,7 @@ class Classifier(Task):
         images, digest = self._split("train"), hashlib.blake2b(digest_size=16)
         for path, label in images:
             size = os.path.getsize(path) if os.path.exists(path) else 0
-            digest.update(f"{path}\t{label}\t{size}\n".encode())
+            digest.update(f"{path}\t{label}\t{size}\n".encode("utf-8", "surrogateescape"))
         if images.pixels is not None:
             digest.update(np.ascontiguousarray(images.pixels).data)
         return digest.hexdigest()

@@ -152,7 +152,7 @@ class Detector(Task):
     def fingerprint(self) -> str:
         digest = hashlib.sha256()
         for image in self.data.train or ():
-            digest.update(image.path.encode() + b"\n" + image.boxes.tobytes())
+            digest.update(image.path.encode("utf-8", "surrogateescape") + b"\n" + image.boxes.tobytes())
         return digest.hexdigest()
 
     def next_commands(self, run: str | None = None) -> list[str]:
