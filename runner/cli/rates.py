@@ -75,7 +75,7 @@ def _print_table(args: argparse.Namespace, points: "Sequence[RatePoint]", best: 
     shown = points[::max(len(points) // LINES, 1)]
     top = max((point.smooth for point in shown if point.smooth < 1e6), default=1.0)
     for point in shown:
-        bar = "#" * min(BAR, round(BAR * point.smooth / top)) if point.smooth < 1e6 else "off the scale"
+        bar = "#" * min(BAR, round(BAR * point.smooth / (top or 1))) if point.smooth < 1e6 else "off the scale"
         rows.append((f"{point.rate:.2g}", f"{point.smooth:.4g}", bar))
     console.say(console.table(rows, left=(2,)))
     if best is None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.cli import common, console, process
 from runner.cli.restored import restore
-from runner.errors import counted
+from runner.errors import counted, plural
 from runner.program import command
 from runner.reading.numbers import is_whole
 
@@ -428,7 +428,8 @@ def _print_results(args: argparse.Namespace, run: "Run") -> None:
         console.say(f"{counted(number, 'update')}{total}, {time}: no better score in the last "
                     f"{counted(run.stale, 'evaluation')}")
     else:
-        console.say(f"{counted(number, 'update')}, {net.progress.seen:,} {task.unit}, {time}")
+        console.say(f"{counted(number, 'update')}, {net.progress.seen:,} "
+                    f"{plural(net.progress.seen, task.unit.removesuffix('s'))}, {time}")
     if best:
         last = f"{task.score_text(latest.score)}, " if latest else ""
         console.say(f"{task.score_name}: {last}best {task.score_text(best['score'])} (after update {best['update']})")

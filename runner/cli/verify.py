@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Mapping
 
 from runner.cli import common, console, runs
-from runner.errors import UsageError, plural
+from runner.errors import UsageError, counted, plural
 from runner.reading.numbers import shown
 
 
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         found += [differences(net, session, part, form=form, half=half, thresh=thresh, nms=nms)
                   for part in batches(x.astype(np.float32), session.batch)]
     if not count:
-        raise UsageError(f"none of the {len(images)} images could be read")
+        raise UsageError(f"none of {counted(len(images), 'image')} could be read")
     console.say(f"{args.model}, form {form}, on {count} {plural(count, 'image')} ({UNITS[form]}):")
     total = worst(found)
     print_differences(total)

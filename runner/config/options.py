@@ -20,6 +20,7 @@ from runner.reading.numbers import shown
 
 MOST_UNKNOWN = 2000     # options of a file that are compared with the known ones
 HOLE = re.compile(r"^\s*,|,\s*,")           # nothing before a comma
+COMMENT = re.compile(r"\d\s*(;|//)")
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
 GAP = re.compile(r"[\d.]\s+[-+.\d]")     # a blank between two numbers
 
@@ -255,6 +256,8 @@ def _read(section: Section, key: str, f: Field, report: Report) -> Any:
         hint = f" ({known})" if known else f" (did you mean {near!r}?)" if near else ""
     elif get_origin(f.type) is tuple and HOLE.search(text):
         hint = " (a number is missing before a comma)"
+    elif get_origin(f.type) is None and f.type is not str and COMMENT.search(text):
+        hint = " (a comment behind a value begins with #)"
     elif GAP.search(text):
         hint = " (a comma is missing)" if get_origin(f.type) is tuple else " (a blank inside a number)"
     report.error(f"{section.where(key)} {key} must be {describe(f)}. Got {shown(text)}{hint}")

@@ -181,3 +181,10 @@ def test_a_num_below_the_anchors_that_masks_name_is_a_warning(tmp_path: Path) ->
     assert [head.anchors.tolist() for head in heads] == 2 * [[[10, 14], [23, 27], [37, 58]]]
     errors, _ = said(tmp_path, text.replace("mask=2", "mask=3"))
     assert any(line.endswith("mask must hold indices of anchors, 0 to 2 (num=2). Got 3") for line in errors)
+
+
+@pytest.mark.parametrize("text", ["32 ; 64", "32;", "32 // was 64"])
+def test_a_comment_of_another_language(tmp_path: Path, text: str) -> None:
+    errors, _ = said(tmp_path, NET.replace("width=64", f"width={text}") + conv(12) + HEAD)
+    assert errors == [f"a.cfg:2: [net] width must be an integer, at least 0. Got {text!r} (a comment behind a value "
+                      "begins with #)"]

@@ -56,3 +56,18 @@ def test_rates(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
     capsys.readouterr()
     main("rates", "cfg/toy.cfg", "--quiet", expect=1)
     assert "the loss never falls clearly" in capsys.readouterr().out
+
+
+def test_a_loss_of_0_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                capsys: pytest.CaptureFixture[str]) -> None:
+    """A softmax of one class is never wrong."""
+    monkeypatch.chdir(tmp_path)
+    for split in ("train", "test"):
+        (tmp_path / "d" / split / "a").mkdir(parents=True)
+        Image.new("L", (4, 4)).save(tmp_path / "d" / split / "a" / "1.png")
+    Path("a.cfg").write_text("[net]\nwidth=4\nheight=4\nchannels=1\nmax_batches=1\n[connected]\noutput=1\n"
+                             "activation=linear\n[softmax]\n")
+    main("rates", "a.cfg", "--data", "d", "--quiet", "--updates", "20", expect=1)
+    assert "the loss never falls clearly" in capsys.readouterr().out
+    main("train", "a.cfg", "--data", "d", "--quiet", "--no-report")
+    assert capsys.readouterr().out.startswith("1 update, 1 image, ")

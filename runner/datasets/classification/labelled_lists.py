@@ -13,6 +13,7 @@ from runner.datasets.lists import ListedImage
 from runner.errors import DataError
 
 COMMAS, BLANKS = re.compile(r"[,;|]"), re.compile(r"[\s,;|]+")
+NUMBERS = re.compile(r"-?\d+(\.\d*)?(,-?\d+(\.\d*)?){3}(,|\s|$)")     # what begins like a box
 BOX = re.compile(r"\d+(\.\d+)?(,\d+(\.\d+)?){4}(\s|$)")     # keras-yolo3: left,top,right,bottom,class
 
 
@@ -34,7 +35,9 @@ def labels_behind_paths(file: str | os.PathLike, lines: Sequence[ListedImage],
         if len(labels) == len(lines):
             return labels
     bare = lines[found.index(None)]
-    hint = ": class numbers start at 0" if str(len(names)) in BLANKS.split(bare.rest) else ""
+    boxes = NUMBERS.match(bare.rest)
+    hint = ": a box is left,top,right,bottom,class in pixels, the class a number" if boxes else \
+        ": class numbers start at 0" if str(len(names)) in BLANKS.split(bare.rest) else ""
     raise DataError(f"{file}:{bare.line}: behind the path of an image is the name of its class, or its number, 0 to "
                     f"{len(names) - 1}. Got {bare.rest!r}{hint}")
 

@@ -15,7 +15,8 @@ from runner.datasets.detection import coco
 from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit
 from runner.datasets.detection.report import LabelReport, NoBoxes
 from runner.datasets.detection.split_files import read_split
-from runner.datasets.folders import description_of
+from runner.datasets.detection.yolo import label_file
+from runner.datasets.folders import description_of, images_in
 from runner.datasets.format import Format
 from runner.datasets.lists import locate
 from runner.datasets.names_file import read_names
@@ -32,6 +33,7 @@ from runner.reading.numbers import shown
 
 SUFFIXES = (".yaml", ".yml")
 MAX_KEYPOINTS = 10_000
+PROBED = 100            # images whose label files are looked for
 ACCEPTED = "a folder, a list file, a COCO .json, or a list of them"
 
 
@@ -95,6 +97,11 @@ def _test_places(path: Path, content: dict[str, Any]) -> list[Path]:
     return []
 
 
+def _has_labels(place: Path) -> bool:
+    """Whether one of the first images of a folder has a label file."""
+    return place.is_dir() and any(map(label_file, images_in(place)[:PROBED]))
+
+
 def _joined(splits: list[DetectionSplit], classes: int) -> DetectionSplit | None:
     return DetectionSplit([image for split in splits for image in split], classes) if splits else None
 
@@ -114,8 +121,11 @@ def _names(path: Path, content: dict[str, Any], places: list[Path], report: Labe
     if names is None and count is not None:
         return [str(k) for k in range(count)]
     if names is None:
-        raise NoBoxes(f"{path}: names must be a list of class names, or numbers and names, or a file with one per "
-                      "line. There is none")
+        message = (f"{path}: names must be a list of class names, or numbers and names, or a file with one per line. "
+                   "There is none")
+        if any(map(_has_labels, places)):
+            raise DataError(f"{message} (nor nc, the number of classes)")
+        raise NoBoxes(message)
     names = class_names(path, names, ", or a file with one per line")
     check_class_count(path, content, names)
     return names

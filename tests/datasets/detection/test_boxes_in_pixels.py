@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from runner.datasets import open_detection_dataset
+from runner.datasets import open_any_dataset, open_detection_dataset
 from runner.errors import DataError
 from tests.datasets.examples import write
 from tests.datasets.splits import training_split
@@ -125,3 +125,21 @@ def test_a_heading_of_coco_that_the_other_split_does_not_have(tmp_path: Path) ->
             "categories": [{"id": i, "name": name, "supercategory": "animals"} for i, name in enumerate(names)],
             "annotations": [{"id": 1, "image_id": 1, "category_id": names.index("cat"), "bbox": [4, 3, 8, 6]}]}))
     assert open_detection_dataset(tmp_path).names == ["cat"]
+
+
+@pytest.mark.parametrize("rest", ["1,2,3,4", "1,2,3,4,cat", "1.5,2,3,4 5"])
+def test_what_begins_like_a_box_behind_a_path(rest: str, tmp_path: Path) -> None:
+    photo(tmp_path / "a.jpg")
+    write(tmp_path / "l.txt", f"a.jpg {rest}\n")
+    with pytest.raises(DataError, match="a box is left,top,right,bottom,class in pixels, the class a number"):
+        open_any_dataset(write(tmp_path / "t.yaml", "train: l.txt\nnames: [cat]\n"))
+
+
+def test_labels_without_names_are_not_class_folders(tmp_path: Path) -> None:
+    photo(tmp_path / "images" / "a.jpg")
+    write(tmp_path / "labels" / "a.txt", "0 .5 .5 .2 .2\n")
+    path = write(tmp_path / "t.yaml", "train: images\n")
+    with pytest.raises(DataError) as raised:
+        open_any_dataset(path)
+    assert str(raised.value) == (f"{path}: names must be a list of class names, or numbers and names, or a file with "
+                                 "one per line. There is none (nor nc, the number of classes)")
