@@ -99,12 +99,15 @@ def closest(word: str, known: Iterable[str], cutoff: float = 0.7) -> str | None:
 def misspelled(word: str, known: Iterable[str]) -> str | None:
     """The known word that `word` must be a misspelling of; None where there is none, or more than one.
 
-    One letter more, less, other, or swapped with its neighbour; two in words of eight letters and more; never a digit.
-    Or its first four letters and more.  Short words that are alike mean different things: selu, silu, elu.
+    The same in another case.  Or one letter more, less, other, or swapped with its neighbour; two in words of eight
+    letters and more; never a digit.  Or its first four letters and more.  Short words that are alike mean different
+    things: selu, silu, elu.
     """
     if len(word) > LONGEST_WORD:
         return None
-    text = word.lower()
+    text, known = word.lower(), list(known)
+    if len(same := [name for name in known if name.lower() == text]) == 1:
+        return same[0]
     names = [name for name in known if _digits(name) == _digits(text) and len(text) > 3]
     slips = {name: _slips(text, name.lower()) for name in names}
     near = [name for name in names if slips[name] == min(slips.values()) <= (2 if len(text) > 7 else 1)]

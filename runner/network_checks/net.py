@@ -58,6 +58,8 @@ def _check_policy(o: NetOptions, section: Section, report: Report) -> None:
                         f"{' and '.join(policies)}")
     if o.policy == "step" and "scale" not in section.lines:
         report.warn(f"{section.where('policy')} policy=step changes nothing without scale=")
+    if o.policy == "exp" and "gamma" not in section.lines:
+        report.warn(f"{section.where('policy')} policy=exp changes nothing without gamma=")
     if o.policy == "exp" and o.gamma > 1:
         report.warn(f"{section.where('gamma')} gamma={o.gamma:g} multiplies the learning rate at every update: it "
                     "grows without end")

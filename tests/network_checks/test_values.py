@@ -188,3 +188,15 @@ def test_a_comment_of_another_language(tmp_path: Path, text: str) -> None:
     errors, _ = said(tmp_path, NET.replace("width=64", f"width={text}") + conv(12) + HEAD)
     assert errors == [f"a.cfg:2: [net] width must be an integer, at least 0. Got {text!r} (a comment behind a value "
                       "begins with #)"]
+
+
+@pytest.mark.parametrize(("text", "near"), [("l1", "L1"), ("SSE", "sse"), ("Hinge", "hinge")])
+def test_a_choice_in_another_case_is_suggested(tmp_path: Path, text: str, near: str) -> None:
+    errors, _ = said(tmp_path, f"{NET}[cost]\ntype={text}\n")
+    assert len(errors) == 1 and errors[0].endswith(f"Got {text!r} (did you mean {near!r}?)")
+
+
+def test_an_exponential_policy_without_its_factor(tmp_path: Path) -> None:
+    text = "[net]\nwidth=4\nheight=4\nchannels=1\npolicy=exp\n{}[softmax]\n"
+    assert said(tmp_path, text.format("")) == ([], ["a.cfg:5: [net] policy=exp changes nothing without gamma="])
+    assert said(tmp_path, text.format("gamma=.99\n")) == ([], [])
