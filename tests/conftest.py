@@ -4,6 +4,7 @@ RUNNER_BACKEND=numpy or fast restricts it to one backend.  Tests that use the fi
 """
 import importlib.util
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ CHOICE = os.environ.get("RUNNER_BACKEND") or os.environ.get("RUNNER_KERNELS", "a
 AVAILABLE = ["numpy", "fast"] if importlib.util.find_spec("numba") else ["numpy"]
 
 ops.use(CHOICE)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:       # as in the background of a shell; tests interrupt verbs
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("RUNNER_DEBUG", "1")      # an unexpected error of a verb fails the test with its traceback
 
 
