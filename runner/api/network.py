@@ -31,6 +31,7 @@ from runner.inference.detect import ImageDetections, detect
 from runner.inference.sources import Source, Sources, each, pixels
 from runner.layers.shared.base import Env, Layer, shape_text
 from runner.net_options import NetOptions
+from runner.reading.numbers import is_whole, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -308,7 +309,7 @@ class Model(model.Model):
     def _class_number(self, word: str | int) -> int:
         if isinstance(word, str) and word in self.names:
             return self.names.index(word)
-        number = int(word) if not isinstance(word, str) or (word.isascii() and word.isdecimal()) else -1
+        number = word if not isinstance(word, str) else whole(word) if is_whole(word) else -1
         if not 0 <= number < self.classes:
             raise UsageError(f"there is no class {word!r}{did_you_mean(str(word), self.names) if self.names else ''}")
         return number

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 import runner
+from runner.export.files import save_arrays
 from tests.paths import ROOT
 from tests.verbs import main
 
@@ -24,6 +25,12 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_the_commands_of_the_page(words: list[str], capsys: Capture) -> None:
+    if "--cfg" in words:
+        save_arrays(runner.load("cfg/net.cfg"), words[1])
+        main(*words)
+        assert ".convolutional" in capsys.readouterr().out
+        runner.load("cfg/net.cfg", "digits.weights")
+        return
     if "--size" in words:
         b = Build(("batch", 3, "height", "width"))
         onnx.save(b.model(b.conv("x", 3, 2, stride=16), rank=4), words[1])

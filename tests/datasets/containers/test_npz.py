@@ -61,7 +61,7 @@ def test_any_number_of_channels(tmp_path: Path, shape: tuple[int, ...], last: bo
 
 @pytest.mark.parametrize("content, message", [
     ({"x": PIXELS}, "an archive of images has x and y.* This one has x"),
-    ({"x": PIXELS, "y": [0]}, "x has 5 images, and y has 1 labels"),
+    ({"x": PIXELS, "y": [0]}, "x has 5 images, and y has 1 label"),
     ({"x": PIXELS[0], "y": [0]}, r"x must be images: .* Got an array of shape \(4, 3\)"),
     ({"x": PIXELS.astype(int), "y": LABELS}, "must be uint8, or floats in 0..1. Got int64"),
     ({"x": PIXELS.astype(float), "y": LABELS}, "must be in 0..1"),
