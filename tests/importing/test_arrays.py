@@ -117,3 +117,84 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     np.savez(tmp_path / "nan.npz", weight=np.array([1, np.nan], "f4"))
     with pytest.raises(WeightsError, match="weight has NaN or infinity"):
         read_arrays(tmp_path / "nan.npz")
+
+
+RESIDUAL = """[net]
+width=8
+height=8
+channels=3
+
+[convolutional]
+filters=4
+size=3
+pad=1
+batch_normalize=1
+activation=relu
+
+[convolutional]
+filters=6
+size=3
+stride=2
+pad=1
+batch_normalize=1
+activation=relu
+
+[convolutional]
+filters=6
+size=3
+pad=1
+batch_normalize=1
+activation=linear
+
+[route]
+layers=-3
+
+[convolutional]
+filters=6
+size=1
+stride=2
+batch_normalize=1
+activation=linear
+
+[shortcut]
+from=-3
+activation=relu
+"""
+PLACES = {"torchvision's ResNet": (("conv1", "bn1"), ("layer2.0.conv1", "layer2.0.bn1"),
+                                   ("layer2.0.conv2", "layer2.0.bn2"),
+                                   ("layer2.0.downsample.0", "layer2.0.downsample.1")),
+          "a port of darknet": tuple((f"module_list.{i}.conv_{i}", f"module_list.{i}.batch_norm_{i}")
+                                     for i in (0, 1, 2, 10))}
+
+
+@pytest.mark.parametrize("names", PLACES.values(), ids=list(PLACES))
+def test_names_of_known_architectures(tmp_path: Path, names: tuple[tuple[str, str], ...]) -> None:
+    (tmp_path / "a.cfg").write_text(RESIDUAL)
+    net, rng, state = runner.load(tmp_path / "a.cfg"), np.random.default_rng(0), {}
+    indices = (0, 1, 2, 4)
+    for index, (conv, norm) in zip(indices, names, strict=True):
+        shape = net.layers[index].specs["weights"].shape
+        state[f"{conv}.weight"] = rng.normal(size=shape).astype(np.float32)
+        for key in ("weight", "bias", "running_mean", "running_var"):
+            state[f"{norm}.{key}"] = rng.uniform(.5, 2, shape[0]).astype(np.float32)
+    fill(net, dict(sorted(state.items())), "a.safetensors")
+    for index, (conv, norm) in zip(indices, names, strict=True):
+        assert np.array_equal(net.layers[index].params["weights"], state[f"{conv}.weight"])
+        assert np.array_equal(net.layers[index].params["scales"], state[f"{norm}.weight"])
+        assert np.array_equal(net.layers[index].buffers["rolling_mean"], state[f"{norm}.running_mean"])
+
+
+def test_names_of_vgg(tmp_path: Path) -> None:
+    """The layers without weights have numbers too, and features stand before the classifier."""
+    (tmp_path / "a.cfg").write_text("[net]\nwidth=4\nheight=4\nchannels=3\n" + "".join(
+        f"[convolutional]\nfilters={n}\nsize=3\npad=1\nactivation=relu\n" for n in (3, 3, 3))
+        + "[connected]\noutput=48\nactivation=relu\n[connected]\noutput=48\nactivation=linear\n")
+    net, rng = runner.load(tmp_path / "a.cfg"), np.random.default_rng(0)
+    names = ("features.0", "features.2", "features.10", "classifier.0", "classifier.3")
+    state = {f"{name}.weight": rng.normal(size=layer.specs["weights"].shape).astype(np.float32)
+             for name, layer in zip(names, net.layers, strict=True)}
+    state |= {f"{name}.bias": rng.normal(size=len(state[f"{name}.weight"])).astype(np.float32) for name in names}
+    fill(net, dict(sorted(state.items())), "a.safetensors")
+    for name, layer in zip(names, net.layers, strict=True):
+        assert np.array_equal(layer.params["weights"], state[f"{name}.weight"]), name
+        assert np.array_equal(layer.params["biases"], state[f"{name}.bias"]), name
