@@ -50,6 +50,7 @@ def test_1_the_answer_is_no() -> None:
     main("rates", "cfg/toy.cfg", "--quiet", "--from", "1e-12", "--to", "1e-11", "--updates", "5", expect=1)
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")     # of NumPy, on the way to the error
 @pytest.mark.usefixtures("toy_dir")
 def test_2_it_could_not_be_done(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["nonsense"], [], ["train"], ["check", "missing.cfg"], ["train", "cfg/toy.cfg", "--data", "missing"],
@@ -73,6 +74,7 @@ def test_130_after_an_interrupted_video_whose_results_are_written(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def stopped(*given: object) -> object:
         raise KeyboardInterrupt
+    pytest.importorskip("cv2")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(detect, "detect_all", stopped)
     Path("a.cfg").write_text("[net]\nwidth=32\nheight=32\nchannels=3\n[convolutional]\nfilters=6\n[region]\nclasses=1\nnum=1\n"

@@ -210,6 +210,7 @@ def test_single_images_of_other_channels_are_skipped(tmp_path: Path, monkeypatch
 
 def test_a_video_has_three_channels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                     capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("cv2")
     boxes(tmp_path, "png", 4)
     monkeypatch.chdir(tmp_path)
     weights.save(runner.load("a.cfg"), "a.weights")

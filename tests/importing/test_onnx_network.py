@@ -241,6 +241,7 @@ def test_a_pad_of_channels_is_read_by_a_shortcut_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")       # of the exporter's older form
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "vgg11_bn", "squeezenet1_1", "shufflenet_v2_x0_5"])
 def test_torchvision(name: str, tmp_path: Path) -> None:
     torch, models = pytest.importorskip("torch"), pytest.importorskip("torchvision.models")
