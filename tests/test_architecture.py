@@ -20,7 +20,7 @@ FLOORS = [
     {"runner.errors", "runner.file_kinds", "runner.files", "runner.lock", "runner.machine", "runner.ops",
      "runner.program", "runner.shipped", "runner.text_table"},
     {"runner.reading"},
-    {"runner.config", "runner.compat", "runner.images", "runner.optim.rules", "runner.outputs"},
+    {"runner.config", "runner.compat", "runner.distributed", "runner.images", "runner.optim.rules", "runner.outputs"},
     {"runner.layers", "runner.net_options"},
     {"runner.network", "runner.network_checks"},
     {"runner.weights", "runner.optim", "runner.datasets", "runner.detection"},
