@@ -64,15 +64,16 @@ def read_header(data: bytes, path: str | Path, values: int | None = None) -> Hea
     return Header((major, minor, revision), seen, 20 if wide else 16)
 
 
-def load(net: Network, path: str | Path, *, cutoff: int | None = None) -> Header:
+def load(net: Network, path: str | Path, *, start: int = 0, cutoff: int | None = None) -> Header:
     """Read a file into the network's arrays.  WeightsError, with nothing changed, where it does not fit.
 
+    start   read into the layers from this one on
     cutoff  read only the layers before this one; the file may end there, as those of pretrained backbones do
 
     A file of the YOLOR fork, which does not store [implicit_*], leaves those arrays unchanged; Header.remark says so.
     """
     data = read_bytes(path, WeightsError, missing="there is no such weights file")
-    stored = list(_stored(net, cutoff))
+    stored = [entry for entry in _stored(net, cutoff) if entry[0] >= start]
     header = read_header(data, path, sum(_array(layer, name).size for _, layer, name in stored))
     have, left_over = divmod(len(data) - header.size, 4)
     if left_over:
@@ -97,6 +98,12 @@ def load(net: Network, path: str | Path, *, cutoff: int | None = None) -> Header
     return header
 
 
+def count_values(path: str | Path) -> int:
+    """The number of float32 values in a file, without its header."""
+    data = read_bytes(path, WeightsError, missing="there is no such weights file")
+    return (len(data) - read_header(data, path).size) // 4
+
+
 def save(net: Network, path: str | Path, *, cutoff: int | None = None) -> None:
     """Write the network as darknet does, with `net.progress.seen` in the header (version 0.2)."""
     with atomic_write(path) as file:
@@ -109,15 +116,18 @@ def save(net: Network, path: str | Path, *, cutoff: int | None = None) -> None:
 
 
 def average(net: Network, paths: Sequence[str | Path]) -> None:
-    """Set every array of the network to its mean over several files, as darknet's `average` does."""
+    """Set every array of the network to its mean over several files, summed in float32 in their order as darknet's
+    `average` does; the images seen are those of the first file."""
     arrays = [_array(layer, name) for _, layer, name in _stored(net, None)]
-    sums = [np.zeros(array.shape) for array in arrays]
+    sums = [np.zeros_like(array) for array in arrays]
+    seen = []
     for path in paths:
-        load(net, path)
+        seen.append(load(net, path).seen)
         for total, array in zip(sums, arrays, strict=True):
             total += array
     for total, array in zip(sums, arrays, strict=True):
-        array[...] = total / len(paths)
+        array[...] = total * np.float32(1 / len(paths))
+    net.progress.seen = seen[0]
 
 
 def transfer(net: Network, source: Network) -> set[int]:

@@ -5,9 +5,11 @@ float32 and in their order, so that the files are equal byte for byte.
 """
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from runner import weights
 from runner.errors import WeightsError, counted
 from runner.layers import Connected, Convolutional
 from runner.layers.shared.base import Layer
@@ -124,3 +126,60 @@ def _fold(layer: Layer) -> None:
     p["weights"] *= factor.reshape(-1, *[1] * (p["weights"].ndim - 1))
     p["biases"] -= buffers["rolling_mean"] * factor
     p["scales"][...], buffers["rolling_mean"][...], buffers["rolling_variance"][...] = 1, 0, 1
+
+
+def widen_head(net: Network, path: str | Path, *, offset: int = 5, copies: int = 3) -> int:
+    """Read a file in which the last convolution has fewer filters, as darknet's `oneoff` does -> how many it has there.
+
+    The filters of the second last layer belong to `copies` anchors, equally many each.  Those of the file become the
+    classes of the first anchor, after its `offset` outputs for the box and the confidence; the others are copies of it.
+    The outputs before the classes start at a tenth of their initial weights, and at zero biases.  darknet has the number
+    of filters in its code (11921, and 9372 in AlexeyAB's); here the size of the file tells it.
+    """
+    layer, at = (net.layers[-2], len(net.layers) - 2) if len(net.layers) > 1 else (None, 0)
+    if not isinstance(layer, Convolutional) or layer.options.size != 1 or layer.options.groups != 1:
+        raise WeightsError("the second last layer must be a [convolutional] with size=1 and groups=1, as before a head")
+    arrays = {name: (layer.params if name in layer.params else layer.buffers) for name in layer.stored}
+    filters = layer.options.filters
+    if filters % copies:
+        raise WeightsError(f"layer {at} [{layer.names[0]}]: its {filters} filters cannot be divided by {copies} copies")
+    each = sum(group[name].size for name, group in arrays.items()) // filters
+    others = sum(array.size for index, _, _, array in stored_arrays(net) if index != at)
+    found, left_over = divmod(weights.count_values(path) - others, each)
+    room = filters // copies - offset
+    if left_over or not 0 < found <= room:
+        raise WeightsError(f"{path}: with the other layers of this cfg, layer {at} [{layer.names[0]}] would have "
+                           f"{found + left_over / each:g} filters in the file. It takes a whole number of 1 to {room}: "
+                           f"{filters} filters, {copies} copies, {offset} outputs before the classes")
+    whole = {name: group[name] for name, group in arrays.items()}
+    whole["weights"] *= np.float32(.1)
+    whole["biases"][...] = 0
+    for name, group in arrays.items():
+        group[name] = whole[name][offset:offset + found]
+    try:
+        weights.load(net, path)
+    finally:
+        for name, group in arrays.items():
+            group[name] = whole[name]
+    for array in whole.values():
+        third = len(array) // copies
+        for k in range(1, copies):
+            array[k * third:(k + 1) * third] = array[:third]
+    _forget_images(net)
+    return found
+
+
+def repeat_from(net: Network, path: str | Path, start: int) -> None:
+    """Read a file, and then its beginning again into the layers from `start` on, as pjreddie's `oneoff2` does.
+
+    The file belongs to the whole network, or to its first `start` layers: a network that contains another one twice.
+    """
+    have = weights.count_values(path)
+    first = sum(array.size for index, _, _, array in stored_arrays(net) if index < start)
+    weights.load(net, path, cutoff=start if have == first else None)
+    weights.load(net, path, start=start, cutoff=len(net.layers))
+    _forget_images(net)
+
+
+def _forget_images(net: Network) -> None:
+    net.progress.seen = net.progress.iteration = 0

@@ -149,3 +149,118 @@ def test_nothing_is_overwritten(net: Model, words: tuple[str, ...],
 def test_more_layers_than_there_are(net: Model, capsys: pytest.CaptureFixture[str]) -> None:
     main("weights", "partial", "a.cfg", "a.weights", "out", "9", expect=2)
     assert "the network has 3 layers. Got 9" in capsys.readouterr().err
+
+
+# --- oneoff, oneoff2, statistics, average --------------------------------------------------------------
+
+
+TRUNK = """[net]
+width=4
+height=4
+channels=3
+[convolutional]
+filters=4
+size=3
+pad=1
+batch_normalize=1
+activation=leaky
+[convolutional]
+filters={filters}
+size=1
+activation=linear
+"""
+CLASSIFIER = TRUNK.format(filters=6) + "[avgpool]\n[softmax]\n"
+DETECTOR = TRUNK.format(filters=33) + "[region]\nanchors=1,1,2,2,3,3\nnum=3\nclasses=6\ncoords=4\nsoftmax=1\n"
+
+
+@pytest.fixture
+def classifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Model:
+    """A classifier of 6 classes, and the cfg of a detector with 3 anchors on the same trunk."""
+    monkeypatch.chdir(tmp_path)
+    Path("c.cfg").write_text(CLASSIFIER)
+    Path("d.cfg").write_text(DETECTOR)
+    made = runner.load("c.cfg", seed=3)
+    made.layers[1].params["biases"][...] = np.arange(6)
+    made.progress.seen = 640
+    weights.save(made, "c.weights")
+    return made
+
+
+def c_oneoff(weights: np.ndarray, biases: np.ndarray, filters: np.ndarray, values: np.ndarray) -> None:
+    """examples/darknet.c:oneoff on flat arrays: weights (n * c), biases (n)."""
+    n, c = len(biases), len(weights) // len(biases)
+    weights *= np.float32(.1)
+    biases *= 0
+    weights[5 * c:5 * c + filters.size], biases[5:5 + len(values)] = filters.reshape(-1), values
+    for k in (1, 2):
+        biases[k * n // 3:k * n // 3 + n // 3] = biases[:n // 3]
+        weights[k * n // 3 * c:k * n // 3 * c + n // 3 * c] = weights[:n // 3 * c]
+
+
+def test_oneoff_is_darknets_to_the_bit(classifier: Model, capsys: pytest.CaptureFixture[str]) -> None:
+    main("weights", "oneoff", "d.cfg", "c.weights", "d.weights")
+    assert "c.weights: 6 filters, copied to each of 3 anchors" in capsys.readouterr().out
+    start, made = runner.load("d.cfg"), runner.load("d.cfg", "d.weights")
+    values, biases = start.layers[1].params["weights"].reshape(-1).copy(), start.layers[1].params["biases"].copy()
+    last = classifier.layers[1].params
+    c_oneoff(values, biases, last["weights"], last["biases"])
+    assert np.array_equal(made.layers[1].params["weights"].reshape(-1), values)
+    assert np.array_equal(made.layers[1].params["biases"], biases)
+    assert np.array_equal(made.layers[0].params["weights"], classifier.layers[0].params["weights"])
+    assert made.progress.seen == 0
+    for k in range(3):
+        assert np.array_equal(biases[k * 11 + 5:k * 11 + 11], np.arange(6))
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    (["--offset", "6"], "would have 6 filters in the file. It takes a whole number of 1 to 5"),
+    (["--copies", "2"], "its 33 filters cannot be divided by 2 copies")])
+def test_oneoff_refuses_what_does_not_fit(classifier: Model, options: list[str], message: str,
+                                          capsys: pytest.CaptureFixture[str]) -> None:
+    main("weights", "oneoff", "d.cfg", "c.weights", "d.weights", *options, expect=2)
+    assert message in " ".join(capsys.readouterr().err.split()) and not Path("d.weights").exists()
+
+
+def test_oneoff_needs_a_head(classifier: Model, capsys: pytest.CaptureFixture[str]) -> None:
+    main("weights", "oneoff", "c.cfg", "c.weights", "out.weights", expect=2)
+    assert "the second last layer must be a [convolutional]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_oneoff2_reads_the_beginning_twice(net: Model, whole: bool) -> None:
+    twice = CFG.split("[connected]")[0].replace("channels=3", "channels=4").replace("size=3", "size=3\npad=1")
+    Path("t.cfg").write_text(twice + twice.split("channels=4")[1])
+    long = runner.load("t.cfg", seed=5)
+    weights.save(long, "long.weights", cutoff=None if whole else 1)
+    main("weights", "oneoff2", "t.cfg", "long.weights", "both.weights", "1")
+    both = runner.load("t.cfg", "both.weights")
+    for name in both.layers[0].params:
+        assert np.array_equal(both.layers[0].params[name], long.layers[0].params[name])
+        assert np.array_equal(both.layers[1].params[name], long.layers[0].params[name])
+
+
+def test_oneoff2_of_another_network(net: Model, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("short.weights").write_bytes(Path("a.weights").read_bytes()[:-8])
+    main("weights", "oneoff2", "a.cfg", "short.weights", "out", "1", expect=2)
+    assert "the file ends in layer 1" in capsys.readouterr().err
+    main("weights", "oneoff2", "a.cfg", "a.weights", "out", "3", expect=2)
+    assert "the network has 3 layers. Got 3" in capsys.readouterr().err and not Path("out").exists()
+
+
+def test_statistics(net: Model, capsys: pytest.CaptureFixture[str]) -> None:
+    main("weights", "statistics", "a.cfg", "a.weights")
+    array = net.layers[1].params["weights"]
+    line, = [line.split() for line in capsys.readouterr().out.splitlines() if line.split()[:3] == [
+        "1", "connected", "weights"]]
+    assert line[3] == f"{array.size}" and float(line[5]) == pytest.approx(float(array.astype(np.float64).var()), 1e-4)
+    assert float(line[4]) == pytest.approx(float(array.mean(dtype=np.float64)), 1e-4)
+
+
+def test_average_is_darknets_to_the_bit(net: Model) -> None:
+    files = [saved(f"{seed}.weights", seed) for seed in (1, 2, 3)]
+    main("weights", "average", "a.cfg", "mean.weights", "1.weights", "2.weights", "3.weights")
+    mean = runner.load("a.cfg", "mean.weights")
+    assert mean.progress.seen == 64
+    for name in mean.layers[0].params:
+        one, two, three = (each.layers[0].params[name] for each in files)
+        assert np.array_equal(mean.layers[0].params[name], (one + two + three) * np.float32(1 / 3))

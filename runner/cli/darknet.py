@@ -111,9 +111,10 @@ COMMANDS = {
     "denormalize": Command("cfg weights out", "weights denormalize {cfg} {weights} {out}",
                            "writes the cfg without batch norm too"),
     "normalize": Command("cfg weights out", "", "train with batch_normalize=1, --weights and --partial instead"),
-    "oneoff": Command("cfg weights out", "", "surgery on one network; --partial and --cutoff load what fits"),
-    "oneoff2": Command("cfg weights out n", "", "surgery on one network; --partial and --cutoff load what fits"),
-    "statistics": Command("cfg weights", "weights info {cfg} --weights {weights}"),
+    "oneoff": Command("cfg weights out", "weights oneoff {cfg} {weights} {out}",
+                      "the size of the file tells how many filters; darknet has 11921 or 9372 in its code"),
+    "oneoff2": Command("cfg weights out n", "weights oneoff2 {cfg} {weights} {out} {n}"),
+    "statistics": Command("cfg weights", "weights statistics {cfg} {weights}", "every layer, not only connected and gru"),
     "print": Command("cfg weights n", "", "`weights info` has the numbers of every array"),
     "visualize": Command("cfg [weights]", "", "from Python, net.layers[i].params holds the weights"),
     **{name: Command("...", "", NOT_HERE) for name in (

@@ -6,6 +6,7 @@
   python run.py weights average cfg/net.cfg mean.weights a.weights b.weights c.weights
 """
 import argparse
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,10 +33,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
             common.json_option(one)
         if name == "partial":
             one.add_argument("layers", type=common.positive, help="number of layers that are kept")
+        if name == "oneoff":
+            one.add_argument("--offset", type=common.positive, default=5, metavar="N", help="outputs of an anchor before "
+                             "its classes (default: 5, box and confidence)")
+            one.add_argument("--copies", type=common.positive, default=3, metavar="N", help="anchors (default: 3)")
+        if name == "oneoff2":
+            one.add_argument("layers", type=common.positive, help="the layer from which on the file is read again")
         common.network_options(one)
         one.set_defaults(act=run)
     file = ("file", "the weights")
     command("info", info, "header, and every array: shape, smallest, mean and largest value, NaN")
+    command("statistics", statistics, "mean and variance of every array", file)
     command("diff", diff, "the largest difference of every array of two files", file, ("other", "the other weights"))
     command("partial", partial, "keep the first layers only: a pretrained backbone", file, ("out", OUT))
     command("average", average, "the mean of several files", ("out", OUT), ("files", "the weights"))
@@ -46,6 +54,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
             ("out", OUT))
     command("denormalize", denormalize, "fold batch norm into the weights, and write a cfg without it", file,
             ("out", OUT + "; the cfg is written beside it"))
+    command("oneoff", oneoff, "put the filters of a classifier's last convolution into the classes of a detector's",
+            file, ("out", OUT))
+    command("oneoff2", oneoff2, "read a file, and its beginning again into the later layers", file, ("out", OUT))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -82,6 +93,16 @@ def _load(args: argparse.Namespace, file: str) -> "Network":
 def _cfg(args: argparse.Namespace) -> None:
     """The cfg of a run, where args.cfg names one."""
     runs.choose_network(args)
+
+
+def statistics(args: argparse.Namespace) -> int:
+    from runner.weights_tools import describe
+    _cfg(args)
+    rows = [["layer", "section", "array", "values", "mean", "variance"]]
+    rows += [[str(one.layer), one.section, one.name, f"{math.prod(one.shape):,}", f"{one.mean:.6g}",
+              f"{one.std ** 2:.6g}"] for one in describe(_load(args, args.file))]
+    console.say(console.table(rows, left=(1, 2)))
+    return 0
 
 
 def diff(args: argparse.Namespace) -> int:
@@ -166,3 +187,24 @@ def denormalize(args: argparse.Namespace) -> int:
         file.write(write(plain.sections))
     console.say(f"{cfg}: without batch norm in {counted(len(folded), 'layer')}")
     return _save(plain, args.out)
+
+
+def oneoff(args: argparse.Namespace) -> int:
+    from runner.weights_tools import widen_head
+    _new(args.out)
+    _cfg(args)
+    net = common.load_network(args)
+    found = widen_head(net, args.file, offset=args.offset, copies=args.copies)
+    console.say(f"{args.file}: {counted(found, 'filter')}, copied to each of {counted(args.copies, 'anchor')}")
+    return _save(net, args.out)
+
+
+def oneoff2(args: argparse.Namespace) -> int:
+    from runner.weights_tools import repeat_from
+    _new(args.out)
+    _cfg(args)
+    net = common.load_network(args)
+    if args.layers >= len(net.layers):
+        raise UsageError(f"the network has {counted(len(net.layers), 'layer')}. Got {args.layers}")
+    repeat_from(net, args.file, args.layers)
+    return _save(net, args.out)

@@ -29,7 +29,8 @@ def images_in(folder: str | os.PathLike) -> list[str]:
     """All files below a folder that have the name of an image, in natural order, without hidden ones; see
     `image_names` for arrays.
 
-    Links to folders are followed, each folder once.  DataError for a folder such as /, of which most is something else.
+    Links to folders are followed, each folder once.  DataError for the root of a disk, and for a
+    folder of which most is something else.
     """
     return list(_images(folder))
 
@@ -40,6 +41,9 @@ def has_images(folder: str | os.PathLike) -> bool:
 
 
 def _images(folder: str | os.PathLike) -> Iterator[str]:
+    real_folder = os.path.realpath(folder)
+    if os.path.dirname(real_folder) == real_folder:
+        raise DataError(f"{folder} is the root of the disk. Name the folder of the images")
     seen, images, others = set(), 0, 0
     for place, below, files in os.walk(os.fspath(folder), followlinks=True):
         real = os.path.realpath(place)

@@ -45,7 +45,7 @@ def named_path(path: str | os.PathLike, content: dict[str, Any], key: str, value
         end = relocate(str(Path(base) / value), [here])
         found = Path(end) if end else None
     if found is None:
-        searched = ", ".join(dict.fromkeys(str(place) for place in places))
+        searched = ", ".join(dict.fromkeys(shown(str(place)) for place in places))
         raise DataError(f"{path}: {key} names {shown(value)}, which does not exist. Looked for {searched}")
     return found
 

@@ -72,3 +72,10 @@ def test_arrays_beside_images(tmp_path: Path) -> None:
     (tmp_path / "broken.npy").write_bytes(b"nothing")
     np.savez(tmp_path / "many.npz", x=np.zeros((9, 3, 4), np.uint8), y=np.zeros(9, int))
     assert [Path(path).name for path in images_in(tmp_path)] == ["1.jpg", "2.npy", "3.npz"]
+
+
+def test_the_whole_disk_is_not_searched() -> None:
+    root = Path(Path.cwd().anchor)
+    for name in (root, root / "." / ".."):
+        with pytest.raises(DataError, match="is the root of the disk. Name the folder of the images"):
+            images_in(name)

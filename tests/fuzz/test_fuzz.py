@@ -13,9 +13,9 @@ from tools.fuzzing.readers import readers
 
 READERS = readers()
 CORPUS = Path(__file__).parent / "corpus"
-# in this suite; network-fast takes the time of its kernels, and a run that of its report
+# in this suite; network-fast takes the time of its kernels, and a report that of its charts
 INPUTS = {**dict.fromkeys(READERS.keys() - {"keras-lists"}, 60), "set": 150, "tree": 150, "network": 150,
-          "network-fast": 8, "weights": 150, "names": 150, "text": 150, "runyaml": 12, "log": 12}
+          "network-fast": 8, "weights": 150, "names": 150, "text": 150, "report": 12, "report-log": 12}
 
 
 def described(found: Findings) -> str:

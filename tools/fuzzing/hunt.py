@@ -188,10 +188,12 @@ def make_input(reader: Reader, valid: list[bytes], seed: int, index: int) -> byt
 
 @contextmanager
 def filled_folder(reader: Reader) -> Iterator[Path]:
-    """A temporary folder that is also the working directory, with the files of a reader."""
+    """A temporary folder that is also the working directory, with the files of a reader.  It is a deep one: an input
+    that names `..` shall not search what others have left beside it."""
     before = os.getcwd()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
-        folder = Path(name)
+        folder = Path(name, *"abcdefgh")
+        folder.mkdir(parents=True)
         reader.make(folder)
         os.chdir(folder)
         try:

@@ -124,12 +124,20 @@ def make_run(folder: Path) -> None:
 
 
 def read_run(folder: Path) -> None:
-    """What predict, compare and report take from run.yaml and log.csv."""
-    from runner.training.report.compare import compare, compare_page, open_runs
-    from runner.training.report.run_report import write_report
+    """What predict and compare take from run.yaml and log.csv."""
+    from runner.training.report.compare import compare, open_runs
     run = RunFolder(folder / "toy.cfg")
     run.facts()
     run.class_names(run.best)
+    compare(open_runs([str(run.path)]))
+    read_log(run.path)
+
+
+def draw_run(folder: Path) -> None:
+    """The pages of report and compare, with their charts."""
+    from runner.training.report.compare import compare, compare_page, open_runs
+    from runner.training.report.run_report import write_report
+    run = RunFolder(folder / "toy.cfg")
     folders = open_runs([str(run.path)])
     compare_page(folders, compare(folders))
     write_report(run, evaluate=False)
@@ -194,6 +202,8 @@ def readers() -> dict[str, Reader]:
         Reader("state", make_state, "state.npz", lambda folder: checkpoint.read(folder / "state.npz"), "zip"),
         Reader("runyaml", make_run, "weights/toy/run.yaml", read_run, "yaml"),
         Reader("log", make_run, "weights/toy/log.csv", read_run, per_mb=30),
+        Reader("report", make_run, "weights/toy/run.yaml", draw_run, "yaml"),
+        Reader("report-log", make_run, "weights/toy/log.csv", draw_run, per_mb=30),
         Reader("names", write("a.names", "cat\nowl\n\nbear\n"), "a.names",
                lambda folder: read_names(folder / "a.names", [])),
         Reader("text", write("a.txt", "To be, or not to be\n" * 5), "a.txt",
