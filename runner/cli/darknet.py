@@ -114,7 +114,7 @@ COMMANDS = {
     "oneoff": Command("cfg weights out", "weights oneoff {cfg} {weights} {out}",
                       "the size of the file tells how many filters; darknet has 11921 or 9372 in its code"),
     "oneoff2": Command("cfg weights out n", "weights oneoff2 {cfg} {weights} {out} {n}"),
-    "statistics": Command("cfg weights", "weights statistics {cfg} {weights}", "every layer, not only connected and gru"),
+    "statistics": Command("cfg weights", "weights statistics {cfg} {weights}", "every layer"),
     "print": Command("cfg weights n", "", "`weights info` has the numbers of every array"),
     "visualize": Command("cfg [weights]", "", "from Python, net.layers[i].params holds the weights"),
     **{name: Command("...", "", NOT_HERE) for name in (

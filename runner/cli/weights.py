@@ -34,8 +34,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         if name == "partial":
             one.add_argument("layers", type=common.positive, help="number of layers that are kept")
         if name == "oneoff":
-            one.add_argument("--offset", type=common.positive, default=5, metavar="N", help="outputs of an anchor before "
-                             "its classes (default: 5, box and confidence)")
+            one.add_argument("--offset", type=common.positive, default=5, metavar="N",
+                             help="outputs of an anchor before its classes (default: 5, box and confidence)")
             one.add_argument("--copies", type=common.positive, default=3, metavar="N", help="anchors (default: 3)")
         if name == "oneoff2":
             one.add_argument("layers", type=common.positive, help="the layer from which on the file is read again")

@@ -77,5 +77,5 @@ def test_arrays_beside_images(tmp_path: Path) -> None:
 def test_the_whole_disk_is_not_searched() -> None:
     root = Path(Path.cwd().anchor)
     for name in (root, root / "." / ".."):
-        with pytest.raises(DataError, match="is the root of the disk. Name the folder of the images"):
+        with pytest.raises(DataError, match=r"is the root of the disk\. Name the folder of the images"):
             images_in(name)
