@@ -134,7 +134,7 @@ def widen_head(net: Network, path: str | Path, *, offset: int = 5, copies: int =
     The filters of the second last layer belong to `copies` anchors, equally many each.  Those of the file become the
     classes of the first anchor, after its `offset` outputs for the box and the confidence; the others are copies of
     it.  The outputs before the classes start at a tenth of their initial weights, and at zero biases.  darknet has the
-    number of filters in its code (11921, and 9372 in AlexeyAB's); here the size of the file tells it.
+    number of filters in its code (11921, and 9372 in AlexeyAB's); here it follows from the size of the file.
     """
     layer, at = (net.layers[-2], len(net.layers) - 2) if len(net.layers) > 1 else (None, 0)
     if not isinstance(layer, Convolutional) or layer.options.size != 1 or layer.options.groups != 1:

@@ -112,7 +112,7 @@ COMMANDS = {
                            "writes the cfg without batch norm too"),
     "normalize": Command("cfg weights out", "", "train with batch_normalize=1, --weights and --partial instead"),
     "oneoff": Command("cfg weights out", "weights oneoff {cfg} {weights} {out}",
-                      "the size of the file tells how many filters; darknet has 11921 or 9372 in its code"),
+                      "the number of filters follows from the size of the file; darknet has 11921 or 9372 in its code"),
     "oneoff2": Command("cfg weights out n", "weights oneoff2 {cfg} {weights} {out} {n}"),
     "statistics": Command("cfg weights", "weights statistics {cfg} {weights}", "every layer"),
     "print": Command("cfg weights n", "", "`weights info` has the numbers of every array"),
