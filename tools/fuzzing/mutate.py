@@ -202,7 +202,7 @@ def _tree(rng: random.Random, data: bytes, load: Callable[[bytes], Any], dump: C
         for _ in range(rng.choice((1, 1, 2, 4))):
             value = change_tree(rng, value)
         return dump(value).encode("utf-8", "surrogatepass")
-    except (ValueError, TypeError, RecursionError, yaml.YAMLError, IndexError, KeyError):     # not readable any more
+    except (ValueError, TypeError, RecursionError, OverflowError, yaml.YAMLError, LookupError):     # not readable
         return change_number(rng, data)
 
 
