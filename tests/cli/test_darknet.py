@@ -68,7 +68,7 @@ def test_what_is_written_here(typed: str, here: str | None, capsys: pytest.Captu
         assert not out and "detector is one of train, test" in err
     else:
         assert out == f"python {here}\n"
-        assert re.match("the equivalent of darknet's `[a-z_ ]+`:\n", err)
+        assert re.match("the equivalent of darknet's `[a-z0-9_ ]+`:\n", err)
 
 
 def test_what_a_flag_becomes_or_why_it_becomes_nothing(capsys: pytest.CaptureFixture) -> None:
