@@ -200,14 +200,16 @@ class Network:
         """
         if truth is not None:
             truth = np.asarray(truth, self.env.dtype)
-        stop = self._want(input_gradient)
+        stop, end = self._stop(), self._want(input_gradient)
         pending: dict[int, np.ndarray] = {} if dy is None else {self.last: dy}
         self.losses = {}
         for index in reversed(range(len(self.layers))):
             layer = self.layers[index]
-            if index <= stop:
+            if index <= end:
                 pending.pop(index, None)
-                tape.pop()
+                saved = tape.pop()
+                if index > stop and isinstance(layer, Head) and truth is not None:      # train_only_bn reports it
+                    self.losses[index] = layer.loss(saved, truth)[0]
                 continue
             with timer(index, "backward") if timer else UNTIMED:
                 dxs = self._back(index, layer, tape, truth, pending)
@@ -259,10 +261,17 @@ class Network:
         return layer.backward(pending.pop(index), tape.pop())
 
     def _freeze(self) -> None:
-        """Set which layers do not learn: stopbackward freezes a layer and all before it."""
-        stop = self._stop()
+        """Set which layers do not learn: stopbackward freezes a layer and all before it.  train_only_bn holds the
+        weights of a layer and of all before it, dont_update and burnin_update those of a layer at the start."""
+        stop, fixed, update = self._stop(), self._fixed(), self.progress.iteration + 1
         for index, layer in enumerate(self.layers):
-            layer.frozen = index <= stop or layer.options.onlyforward
+            o = layer.options
+            layer.frozen = index <= stop or o.onlyforward
+            layer.held = index <= fixed or o.dont_update >= update or o.burnin_update * self.options.burn_in > update
+
+    def _fixed(self) -> int:
+        """The last layer with train_only_bn; -1 where there is none."""
+        return max((i for i, layer in enumerate(self.layers) if layer.options.train_only_bn), default=-1)
 
     def _stop(self) -> int:
         """The last layer the backward pass does not reach; -1 when it goes all the way."""
@@ -272,8 +281,9 @@ class Network:
                     if layer.options.stopbackward and stops(layer.options.stopbackward)), default=-1)
 
     def _want(self, input_gradient: bool) -> int:
-        """Set for each layer whether an earlier one needs the gradient of its input -> where to stop."""
-        stop = self._stop()
+        """Set for each layer whether an earlier one needs the gradient of its input -> where to stop: no layer up to
+        this one has weights that will be updated."""
+        stop = max(self._stop(), -1 if input_gradient else self._fixed())
         learns = {-1: input_gradient}
         for index, (layer, links) in enumerate(zip(self.layers, self.links, strict=True)):
             below = index > stop and any(learns[link] for link in links)

@@ -179,6 +179,84 @@ def test_stopbackward_for_the_first_updates_only(tmp_path: Path) -> None:
     assert moved == [False, False, True, True]
 
 
+def after(tmp_path: Path, option: str, updates: int) -> Network:
+    """The network FROZEN with an option in its second layer, after some updates on one batch."""
+    made = make(tmp_path, FROZEN.format(option=option))
+    rng = np.random.default_rng(0)
+    pair = rng.normal(size=(2, 2, 5, 6)), rng.normal(size=(2, 1, 5, 6))
+    list(runner.train(made, [pair] * updates))
+    return made
+
+
+def test_train_only_bn_changes_nothing_but_the_statistics(tmp_path: Path) -> None:
+    start, plain, held = after(tmp_path, "", 0), after(tmp_path, "", 1), after(tmp_path, "train_only_bn=1", 1)
+    for index in (0, 1):
+        for name, array in start.layers[index].params.items():
+            assert np.array_equal(array, held.layers[index].params[name]), (index, name)
+            assert not np.array_equal(array, plain.layers[index].params[name]), (index, name)
+    for name, array in plain.layers[0].buffers.items():
+        assert np.array_equal(array, held.layers[0].buffers[name]), "normalized by the batch, as in training"
+        assert not np.array_equal(array, start.layers[0].buffers[name])
+    for name, array in plain.layers[2].params.items():
+        assert np.array_equal(array, held.layers[2].params[name])
+    frozen = after(tmp_path, "stopbackward=1", 1).layers[2].params["weights"]
+    assert not np.array_equal(plain.layers[2].params["weights"], frozen), "normalized by the rolling statistics"
+
+
+def test_train_only_bn_in_the_last_layer(tmp_path: Path) -> None:
+    text = FROZEN.format(option="").replace("[cost]", "[cost]\ntrain_only_bn=1")
+    net, plain = make(tmp_path, text), make(tmp_path, FROZEN.format(option=""))
+    rng = np.random.default_rng(0)
+    x, truth = rng.normal(size=(2, 2, 5, 6)), rng.normal(size=(2, 1, 5, 6))
+    rolled = net.layers[0].buffers["rolling_mean"].copy()
+    losses = [step.loss for step in runner.train(net, [(x, truth)] * 2)]
+    assert losses == [next(iter(runner.train(plain, [(x, truth)]))).loss] * 2, "the loss is reported"
+    fresh = make(tmp_path, text)
+    assert all(np.array_equal(array, fresh.layers[index].params[name])
+               for index in range(3) for name, array in net.layers[index].params.items())
+    assert not np.array_equal(rolled, net.layers[0].buffers["rolling_mean"])
+
+
+def test_train_only_bn_leaves_the_gradient_of_the_input(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x, truth = rng.normal(size=(2, 2, 5, 6)), rng.normal(size=(2, 1, 5, 6))
+    found = []
+    for option in ("", "train_only_bn=1"):
+        net = make(tmp_path, FROZEN.format(option=option))
+        _, dx = net.backward(net.forward(x, train=True)[1], truth, input_gradient=True)
+        assert dx is not None and dx.any()
+        found.append(dx)
+    assert np.array_equal(found[0], found[1])
+
+
+@pytest.mark.parametrize("option, net, moved", [
+    ("dont_update=2", "", [False, False, True, True]), ("dont_update=1", "", [False, True, True, True]),
+    ("dont_update=99", "", [False] * 4), ("burnin_update=1", "burn_in=3", [False, False, True, True]),
+    ("burnin_update=2", "burn_in=2", [False, False, False, True]), ("burnin_update=5", "", [True] * 4)])
+def test_a_layer_that_is_not_updated_at_first(tmp_path: Path, option: str, net: str, moved: list[bool]) -> None:
+    made = make(tmp_path, FROZEN.format(option=option).replace("[net]\n", f"[net]\n{net}\n", 1))
+    rng = np.random.default_rng(0)
+    pair = rng.normal(size=(2, 2, 5, 6)), rng.normal(size=(2, 1, 5, 6))
+    weights = [layer.params["weights"] for layer in made.layers[:3]]
+    kept, found = [w.copy() for w in weights], []
+    for _ in runner.train(made, [pair] * 4):
+        found.append([not np.array_equal(a, b) for a, b in zip(kept, weights, strict=True)])
+    assert [one[1] for one in found] == moved
+    assert all(one[0] and one[2] for one in found), "the gradient passes through, and the others learn"
+
+
+def test_a_layer_that_is_not_updated_gathers_no_momentum(tmp_path: Path) -> None:
+    text = NET.replace("[net]\n", "[net]\nmomentum=.9\ndecay=.1\n", 1) + \
+        "[convolutional]\nfilters=1\nactivation=leaky\n{}\n[cost]\n"
+    rng = np.random.default_rng(0)
+    pair = rng.normal(size=(2, 2, 5, 6)), rng.normal(size=(2, 1, 5, 6))
+    late, plain = make(tmp_path, text.format("dont_update=3")), make(tmp_path, text.format(""))
+    list(runner.train(late, [pair] * 4))
+    list(runner.train(plain, [pair]))
+    for name, array in plain.layers[0].params.items():
+        assert np.array_equal(array, late.layers[0].params[name])
+
+
 def test_shared_weights_are_one_array_with_one_gradient(tmp_path: Path) -> None:
     text = NET + "[convolutional]\nfilters=2\nactivation=linear\n[convolutional]\nfilters=2\nshare_index=0\n" \
         "activation=linear\n[cost]\n"

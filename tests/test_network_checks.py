@@ -269,16 +269,6 @@ def test_heads_that_want_different_labels(tmp_path: Path, layers: str, why: str)
     assert found.startswith(why) and bool(found) == bool(why), found
 
 
-def test_a_network_that_is_all_frozen(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert said(tmp_path, NET + conv() + "[avgpool]\n[softmax]\nstopbackward=1\n") == ([], [])
-    assert main(["train", str(tmp_path / "a.cfg"), "--data", str(ROOT / "data" / "digits")]) == 2
-    assert "stopbackward=1 and onlyforward=1 keep every layer that could learn as it is" in capsys.readouterr().err
-    (tmp_path / "a.cfg").write_text(NET + conv() + "stopbackward=1\n" + conv() + "[avgpool]\n[softmax]\n")
-    assert not network_checks.untrainable(runner.load(tmp_path / "a.cfg").layers)
-    (tmp_path / "a.cfg").write_text(NET + "[avgpool]\n[softmax]\n")
-    assert not network_checks.untrainable(runner.load(tmp_path / "a.cfg").layers), "it may be measured so"
-
-
 PYRAMID = conv(stride=2) * 2 + "{deeper}[upsample]\n[route]\nlayers=-1,0\n" + conv() + "[avgpool]\n[softmax]\n"
 
 

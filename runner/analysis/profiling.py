@@ -207,7 +207,7 @@ def _work(layer: Layer, rows: int, train: bool) -> tuple[float, float]:
     flops = (layer.flops() or 2.0 * weights) * rows if weights else 0.0
     values = (sum(map(math.prod, layer.in_shapes)) + math.prod(layer.out_shape)) * rows
     if train:
-        learns = not layer.frozen
+        learns = not layer.frozen and (layer.wants_dx or not layer.held)
         flops *= 1 + learns + (learns and layer.wants_dx)
         values *= 2
         weights *= 3

@@ -41,12 +41,12 @@ def _unchanged(net: Network) -> Iterator[None]:
     arrays = [array for layer in net.layers for array in (*layer.buffers.values(), *layer.grads.values())]
     before = [array.copy() for array in arrays]
     state, losses, random = net.state, net.losses, net.env.rng.bit_generator.state
-    modes = [(layer.frozen, layer.wants_dx) for layer in net.layers]
+    modes = [(layer.frozen, layer.held, layer.wants_dx) for layer in net.layers]
     try:
         yield
     finally:
         for array, values in zip(arrays, before, strict=True):
             array[...] = values
         net.state, net.losses, net.env.rng.bit_generator.state = state, losses, random
-        for layer, (frozen, wants_dx) in zip(net.layers, modes, strict=True):
-            layer.frozen, layer.wants_dx = frozen, wants_dx
+        for layer, mode in zip(net.layers, modes, strict=True):
+            layer.frozen, layer.held, layer.wants_dx = mode

@@ -42,6 +42,9 @@ def check_network(net: NetOptions | None, sections: Sequence[Section], stack: Se
     _check_readers(stack, env, report)
     _check_anchor_order(stack, report)
     _check_learning_rates(stack, report)
+    for place in stack:
+        if place.layer is not None and place.layer.options.burnin_update and not net.burn_in:
+            report.warn(f"{place.section.where('burnin_update')} burnin_update has no effect without burn_in= in [net]")
     if net.time_steps > 1 and not any(isinstance(place.layer, Recurrent) for place in stack):
         report.warn(f"{sections[0].where('time_steps')} time_steps={net.time_steps} multiplies the batch, and no layer "
                     "here is recurrent")

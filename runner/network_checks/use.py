@@ -24,13 +24,20 @@ def untrainable(layers: Sequence[Layer]) -> str:
     """Why a network cannot be trained; "" if it can."""
     if any(isinstance(layer, Head) for layer in layers):
         stop = max((i for i, layer in enumerate(layers) if layer.options.stopbackward == 1), default=-1)
-        learns = [layer for layer in layers[stop + 1:] if layer.specs and not layer.options.onlyforward]
+        fixed = max((i for i, layer in enumerate(layers) if layer.options.train_only_bn), default=-1)
+        learns = [layer for i, layer in enumerate(layers) if i > stop and not layer.options.onlyforward
+                  and (layer.specs if i > fixed else _has_statistics(layer))]
         if not learns and any(layer.specs for layer in layers):
-            return "stopbackward=1 and onlyforward=1 keep every layer that could learn as it is, so there is nothing " \
-                   "to train"
+            options = "stopbackward=1, onlyforward=1 and train_only_bn=1" if fixed >= 0 else \
+                "stopbackward=1 and onlyforward=1"
+            return f"{options} keep every layer that could learn as it is, so there is nothing to train"
         return _different_labels(layers, stop)
     return ("nothing in this network is compared with labels, so it cannot be trained: [softmax], [logistic], [cost] "
             "or a detection head does that")
+
+
+def _has_statistics(layer: Layer) -> bool:
+    return any(name.rpartition("/")[2] == "rolling_mean" for name in layer.specs)
 
 
 def _different_labels(layers: Sequence[Layer], stop: int) -> str:

@@ -55,7 +55,7 @@ class Optimizer(ABC):
             if clip and layer.specs[key[1]].decay:
                 np.clip(w, -clip, clip, out=w)
         for layer in self.net.layers:
-            if layer.frozen or not self.clears:
+            if layer.frozen or layer.held or not self.clears:
                 for g in layer.grads.values():
                     g[...] = 0
 
@@ -91,7 +91,7 @@ class Optimizer(ABC):
     def _learning(self) -> Iterator[Learning]:
         done: set[int] = set()
         for index, layer in enumerate(self.net.layers):
-            if layer.frozen:
+            if layer.frozen or layer.held:
                 continue
             for name, w in layer.params.items():
                 if name in layer.grads and id(w) not in done:

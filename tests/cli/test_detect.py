@@ -71,8 +71,9 @@ def test_what_it_writes(model: Path) -> None:
     assert (drawn[100, 80] == colour(1)).all() and (drawn[100, 160] == 255).all() and drawn.shape == (200, 320, 3)
 
 
-def test_a_letterboxed_image_keeps_its_aspect_ratio(model: Path) -> None:
-    assert run(model, "--letterbox", "--json", str(model / "o.json")) == 0
+@pytest.mark.parametrize("words", [["--letterbox"], ["--set", "net.letter_box=1"]])
+def test_a_letterboxed_image_keeps_its_aspect_ratio(model: Path, words: list[str]) -> None:
+    assert run(model, *words, "--json", str(model / "o.json")) == 0
     box = json.loads((model / "o.json").read_text())[0]["objects"][0]["relative_coordinates"]
     # 64 x 40 becomes 32 x 20 in 32 x 32: 8 of 32 pixels are 8 of 20 of the image
     np.testing.assert_allclose([box["width"], box["height"]], [.5, .4], rtol=1e-5)

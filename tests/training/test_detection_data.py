@@ -8,6 +8,7 @@ from PIL import Image
 
 import runner
 from runner.datasets import DetectionSplit, LabelledImage
+from runner.detection.predicted_boxes import without_borders
 from runner.errors import ShapeError, UsageError
 from runner.images import BoxAugment
 from runner.training import TaskOptions, open_task
@@ -92,6 +93,22 @@ def test_evaluation_batches(letter_box, tmp_path, split):
     assert bool((x[0, 0] == .5).mean() > .3) == bool(letter_box)
     with evaluation_loader(net, split, letterbox=True) as loader:
         assert (next(loader)[0][0, 0] == .5).mean() > .3
+
+
+@pytest.mark.parametrize("letter_box", [0, 1])
+def test_what_training_teaches_is_what_detection_undoes(letter_box, tmp_path, split):
+    """A box that a network learns to predict in its input is, read back as `detect` and `test` do, the labelled one."""
+    split = DetectionSplit([one for one in split if len(one.boxes)], 2)
+    for one in split:
+        one.boxes[:] = [.3, .6, .2, .5, 1]
+    net = network(tmp_path, f"flip=0\nletter_box={letter_box}", "jitter=0")
+    with training_loader(net, split) as batches:
+        truth = next(batches)[1]
+    learned = truth[truth[:, :, 2] > 0][:, :4]
+    found = without_borders(learned, (50, 40), (64, 32)) if letter_box else learned
+    assert len(found) >= 2
+    np.testing.assert_allclose(found, np.tile([.3, .6, .2, .5], (len(found), 1)), rtol=1e-5)
+    assert np.allclose(learned, found) != bool(letter_box), "the box is moved in training"
 
 
 def schedule(net: runner.Network, seed: int) -> Callable[[int], tuple[int, int]]:

@@ -25,7 +25,8 @@ HERE = Path("weights/toy")
 # everything that has state: momentum, dropout, rolling statistics, a drawn rate, an average, augmentation
 CFG = toy.CFG.replace("momentum=0", "momentum=0.9\nsubdivisions=2\npolicy=random\npower=1\nema_alpha=0.9\nangle=9\n"
                       "exposure=1.5\nmax_grad_norm=1\nbackup_every=15").replace("flip=0", "flip=1").replace(
-    "[connected]", "[dropout]\nprobability=.3\n[connected]").replace("filters=3", "filters=3\nbatch_normalize=1")
+    "[connected]", "[dropout]\nprobability=.3\n[connected]").replace(
+    "filters=3", "filters=3\nbatch_normalize=1\ndont_update=12")
 WORDS = ("train", "cfg/toy.cfg", "--quiet", "--no-report", "--validate-every", "8", "--save-every", "5")
 FILES = ("last.weights", "best.weights", "toy_15.weights", "toy_30.weights")
 

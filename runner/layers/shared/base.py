@@ -44,7 +44,6 @@ class NotAMultiple(ShapeError):
 MOST_VALUES = 2**40     # of an array: 4 TB
 START_FACTOR = 2        # memory of an array while its initial values are made, to that of the array
 
-GPU_ONLY = "only AlexeyAB's GPU code reads it; learning_rate=0 or stopbackward keep a layer as it is"
 LAYERS: dict[str, type["Layer"]] = {}
 
 
@@ -106,9 +105,11 @@ class LayerOptions(Options):
     dontloadscales: bool = opt(False, "1: the .weights file holds no batch-norm values for this layer")
     clip: float = opt(0.0, "after each update the weights (not biases) are clipped to -clip..clip; 0: not clipped",
                       low=0)
-    dont_update: int = ignored(0, "updates before the layer is trained", GPU_ONLY)
-    burnin_update: int = ignored(0, "burn-in periods before the layer is trained", GPU_ONLY)
-    train_only_bn: int = ignored(0, "of this layer and those before it only the rolling statistics change", GPU_ONLY)
+    dont_update: int = opt(0, "the weights stay as they are for this many updates; rolling statistics change", low=0)
+    burnin_update: int = opt(0, "k: the weights stay as they are until update k * burn_in; rolling statistics change",
+                             low=0)
+    train_only_bn: bool = opt(False, "1: of this layer and all before it only the rolling statistics of batch norm "
+                                     "change, no weight")
     truth: bool = ignored(False, "the output replaces the truth for the layers after it", "an experiment of pjreddie's")
     smooth: float = ignored(0.0, "label smoothing in this layer", "set label_smooth_eps in [net]")
 
@@ -196,6 +197,7 @@ class Layer(ABC):
         self.state: dict[str, np.ndarray] = {}
         self.out_shape: Shape = in_shapes[0] if in_shapes else ()
         self.frozen = False             # set by the network: no gradient arrives here, and nothing is updated
+        self.held = False               # set by the network: its weights are not updated, its rolling statistics are
         self.wants_dx = True            # set by the network: an earlier layer needs the gradient of the input
         if in_shapes:
             self.setup(*in_shapes)
