@@ -9,7 +9,8 @@ result with that of an undisturbed run.
 The models: a classifier with Adam, a moving average, dropout and batch norm; a detector with mosaic=1 and random=1; a
 character model with an LSTM.  After each fault the run is resumed, or started again where it was stopped before its
 first checkpoint.  It passes if last.weights, best.weights, and losses and scores of the log are equal to the bit.  The
-exit status is 1 if one does not pass.  Needs a system with fork; the kind `full disk` needs the right to mount a tmpfs.
+exit status is 1 if one does not pass.  Needs a system with fork; the kinds `full disk` and `read-only` need the right to
+mount a tmpfs.
 """
 import argparse
 import errno
@@ -215,6 +216,10 @@ def no_space(step: str, path: Path) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
+def no_quota(step: str, path: Path) -> None:
+    raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT), str(path))
+
+
 def kill_at_a_write(model: Model, times: int, rng: random.Random) -> Outcome:
     """SIGKILL before a step of writing a file."""
     return at_steps(model, times, rng, killed, {-signal.SIGKILL})
@@ -263,31 +268,37 @@ def two_at_once(model: Model, times: int, rng: random.Random) -> Outcome:
     return outcome
 
 
-def full_disk(model: Model, times: int, rng: random.Random) -> Outcome:
-    """The run folder is on a small tmpfs that is filled; after the fault there is space again."""
+def quota_at_a_write(model: Model, times: int, rng: random.Random) -> Outcome:
+    """The system answers a step of writing a file with "Disk quota exceeded".  (A real quota does not bind root.)"""
+    return at_steps(model, times, rng, no_quota, {2})
+
+
+def mount(*options: str) -> bool:
+    """A tmpfs at the folder of the runs; False where it may not be mounted, or not now."""
+    return not subprocess.run(["mount", "-t", "tmpfs", *options, "tmpfs", "weights"], capture_output=True,
+                              check=False).returncode
+
+
+def on_a_small_disk(model: Model, times: int, rng: random.Random, fault: Callable[[], None],
+                    end: Callable[[], None]) -> Outcome:
+    """The folder of the runs is a small tmpfs; `fault` happens to it at a random moment, and `end` takes it back."""
     outcome = Outcome()
     clean()
     Path("weights").mkdir()
     used = sum(map(len, model.expected[:2])) if isinstance(model.expected, tuple) else 0
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={10 * used + 500_000}", "tmpfs", "weights"],
-                      capture_output=True, check=False).returncode:
+    if not mount("-o", f"size={10 * used + 500_000}"):
         return Outcome(skipped="a tmpfs cannot be mounted here")
     try:
         while outcome.tried < times:
             pid = start(model.words)
             time.sleep(rng.uniform(0, model.seconds))
-            try:
-                with open("weights/filler", "wb", buffering=0) as file:
-                    while True:
-                        file.write(bytes(4096))
-            except OSError:
-                pass
+            fault()
             status = ended(pid)
-            Path("weights/filler").unlink()
+            end()
             outcome.tried += status != 0        # 0: it was complete already
             if status not in (0, 2):
                 outcome.failures.append(f"status {status}: {Path('out').read_text()[-300:]}")
-            check(model, outcome, "full disk")
+            check(model, outcome, fault.__name__)
             for path in Path("weights").iterdir():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
     finally:
@@ -295,9 +306,42 @@ def full_disk(model: Model, times: int, rng: random.Random) -> Outcome:
     return outcome
 
 
+def fill() -> None:
+    """Use all space of the disk."""
+    try:
+        with open("weights/filler", "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+    except OSError:
+        pass
+
+
+def full_disk(model: Model, times: int, rng: random.Random) -> Outcome:
+    """The run folder is on a small tmpfs that is filled; after the fault there is space again."""
+    return on_a_small_disk(model, times, rng, fill, Path("weights/filler").unlink)
+
+
+def make_read_only() -> None:
+    """It is refused while a file is open for writing: try for a second."""
+    for _ in range(1000):
+        if mount("-o", "remount,ro"):
+            return
+        time.sleep(.001)
+
+
+def make_writable() -> None:
+    mount("-o", "remount,rw")
+
+
+def read_only(model: Model, times: int, rng: random.Random) -> Outcome:
+    """The run folder is on a tmpfs that is mounted read-only at a random moment; after the fault it is writable."""
+    return on_a_small_disk(model, times, rng, make_read_only, make_writable)
+
+
 KINDS: dict[str, Callable[[Model, int, random.Random], Outcome]] = {
-    "kill": kill, "kill at a write": kill_at_a_write, "error at a write": error_at_a_write, "full disk": full_disk,
-    "set aside": set_aside, "two at once": two_at_once, "term": term}
+    "kill": kill, "kill at a write": kill_at_a_write, "error at a write": error_at_a_write,
+    "quota at a write": quota_at_a_write, "full disk": full_disk, "read-only": read_only, "set aside": set_aside,
+    "two at once": two_at_once, "term": term}
 
 
 def names(text: str, known: Sequence[str]) -> list[str]:
