@@ -3,6 +3,7 @@
 The syntax is that of old Pythons, so that they can read the sentence too.
 """
 import sys
+import warnings
 
 OLDEST_PYTHON = (3, 11)
 
@@ -21,6 +22,8 @@ def main():
         return _fail("the import package `runner` of this program is not found (%s)%s" % (error, _in_the_way()))
     if not hasattr(runner, "_HOME"):
         return _fail("the import package `runner` is that of another program" + _in_the_way())
+    if not sys.warnoptions:     # NumPy's, on the way to an error that names the layer
+        warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning)
     return run()
 
 

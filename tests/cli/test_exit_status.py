@@ -50,7 +50,8 @@ def test_1_the_answer_is_no() -> None:
     main("rates", "cfg/toy.cfg", "--quiet", "--from", "1e-12", "--to", "1e-11", "--updates", "5", expect=1)
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")     # of NumPy, on the way to the error
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning",      # of NumPy, on the way to the error
+                            "ignore:invalid value encountered:RuntimeWarning")
 @pytest.mark.usefixtures("toy_dir")
 def test_2_it_could_not_be_done(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["nonsense"], [], ["train"], ["check", "missing.cfg"], ["train", "cfg/toy.cfg", "--data", "missing"],
@@ -137,3 +138,10 @@ def test_the_output_is_cut_by_head(toy_dir: Path) -> None:
                "net.max_batches=3000", cwd=toy_dir, head="head -n 3")
     assert (done.returncode, done.stdout.count("\n")) == (130, 3) and run_facts()["status"] == "interrupted"
     assert 0 < run_facts()["updates"] < 3000 and not Path("weights/.toy.lock").exists()
+
+
+def test_diverged_training_is_one_sentence(toy_dir: Path) -> None:
+    """NumPy's warnings about the values on the way to it are not shown."""
+    done = run("train", "cfg/toy.cfg", "--quiet", "--backend", "numpy", "--set", "net.learning_rate=1e30", cwd=toy_dir)
+    assert done.returncode == 2 and done.stderr.startswith("run.py: the loss of update 2 is NaN or infinite")
+    assert "Warning" not in done.stderr
