@@ -9,8 +9,8 @@ result with that of an undisturbed run.
 The models: a classifier with Adam, a moving average, dropout and batch norm; a detector with mosaic=1 and random=1; a
 character model with an LSTM.  After each fault the run is resumed, or started again where it was stopped before its
 first checkpoint.  It passes if last.weights, best.weights, and losses and scores of the log are equal to the bit.  The
-exit status is 1 if one does not pass.  Needs a system with fork; the kinds `full disk` and `read-only` need the right to
-mount a tmpfs.
+exit status is 1 if one does not pass.  Needs a system with fork; the kinds `full disk` and `read-only` need the right
+to mount a tmpfs.
 """
 import argparse
 import errno
