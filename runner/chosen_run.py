@@ -88,6 +88,19 @@ class ChosenRun:
                              "Use --data")
         return found
 
+    @property
+    def threshold(self) -> float | None:
+        """Of a detector's run: the confidence above which its best weights had the highest F1 on the test images.  None
+        where that is not known, or the weights to use are others."""
+        best = self.facts.get("best") or {}
+        found = best.get("threshold")
+        if not found or not found > 0:      # no box was correct, or it is NaN
+            return None
+        folder, update = self.folder, best["update"]
+        evaluated = [folder.best, folder.backup(update), *[folder.last] * (self.facts.get("updates") == update)]
+        used = self.weights or (folder.best if folder.best.exists() else folder.last)
+        return float(found) if used.resolve() in [path.resolve() for path in evaluated] else None
+
     def class_names(self, classes: int) -> tuple[list[str], str, str]:
         """-> the names of a network with this many classes, [] where there are none; where they are from, in words; and
         a sentence where the run has another number of classes.

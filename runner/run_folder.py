@@ -35,6 +35,7 @@ class Best(Record):
     """The evaluation that `best.weights` is from; further keys describe it."""
     update: int = field(doc="after which update", low=0)
     score: float = field(0.0, "its score", nan=True)
+    threshold: float | None = field(None, "of a detector: the confidence with the highest F1", low=0, nan=True)
 
 
 class RunFacts(Record):

@@ -27,7 +27,7 @@ from runner.images import PREPARATIONS, prepare
 from runner.images.arrays import to_float
 from runner.images.in_memory import fitting
 from runner.inference.classify import Result, infer
-from runner.inference.detect import ImageDetections, detect
+from runner.inference.detect import THRESHOLD, ImageDetections, detect
 from runner.inference.sources import Source, Sources, each, pixels
 from runner.layers.shared.base import Env, Layer, shape_text
 from runner.net_options import NetOptions
@@ -99,6 +99,15 @@ class Model(model.Model):
                              f"{counted(len(names), 'name')}")
         return names
 
+    @property
+    def threshold(self) -> float:
+        """Of a detector: the lowest confidence of the boxes that `detect` finds where none is given.
+
+        With the best weights of a run the one that had the highest F1 on its test images, else 0.25.
+        """
+        run = self.origin.run if self.origin.cfg and self.origin.weights else None
+        return THRESHOLD if run is None or run.threshold is None else run.threshold
+
     def summary(self) -> Summary:       # type: ignore[override]    # a list of the same rows
         """Every layer in numbers; printed, or shown by a notebook, it is a table."""
         return Summary(super().summary())
@@ -144,12 +153,13 @@ class Model(model.Model):
         return list(infer(self, self._images(x), names=self.names, top=top, how=how, samples=samples, seed=seed,
                           batch=batch, on_bad=on_bad))
 
-    def detect(self, images: Sources, *, thresh: float = 0.25, nms: float = 0.45, classes: Sequence[str | int] = (),
-               letterbox: bool | None = None, on_bad: str = "error") -> list[ImageDetections]:
+    def detect(self, images: Sources, *, thresh: float | None = None, nms: float = 0.45,
+               classes: Sequence[str | int] = (), letterbox: bool | None = None,
+               on_bad: str = "error") -> list[ImageDetections]:
         """Images -> the objects in each, with their boxes: ImageDetections.
 
         images     as for `predict`
-        thresh     lowest confidence
+        thresh     lowest confidence; None: `threshold`
         nms        largest overlap (IoU) of two boxes of one class
         classes    only these, by name or number; empty: all
         letterbox  keep the aspect ratio; None: as [net] letter_box says
@@ -159,7 +169,8 @@ class Model(model.Model):
         """
         self._warn_untrained()
         wanted = [self._class_number(one) for one in ([classes] if isinstance(classes, str) else classes)]
-        return list(detect(self, self._images(images), names=self.names, thresh=thresh, nms=nms, letterbox=letterbox,
+        return list(detect(self, self._images(images), names=self.names,
+                           thresh=self.threshold if thresh is None else thresh, nms=nms, letterbox=letterbox,
                            classes=wanted, on_bad=on_bad))
 
     def prepare(self, images: Sources, how: str = "crop") -> np.ndarray:

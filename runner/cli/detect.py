@@ -36,7 +36,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--names", metavar="FILE",
                         help="class names, one per line (default: those of the training run, or the .names file in the "
                              "folder of the weights or the cfg that has as many lines as there are classes)")
-    parser.add_argument("--thresh", type=common.share, default=0.25, help="minimum confidence (default .25)")
+    parser.add_argument("--thresh", type=common.share,
+                        help="minimum confidence (default: with the best weights of a run, the one with the highest F1 "
+                             "on its test images; else .25)")
     parser.add_argument("--nms", type=common.share, default=0.45,
                         help="maximum IoU of two boxes of a class (default .45)")
     parser.add_argument("--class", action="append", default=[], dest="classes", metavar="NAME",
@@ -67,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
     targets = Targets(args, sources)
     net, run = runs.load_trained(args, onnx=True)
     names = class_names(args, net, run)
+    args.thresh = runs.threshold(args, run)
     options = {"names": names, "thresh": args.thresh, "nms": args.nms, "letterbox": args.letterbox,
                "on_bad": args.on_bad, "classes": [class_number(word, names) for word in args.classes]}
     records: list[Record] = []

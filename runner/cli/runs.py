@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from runner.chosen_run import ChosenRun
     from runner.network import Network
 
+BEST_F1 = "the best F1 on the test images"      # what the threshold of a run is
 SHAPE = ("width", "height", "channels", "inputs", "time_steps", "letter_box")     # what predictions depend on in [net]
 
 
@@ -158,6 +159,18 @@ def _load_onnx(args: Any) -> tuple["Network", "ChosenRun"]:
         console.warn(report.warnings)
     path = Path(args.cfg)
     return net, ChosenRun(RunFolder(path), path, path, names=tuple(names))
+
+
+def threshold(args: Any, run: "ChosenRun") -> float:
+    """The lowest confidence of a box: --thresh, else that of the run, with a remark, else the usual one."""
+    from runner.inference.detect import THRESHOLD
+    if args.thresh is not None:
+        return float(args.thresh)
+    if run.threshold is None:
+        return THRESHOLD
+    console.remark(f"threshold {run.threshold:g}, {BEST_F1}, from {run.folder.path / 'run.yaml'}; --thresh sets "
+                   "another")
+    return run.threshold
 
 
 def class_names(args: Any, run: "ChosenRun", classes: int) -> list[str]:

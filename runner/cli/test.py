@@ -66,12 +66,14 @@ def numbers(text: str) -> tuple[int, ...]:
 
 def run(args: argparse.Namespace) -> int:
     from runner.errors import UsageError
+    from runner.inference.detect import THRESHOLD
     from runner.training.tasks.classifier import Classifier
+    from runner.training.tasks.detector import is_detector
     if args.per_image and not args.json:
         raise UsageError("--per-image adds to --json FILE, which is not given")
     if args.json == args.wrong == "-":
         raise UsageError("--json - and --wrong - cannot both be stdout")
-    net, _ = runs.load_trained(args, onnx=True)
+    net, chosen = runs.load_trained(args, onnx=True)
     task = common.open_network_task(args, net, detection_criteria(args, net))
     if args.top_k or args.crops > 1 or args.sizes:
         if not isinstance(task, Classifier):
@@ -93,11 +95,16 @@ def run(args: argparse.Namespace) -> int:
         metrics = task.evaluate(args.split)
     if args.wrong and results:
         write_errors(args.wrong, results)
+    detector = is_detector(net)
     if args.json:
         console.write_json(args.json, metrics.as_json()
+                           | ({"threshold": chosen.threshold or THRESHOLD} if detector else {})
                            | ({"per_image": results.images} if results and args.per_image else {}))
     if "-" not in (args.json, args.wrong):
         print_metrics(metrics)
+        if detector and chosen.threshold:
+            console.say(f"\n`detect` uses the threshold {chosen.threshold:g}, {runs.BEST_F1}, from "
+                        f"{chosen.folder.path / 'run.yaml'}")
     return 0
 
 

@@ -16,6 +16,8 @@ from runner.inference.sources import Source, Sources, each, label, of_image
 from runner.inference.sources import pixels as pixels_of
 from runner.network import Network
 
+THRESHOLD = 0.25        # lowest confidence of a box where nothing else is known, as in darknet
+
 
 @dataclass(frozen=True)
 class Detection:
@@ -110,7 +112,7 @@ class ImageDetections:
 
 
 def detect(net: Network, images: Sources, *, names: Sequence[str] = (),
-           thresh: float = 0.25, nms: float = 0.45, letterbox: bool | None = None, classes: Sequence[int] = (),
+           thresh: float = THRESHOLD, nms: float = 0.45, letterbox: bool | None = None, classes: Sequence[int] = (),
            on_bad: str = "skip") -> Iterator[ImageDetections]:
     """Yield ImageDetections for every image.  UsageError where the network has no detection head, or an argument is
     wrong.

@@ -1,4 +1,5 @@
 """Detection metrics: average precision; counts, precision, recall, F1 and the confusion matrix at a confidence."""
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -126,7 +127,9 @@ class DetectionMetrics(Metrics):
                 "mean_iou": self.at.mean_overlap, "best_threshold": self.at.best_threshold}
 
     def notes(self) -> dict[str, Any]:
-        return {"threshold": round(self.at.best_threshold, 4), "map50_95": self.coco.mean,
+        # rounded down, so that the box exactly at the threshold is above it
+        threshold = math.floor(10_000 * float(np.nextafter(self.at.best_threshold, 0))) / 10_000
+        return {"threshold": max(threshold, 0.), "map50_95": self.coco.mean,
                 "per_class": dict(zip(unique_names(self.names), (float(ap) for ap in self.at.per_class), strict=True))}
 
 

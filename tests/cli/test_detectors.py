@@ -65,8 +65,14 @@ def test_train_then_test_then_detect(squares_dir: Path, capsys: pytest.CaptureFi
     assert all(Path(row["image"]).is_file() and float(row["left"]) < float(row["right"]) for row in rows)
     assert found["best"]["confidence"] == pytest.approx(best["threshold"], abs=1e-4)
 
-    assert main(["detect", CFG, "data/squares/images/test/0.png", "--json", "-"]) == 0
-    assert json.loads(capsys.readouterr().out)[0]["objects"][0]["name"] in ("bright", "dark")
+    assert main(["detect", CFG, "data/squares/images/test", "--json", "-"]) == 0
+    output = capsys.readouterr()
+    images = json.loads(output.out)
+    assert images[0]["objects"][0]["name"] in ("bright", "dark")
+    assert output.err == (f"threshold {best['threshold']:g}, the best F1 on the test images, from "
+                          "weights/squares/run.yaml; --thresh sets another\n")
+    assert sum(len(one["objects"]) for one in images) == \
+        found["best"]["true_positives"] + found["best"]["false_positives"], "those that `test` counts"
 
 
 def test_the_report_shows_charts_and_images(squares_dir: Path) -> None:

@@ -100,6 +100,8 @@ def _summary(facts: dict[str, Any]) -> dict[str, object]:
         "updates": f"{facts.get('updates', 0):,}",
         "data": f"{facts.get('data')}: {facts.get('content', '')}",
         "best": f"{facts.get('score')} {facts.get('best_text')}, after update {best['update']}" if best else None,
+        "threshold": f"{best['threshold']:g}, the best F1 on the test images; `detect` uses it" if best and
+                     best.get("threshold") else None,
         "time": f"{facts.get('seconds', 0):,.0f} s",
         "seed": facts.get("seed"),
         "settings": ", ".join(facts.get("settings") or []) or None,
