@@ -52,12 +52,18 @@ def run(args: argparse.Namespace) -> int:
 def _check(cfg: str, args: argparse.Namespace) -> dict[str, Any]:
     """The errors and warnings of one file, as for --json."""
     import runner
-    from runner.errors import WeightsError
+    from runner.errors import ShapeError, WeightsError
+    from runner.inference.generate import is_character_model
     from runner.network_checks import untrainable
     net, report = runner.check(cfg, settings=args.settings, strict=args.strict, compat=args.compat)
     errors = list(report.errors)
     if net is not None and (why := untrainable(net.layers)):
         report.warn(f"{cfg}: {why}")
+    elif net is not None and not is_character_model(net):
+        try:
+            net.require_images(cfg)
+        except ShapeError as error:
+            report.warn(str(error))
     if net is not None and args.weights:
         try:
             runner.load(cfg, args.weights, settings=args.settings, compat=args.compat, report=report)

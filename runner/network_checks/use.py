@@ -31,6 +31,10 @@ def untrainable(layers: Sequence[Layer]) -> str:
             options = "stopbackward=1, onlyforward=1 and train_only_bn=1" if fixed >= 0 else \
                 "stopbackward=1 and onlyforward=1"
             return f"{options} keep every layer that could learn as it is, so there is nothing to train"
+        values = layers[0].in_shapes[0]
+        if len(values) == 1 and any(isinstance(layer, DetectionHead) for layer in layers):
+            return (f"the network takes {counted(values[0], 'value')}, not images, in which a detection head could learn "
+                    "boxes: [net] needs width, height and channels")
         return _different_labels(layers, stop)
     return ("nothing in this network is compared with labels, so it cannot be trained: [softmax], [logistic], [cost] "
             "or a detection head does that")
@@ -43,7 +47,7 @@ def _has_statistics(layer: Layer) -> bool:
 def _different_labels(layers: Sequence[Layer], stop: int) -> str:
     """Why the heads behind layer `stop` cannot be compared with the same labels; "" if they can."""
     heads = [(i, layer) for i, layer in enumerate(layers) if i > stop and isinstance(layer, Head)]
-    boxes = next((i for i, layer in heads if isinstance(layer, DetectionHead)), None)
+    boxes = next((i for i, layer in enumerate(layers) if isinstance(layer, DetectionHead)), None)
     compared = [(i, layer) for i, layer in heads
                 if isinstance(layer, Softmax | Logistic | Cost) and not getattr(layer.options, "noloss", False)]
     last = max((i for i, layer in enumerate(layers) if not isinstance(layer, Cost)), default=len(layers) - 1)

@@ -134,23 +134,22 @@ def _data_gradient(dy: np.ndarray, weights: np.ndarray, x_shape: tuple[int, ...]
     if stride == (1, 1):
         return _shifted(dy, flipped, (dilation * (kh - 1) - padding[0], dilation * (kw - 1) - padding[1]),
                         x_shape[2:], dilation, groups, batch_independent)
-    dx = memory.empty(x_shape, dy.dtype)
+    # a stride larger than the filter passes over rows or columns of x
+    dx = (memory.zeros if stride[0] > kh or stride[1] > kw else memory.empty)(x_shape, dy.dtype)
     rows, columns = (_phases(*axis) for axis in zip((kh, kw), stride, padding, strict=True))
     for (first, tap, up), (left, other, back) in itertools.product(rows, columns):
         part = dx[:, :, first::stride[0], left::stride[1]]
         filters = flipped[:, :, tap::stride[0], other::stride[1]]
-        if not filters.size:        # a stride larger than the filter passes over them
-            part[...] = 0
-        elif part.size:
+        if part.size:
             part[...] = _shifted(dy, filters, (up, back), part.shape[2:], 1, groups, batch_independent)
     return dx
 
 
 def _phases(size: int, stride: int, padding: int) -> Iterator[tuple[int, int, int]]:
-    """Along one axis, for each phase of x: its first row, the first tap of the flipped filter it has met, and the
-    padding of dy that aligns them."""
-    for first in range(stride):
-        tap = (first + padding) % stride            # of the filter as it is: first + padding = y stride + tap
+    """Along one axis, for each phase of x that meets the filter: its first row, the first tap of the flipped filter it
+    has met, and the padding of dy that aligns them."""
+    for tap in range(min(size, stride)):            # of the filter as it is: first + padding = y stride + tap
+        first = (tap - padding) % stride
         count = len(range(tap, size, stride))
         yield first, (size - 1 - tap) % stride, count - 1 - (first + padding) // stride
 

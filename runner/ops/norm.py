@@ -9,6 +9,7 @@ import numpy as np
 from runner.ops import memory, parallel
 
 FORK_EPSILON = 1e-5     # in the backward passes of darknet's forks, src/blas.c
+MOST_CHANNELS = 2048        # of which LRN sums are one product of matrices
 
 
 class Normed(NamedTuple):
@@ -139,8 +140,29 @@ def lrn_window(channels: int, size: int) -> np.ndarray:
 
 def _window_sum(q: np.ndarray, size: int, transposed: bool = False) -> np.ndarray:
     """Sums over the channels in LRN's window; transposed: over the channels whose window contains this one."""
+    if q.shape[1] > MOST_CHANNELS:
+        return _shifted_sum(q, size, transposed)
     window = lrn_window(q.shape[1], size).astype(q.dtype)
     return np.einsum("kj,njhw->nkhw", window.T if transposed else window, q, optimize=True)
+
+
+def _shifted_sum(q: np.ndarray, size: int, transposed: bool) -> np.ndarray:
+    """_window_sum channel by channel of the window, without a matrix of channels x channels."""
+    channels, before, silent = q.shape[1], (size - 1) // 2, size // 2
+    after = silent
+    if transposed:
+        before, after = after, before
+    total = q.copy()
+    for distance in range(1, min(after, channels - 1) + 1):
+        total[:, :-distance] += q[:, distance:]
+    for distance in range(1, min(before, channels - 1) + 1):
+        total[:, distance:] += q[:, :-distance]
+    if silent < channels:
+        if transposed:
+            total[:, silent] -= q.sum(axis=1)
+        else:
+            total -= q[:, silent:silent + 1]
+    return total
 
 
 def _values_per_channel(x: np.ndarray) -> int:

@@ -31,3 +31,21 @@ def test_burnin_update_without_burn_in(tmp_path: Path) -> None:
     assert said(tmp_path, text)[1] == ["a.cfg:11: [convolutional] burnin_update has no effect without burn_in= in "
                                        "[net]"]
     assert not said(tmp_path, text.replace("[net]", "[net]\nburn_in=5", 1))[1]
+
+
+def test_a_frozen_detection_head_still_means_boxes(tmp_path: Path) -> None:
+    (tmp_path / "a.cfg").write_text(NET + conv(6) + "[yolo]\nclasses=1\nnum=1\n"
+                                    "stopbackward=1\n" + conv() + "[softmax]\n")
+    assert "[softmax] is compared with classes, and layer 1 [yolo] with boxes" in \
+        network_checks.untrainable(runner.load(tmp_path / "a.cfg").layers)
+
+
+def test_values_are_not_images(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "a.cfg").write_text("[net]\ninputs=4\n[connected]\noutput=3\n[softmax]\n")
+    assert main(["check", str(tmp_path / "a.cfg")]) == 0
+    assert "a.cfg: the network takes 4 values, not images" in capsys.readouterr().out
+    (tmp_path / "a.cfg").write_text("[net]\ninputs=4\n[convolutional]\nfilters=6\nactivation=linear\n[yolo]\n"
+                                    "classes=1\nrandom=1\n")
+    assert main(["check", str(tmp_path / "a.cfg")]) == 0
+    assert "in which a detection head could learn boxes" in capsys.readouterr().out
+    assert main(["train", str(tmp_path / "a.cfg"), "--data", str(ROOT / "data" / "scenes")]) == 2

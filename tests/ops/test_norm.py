@@ -14,6 +14,17 @@ def test_lrn_of_the_reference() -> None:
     np.testing.assert_allclose(y.ravel(), [.502973, .694132, .728557, .706023, .66943, .632054, .784728, 1], atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [1, 2, 5, 8, 40])
+def test_lrn_of_many_channels_needs_no_matrix_of_them(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    x, dy = rng.normal(size=(2, 12, 2, 3)), rng.normal(size=(2, 12, 2, 3))
+    few, norms = ops.lrn(x, size, .1, .75, 2)
+    gradient = ops.lrn_backward(dy, x, norms, size, .1, .75)
+    monkeypatch.setattr("runner.ops.norm.MOST_CHANNELS", 11)
+    np.testing.assert_allclose(ops.lrn(x, size, .1, .75, 2)[0], few, rtol=1e-12)
+    np.testing.assert_allclose(ops.lrn_backward(dy, x, norms, size, .1, .75), gradient, rtol=1e-9, atol=1e-12)
+
+
 def test_batch_norm_of_the_reference() -> None:
     """One image, a 1 x 1 convolution with weight 2, scale 1.5, shift .25 (docs: darknet's own numbers)."""
     z = 2 * np.array([1., 2, 4, -1]).reshape(1, 1, 2, 2)
