@@ -33,8 +33,8 @@ def untrainable(layers: Sequence[Layer]) -> str:
             return f"{options} keep every layer that could learn as it is, so there is nothing to train"
         values = layers[0].in_shapes[0]
         if len(values) == 1 and any(isinstance(layer, DetectionHead) for layer in layers):
-            return (f"the network takes {counted(values[0], 'value')}, not images, in which a detection head could learn "
-                    "boxes: [net] needs width, height and channels")
+            return (f"the network takes {counted(values[0], 'value')}, not images, in which a detection head could "
+                    "learn boxes: [net] needs width, height and channels")
         return _different_labels(layers, stop)
     return ("nothing in this network is compared with labels, so it cannot be trained: [softmax], [logistic], [cost] "
             "or a detection head does that")
