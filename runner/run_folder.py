@@ -4,7 +4,7 @@
   <name>_1000.weights                         numbered copies, if they are asked for
   <name>.cfg     the cfg with the settings of the run applied; with it, test and predict need no --set
   run.yaml       how they were made: command, versions, seed, data, class names, settings, results
-  log.csv        every update, and every evaluation
+  log.csv        every update, and every evaluation; per_class.csv: of a detector, its classes in each evaluation
   state.npz, state-before.npz                 the last two checkpoints, for --resume
   report.html    the report of the run
 
@@ -101,6 +101,10 @@ class RunFolder:
         return self.path / "log.csv"
 
     @property
+    def class_log(self) -> Path:
+        return self.path / "per_class.csv"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 
@@ -166,8 +170,8 @@ class RunFolder:
 
     def _own_files(self) -> Sequence[Path]:
         new = self.checkpoint.with_name(self.checkpoint.name + ".new")
-        return (self.best, self.last, *self.backups(), self.resolved, self.path / "run.yaml", self.log, self.checkpoint,
-                self.previous_checkpoint, self.report, self.tensorboard, new)
+        return (self.best, self.last, *self.backups(), self.resolved, self.path / "run.yaml", self.log, self.class_log,
+                self.checkpoint, self.previous_checkpoint, self.report, self.tensorboard, new)
 
     def set_aside(self) -> Path | None:
         """Rename the folder to <name>-before, or -before-2, ... -> its new path; None when there is no run in it.

@@ -126,6 +126,12 @@ class DetectionMetrics(Metrics):
         return {"map50_95": self.coco.mean, "precision": self.at.precision, "recall": self.at.recall, "f1": self.at.f1,
                 "mean_iou": self.at.mean_overlap, "best_threshold": self.at.best_threshold}
 
+    def class_scalars(self) -> dict[str, dict[str, float]]:
+        rows = zip(unique_names(self.names), self.at.truths, self.at.per_class, self.coco_per_class(), self.per_class(),
+                   strict=True)
+        return {name: {"boxes": int(count), "ap": float(ap), "ap50_95": float(coco), "precision": at["precision"],
+                       "recall": at["recall"], "f1": at["f1"]} for name, count, ap, coco, at in rows}
+
     def notes(self) -> dict[str, Any]:
         # rounded down, so that the box exactly at the threshold is above it
         threshold = math.floor(10_000 * float(np.nextafter(self.at.best_threshold, 0))) / 10_000

@@ -1,17 +1,19 @@
-"""log.csv: a row per update, with the score where the network was evaluated after it."""
+"""log.csv: a row per update, with the score where the network was evaluated after it.  per_class.csv, of a detector: a
+row per class for each evaluation."""
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 from runner.errors import CheckpointError
-from runner.files import atomic_write, event
+from runner.files import TEXT, atomic_write, event
 from runner.reading.numbers import whole
-from runner.reading.tables import count, measure, parse_table
+from runner.reading.tables import Columns, count, measure, parse_table
 from runner.reading.text import read_text
 from runner.training.loop import Step
 
 COLUMNS = ("update", "seen", "loss", "rate", "images", "seconds", "waited", "score")
+CLASS_READERS: Columns = {"update": count, "class": str, "boxes": count}
 READERS = {"update": count, "seen": count, "images": count}     # columns of whole numbers
 
 
@@ -73,6 +75,63 @@ class Log:
         file, self._file = self._file, None
         if file:
             file.close()
+
+
+class ClassLog:
+    """Writes per_class.csv after each evaluation, of a task that has metrics of classes."""
+
+    def __init__(self, path: Path):
+        self.path, self._last = path, -1
+
+    def begin(self, after: int = 0) -> None:
+        """Keep the rows of evaluations up to and including this update."""
+        rows = read_class_rows(self.path)
+        kept = [row for row in rows if whole(row["update"]) <= after]
+        if rows:
+            self._rewrite(kept, rows[0])
+        self._last = max((whole(row["update"]) for row in kept), default=-1)
+
+    def add_evaluation(self, update: int, per_class: Mapping[str, Mapping[str, float]]) -> None:
+        """Add the metrics of each class; those of an earlier evaluation after the same update are replaced."""
+        rows = [{"update": str(update), "class": name, **{key: f"{value:.6g}" for key, value in metrics.items()}}
+                for name, metrics in per_class.items()]
+        if not rows:
+            return
+        if self._last >= update or not self.path.exists():
+            kept = [row for row in read_class_rows(self.path) if whole(row["update"]) < update]
+            self._rewrite([*kept, *rows], rows[0])
+        else:
+            event("write", self.path)
+            with open(self.path, "a", newline="", **TEXT) as file:
+                csv.DictWriter(file, list(rows[0]), lineterminator="\n").writerows(rows)
+        self._last = update
+
+    def _rewrite(self, rows: Sequence[Mapping[str, str]], like: Mapping[str, str]) -> None:
+        with atomic_write(self.path, "w") as file:
+            writer = csv.DictWriter(file, list(like), restval="", extrasaction="ignore", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def read_class_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of per_class.csv, as `read_rows` has those of log.csv."""
+    if not path.exists():
+        return []
+    return parse_table(read_text(path, CheckpointError), path, CLASS_READERS, measure, CheckpointError)
+
+
+def class_curves(path: Path, metric: str) -> dict[str, tuple[list[int], list[float]]]:
+    """class -> updates, values of a metric; of the classes that occur, those with the most boxes first."""
+    curves: dict[str, tuple[list[int], list[float]]] = {}
+    boxes: dict[str, int] = {}
+    for row in read_class_rows(path):
+        name, count_ = row.get("class", ""), row.get("boxes", "")
+        boxes[name] = whole(count_) if count_ else 0
+        if row.get(metric):
+            xs, ys = curves.setdefault(name, ([], []))
+            xs.append(whole(row["update"]))
+            ys.append(measure(row[metric]))
+    return {name: curves[name] for name in sorted(curves, key=lambda name: -boxes[name]) if boxes[name]}
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -45,3 +45,7 @@ class Metrics(ABC):
     def scalars(self) -> dict[str, float]:
         """Further values for the log, by the task's `metric_names`."""
         return {}
+
+    def class_scalars(self) -> dict[str, dict[str, float]]:
+        """class name -> metrics of that class, for per_class.csv; empty where they are not logged."""
+        return {}

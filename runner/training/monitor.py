@@ -18,6 +18,11 @@ class Monitor(Protocol):
         """After the run has finished."""
 
 
+def average_precisions(metrics: Metrics) -> dict[str, float]:
+    """Of a detector: class name -> average precision."""
+    return {name: one["ap"] for name, one in metrics.class_scalars().items()}
+
+
 class JsonLines:
     """A line of JSON per event to an open file: {"event": "start", ...}, "update", "measured", "end".
     docs/schemas/train-log.json describes them."""
@@ -46,7 +51,9 @@ class JsonLines:
                    seconds=round(run.elapsed(), 3))
 
     def _evaluation(self, update: int, metrics: Metrics) -> None:
-        self._line("measured", update=update, score=metrics.score, **metrics.scalars())
+        precisions = average_precisions(metrics)
+        self._line("measured", update=update, score=metrics.score, **metrics.scalars(),
+                   **({"per_class": precisions} if precisions else {}))
 
     def _line(self, event: str, **facts: Any) -> None:
         self.file.write(json_text({"event": event, **facts}) + "\n")
@@ -85,7 +92,8 @@ class TensorBoard:
 
     def _evaluation(self, update: int, metrics: Metrics) -> None:
         self._add(update, {"test/score": metrics.score,
-                           **{f"test/{name}": value for name, value in metrics.scalars().items()}})
+                           **{f"test/{name}": value for name, value in metrics.scalars().items()},
+                           **{f"test/ap/{name}": value for name, value in average_precisions(metrics).items()}})
 
     def _add(self, update: int, scalars: dict[str, float]) -> None:
         for name, value in scalars.items():

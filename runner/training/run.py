@@ -30,7 +30,7 @@ from runner.reading.text import read_text
 from runner.run_folder import RunFolder
 from runner.training import checkpoint
 from runner.training.control import Control
-from runner.training.log import Log
+from runner.training.log import ClassLog, Log
 from runner.training.loop import Step, train
 from runner.training.metrics import Metrics
 from runner.training.tasks import Task
@@ -84,7 +84,7 @@ class Run:
                  start_weights: str | Path | None = None, facts: Mapping[str, Any] | None = None):
         self.task, self.net, self.folder, self.control = task, task.net, folder, control or Control()
         self.optimizer, self.average = make_optimizer(self.net), Average(self.net)
-        self.log = Log(folder.log, task.metric_names)
+        self.log, self.class_log = Log(folder.log, task.metric_names), ClassLog(folder.class_log)
         self.latest: Metrics | None = None
         self.best: dict[str, Any] | None = None
         self.stale, self.smooth, self.ended, self.seconds = 0, math.nan, "", 0.0
@@ -181,6 +181,7 @@ class Run:
         self.first_update = self.net.progress.iteration
         self._start_time = self.last_saved = time.perf_counter()
         self.log.begin(self.first_update)
+        self.class_log.begin(self.first_update)
 
     def fingerprint(self) -> str:
         """Of the training data; computed once."""
@@ -301,6 +302,7 @@ class Run:
                 self.stale += 1
         if self.latest:
             self.log.add_evaluation(update, score, self.latest.scalars())
+            self.class_log.add_evaluation(update, self.latest.class_scalars())
         return self.latest
 
     # --- saving --------------------------------------------------------------------------------------

@@ -108,6 +108,11 @@ LOG = "update,seen,loss,rate,images,seconds,waited,score\n" + "".join(
     f"{k},{4 * k},{2 / k:.6g},0.001,4,0.0123,0.0001,{'0.5' if k % 3 == 0 else ''}\n" for k in range(1, 13))
 
 
+CLASS_LOG = "update,class,boxes,ap,ap50_95,precision,recall,f1\n" + "".join(
+    f"{k},{name},{boxes},{k / 13:.6g},.1,.5,.25,.3\n" for k in range(1, 13)
+    for name, boxes in (('"a, b"', 3), ("c", 0)))
+
+
 def make_run(folder: Path) -> None:
     """A run folder as a classifier leaves it; weights and log are there."""
     run = folder / "weights" / "toy"
@@ -116,6 +121,7 @@ def make_run(folder: Path) -> None:
     (run / "toy.cfg").write_text(toy.CFG)
     weights.save(runner.load(folder / "toy.cfg"), run / "best.weights")
     (run / "log.csv").write_text(LOG)
+    (run / "per_class.csv").write_text(CLASS_LOG)
     RunFolder(folder / "toy.cfg", base=folder / "weights").write_facts({
         "command": "python run.py train toy.cfg", "status": "finished", "updates": 12, "seconds": 1.5, "seed": 0,
         "compat": "exact", "settings": ["net.batch=4"], "score": "accuracy", "score_axis": "accuracy, %",
@@ -204,6 +210,7 @@ def readers() -> dict[str, Reader]:
         Reader("log", make_run, "weights/toy/log.csv", read_run, per_mb=30),
         Reader("report", make_run, "weights/toy/run.yaml", draw_run, "yaml"),
         Reader("report-log", make_run, "weights/toy/log.csv", draw_run, per_mb=30),
+        Reader("report-class-log", make_run, "weights/toy/per_class.csv", draw_run, per_mb=30),
         Reader("names", write("a.names", "cat\nowl\n\nbear\n"), "a.names",
                lambda folder: read_names(folder / "a.names", [])),
         Reader("text", write("a.txt", "To be, or not to be\n" * 5), "a.txt",

@@ -9,12 +9,15 @@ from runner.network import Network
 from runner.reading.text import read_text
 from runner.run_folder import RunFolder
 from runner.training import checkpoint
-from runner.training.log import curves
+from runner.training.log import class_curves, curves
 from runner.training.metrics import Metrics
 from runner.training.report import html
 from runner.training.report_items import LineChart, ReportItem
 from runner.training.run import LOSS_DECAY
 from runner.training.tasks import Task, TaskOptions, open_task
+from runner.training.tasks.detector import MAX_CURVES
+
+ALL = "all classes"
 
 
 def write_report(folder: RunFolder, *, task: Task | None = None, evaluate: bool = True) -> str:
@@ -42,6 +45,7 @@ def write_report(folder: RunFolder, *, task: Task | None = None, evaluate: bool 
     if problem:
         sections.append(html.note(problem))
     sections += [html.render(chart) for chart in run_charts({name: folder}, facts.get("score_axis", "score"))]
+    sections += [html.render(chart) for chart in class_charts(folder, facts.get("score_axis", "score"))]
     if metrics:
         sections.append(html.section("The best weights, on the test split",
                                      f"<p>{html.escape(metrics.headline())}</p>"))
@@ -74,6 +78,19 @@ def run_charts(folders: dict[str, RunFolder], score: str) -> list[LineChart]:
         if lines:
             charts.append(LineChart(title, "update", y, lines, clip=column == "loss"))
     return charts
+
+
+def class_charts(folder: RunFolder, score: str) -> list[LineChart]:
+    """The average precision of the classes of a detector over the updates: of those with the most boxes, and the mean
+    over all."""
+    lines = class_curves(folder.class_log, "ap")
+    if not lines:
+        return []
+    shown = dict(list(lines.items())[:MAX_CURVES])
+    title = f"Average precision of {'each class' if len(shown) == len(lines) else f'the {MAX_CURVES} largest classes'}"
+    mean = curves(folder.log).get("score")
+    main = {ALL: mean} if mean and len(lines) > 1 and ALL not in shown else {}
+    return [LineChart(title, "update", score.removeprefix("m"), main | shown, main=next(iter(main), ""))]
 
 
 def moving_average(ys: list[float]) -> list[float]:
