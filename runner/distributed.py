@@ -4,6 +4,7 @@ A launcher (mpiexec, srun) starts the processes and writes into the environment 
 there are.
 """
 import os
+import re
 from collections.abc import Mapping
 
 from runner.errors import UsageError
@@ -40,3 +41,22 @@ def _number(variables: Mapping[str, str], name: str, low: int, high: int = LARGE
     except ValueError as error:
         raise UsageError(f"{name}={shown(variables[name])[1:-1]} in the environment, which launchers of parallel "
                          f"programs set: {str(error).partition('. Got')[0]}. Unset it, or use a launcher") from None
+
+
+def launched_here(environment: Mapping[str, str] | None = None) -> int | None:
+    """How many of the launched processes are on this machine; None where the launcher does not say.
+
+    UsageError as in `launched_rank`.
+    """
+    variables = os.environ if environment is None else environment
+    for name in ("MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE", "MV2_COMM_WORLD_LOCAL_SIZE"):
+        if name in variables:
+            return _number(variables, name, 1)
+    name = "SLURM_STEP_TASKS_PER_NODE"          # such as 2(x3),1: three machines with 2, one with 1
+    if name in variables and "SLURM_NODEID" in variables:
+        node = _number(variables, "SLURM_NODEID", 0)
+        for each, times in re.findall(r"([0-9]{1,9})(?:\(x([0-9]{1,9})\))?(?:,|$)", variables[name]):
+            node -= whole(times or "1")
+            if node < 0:
+                return whole(each)
+    return None

@@ -2,6 +2,7 @@
 import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,6 +67,15 @@ def json_text(value: Any, indent: int | None = None, ascii_only: bool = False) -
         return json.dumps(value, indent=indent, ensure_ascii=ascii_only, allow_nan=False)
     except ValueError:
         return json.dumps(_with_null(value), indent=indent, ensure_ascii=ascii_only, allow_nan=False)
+
+
+def json_utf8(value: Any, indent: int | None = None) -> str:
+    """As `json_text`, so that it can be written in UTF-8: a byte of a file name that is not text is an escape."""
+    text = json_text(value, indent)
+    return text if text.isascii() or not _SURROGATE.search(text) else json_text(value, indent, ascii_only=True)
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _with_null(value: Any) -> Any:

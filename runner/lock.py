@@ -75,13 +75,14 @@ class Lock:
     UsageError where another process has it.
     """
 
-    def __init__(self, folder: str | Path, option: str = "--name"):
-        """option: the one that chooses another folder, for messages."""
+    def __init__(self, folder: str | Path, option: str = "--name", wait: float | None = None):
+        """option: the one that chooses another folder, for messages.  wait: seconds until a lock that is busy is
+        refused; None: at once where its owner is running, else WAIT."""
         self.folder = Path(folder)
         self._held: list[str] = []
         try:
             for path in lock_files(self.folder):
-                _acquire(path, self.folder, option)
+                _acquire(path, self.folder, option, wait)
                 self._held.append(path)
         except BaseException:
             self.release()
@@ -137,13 +138,13 @@ _entries: dict[str, _Entry] = {}
 _entries_lock = threading.RLock()
 
 
-def _acquire(path: str, folder: Path, option: str) -> None:
+def _acquire(path: str, folder: Path, option: str, wait: float | None) -> None:
     with _entries_lock:
         entry = _entries.get(path)
         if entry and entry.pid == os.getpid():
             entry.count += 1
         else:
-            _entries[path] = _Entry(_open_locked(path, folder, option), os.getpid())
+            _entries[path] = _Entry(_open_locked(path, folder, option, wait), os.getpid())
 
 
 def _release(path: str) -> None:
@@ -169,13 +170,13 @@ def _release(path: str) -> None:
                 os.unlink(path)
 
 
-def _open_locked(path: str, folder: Path, option: str) -> int:
+def _open_locked(path: str, folder: Path, option: str, wait: float | None) -> int:
     """Open and lock the file, and write the owner into it -> descriptor.  UsageError where another process has it."""
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
     except OSError as error:
         raise type(error)(error.errno, error.strerror, str(folder)) from None
-    deadline = time.monotonic() + WAIT
+    deadline = time.monotonic() + (WAIT if wait is None else wait)
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -183,7 +184,7 @@ def _open_locked(path: str, folder: Path, option: str) -> int:
             if locked is not False and _is_file(file, path):        # not one that its owner has deleted meanwhile
                 return _claim(file, path, folder, option, checked=locked is True)
             owner = _owner(path)
-            if locked is False and (time.monotonic() > deadline or (owner and owner.is_running)):
+            if locked is False and (time.monotonic() > deadline or (wait is None and owner and owner.is_running)):
                 raise UsageError(_refusal(folder, path, owner, option))
         except BaseException:
             os.close(file)

@@ -63,6 +63,8 @@ OURS: dict[str, Callable[[Path], bool]] = {
     "JSON": lambda path: _contains(path, rb'\A(\[\]|\{\}|\[\n [{\["]|\{\n ")', 8),      # indented as console.write_json
     "log": lambda path: _contains(path, rb'\A\{"event": "', 16),
     "table": lambda path: _contains(path, rb"\Aimage,(frame,)?class_id,name,confidence,", 64),
+    "merged": lambda path: OURS["JSON"](path) or OURS["table"](path) or _contains(     # of `merge`
+        path, rb"\Aimage,rank,class_id,name,(probability|value)", 64),
     "errors": lambda path: _contains(      # of `test --wrong`
         path, rb"\Aimage,(truth,predicted,probability,|label,error,probability\b|error,truth,predicted,)", 64),
     "model": _model,

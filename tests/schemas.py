@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 
 from runner.cli import console
-from runner.files import json_text
+from runner.files import json_text, json_utf8
+from runner.inference import shards
 from runner.training import monitor
 from tests.paths import ROOT
 
 FOLDER = ROOT / "docs" / "schemas"
 INSTALLED = importlib.util.find_spec("jsonschema") is not None
 # module that writes -> name of its schema, where it is not that of the module
-NAMES = {"runner.cli.weights": "weights-info", "runner.training.monitor": "train-log"}
+NAMES = {"runner.cli.weights": "weights-info", "runner.training.monitor": "train-log",
+         "runner.inference.shards": "json-lines"}
 written: list[tuple[str, Any]] = []     # schema, value: what has been written since it was cleared
 
 
@@ -47,13 +49,14 @@ def refuse_constant(text: str) -> None:
     raise ValueError(f"{text} is not JSON")
 
 
-def checked(depth: int) -> Callable[..., str]:
-    """`json_text` that compares what it writes with the schema of the module `depth` calls above."""
+def checked(depth: int, function: Callable[..., str] = json_text) -> Callable[..., str]:
+    """`json_text` or `json_utf8` that compares what it writes with the schema of the module `depth` calls above."""
     def write(value: Any, *rest: Any, **more: Any) -> str:
-        text = json_text(value, *rest, **more)
+        text = function(value, *rest, **more)
         module = sys._getframe(depth).f_globals["__name__"]
         if module.startswith("runner."):
             name, found = NAMES.get(module, module.rpartition(".")[2]), json.loads(text, parse_constant=refuse_constant)
+            name = "parts-manifest" if name == "json-lines" and "shards" in found else name
             assert not (wrong := problems(name, found)), f"docs/schemas/{name}.json: {wrong}"
             written.append((name, found))
         return text
@@ -66,3 +69,4 @@ def json_is_checked() -> None:
     if INSTALLED:
         vars(console)["json_text"] = checked(2)
         vars(monitor)["json_text"] = checked(1)
+        vars(shards)["json_utf8"] = checked(1, json_utf8)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.distributed import LAUNCHERS, launched_rank
+from runner.distributed import LAUNCHERS, launched_here, launched_rank
 from runner.errors import UsageError
 from tests.paths import ROOT
 
@@ -35,6 +35,12 @@ def test_mpiexec_inside_of_slurm() -> None:
 def test_wrong_variables_are_named(rank: str, size: str, text: str) -> None:
     with pytest.raises(UsageError, match=text):
         launched_rank({"PMI_RANK": rank, "PMI_SIZE": size})
+
+
+def test_how_many_are_on_this_machine() -> None:
+    assert launched_here({}) is None and launched_here({"MPI_LOCALNRANKS": "3"}) == 3
+    slurm = {"SLURM_STEP_TASKS_PER_NODE": "2(x3),1"}
+    assert [launched_here({**slurm, "SLURM_NODEID": str(node)}) for node in range(5)] == [2, 2, 2, 1, None]
 
 
 @pytest.mark.skipif(MPIEXEC is None, reason="needs mpiexec")

@@ -30,6 +30,7 @@ VERBS = {
     "test": "evaluate a trained network: accuracy, metrics per class, confusion matrix",
     "predict": "classify images",
     "detect": "detect objects in images and videos",
+    "merge": "put the parts of --json-lines together, as JSON, CSV or COCO results",
     "export": "write a network for other programs: ONNX, safetensors, npz, a folder",
     "verify": "compare an ONNX model with its network",
     "import": "make a cfg and its weights from an ONNX model",

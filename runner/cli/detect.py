@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from runner.cli import common, console, process, runs
+from runner.cli import common, console, json_lines, process, runs
 from runner.errors import counted
 from runner.reading.numbers import is_whole, whole
 
@@ -55,10 +55,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=common.positive, metavar="N", help="process at most N frames of a video")
     common.on_bad_option(parser)
     common.json_option(parser)
+    json_lines.options(parser)
     common.network_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    if json_lines.requested(args):
+        return write_parts(args)
     from runner.images import channels_shown
     sources = sources_of(args.images)
     if any(videos for videos, _ in sources):
@@ -69,9 +72,7 @@ def run(args: argparse.Namespace) -> int:
     targets = Targets(args, sources)
     net, run = runs.load_trained(args, onnx=True)
     names = class_names(args, net, run)
-    args.thresh = runs.threshold(args, run)
-    options = {"names": names, "thresh": args.thresh, "nms": args.nms, "letterbox": args.letterbox,
-               "on_bad": args.on_bad, "classes": [class_number(word, names) for word in args.classes]}
+    options = detect_options(args, net, run, names)
     records: list[Record] = []
     interrupted = False
     count = bad = above = 0
@@ -107,6 +108,40 @@ def run(args: argparse.Namespace) -> int:
     if bad:
         console.remark(f"{bad} of {counted(count, 'image')} could not be read")
     return process.INTERRUPTED if interrupted else process.CANNOT if bad and bad == count else process.DONE
+
+
+def write_parts(args: argparse.Namespace) -> int:
+    """--json-lines."""
+    from runner.errors import UsageError
+    from runner.inference.detect import detect
+    from runner.inference.plan import Plan
+    if videos := [source for source in args.images if is_video(source)]:
+        raise UsageError(f"{videos[0]}: --json-lines is for images: how many frames a video has is not known before it "
+                         "is read. --json writes what is detected in them")
+    status = json_lines.shared_out(args)
+    if status is not None:
+        return status
+    with json_lines.once():
+        net, run = runs.load_trained(args, onnx=True)
+        names = class_names(args, net, run)
+    options = detect_options(args, net, run, names)
+    plan = Plan(net)
+
+    def results(images: Iterator[str], first: int) -> Iterator[dict[str, Any]]:
+        for number, result in enumerate(detect(net, images, plan=plan, **options), first + 1):
+            if result.error:
+                yield {"error": result.error, "filename": result.image}
+                continue
+            record = as_json(record_of(result, None), number)
+            yield {"filename": record.pop("filename"), "width": result.size[0], "height": result.size[1], **record}
+    return json_lines.write_parts(args, run, names, results)
+
+
+def detect_options(args: argparse.Namespace, net: "Network", run: "ChosenRun", names: list[str]) -> dict[str, Any]:
+    """What `runner.inference.detect.detect` is given.  args.thresh becomes the threshold that is used."""
+    args.thresh = runs.threshold(args, run)
+    return {"names": names, "thresh": args.thresh, "nms": args.nms, "letterbox": args.letterbox,
+            "on_bad": args.on_bad, "classes": [class_number(word, names) for word in args.classes]}
 
 
 def sources_of(images: list[str]) -> "list[tuple[bool, list[str]]]":

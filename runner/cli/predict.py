@@ -10,13 +10,15 @@ probable one in parentheses.
 """
 import argparse
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
-from runner.cli import common, console, runs
+from runner.cli import common, console, json_lines, runs
 from runner.errors import DataError, counted
 
 if TYPE_CHECKING:
     from runner.chosen_run import ChosenRun
+    from runner.inference.classify import Result
     from runner.network import Network
 
 
@@ -45,10 +47,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                      help="stretch the images to the network's input")
     common.on_bad_option(parser)
     common.json_option(parser)
+    json_lines.options(parser)
     common.network_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    if json_lines.requested(args):
+        return write_parts(args)
     from runner.cli.console import one_line
     from runner.datasets import expand_images
     from runner.inference.classify import infer, require_classifier
@@ -62,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     key, number = ("probability", _per_cent) if gives_probabilities(net.layers, net.links, net.last) else \
         ("value", _value)
     results, bad = [], 0
-    top = args.top or (len(names) or math.prod(net.out_shape) if thresh is not None else 5 if args.json else 3)
+    top = shown_classes(args, net, names, thresh)
     width = max((len(one_line(image)) for image in images), default=0)
     for result in infer(net, images, names=names, top=top, how=args.how, on_bad=args.on_bad, samples=args.samples,
                         seed=args.seed):
@@ -71,11 +76,7 @@ def run(args: argparse.Namespace) -> int:
             console.warn([result.error])
             continue
         if args.json:
-            results.append({"image": result.image, "predictions": [
-                {"class": p.name, "index": p.index, key: p.probability}
-                | ({} if p.spread is None else {"spread": p.spread}) for p in result.predictions]}
-                | ({} if thresh is None else {"labels": [p.name for p in result.predictions if p.probability > thresh]})
-                | ({"samples": args.samples} if args.samples else {}))
+            results.append(as_json(result, key, thresh, args.samples))
         if args.json != "-":
             shown = result.predictions[:args.top or 3]
             if thresh is not None and not args.top:
@@ -92,6 +93,45 @@ def run(args: argparse.Namespace) -> int:
     if bad:
         console.remark(f"{bad} of {counted(len(images), 'image')} could not be read")
     return 2 if bad == len(images) else 0
+
+
+def write_parts(args: argparse.Namespace) -> int:
+    """--json-lines."""
+    from runner.inference.classify import infer, require_classifier
+    from runner.inference.plan import Plan
+    from runner.network_checks import gives_probabilities
+    status = json_lines.shared_out(args)
+    if status is not None:
+        return status
+    with json_lines.once():
+        net, run = runs.load_trained(args, onnx=True)
+        require_classifier(net, args.cfg)
+        names = class_names(args, run, math.prod(net.out_shape))
+    thresh = label_threshold(args, net, run)
+    key = "probability" if gives_probabilities(net.layers, net.links, net.last) else "value"
+    top, plan = shown_classes(args, net, names, thresh), Plan(net)
+
+    def results(images: Iterator[str], first: int) -> Iterator[dict[str, Any]]:
+        for result in infer(net, images, names=names, top=top, how=args.how, on_bad=args.on_bad, samples=args.samples,
+                            seed=args.seed, first=first, plan=plan):
+            yield {"error": result.error, "image": result.image} if result.error else as_json(
+                result, key, thresh, args.samples)
+    return json_lines.write_parts(args, run, names, results)
+
+
+def shown_classes(args: argparse.Namespace, net: "Network", names: list[str], thresh: float | None) -> int:
+    """How many classes of an image are reported."""
+    every = len(names) or math.prod(net.out_shape)
+    return args.top or (every if thresh is not None else 5 if args.json or args.json_lines else 3)
+
+
+def as_json(result: "Result", key: str, thresh: float | None, samples: int) -> dict[str, Any]:
+    """One image in the format of --json.  key: what the outputs are, "probability" or "value"."""
+    return {"image": result.image, "predictions": [
+        {"class": p.name, "index": p.index, key: p.probability}
+        | ({} if p.spread is None else {"spread": p.spread}) for p in result.predictions]} \
+        | ({} if thresh is None else {"labels": [p.name for p in result.predictions if p.probability > thresh]}) \
+        | ({"samples": samples} if samples else {})
 
 
 def label_threshold(args: argparse.Namespace, net: "Network", run: "ChosenRun") -> float | None:

@@ -77,7 +77,7 @@ class Result:
 
 def infer(net: Network, images: Sources, *, names: Sequence[str] | None = None, top: int = 5,
           how: str = "crop", on_bad: str = "skip", batch: int | None = None, samples: int = 0,
-          seed: int = 0) -> Iterator[Result]:
+          seed: int = 0, first: int = 0, plan: Plan | None = None) -> Iterator[Result]:
     """Yield a Result for every image, in order.  The next images are read while the network computes.
 
     images   paths, arrays and Pillow images (runner/images/in_memory.py), or one of them; prepared as for validation
@@ -88,6 +88,8 @@ def infer(net: Network, images: Sources, *, names: Sequence[str] | None = None, 
     batch    images computed together; the results do not depend on it
     samples  Monte-Carlo dropout: this many stochastic forward passes for each image; the Result has their mean and
              standard deviation, which depend only on `seed` and the image's number in the sequence
+    first    number of the first image
+    plan     of the network, if there is one already
 
     UsageError where an argument is wrong, samples would all be the same, or the network is a detector; ShapeError where
     its input is not an image.
@@ -102,7 +104,8 @@ def infer(net: Network, images: Sources, *, names: Sequence[str] | None = None, 
     if samples and not any(isinstance(layer, Dropout) and layer.probability > 0 for layer in net.layers):
         raise UsageError("the network has no [dropout] (with a probability above 0): all samples would be the same")
     sampler = (lambda x, number: dropout_samples(net, x, samples, (seed, number))) if samples else None
-    return _infer(net, enumerate(each(images)), names or (), top, how, on_bad, batch or batch_size(net), sampler)
+    return _infer(plan or Plan(net), enumerate(each(images), first), names or (), top, how, on_bad,
+                  batch or batch_size(net), sampler)
 
 
 def require_classifier(net: Network, cfg: str) -> None:
@@ -130,14 +133,14 @@ def best(probabilities: np.ndarray, names: Sequence[str], top: int,
                             None if spread is None else float(spread[i])) for i in order)
 
 
-def _infer(net: Network, numbered: Iterator[tuple[int, Source]], names: Sequence[str], top: int, how: str, on_bad: str,
+def _infer(plan: Plan, numbered: Iterator[tuple[int, Source]], names: Sequence[str], top: int, how: str, on_bad: str,
            batch: int, sampler: Sampler | None) -> Iterator[Result]:
-    pool, plan = ThreadPoolExecutor(READERS, "images"), Plan(net)
+    pool = ThreadPoolExecutor(READERS, "images")
     ahead: deque[list[tuple[int, str, Future]]] = deque()
     try:
         while True:
             while len(ahead) < PREFETCH and (chunk := list(islice(numbered, batch))):
-                ahead.append([(number, label(number, image), pool.submit(_prepared, net, image, how))
+                ahead.append([(number, label(number, image), pool.submit(_prepared, plan.net, image, how))
                               for number, image in chunk])
             if not ahead:
                 return

@@ -113,7 +113,7 @@ class ImageDetections:
 
 def detect(net: Network, images: Sources, *, names: Sequence[str] = (),
            thresh: float = THRESHOLD, nms: float = 0.45, letterbox: bool | None = None, classes: Sequence[int] = (),
-           on_bad: str = "skip") -> Iterator[ImageDetections]:
+           on_bad: str = "skip", plan: Plan | None = None) -> Iterator[ImageDetections]:
     """Yield ImageDetections for every image.  UsageError where the network has no detection head, or an argument is
     wrong.
 
@@ -124,19 +124,19 @@ def detect(net: Network, images: Sources, *, names: Sequence[str] = (),
     letterbox  keep the aspect ratio; None: as [net] letter_box says (darknet's default is to stretch)
     classes    only these; empty: all
     on_bad     "skip": ImageDetections with `error`; "error": DataError
+    plan       of the network, if there is one already
     """
     if not detection_heads(net.layers):
         raise UsageError(f"{NO_HEADS}. A classifier: runner.infer(net, images), or net.predict(images)")
     if on_bad not in ("skip", "error"):
         raise UsageError(f"on_bad is 'skip' or 'error'. Got {on_bad!r}")
     keep_ratio = net.options.letter_box if letterbox is None else letterbox
-    return _detect(net, each(images), names, thresh, nms, keep_ratio, set(classes), on_bad)
+    return _detect(plan or Plan(net), each(images), names, thresh, nms, keep_ratio, set(classes), on_bad)
 
 
-def _detect(net: Network, images: Iterator[Source], names: Sequence[str], thresh: float, nms: float, letterbox: bool,
+def _detect(plan: Plan, images: Iterator[Source], names: Sequence[str], thresh: float, nms: float, letterbox: bool,
             classes: set[int], on_bad: str) -> Iterator[ImageDetections]:
-    channels, height, width = net.in_shape
-    plan = Plan(net)
+    channels, height, width = plan.net.in_shape
     for number, image in enumerate(images):
         name = label(number, image)
         try:
@@ -147,7 +147,7 @@ def _detect(net: Network, images: Iterator[Source], names: Sequence[str], thresh
             yield ImageDetections(name, error=str(error))
             continue
         x = prepare(pixels, width, height, "letterbox" if letterbox else "stretch")[None]
-        boxes = predict_boxes(net.layers, plan.head_outputs(x), (pixels.shape[2], pixels.shape[1]), thresh,
+        boxes = predict_boxes(plan.layers, plan.head_outputs(x), (pixels.shape[2], pixels.shape[1]), thresh,
                               letterbox=letterbox, nms=nms)
         yield ImageDetections(name, pixels, tuple(_detection(row, names) for row in boxes.rows()
                                                   if not classes or int(row[0]) in classes))

@@ -22,6 +22,7 @@ NEEDS = {"train": ["a.cfg"], "report": ["a"], "compare": ["a"], "rates": ["a.cfg
          "augment": ["a.cfg", "--save", "b.png"],
          "export": ["a.cfg", "--to", "a.onnx"], "verify": ["a.cfg", "a.onnx", "a.png"],
          "import": ["a.onnx", "--to", "a.cfg", "a.weights"],
+         "merge": ["a", "--to", "b.json"],
          "weights": ["info", "a.cfg"], "init": ["a"],
          "completion": ["bash"]}
 

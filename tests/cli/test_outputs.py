@@ -12,7 +12,8 @@ from runner.outputs import OURS
 from tests.verbs import main, train
 
 # options that name what is read, or where a new folder is made
-READ = {"--weights", "--data", "--names", "--partial", "--of", "--from", "--to", "--check-on"}
+READ = {"--weights", "--data", "--names", "--partial", "--of", "--from", "--to", "--check-on", "--annotations"}
+WRITTEN = {"merge --to"}        # the same name, but a file that is written
 
 
 @pytest.mark.parametrize("verb", cli.VERBS)
@@ -21,7 +22,8 @@ def test_every_option_that_names_a_file_is_declared(verb: str) -> None:
     for action in parser._actions:
         if action.option_strings and action.metavar in ("FILE", "FOLDER", "PATH", "CFG", "IMAGE", "ADDRESS"):
             name = action.option_strings[-1]
-            assert isinstance(action, common.Output) != (name in READ), f"{verb} {name}: an input or an output?"
+            read = name in READ and f"{verb} {name}" not in WRITTEN
+            assert isinstance(action, common.Output) != read, f"{verb} {name}: an input or an output?"
             assert not isinstance(action, common.Output) or action.content in {*OURS, "folder"}
 
 

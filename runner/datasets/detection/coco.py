@@ -17,7 +17,7 @@ from runner.datasets.format import Format
 from runner.datasets.lists import relocate
 from runner.errors import DataError, counted
 from runner.reading.json_text import has_lists, read_json
-from runner.reading.numbers import shown
+from runner.reading.numbers import is_whole, shown, whole
 from runner.reading.schema import Record, field
 from runner.reading.text import open_reason
 
@@ -268,3 +268,54 @@ def open_coco(path: Path) -> DetectionDataset:
 FORMAT = Format("COCO", "detection",
                 "a `.json` file with `images`, `annotations`, `categories`; or a folder with such files in "
                 "`annotations/`, or in `train/` and `valid/`", _matches, open_coco)
+
+
+class ResultIds:
+    """The ids of images and categories in results: those of a COCO file.
+
+    Without one an image's id is the number that its name is, as those of COCO are (000000000139.jpg: 139), else its
+    name without folder and extension; the id of a category is the class number plus 1.
+
+    DataError where the file has no such image or category.
+    """
+
+    def __init__(self, path: str | os.PathLike | None = None):
+        self.path = path
+        self._images: dict[str, list[tuple[str, Id]]] = {}
+        self._categories: list[dict[str, Any]] = []
+        if path is None:
+            return
+        content = _read(os.fspath(path))
+        _read_cached.cache_clear()
+        self._categories = _categories(path, content)
+        for index, image in enumerate(content["images"]):
+            if problem := Image.problem(image, f"images[{index}]"):
+                raise DataError(f"{path}: {problem}")
+            name = image["file_name"].replace("\\", "/")
+            self._images.setdefault(name.rpartition("/")[2], []).append((name, image["id"]))
+
+    def image(self, file: str) -> Id:
+        """The id of an image, by its path."""
+        name = file.replace("\\", "/")
+        if self.path is None:
+            stem = Path(name).stem
+            return whole(stem) if is_whole(stem) else stem
+        same = self._images.get(name.rpartition("/")[2], [])
+        if len(same) > 1:       # in several folders
+            same = [one for one in same if f"/{name}".endswith("/" + one[0].removeprefix("./"))]
+        if len(same) != 1:
+            raise DataError(f"{self.path}: {'several' if same else 'none'} of its images may be {shown(file)}, by the "
+                            "name of the file")
+        return same[0][1]
+
+    def category(self, number: int, name: str) -> Id:
+        """The id of a class, by its name; of one without a name, whose name is its number, by the order of the ids."""
+        if self.path is None:
+            return number + 1
+        found = next((one["id"] for one in self._categories if one["name"] == name), None)
+        if found is None and name == str(number) and number < len(self._categories):
+            found = self._categories[number]["id"]
+        if found is None:
+            raise DataError(f"{self.path}: {shown(name)} is not one of its categories")
+        known: Id = found
+        return known
