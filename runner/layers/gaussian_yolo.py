@@ -60,7 +60,8 @@ class GaussianYolo(Yolo):
 
     def _ignored(self, v: np.ndarray, delta: np.ndarray, table: np.ndarray, matched: np.ndarray, d: np.ndarray,
                  rows: np.ndarray) -> np.ndarray:
-        """With objectness_smooth, the target of a box that overlaps a truth is the squared IoU, for its class too."""
+        """With objectness_smooth, the target of a box that overlaps a truth is the squared IoU, and it learns the class
+        too."""
         o = self.options
         where = matched > o.ignore_thresh
         if not o.objectness_smooth:
@@ -68,7 +69,7 @@ class GaussianYolo(Yolo):
         target = matched * matched
         for n, j, i in zip(*np.nonzero(where), strict=True):
             label = self._class(rows[table[n, j, i].argmax()])
-            delta[n, 9 + label, j, i] = self._multiplier(label) * (target[n, j, i] - v[n, 9 + label, j, i])
+            self._train_class(v, delta, label, (n, j, i))
         return np.where(where, o.obj_normalizer * (target - v[:, self.OBJECTNESS]), d)
 
     def _point(self, row: np.ndarray) -> np.ndarray:
