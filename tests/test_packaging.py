@@ -48,7 +48,7 @@ def test_the_dependencies_are_requirements_txt() -> None:
 
 
 def test_all_has_what_users_need() -> None:
-    users = ("fast", "plots", "tensorboard", "video", "tiff", "onnx", "completion")
+    users = ("fast", "plots", "tensorboard", "video", "track", "tiff", "onnx", "completion")
     assert extra("all") == set().union(*map(extra, users))
 
 

@@ -40,6 +40,7 @@ EXTRAS = {
     "plots": Extra("curves in reports, --save of charts", {"matplotlib": "matplotlib"}),
     "tensorboard": Extra("train --tensorboard", {"tensorboardX": "tensorboardX"}),
     "video": Extra("videos and cameras in detect", {"cv2": "opencv-python-headless"}),
+    "track": Extra("the best assignment in detect --track", {"scipy": "scipy"}),
     "onnx": Extra("export to ONNX and .safetensors",
                   {"onnx": "onnx", "onnxruntime": "onnxruntime", "safetensors": "safetensors"}),
     "tiff": Extra("TIFF images with more channels than Pillow reads", {"tifffile": "tifffile",
