@@ -21,7 +21,7 @@ from runner.api.summary import Summary
 from runner.chosen_run import ChosenRun, choose
 from runner.datasets import expand_images
 from runner.datasets.names_file import read_names
-from runner.detection import detection_heads
+from runner.detection import chosen_classes, detection_heads
 from runner.errors import ShapeError, UsageError, counted, did_you_mean
 from runner.images import PREPARATIONS, prepare
 from runner.images.arrays import to_float
@@ -29,6 +29,7 @@ from runner.images.in_memory import fitting
 from runner.inference.classify import Result, infer
 from runner.inference.detect import THRESHOLD, ImageDetections, detect
 from runner.inference.sources import Source, Sources, each, pixels
+from runner.inference.tiling import Tiles
 from runner.layers.shared.base import Env, Layer, shape_text
 from runner.net_options import NetOptions
 from runner.reading.numbers import is_whole, whole
@@ -154,24 +155,36 @@ class Model(model.Model):
                           batch=batch, on_bad=on_bad))
 
     def detect(self, images: Sources, *, thresh: float | None = None, nms: float = 0.45,
-               classes: Sequence[str | int] = (), letterbox: bool | None = None,
-               on_bad: str = "error") -> list[ImageDetections]:
+               classes: Sequence[str | int] = (), letterbox: bool | None = None, on_bad: str = "error",
+               not_classes: Sequence[str | int] = (), nms_kind: str | None = None, agnostic_nms: bool = False,
+               max_det: int | None = None, tiles: Tiles = None, overlap: float = 0.2,
+               merge: str = "nmm") -> list[ImageDetections]:
         """Images -> the objects in each, with their boxes: ImageDetections.
 
-        images     as for `predict`
-        thresh     lowest confidence; None: `threshold`
-        nms        largest overlap (IoU) of two boxes of one class
-        classes    only these, by name or number; empty: all
-        letterbox  keep the aspect ratio; None: as [net] letter_box says
-        on_bad     "error" or "skip", as for `predict`
+        images        as for `predict`
+        thresh        lowest confidence; None: `threshold`
+        nms           largest overlap (IoU) of two boxes of one class
+        classes       only these, by name or number; empty: all
+        letterbox     keep the aspect ratio; None: as [net] letter_box says
+        on_bad        "error" or "skip", as for `predict`
+        not_classes   none of these, by name or number
+        nms_kind      how overlapping boxes are suppressed: "iou", "greedynms", "diounms", "soft" or "soft-linear";
+                      None: as nms_kind= of the last head says
+        agnostic_nms  boxes suppress each other whatever their class
+        max_det       at most this many boxes in an image, those with the highest confidence; None: all
+        tiles         for large images with small objects: "auto", or the size of a tile, 640, (640, 480), "640x480"
+        overlap       the share of a tile's side that neighbours have in common
+        merge         how the boxes of tiles become one list: "nmm", "nms" or "wbf" (docs/detection.md)
 
         UsageError where the network has no detection head, or there is no such class.
         """
         self._warn_untrained()
-        wanted = [self._class_number(one) for one in ([classes] if isinstance(classes, str) else classes)]
+        keep, drop = ([one] if isinstance(one, str) else one for one in (classes, not_classes))
+        wanted = chosen_classes(keep, drop, self.names, self.classes)
         return list(detect(self, self._images(images), names=self.names,
                            thresh=self.threshold if thresh is None else thresh, nms=nms, letterbox=letterbox,
-                           classes=wanted, on_bad=on_bad))
+                           classes=wanted, on_bad=on_bad, nms_kind=nms_kind, agnostic_nms=agnostic_nms, max_det=max_det,
+                           tiles=tiles, overlap=overlap, merge=merge))
 
     def prepare(self, images: Sources, how: str = "crop") -> np.ndarray:
         """Images as `predict` takes them -> the network's input (n, c, h, w), float32 in 0..1.

@@ -14,9 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from runner.cli import common, console, json_lines, process, runs
+from runner.cli import boxes, common, console, json_lines, process, runs
 from runner.errors import counted
-from runner.reading.numbers import is_whole, whole
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,8 +40,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                              "on its test images; else .25)")
     parser.add_argument("--nms", type=common.share, default=0.45,
                         help="maximum IoU of two boxes of a class (default .45)")
-    parser.add_argument("--class", action="append", default=[], dest="classes", metavar="NAME",
-                        help="only objects of this class, by name or number; may be repeated")
+    boxes.nms_options(parser)
+    boxes.tile_options(parser)
     common.letterbox_options(parser)
     parser.add_argument("--save", metavar="FOLDER", action=common.Output, content="folder",
                         help="write the images with their boxes")
@@ -140,8 +139,8 @@ def write_parts(args: argparse.Namespace) -> int:
 def detect_options(args: argparse.Namespace, net: "Network", run: "ChosenRun", names: list[str]) -> dict[str, Any]:
     """What `runner.inference.detect.detect` is given.  args.thresh becomes the threshold that is used."""
     args.thresh = runs.threshold(args, run)
-    return {"names": names, "thresh": args.thresh, "nms": args.nms, "letterbox": args.letterbox,
-            "on_bad": args.on_bad, "classes": [class_number(word, names) for word in args.classes]}
+    return {"names": names, "thresh": args.thresh, "letterbox": args.letterbox, "on_bad": args.on_bad,
+            **vars(boxes.nms_choice(args, names, class_count(net))), **boxes.tile_choice(args)}
 
 
 def sources_of(images: list[str]) -> "list[tuple[bool, list[str]]]":
@@ -215,19 +214,12 @@ def is_video(source: str) -> bool:
 
 
 def class_names(args: argparse.Namespace, net: "Network", run: "ChosenRun") -> list[str]:
-    from runner.detection.predicted_boxes import require_detection_heads
-    classes = max(getattr(net.layers[index].options, "classes", 0) for index in require_detection_heads(net.layers))
-    return runs.class_names(args, run, classes)
+    return runs.class_names(args, run, class_count(net))
 
 
-def class_number(word: str, names: list[str]) -> int:
-    """A class by its name or number; UsageError suggests a similar name."""
-    from runner.errors import UsageError, did_you_mean
-    if word in names:
-        return names.index(word)
-    if is_whole(word):
-        return whole(word)
-    raise UsageError(f"--class: there is no class {word!r}{did_you_mean(word, names) if names else ''}")
+def class_count(net: "Network") -> int:
+    from runner.detection import require_detection_heads
+    return max(getattr(net.layers[index].options, "classes", 0) for index in require_detection_heads(net.layers))
 
 
 def print_detections(result: "ImageDetections", frame_id: int | None) -> None:

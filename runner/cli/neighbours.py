@@ -25,7 +25,7 @@ NEIGHBOURS = {
     "model": FIRST, "cfg": FIRST, "config": FIRST, "arch": FIRST,
     "checkpoint": "--weights", "pretrained": "--weights", "ckpt": "--weights", "pretrained-weights": "--weights",
     "conf": THRESH, "conf-thres": THRESH, "confidence": THRESH, "score-thr": THRESH, "threshold": THRESH,
-    "iou-thres": "--nms", "test iou-thres": "--iou", "iou-thresh": "--iou", "nms-thresh": "--nms",
+    "classes": "--class", "iou-thres": "--nms", "test iou-thres": "--iou", "iou-thresh": "--iou", "nms-thresh": "--nms",
     "source": IMAGES, "input": IMAGES, "images": IMAGES,
     "dataset": "--data", "data-dir": "--data", "data-path": "--data",
     "val-split": "--split-share", "validation-split": "--split-share",

@@ -19,6 +19,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from runner.cli import common, console, runs
+from runner.cli.boxes import nms_options, tile_choice, tile_options
 
 if TYPE_CHECKING:
     from runner.training import DetectionCriteria, Metrics
@@ -51,6 +52,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     boxes.add_argument("--nms", type=common.share, metavar="P",
                        help="maximum IoU of two boxes of a class (default .45)")
     common.letterbox_options(boxes)
+    nms_options(boxes)
+    tile_options(boxes)
     common.json_option(parser)
     parser.add_argument("--per-image", action="store_true", help="add the result of every image to --json")
     parser.add_argument("--wrong", metavar="FILE", action=common.Output, content="errors",
@@ -134,14 +137,20 @@ def detection_criteria(args: argparse.Namespace, net: Any) -> "DetectionCriteria
     from runner.network_checks import learns_several_labels
     from runner.training import DetectionCriteria
     from runner.training.tasks.detector import is_detector
-    names = {"thresh": "confidence", "iou": "overlap", "points": "points", "nms": "nms", "letterbox": "letterbox"}
-    options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    names = {"thresh": "confidence", "iou": "overlap", "overlap": "tile_overlap"} | {name: name for name in (
+        "points", "nms", "letterbox", "nms_kind", "agnostic_nms", "max_det", "classes", "not_classes", "tiles",
+        "merge")}
+    tile_choice(args)
+    options = {name: value for name in names if (value := getattr(args, name, None)) is not None and value != []}
     if learns_several_labels(net.layers, net.links, net.last):
         options.pop("thresh", None)
     if options and not is_detector(net):
         name = next(iter(options)) if options.get("letterbox") is not False else "stretch"
-        raise UsageError(f"--{name} is for detectors, but {args.cfg} is not one")
-    return DetectionCriteria(**{names[name]: value for name, value in options.items()})
+        flag = {"classes": "class", "not_classes": "not-class"}.get(name, name.replace("_", "-"))
+        raise UsageError(f"--{flag} is for detectors, but {args.cfg} is not one")
+    arguments: dict[str, Any] = {names[name]: tuple(value) if isinstance(value, list) else value
+                                 for name, value in options.items()}
+    return DetectionCriteria(**arguments)
 
 
 def print_metrics(metrics: "Metrics") -> None:

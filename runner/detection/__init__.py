@@ -12,13 +12,16 @@ from runner.detection.map import (
 from runner.detection.matching import BoxMatches, confusion_matrix, match_boxes
 from runner.detection.nms import suppress
 from runner.detection.predicted_boxes import (
+    NmsOptions,
     PredictedBoxes,
+    chosen_classes,
     detection_heads,
     predict_boxes,
     require_detection_heads,
     without_borders,
 )
 
-__all__ = ["Anchors", "AveragePrecision", "BoxMatches", "CocoPrecision", "PredictedBoxes", "coco_precision",
-           "confusion_matrix", "darknet_precision", "detection_heads", "f1_curves", "kmeans_anchors", "match_boxes",
-           "predict_boxes", "recall_curves", "require_detection_heads", "shape_iou", "suppress", "without_borders"]
+__all__ = ["Anchors", "AveragePrecision", "BoxMatches", "CocoPrecision", "NmsOptions", "PredictedBoxes",
+           "chosen_classes", "coco_precision", "confusion_matrix", "darknet_precision", "detection_heads", "f1_curves",
+           "kmeans_anchors", "match_boxes", "predict_boxes", "recall_curves", "require_detection_heads", "shape_iou",
+           "suppress", "without_borders"]

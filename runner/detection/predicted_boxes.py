@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from runner.detection.nms import suppress
-from runner.errors import UsageError
+from runner.detection.nms import highest, require_kind, suppress
+from runner.errors import UsageError, did_you_mean
 from runner.images.resize import letterboxed_size
 from runner.layers import Detection, Layer
 from runner.layers.shared.heads import DetectionHead
+from runner.reading.numbers import is_whole, whole
 
 NO_HEADS = "the network has no [yolo], [Gaussian_yolo], [region] or [detection]: it finds no boxes"
 
@@ -33,10 +34,56 @@ class PredictedBoxes:
         order = np.lexsort((-p, label))
         return np.concatenate([label[order, None], p[order, None], self.boxes[box[order]]], axis=1)
 
-    def suppressed(self, thresh: float, kind: str = "sort", beta: float = 0.6) -> "PredictedBoxes":
+    def suppressed(self, thresh: float, kind: str = "sort", beta: float = 0.6, *, agnostic: bool = False,
+                   lowest: float = 0.0) -> "PredictedBoxes":
         """The same boxes; those that non-maximum suppression removes (nms.suppress) have probability 0."""
-        return PredictedBoxes(self.boxes,
-                              *suppress(self.boxes, self.objectness, self.probability, thresh, kind, beta))
+        return PredictedBoxes(self.boxes, *suppress(self.boxes, self.objectness, self.probability, thresh, kind, beta,
+                                                    agnostic=agnostic, lowest=lowest))
+
+
+@dataclass(frozen=True)
+class NmsOptions:
+    """Which of the boxes that a network predicts in an image are kept.  UsageError for a value that is not allowed.
+
+    nms           largest overlap of two boxes of a class; 0: no suppression
+    nms_kind      how overlapping boxes are suppressed, one of nms.KINDS; None: as nms_kind= of the last head says
+    agnostic_nms  boxes suppress each other whatever their class
+    max_det       at most this many boxes, those with the highest probability; None: all
+    classes       only these class numbers; None: all
+    """
+    nms: float = 0.45
+    nms_kind: str | None = None
+    agnostic_nms: bool = False
+    max_det: int | None = None
+    classes: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.nms_kind is not None:
+            require_kind(self.nms_kind)
+        if self.max_det is not None and self.max_det < 1:
+            raise UsageError(f"max_det must be at least 1, or None for all boxes. Got {self.max_det}")
+
+
+def chosen_classes(keep: Sequence[str | int], leave_out: Sequence[str | int], names: Sequence[str],
+                   count: int) -> tuple[int, ...] | None:
+    """The class numbers to keep, of `count` classes: those of `keep` (empty: all) without those of `leave_out`, by
+    name or number.  None: all.  UsageError, with a similar name, for a class that does not exist."""
+    def number(word: str | int) -> int:
+        if isinstance(word, str) and word in names:
+            return list(names).index(word)
+        index = word if not isinstance(word, str) else whole(word) if is_whole(word) else -1
+        if not 0 <= index < count:
+            if not isinstance(word, str) or is_whole(word) or not names:
+                raise UsageError(f"there is no class {word!r}: the numbers are 0 to {count - 1}")
+            raise UsageError(f"there is no class {word!r}{did_you_mean(word, names)}")
+        return index
+    if not keep and not leave_out:
+        return None
+    dropped = {number(word) for word in leave_out}
+    kept = {number(word) for word in keep} if keep else set(range(count))
+    if not kept - dropped:
+        raise UsageError("no class is left")
+    return tuple(sorted(kept - dropped))
 
 
 def detection_heads(layers: Sequence[Layer]) -> list[int]:
@@ -55,6 +102,7 @@ def require_detection_heads(layers: Sequence[Layer]) -> list[int]:
 def predict_boxes(layers: Sequence[Layer], outputs: Mapping[int, np.ndarray] | Sequence[np.ndarray],
                   size: tuple[int, int], thresh: float = 0.25, *, image: int = 0, letterbox: bool = False,
                   nms: float = 0.45, nms_kind: str | None = None, beta: float | None = None,
+                  agnostic_nms: bool = False, max_det: int | None = None, classes: Sequence[int] | None = None,
                   relative: bool = True) -> PredictedBoxes:
     """The boxes of one image.  UsageError where the network has no head that predicts boxes.
 
@@ -64,8 +112,8 @@ def predict_boxes(layers: Sequence[Layer], outputs: Mapping[int, np.ndarray] | S
     thresh     lowest probability
     image      row of the batch
     letterbox  the image was resized with its aspect ratio kept: boxes are relative to the image without the borders
-    nms        largest overlap of two boxes of a class; 0: no suppression
-    nms_kind, beta  None: as the options of the last head say
+    nms, nms_kind, agnostic_nms, max_det, classes   as in NmsOptions
+    beta       exponent of nms_kind diounms; None: beta_nms of the last head
     relative   False: boxes in pixels of the image
     """
     heads, parts = require_detection_heads(layers), []
@@ -84,9 +132,14 @@ def predict_boxes(layers: Sequence[Layer], outputs: Mapping[int, np.ndarray] | S
         boxes = boxes * np.array([*size, *size], boxes.dtype)
     result = PredictedBoxes(boxes, objectness, probability)
     options = layers[heads[-1]].options
+    if classes is not None:
+        result.probability[:, np.setdiff1d(np.arange(probability.shape[1]), classes)] = 0
     if nms > 0:
         result = result.suppressed(nms, nms_kind or str(getattr(options, "nms_kind", "default")),
-                                   getattr(options, "beta_nms", 0.6) if beta is None else beta)
+                                   getattr(options, "beta_nms", 0.6) if beta is None else beta,
+                                   agnostic=agnostic_nms, lowest=thresh)
+    if max_det is not None:
+        result = PredictedBoxes(result.boxes, result.objectness, highest(result.probability, max_det))
     return result
 
 

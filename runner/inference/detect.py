@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from runner.detection import detection_heads, predict_boxes
+from runner.detection import NmsOptions, detection_heads, predict_boxes
 from runner.detection.predicted_boxes import NO_HEADS
 from runner.errors import DataError, UsageError
 from runner.images import pixel_corners, prepare
@@ -14,6 +14,7 @@ from runner.images.draw import draw_boxes
 from runner.inference.plan import Plan
 from runner.inference.sources import Source, Sources, each, label, of_image
 from runner.inference.sources import pixels as pixels_of
+from runner.inference.tiling import Tiles, Tiling, detect_tiled, require_single_images, tiling
 from runner.network import Network
 
 THRESHOLD = 0.25        # lowest confidence of a box where nothing else is known, as in darknet
@@ -112,8 +113,10 @@ class ImageDetections:
 
 
 def detect(net: Network, images: Sources, *, names: Sequence[str] = (),
-           thresh: float = THRESHOLD, nms: float = 0.45, letterbox: bool | None = None, classes: Sequence[int] = (),
-           on_bad: str = "skip", plan: Plan | None = None) -> Iterator[ImageDetections]:
+           thresh: float = THRESHOLD, nms: float = 0.45, letterbox: bool | None = None,
+           classes: Sequence[int] | None = (), on_bad: str = "skip", nms_kind: str | None = None,
+           agnostic_nms: bool = False, max_det: int | None = None, tiles: Tiles = None, overlap: float = 0.2,
+           merge: str = "nmm", plan: Plan | None = None) -> Iterator[ImageDetections]:
     """Yield ImageDetections for every image.  UsageError where the network has no detection head, or an argument is
     wrong.
 
@@ -124,6 +127,9 @@ def detect(net: Network, images: Sources, *, names: Sequence[str] = (),
     letterbox  keep the aspect ratio; None: as [net] letter_box says (darknet's default is to stretch)
     classes    only these; empty: all
     on_bad     "skip": ImageDetections with `error`; "error": DataError
+    nms_kind, agnostic_nms, max_det   as in runner.detection.NmsOptions
+    tiles      detect in parts of each image, too: "auto", or their size in pixels (docs/detection.md); None: do not
+    overlap, merge  of tiles: the share of a side that neighbours have in common; "nmm", "nms" or "wbf"
     plan       of the network, if there is one already
     """
     if not detection_heads(net.layers):
@@ -131,11 +137,15 @@ def detect(net: Network, images: Sources, *, names: Sequence[str] = (),
     if on_bad not in ("skip", "error"):
         raise UsageError(f"on_bad is 'skip' or 'error'. Got {on_bad!r}")
     keep_ratio = net.options.letter_box if letterbox is None else letterbox
-    return _detect(plan or Plan(net), each(images), names, thresh, nms, keep_ratio, set(classes), on_bad)
+    kept = NmsOptions(nms, nms_kind, agnostic_nms, max_det, tuple(classes) if classes else None)
+    cut = tiling(tiles, overlap, merge)
+    if cut:
+        require_single_images(net)
+    return _detect(plan or Plan(net), each(images), names, thresh, kept, keep_ratio, on_bad, cut)
 
 
-def _detect(plan: Plan, images: Iterator[Source], names: Sequence[str], thresh: float, nms: float, letterbox: bool,
-            classes: set[int], on_bad: str) -> Iterator[ImageDetections]:
+def _detect(plan: Plan, images: Iterator[Source], names: Sequence[str], thresh: float, kept: NmsOptions,
+            letterbox: bool, on_bad: str, cut: Tiling | None) -> Iterator[ImageDetections]:
     channels, height, width = plan.net.in_shape
     for number, image in enumerate(images):
         name = label(number, image)
@@ -146,11 +156,13 @@ def _detect(plan: Plan, images: Iterator[Source], names: Sequence[str], thresh: 
                 raise of_image(error, name) from None
             yield ImageDetections(name, error=str(error))
             continue
-        x = prepare(pixels, width, height, "letterbox" if letterbox else "stretch")[None]
-        boxes = predict_boxes(plan.layers, plan.head_outputs(x), (pixels.shape[2], pixels.shape[1]), thresh,
-                              letterbox=letterbox, nms=nms)
-        yield ImageDetections(name, pixels, tuple(_detection(row, names) for row in boxes.rows()
-                                                  if not classes or int(row[0]) in classes))
+        if cut:
+            rows = detect_tiled(plan, pixels, cut, thresh, kept, letterbox)
+        else:
+            x = prepare(pixels, width, height, "letterbox" if letterbox else "stretch")[None]
+            rows = predict_boxes(plan.layers, plan.head_outputs(x), (pixels.shape[2], pixels.shape[1]), thresh,
+                                 letterbox=letterbox, **vars(kept)).rows()
+        yield ImageDetections(name, pixels, tuple(_detection(row, names) for row in rows))
 
 
 def _detection(row: np.ndarray, names: Sequence[str]) -> Detection:

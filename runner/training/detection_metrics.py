@@ -1,7 +1,7 @@
 """Detection metrics: average precision; counts, precision, recall, F1 and the confusion matrix at a confidence."""
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ from runner.detection import (
     AveragePrecision,
     BoxMatches,
     CocoPrecision,
+    NmsOptions,
+    chosen_classes,
     coco_precision,
     confusion_matrix,
     darknet_precision,
@@ -18,12 +20,15 @@ from runner.detection import (
     match_boxes,
     predict_boxes,
 )
-from runner.errors import counted
+from runner.errors import DataError, counted
+from runner.images.arrays import to_float
 from runner.inference import Plan
+from runner.inference.tiling import Tiles, detect_tiled, require_single_images, tiling
 from runner.network import Network
 from runner.training.metrics import Metrics, Table, unique_names
 
 MAX_CONSOLE_CLASSES = 30    # more classes make a confusion matrix wider than any terminal
+ALL_BOXES = NmsOptions()    # that suppression leaves
 MIN_CONFIDENCE = 0.005      # of the boxes that average precision ranks, as in AlexeyAB's `detector map`
 
 
@@ -36,12 +41,31 @@ class DetectionCriteria:
     points      0: average precision is the area under the curve; 11, 101: the mean precision at that many recalls
     nms         maximum IoU of two boxes of one class
     letterbox   whether images keep their aspect ratio; None: as [net] letter_box says
+    nms_kind, agnostic_nms, max_det   which boxes are kept: runner.detection.NmsOptions
+    classes, not_classes  only these, or without these, by name or number, in the ground truth too; empty: all
+    tiles, tile_overlap, merge  detect in tiles, too, as `detect --tiles`; None: do not
     """
     confidence: float = 0.25
     overlap: float = 0.5
     points: int = 0
     nms: float = 0.45
     letterbox: bool | None = None
+    nms_kind: str | None = None
+    agnostic_nms: bool = False
+    max_det: int | None = None
+    classes: tuple[str | int, ...] = ()
+    not_classes: tuple[str | int, ...] = ()
+    tiles: Tiles = None
+    tile_overlap: float = 0.2
+    merge: str = "nmm"
+
+    def __post_init__(self) -> None:
+        self.kept_boxes()
+        tiling(self.tiles, self.tile_overlap, self.merge)
+
+    def kept_boxes(self, classes: tuple[int, ...] | None = None) -> NmsOptions:
+        """The same as NmsOptions, with the numbers of the classes."""
+        return NmsOptions(self.nms, self.nms_kind, self.agnostic_nms, self.max_det, classes)
 
 
 @dataclass(frozen=True)
@@ -159,30 +183,71 @@ class SplitDetections:
         return [match_boxes(*one, overlap=overlap, confidence=confidence)
                 for one in zip(self.found, self.truths, self.crowds, strict=True)]
 
+    def add(self, found: np.ndarray, split: DetectionSplit, index: int, size: tuple[int, int]) -> None:
+        """An image of a split, by its index, with its detections and its size."""
+        self.found.append(found)
+        self.truths.append(split[index].boxes)
+        self.crowds.append(split[index].crowd)
+        self.indices.append(index)
+        self.sizes.append(size)
+
+    def only(self, classes: Sequence[int]) -> "SplitDetections":
+        """The same without the detections and the ground truth of other classes."""
+        return replace(self, found=[rows[np.isin(rows[:, 0], classes)] for rows in self.found],
+                       truths=[rows[np.isin(rows[:, 4], classes)] for rows in self.truths],
+                       crowds=[rows[np.isin(rows[:, 4], classes)] for rows in self.crowds])
+
     def metrics(self, names: Sequence[str], criteria: DetectionCriteria = DetectionCriteria()) -> DetectionMetrics:
         return compute_metrics(self.found, self.truths, self.crowds, names, criteria)
 
 
 def collect_detections(net: Network, loader: DetectionLoader, split: DetectionSplit,
-                       criteria: DetectionCriteria = DetectionCriteria()) -> SplitDetections:
-    """Detect on the images of `loader`, whose ground truth is in `split`.
+                       criteria: DetectionCriteria = DetectionCriteria(),
+                       classes: tuple[int, ...] | None = None) -> SplitDetections:
+    """Detect on the images of `loader`, whose ground truth is in `split`.  classes: only these; None: all.
 
     One batch at a time; only the boxes of each image are kept.
     """
     letterbox = net.options.letter_box if criteria.letterbox is None else criteria.letterbox
-    results, plan = SplitDetections([], [], [], [], []), Plan(net)
+    results, plan, kept = SplitDetections([], [], [], [], []), Plan(net), criteria.kept_boxes(classes)
     for x, _ in loader:
-        results.found.extend(detect_batch(plan, x, loader.sizes, letterbox=letterbox, nms=criteria.nms))
-        results.sizes.extend((int(width), int(height)) for width, height in loader.sizes)
-        for index in map(int, loader.indices):
-            results.truths.append(split[index].boxes)
-            results.crowds.append(split[index].crowd)
-            results.indices.append(index)
-    return results
+        found = detect_batch(plan, x, loader.sizes, letterbox=letterbox, kept=kept)
+        for rows, index, (width, height) in zip(found, loader.indices, loader.sizes, strict=True):
+            results.add(rows, split, int(index), (int(width), int(height)))
+    return results if classes is None else results.only(classes)
+
+
+def collect_tiled_detections(net: Network, split: DetectionSplit, criteria: DetectionCriteria,
+                             classes: tuple[int, ...] | None = None, *, on_bad: str = "skip",
+                             warn: Callable[[str], None] | None = None) -> SplitDetections:
+    """Detect in the tiles of every image of a split, and in the whole of it, as `detect --tiles` does.
+
+    criteria  with tiles; classes: only these, None: all
+    on_bad    "skip": an unreadable image is passed to `warn` and left out; "error": DataError
+    """
+    require_single_images(net)
+    cut = tiling(criteria.tiles, criteria.tile_overlap, criteria.merge)
+    assert cut is not None
+    letterbox = net.options.letter_box if criteria.letterbox is None else criteria.letterbox
+    results, plan, kept = SplitDetections([], [], [], [], []), Plan(net), criteria.kept_boxes(classes)
+    for index in range(len(split)):
+        try:
+            pixels = to_float(split.read(index, net.in_shape[0]))
+        except DataError as error:
+            if on_bad == "error":
+                raise
+            if warn:
+                warn(str(error))
+            continue
+        results.add(detect_tiled(plan, pixels, cut, MIN_CONFIDENCE, kept, letterbox), split, index,
+                    (pixels.shape[2], pixels.shape[1]))
+    if not results.found:
+        raise DataError(f"none of the images ({len(split)}) can be read")
+    return results if classes is None else results.only(classes)
 
 
 def detect_batch(net: Network | Plan, x: np.ndarray, sizes: np.ndarray, *, letterbox: bool = False,
-                 nms: float = 0.45) -> list[np.ndarray]:
+                 kept: NmsOptions = ALL_BOXES) -> list[np.ndarray]:
     """For each image of x (n, c, h, w): its (m, 6) rows class, confidence, centre x, y, w, h as fractions of the image.
 
     sizes (n, 2): width and height of the images before they were resized to the network's input.
@@ -190,12 +255,20 @@ def detect_batch(net: Network | Plan, x: np.ndarray, sizes: np.ndarray, *, lette
     outputs = net.head_outputs(x)
     outputs = {index: outputs[index] for index in detection_heads(net.layers)}
     return [predict_boxes(net.layers, outputs, (int(w), int(h)), MIN_CONFIDENCE, image=image, letterbox=letterbox,
-                          nms=nms).rows() for image, (w, h) in enumerate(sizes)]
+                          **vars(kept)).rows() for image, (w, h) in enumerate(sizes)]
 
 
 def compute_metrics(found: Sequence[np.ndarray], truths: Sequence[np.ndarray], crowds: Sequence[np.ndarray],
                     names: Sequence[str], criteria: DetectionCriteria = DetectionCriteria()) -> DetectionMetrics:
-    """The metrics of detections as in `SplitDetections`, one entry per image."""
+    """The metrics of detections as in `SplitDetections`, one entry per image.
+
+    With `classes` or `not_classes` of the criteria, they are those of a detector of the other classes only.
+    """
+    kept = chosen_classes(criteria.classes, criteria.not_classes, names, len(names))
+    if kept is not None:
+        names = [names[index] for index in kept]
+        found = [_renumbered(rows, 0, kept) for rows in found]
+        truths, crowds = ([_renumbered(rows, 4, kept) for rows in part] for part in (truths, crowds))
     classes = len(names)
 
     def average_precision(confidence: float) -> AveragePrecision:
@@ -208,3 +281,10 @@ def compute_metrics(found: Sequence[np.ndarray], truths: Sequence[np.ndarray], c
                for one in zip(found, truths, crowds, strict=True))
     return DetectionMetrics(list(names), len(found), criteria, at, best,
                             coco_precision(found, truths, classes, crowds), confusion_matrix(matches, classes))
+
+
+def _renumbered(rows: np.ndarray, column: int, classes: Sequence[int]) -> np.ndarray:
+    """The rows of some classes; these are numbered from 0, in the order of their numbers."""
+    rows = rows[np.isin(rows[:, column], classes)].copy()
+    rows[:, column] = np.searchsorted(classes, rows[:, column])
+    return rows

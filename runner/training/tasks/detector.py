@@ -5,7 +5,7 @@ from pathlib import PurePath
 import numpy as np
 
 from runner.datasets import DetectionSplit, check_image_channels, find_data, open_detection_dataset
-from runner.detection import BoxMatches, detection_heads, f1_curves, recall_curves
+from runner.detection import BoxMatches, chosen_classes, detection_heads, f1_curves, recall_curves
 from runner.errors import DataError, counted
 from runner.images import channels_shown, pixel_corners, read_image
 from runner.images.draw import MISSED, RIGHT, WRONG, StyledBox, draw_styled
@@ -14,7 +14,12 @@ from runner.layers.shared.heads import DetectionHead
 from runner.network import Network
 from runner.program import command
 from runner.training.detection_data import evaluation_loader, training_loader
-from runner.training.detection_metrics import DetectionMetrics, SplitDetections, collect_detections
+from runner.training.detection_metrics import (
+    DetectionMetrics,
+    SplitDetections,
+    collect_detections,
+    collect_tiled_detections,
+)
 from runner.training.image_results import ImageResults, box_results, name_of
 from runner.training.metrics import Metrics, unique_names
 from runner.training.report_items import CaptionedImage, ConfusionMatrix, ImageGrid, LineChart, ReportItem
@@ -33,7 +38,7 @@ def is_detector(net: Network) -> bool:
 
 
 class Detector(Task):
-    """data: the dataset."""
+    """data: the dataset.  kept_classes: the numbers of the classes that are evaluated; None: all."""
     score_name = "mAP@.50"
     numbers = ("map50_95", "precision", "recall", "f1", "mean_iou", "best_threshold")
 
@@ -47,6 +52,8 @@ class Detector(Task):
         check_image_channels(self.data, net.in_shape[0], every=options.on_bad == "error")
         self.source, self.classes = str(self.data.source), list(self.data.names)
         check_heads(options.cfg, net, self.classes, self.source)
+        self.kept_classes = chosen_classes(options.criteria.classes, options.criteria.not_classes, self.classes,
+                                           len(self.classes))
         self.has_training_data, self.has_test_data = self.data.train is not None, self.data.test is not None
 
     def data_summary(self) -> str:
@@ -141,10 +148,13 @@ class Detector(Task):
 
     def _detect(self, name: str) -> SplitDetections:
         split, criteria = self._split(name), self.options.criteria
+        if criteria.tiles is not None:
+            return collect_tiled_detections(self.net, split, criteria, self.kept_classes, on_bad=self.options.on_bad,
+                                            warn=self.options.warn)
         loader = evaluation_loader(self.net, split, letterbox=criteria.letterbox, on_bad=self.options.on_bad,
                                    warn=self.options.warn)
         with loader:
-            return collect_detections(self.net, loader, split, criteria)
+            return collect_detections(self.net, loader, split, criteria, self.kept_classes)
 
     def score_text(self, score: float) -> str:
         return f"{100 * score:.2f} %"
