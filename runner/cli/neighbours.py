@@ -21,6 +21,8 @@ NEIGHBOURS = {
     "momentum": "--set net.momentum=", "weight-decay": "--set net.decay=", "wd": "--set net.decay=",
     "warmup": "--set net.burn_in=", "burn-in": "--set net.burn_in=", "optimizer": "--set net.optimizer=",
     "workers": THREADS, "num-workers": THREADS, "jobs": THREADS, "j": THREADS, "num-threads": THREADS,
+    "nproc": "--np", "num-procs": "--np", "processes": "--np", "num-processes": "--np", "nproc-per-node": "--np",
+    "jsonl": "--json-lines", "merge output": "--to", "merge save": "--to",
     "device": CPU, "gpu": CPU, "gpus": CPU, "gpu-id": CPU, "i": CPU, "cuda": CPU, "no-cuda": CPU, "nogpu": CPU,
     "model": FIRST, "cfg": FIRST, "config": FIRST, "arch": FIRST,
     "checkpoint": "--weights", "pretrained": "--weights", "ckpt": "--weights", "pretrained-weights": "--weights",

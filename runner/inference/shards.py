@@ -254,12 +254,13 @@ class Shards:
                f"{getattr(now.network, name)} ({getattr(now.network, f'{name}_sha256')[:12]})",
                getattr(there.network, f"{name}_sha256") != getattr(now.network, f"{name}_sha256"))
               for name in ("cfg", "weights")),
-            ("class names", "others", "others", there.network.classes_sha256 != now.network.classes_sha256),
             *((name, shown(there.options.get(name)), shown(now.options.get(name)),
                there.options.get(name) != now.options.get(name))
               for name in dict.fromkeys([*there.options, *now.options])),
             ("images of a shard", there.shard_size, size, size not in (None, there.shard_size)),
         ] if differ]
+        if there.network.classes_sha256 != now.network.classes_sha256:
+            wrong.append("class names: not those of the parts")
         if wrong:
             raise UsageError(f"{self.folder}: the parts in this folder are of other work. {'; '.join(wrong)}. Choose "
                              "another folder")

@@ -89,6 +89,9 @@ class LineFile:
                                     f"{offset + error.start} is 0x{raw[error.start]:02x}") from None
                 if "\0" in line:
                     raise DataError(f"{self._place(begin, number)}: this is not a text file: a byte is 0")
+                if "\r" in line:
+                    raise DataError(f"{self._place(begin, number)}: a carriage return inside of a line; other lines "
+                                    "end with a line feed")
                 if line:
                     yield offset, line
                 offset += len(raw)

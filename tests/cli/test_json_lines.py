@@ -279,3 +279,22 @@ def test_a_killed_process_loses_only_its_shard(launcher: list[str]) -> None:
 def test_an_error_of_several_processes_is_printed_once() -> None:
     done = subprocess.run(command(*LINES, "--np", "2", "--set", "net.width=x"), capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.count("net.width") == 1 and not Path("out").exists()
+
+
+@pytest.mark.slow       # writes and counts 30 MB of lines
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_a_million_lines_take_no_more_memory_than_two_thousand() -> None:
+    """The highest memory of a process, KB, after two parts of 500 images."""
+    def peak(count: int) -> int:
+        Path("list.txt").write_text("".join(f"data/toy/test/dark/{k % 5}.png\n" for k in range(count)))
+        words = [*PREDICT[:2], "list.txt", *PREDICT[3:], "--json-lines", f"out{count}", "--shard-size", "500"]
+        call = subprocess.Popen(command(*words, "--threads", "1"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        wait_for(lambda: (Path(f"out{count}") / "part-00001.jsonl").exists() or call.poll() is not None)
+        status = Path(f"/proc/{call.pid}/status").read_text() if call.poll() is None else ""
+        call.terminate()
+        call.communicate(timeout=60)
+        assert len(list(Path(f"out{count}").glob("part-*"))) >= 2
+        line, = (line for line in status.splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1])
+    few, many = peak(2000), peak(1_000_000)
+    assert many < few + (4 << 10), (few, many)
