@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from runner import ops
 from runner.importing.drafts import Draft, NoSection, Options, Value
 from runner.importing.graph import Node
 from runner.importing.node_readers import Reading, reads, square
@@ -69,7 +70,8 @@ def conv(r: Reading, node: Node) -> Value:
     pads, outs = explicit_pads(node, padded, (window, window), stride)
     pads = [own + more for own, more in zip(pads, x.pads, strict=True)]
     padding = pads[0] // dilation
-    ours = tuple((side + 2 * padding - size) // step + 1 for side, step in zip(image[1:], stride, strict=True))
+    ours = tuple(ops.count_windows(side + 2 * padding, size, step)
+                 for side, step in zip(image[1:], stride, strict=True))
     if pads[0] != pads[1] or padding * dilation != pads[0] or ours != outs:
         raise NoSection(f"[convolutional] adds zeros on all sides alike, here {padding * dilation}, which gives "
                         f"{ours[1]} x {ours[0]} pixels. The node adds {sides_text(pads)}, and gives "

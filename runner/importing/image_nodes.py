@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from runner import ops
 from runner.importing.dense_nodes import explicit_pads, sides_text, stride_options, strides
 from runner.importing.drafts import NoSection, Options, Value, text_of
 from runner.importing.graph import Node
@@ -87,7 +88,7 @@ def _pooled(r: Reading, node: Node, section: str) -> Value:
     if section == "local_avgpool" and outs == (1, 1) and (h, w) == (size, size) and not any(pads):
         return r.drafts.add("avgpool", {}, x)
     for padding in (2 * pads[0], 2 * pads[0] + 1):
-        ours = tuple((side + padding - size) // step + 1 for side, step in zip((h, w), stride, strict=True))
+        ours = tuple(ops.count_windows(side + padding, size, step) for side, step in zip((h, w), stride, strict=True))
         if pads[0] == pads[1] and ours == outs:
             options: Options = {"size": size, **stride_options(stride)}
             return r.drafts.add(section, options | ({} if padding == size - 1 else {"padding": padding}), x)

@@ -8,7 +8,7 @@ import numpy as np
 from runner import ops
 from runner.config import ignored, opt
 from runner.errors import ShapeError, counted
-from runner.layers.shared import blur, tail
+from runner.layers.shared import blur, fits, tail
 from runner.layers.shared.activation_option import activation_option
 from runner.layers.shared.base import Kept, Layer, LayerOptions, Shape, normal, register
 
@@ -79,10 +79,11 @@ class Convolutional(Layer):
         self.dilation = o.dilation if o.size > 1 else 1
         pad = o.size // 2 if o.pad else o.padding
         self.stride = (1, 1) if o.antialiasing else (o.stride_y, o.stride_x)
-        oh, ow = (h + 2 * pad - o.size) // self.stride[0] + 1, (w + 2 * pad - o.size) // self.stride[1] + 1
+        oh, ow = fits.windows((h + 2 * pad, w + 2 * pad), o.size, self.stride)
         if oh < 1 or ow < 1:
             raise ShapeError(f"size={o.size} does not fit into an image of {w} x {h} pixels with "
                              f"{counted(pad, 'zero')} on each side")
+        self.remark = fits.remark((h, w), o.size, self.stride, 2 * pad, "zeros")
         self.padding = (pad * self.dilation,) * 2
         self.sharp_shape = self.out_shape = (o.filters, oh, ow)
         if o.antialiasing:

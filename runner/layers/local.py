@@ -8,6 +8,7 @@ import numpy as np
 from runner import ops
 from runner.config import opt
 from runner.errors import ShapeError
+from runner.layers.shared import fits
 from runner.layers.shared.activation_option import activation_option
 from runner.layers.shared.base import Kept, Layer, LayerOptions, Shape, constant, normal, register
 
@@ -33,9 +34,10 @@ class Local(Layer):
         if o.pad and o.size not in (2, 3):
             # darknet computes the size of the output for "same" padding and then pads by one pixel
             raise ShapeError(f"pad=1 adds one pixel, which fits size=3 only. Got size={o.size}")
-        oh, ow = ((side - 1) // o.stride + 1 if o.pad else (side - o.size) // o.stride + 1 for side in (h, w))
+        oh, ow = fits.windows((h, w), 1 if o.pad else o.size, (o.stride, o.stride))
         if min(oh, ow) < 1:
             raise ShapeError(f"size={o.size} does not fit into an image of {w} x {h} pixels")
+        self.remark = "" if o.pad else fits.remark((h, w), o.size, (o.stride, o.stride), 0, "zeros")
         self.out_shape = (o.filters, oh, ow)
         self.param("weights", (oh, ow, o.filters, c, o.size, o.size), normal(math.sqrt(2 / (c * o.size ** 2))),
                    decay=True)

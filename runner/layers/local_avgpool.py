@@ -6,7 +6,7 @@ import numpy as np
 
 from runner import ops
 from runner.config import opt
-from runner.errors import ShapeError
+from runner.layers.shared import fits
 from runner.layers.shared.base import Kept, Layer, LayerOptions, Shape, register
 
 
@@ -38,12 +38,8 @@ class LocalAvgpool(Layer):
     def setup(self, shape: Shape) -> None:
         (c, h, w), o = self.image(shape), self.options
         self.stride = o.stride_y, o.stride_x
-        sides = [(side + o.padding - o.size) // stride + 1 for side, stride in zip((h, w), self.stride, strict=True)]
-        before = o.padding // 2
-        for side, stride, out in zip((h, w), self.stride, sides, strict=True):
-            if out < 1 or before >= o.size or (out - 1) * stride - before >= side:
-                raise ShapeError(f"size={o.size} stride={stride} padding={o.padding} leaves a window that covers no "
-                                 f"pixel of a {w} x {h} image")
+        sides = fits.pool_windows((h, w), o.size, self.stride, o.padding)
+        self.remark = fits.remark((h, w), o.size, self.stride, o.padding, "no pixel")
         self.out_shape = (c, *sides)
 
     def forward(self, x: np.ndarray, *, train: bool = False) -> tuple[np.ndarray, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 from runner import ops
 from runner.config import ignored, opt
 from runner.errors import ShapeError
-from runner.layers.shared import blur
+from runner.layers.shared import blur, fits
 from runner.layers.shared.base import Kept, Layer, LayerOptions, Shape, register
 
 
@@ -56,13 +56,9 @@ class Maxpool(Layer):
             self.out_shape = (o.out_channels, h, w)
             return
         self.stride = (1, 1) if o.antialiasing else (o.stride_y, o.stride_x)
-        sides = [(side + o.padding - o.size) // stride + 1 for side, stride in zip((h, w), self.stride, strict=True)]
-        for side, stride, out in zip((h, w), self.stride, sides, strict=True):
-            before = o.padding // 2
-            if out < 1 or before >= o.size or (out - 1) * stride - before >= side:
-                raise ShapeError(f"size={o.size} stride={stride} padding={o.padding} leaves a window that covers no "
-                                 f"pixel of a {w} x {h} image")
-        self.sharp_shape = self.out_shape = (c, sides[0], sides[1])
+        sides = fits.pool_windows((h, w), o.size, self.stride, o.padding)
+        self.remark = fits.remark((h, w), o.size, self.stride, o.padding, "no pixel")
+        self.sharp_shape = self.out_shape = (c, *sides)
         if o.antialiasing:
             self.out_shape = blur.blurred_shape(self.sharp_shape, o.antialiasing, (o.stride_y, o.stride_x))
 

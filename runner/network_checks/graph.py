@@ -43,6 +43,9 @@ def check_network(net: NetOptions | None, sections: Sequence[Section], stack: Se
     _check_anchor_order(stack, report)
     _check_learning_rates(stack, report)
     for place in stack:
+        parts = (place.layer, *place.layer.children.values()) if place.layer is not None else ()
+        if said := next((part.remark for part in parts if part.remark), ""):
+            report.warn(f"{place.section.where('size')} layer {place.section.index}: {said}")
         if place.layer is not None and place.layer.options.burnin_update and not net.burn_in:
             report.warn(f"{place.section.where('burnin_update')} burnin_update has no effect without burn_in= in [net]")
     if net.time_steps > 1 and not any(isinstance(place.layer, Recurrent) for place in stack):

@@ -84,6 +84,7 @@ from runner.ops.softmax import (
     softmax_spatial,
     softmax_tree,
 )
+from runner.ops.windows import count_windows
 
 REFERENCE = {name: f for name, f in globals().items() if inspect.isfunction(f)}
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from runner.ops import memory, parallel, winograd
+from runner.ops.windows import count_windows
 from runner.ops.winograd_matrices import POINTS
 
 COLUMN_BLOCK = 1 << 18  # values in one block of columns, about a megabyte of float32
@@ -27,7 +28,7 @@ Pair = tuple[int, int]
 
 def output_length(length: int, size: int, stride: int, padding: int, dilation: int = 1) -> int:
     """Windows along one axis of `length` pixels."""
-    return (length + 2 * padding - dilation * (size - 1) - 1) // stride + 1
+    return count_windows(length + 2 * padding, dilation * (size - 1) + 1, stride)
 
 
 def output_size(x_shape: tuple[int, ...], w_shape: tuple[int, ...], stride: Pair, padding: Pair,

@@ -6,13 +6,14 @@ window starts at oy * stride - padding // 2.  Cells outside the image are never 
 import numpy as np
 
 from runner.ops import memory, parallel
+from runner.ops.windows import count_windows
 
 Pair = tuple[int, int]
 
 
 def output_size(x_shape: tuple[int, ...], size: int, stride: Pair, padding: int) -> Pair:
     """(oh, ow) of x (..., h, w) under windows of size x size."""
-    oh, ow = ((length + padding - size) // step + 1 for length, step in zip(x_shape[-2:], stride, strict=True))
+    oh, ow = (count_windows(length + padding, size, step) for length, step in zip(x_shape[-2:], stride, strict=True))
     return oh, ow
 
 
@@ -153,7 +154,7 @@ def _by_axis(padded: np.ndarray, size: int, stride: Pair, out: Pair) -> np.ndarr
 def _valid(x_shape: tuple[int, ...], out: Pair, size: int, stride: Pair, padding: int) -> np.ndarray:
     """(oh, ow): the number of cells of each window that are inside the image."""
     counts = []
-    for side, windows, step in zip(x_shape[2:], out, stride, strict=True):
-        start = np.arange(windows) * step - padding // 2
+    for side, length, step in zip(x_shape[2:], out, stride, strict=True):
+        start = np.arange(length) * step - padding // 2
         counts.append(np.minimum(start + size, side) - np.maximum(start, 0))
     return np.outer(*counts)

@@ -168,6 +168,7 @@ class Layer(ABC):
     any_shape: ClassVar[bool] = False       # built on its own, it does not need to know the shape of its input
     mixes_images: ClassVar[str] = ""        # why, in training, an image's output depends on the rest of the batch
     inexact: str = ""                       # why backward is not the derivative of forward
+    remark: str = ""                        # what `check` warns of, at size=; set by setup
     batch_independent: ClassVar[bool] = True    # at inference, no row of a batch depends on the others
     keeps_rows: bool = True                     # as many rows come out as go in; else no inference plan is made
     in_place: ClassVar[bool] = False        # what `prepare` returns may write its output over its first input
