@@ -121,17 +121,14 @@ def read_class_rows(path: Path) -> list[dict[str, str]]:
 
 
 def class_curves(path: Path, metric: str) -> dict[str, tuple[list[int], list[float]]]:
-    """class -> updates, values of a metric; of the classes that occur, those with the most boxes first."""
+    """class -> updates, values of a metric."""
     curves: dict[str, tuple[list[int], list[float]]] = {}
-    boxes: dict[str, int] = {}
     for row in read_class_rows(path):
-        name, count_ = row.get("class", ""), row.get("boxes", "")
-        boxes[name] = whole(count_) if count_ else 0
         if row.get(metric):
-            xs, ys = curves.setdefault(name, ([], []))
+            xs, ys = curves.setdefault(row.get("class", ""), ([], []))
             xs.append(whole(row["update"]))
             ys.append(measure(row[metric]))
-    return {name: curves[name] for name in sorted(curves, key=lambda name: -boxes[name]) if boxes[name]}
+    return curves
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -76,10 +76,23 @@ def test_names_and_repeated_evaluations(tmp_path: Path) -> None:
     for update, value in ((5, .25), (5, .5), (9, 1.)):
         log.add_evaluation(update, {name: {"boxes": at, "ap": value} for at, name in enumerate(names)})
     assert [row["ap"] for row in read_class_rows(log.path)] == ["0.5"] * 3 + ["1"] * 3
-    assert class_curves(log.path, "ap") == {names[2]: ([5, 9], [.5, 1.]), names[1]: ([5, 9], [.5, 1.])}
+    assert class_curves(log.path, "ap") == {name: ([5, 9], [.5, 1.]) for name in names}
     log.path.unlink()
     log.add_evaluation(12, {"x": {"boxes": 1, "ap": .1}})
     assert [row["update"] for row in read_class_rows(log.path)] == ["12"]
     log.path.write_text("update,class,ap\n1,a,high\n2,a,.5\n")
     with pytest.raises(CheckpointError, match=r"c\.csv:2: ap must be a number"):
         read_class_rows(log.path)
+
+
+@pytest.mark.usefixtures("squares_dir")
+def test_the_chart_has_the_largest_classes_that_occur() -> None:
+    folder = RunFolder("cfg/squares.cfg")
+    assert class_charts(folder, "mAP@.50") == []
+    log = ClassLog(folder.class_log)
+    log.add_evaluation(7, {f"c{k}": {"boxes": k, "ap": k / 20} for k in range(14)})
+    chart, = class_charts(folder, "mAP@.50")
+    assert list(chart.lines) == [f"c{k}" for k in range(2, 14)] and chart.y == "AP@.50"
+    assert chart.title == "Average precision of the 12 classes with the most boxes"
+    log.add_evaluation(9, {f"c{k}": {"boxes": k % 2, "ap": k / 20} for k in range(14)})
+    assert list(class_charts(folder, "mAP@.50")[0].lines) == [f"c{k}" for k in range(1, 14, 2)]

@@ -84,12 +84,16 @@ def class_charts(folder: RunFolder, score: str) -> list[LineChart]:
     """The average precision of the classes of a detector over the updates: of those with the most boxes, and the mean
     over all."""
     lines = class_curves(folder.class_log, "ap")
-    if not lines:
+    counts = class_curves(folder.class_log, "boxes")
+    boxes = {name: values[-1] for name, (_, values) in counts.items() if values[-1] > 0}
+    largest = sorted((name for name in lines if name in boxes), key=lambda name: -boxes[name])
+    shown = {name: line for name, line in lines.items() if name in largest[:MAX_CURVES]}
+    if not shown:
         return []
-    shown = dict(list(lines.items())[:MAX_CURVES])
-    title = f"Average precision of {'each class' if len(shown) == len(lines) else f'the {MAX_CURVES} largest classes'}"
+    which = "each class" if len(largest) <= MAX_CURVES else f"the {MAX_CURVES} classes with the most boxes"
+    title = f"Average precision of {which}"
     mean = curves(folder.log).get("score")
-    main = {ALL: mean} if mean and len(lines) > 1 and ALL not in shown else {}
+    main = {ALL: mean} if mean and len(largest) > 1 and ALL not in shown else {}
     return [LineChart(title, "update", score.removeprefix("m"), main | shown, main=next(iter(main), ""))]
 
 
