@@ -170,7 +170,10 @@ def check(cfg: str | Path, *, settings: Iterable[str] = (), strict: bool = False
     the report with all errors and warnings."""
     report = Report(strict)
     try:
-        return load(cfg, settings=settings, strict=strict, compat=compat, allocate=False, report=report), report
+        net = load(cfg, settings=settings, strict=strict, compat=compat, allocate=False, report=report)
+        for problem in network_checks.file_problems(net.sections[1:], net.layers):
+            report.error(problem)
+        return net, report
     except CfgError as error:
         report.errors = list(error.messages)
         report.count = max(report.count, len(report.errors))    # a file that cannot be read has one

@@ -222,14 +222,6 @@ def test_a_coarse_grid_has_the_large_anchors(tmp_path: Path) -> None:
         "swapped?"]
 
 
-def test_files_a_head_will_need(tmp_path: Path) -> None:
-    text = NET + conv(12) + HEAD + "map=classes.map\n"
-    assert said(tmp_path, text)[1] == ["a.cfg:15: [yolo] map=classes.map is neither in the folder of the cfg nor in "
-                                       "the working directory: training and detecting will need it"]
-    (tmp_path / "classes.map").write_text("0\n")
-    assert said(tmp_path, text)[1] == []
-
-
 # --- the graph -----------------------------------------------------------------------------------------------
 
 

@@ -116,6 +116,8 @@ def train_run(net: Model, data: str | os.PathLike[str] | None, *, epochs: float 
     why = network_checks.untrainable(net.layers)
     if why:
         raise CfgError(f"{net.origin.cfg}: {why}")
+    if problems := network_checks.file_problems(net.sections[1:], net.layers):
+        raise CfgError(*problems)
     before = net.sections, net.options, net.origin, net.progress.seen, net.progress.iteration
     try:
         change_options(net, batch=batch, learning_rate=learning_rate)

@@ -71,9 +71,23 @@ def _check(cfg: str, args: argparse.Namespace) -> dict[str, Any]:
             errors.append(str(error))
     if net is not None and (problem := _channel_problem(cfg, net)):
         errors.append(problem)
+    if net is not None and net.options.data and (problem := _missing_data(cfg, net.options.data)):
+        report.warn(problem)
     return {"file": cfg, "layers": len(net.layers) if net else None, "parameters": net.param_count if net else None,
             "error_count": report.count + len(errors) - len(report.errors), "errors": errors,
             "warnings": list(report.warnings)}
+
+
+def _missing_data(cfg: str, data: str) -> str:
+    """That [net] data= names nothing; "" where it does, or where `download` would get it."""
+    from runner.datasets import find_data
+    from runner.datasets.public_datasets import PUBLIC_DATASETS
+    from runner.errors import DataError
+    try:
+        find_data(cfg, None, data)
+    except DataError as error:
+        return "" if os.path.basename(data) in PUBLIC_DATASETS else f"{error}. Training needs it, or --data"
+    return ""
 
 
 def _channel_problem(cfg: str, net: "Network") -> str:

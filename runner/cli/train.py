@@ -100,7 +100,7 @@ def _save_every(text: str) -> str:
 def run(args: argparse.Namespace) -> int:
     from runner.analysis.footprint import check_fits
     from runner.errors import CfgError, UsageError
-    from runner.network_checks import untrainable
+    from runner.network_checks import file_problems, untrainable
     folder = _choose_folder(args)
     console.detail(f"cfg: {args.cfg}; run folder: {folder.path} ({'--resume' if args.resume else 'a new run'})")
     folder.require_free()       # before the data is read; `run` locks the folder
@@ -111,6 +111,8 @@ def run(args: argparse.Namespace) -> int:
     why = untrainable(net.layers)
     if why:
         raise CfgError(f"{args.cfg}: {why}")
+    if problems := file_problems(net.sections[1:], net.layers):
+        raise CfgError(*problems)
     check_fits(net)
     args.cfg = args.started_with
     start = args.weights

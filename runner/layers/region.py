@@ -80,7 +80,7 @@ class Region(DetectionHead):
             return None
         tree = read_tree(self.options.tree, self.env.folder)
         if len(tree.names) != self.options.classes:
-            raise ShapeError(f"[region] has classes={self.options.classes}, but the tree {self.options.tree} has "
+            raise ShapeError(f"classes={self.options.classes} in [region], and {self.options.tree} has "
                              f"{counted(len(tree.names), 'class')}")
         return tree
 

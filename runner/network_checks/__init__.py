@@ -5,11 +5,13 @@ word.  A warning: darknet computes something defined, and it is rarely what was 
 
 net    the options of [net]                     graph  detection heads, and the consumers of each output
 sizes  feature maps that must be of one size    use    questions of the code that runs a network
+files  files that sections name
 """
+from runner.network_checks.files import file_problems
 from runner.network_checks.graph import check_network
 from runner.network_checks.net import check_net
 from runner.network_checks.sizes import Placed, dividing_size, fitting_size, flat_route
 from runner.network_checks.use import gives_probabilities, learns_several_labels, untrainable
 
-__all__ = ["Placed", "check_net", "check_network", "dividing_size", "fitting_size", "flat_route",
-           "gives_probabilities", "learns_several_labels", "untrainable"]
+__all__ = ["Placed", "check_net", "check_network", "dividing_size", "file_problems", "fitting_size",
+           "flat_route", "gives_probabilities", "learns_several_labels", "untrainable"]

@@ -1,10 +1,8 @@
 """Detection heads, and the consumers of each output."""
 import itertools
 import math
-import os
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from runner.config import Report, Section
@@ -28,7 +26,6 @@ def check_network(net: NetOptions | None, sections: Sequence[Section], stack: Se
     heads = [(place.section, options) for place in stack if (options := _head_options(place.section)) is not None]
     for section, options in heads:
         _check_anchors(section, options, heads, report)
-        _check_files(section, options, env, report)
         if getattr(options, "jitter", 0) >= .5:
             report.warn(f"{section.where('jitter')} jitter={options.jitter:g} may crop the whole image away: it is a "
                         "fraction of each side, cut off at both ends")
@@ -119,15 +116,6 @@ def _largest_index(o: Any, heads: Sequence[tuple[Section, Any]]) -> int:
     """The largest mask= of the heads with the anchors and num= of `o`; -1 without mask=."""
     return max((max(head.mask) for _, head in heads
                 if getattr(head, "mask", ()) and (head.anchors, head.num) == (o.anchors, o.num)), default=-1)
-
-
-def _check_files(section: Section, o: Any, env: Env, report: Report) -> None:
-    """tree= and map= are read when boxes are computed; that they are missing is known now."""
-    for option in ("tree", "map"):
-        name = getattr(o, option, "")
-        if name and not any(os.path.isfile(folder / name) for folder in (Path(env.folder), Path())):
-            report.warn(f"{section.where(option)} {option}={name} is neither in the folder of the cfg nor in the "
-                        "working directory: training and detecting will need it")
 
 
 def _check_classes(heads: Sequence[tuple[Section, Any]], report: Report) -> None:
