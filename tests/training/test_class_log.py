@@ -18,6 +18,7 @@ from runner.training import run as run_module
 from runner.training.log import ClassLog, class_curves, read_class_rows
 from runner.training.report.run_report import class_charts
 from tests.training.report.page import read
+from tests.training.test_monitor import tensorboard_scalars
 from tests.verbs import main
 
 RUN = Path("weights/squares")
@@ -96,3 +97,14 @@ def test_the_chart_has_the_largest_classes_that_occur() -> None:
     assert chart.title == "Average precision of the 12 classes with the most boxes"
     log.add_evaluation(9, {f"c{k}": {"boxes": k % 2, "ap": k / 20} for k in range(14)})
     assert list(class_charts(folder, "mAP@.50")[0].lines) == [f"c{k}" for k in range(1, 14, 2)]
+
+
+@pytest.mark.usefixtures("squares_dir")
+def test_tensorboard_has_the_precision_of_each_class() -> None:
+    pytest.importorskip("tensorboardX")
+    main("train", "cfg/squares.cfg", "--set", "net.max_batches=40", "--validate-every", "20", "--quiet", "--no-report",
+         "--tensorboard")
+    found = tensorboard_scalars(RUN)
+    for name, (updates, values) in class_curves(RUN / "per_class.csv", "ap").items():
+        assert [update for update, _ in found[f"test/ap/{name}"]] == updates == [20, 40]
+        assert [value for _, value in found[f"test/ap/{name}"]] == pytest.approx(values, abs=1e-6)

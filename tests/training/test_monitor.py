@@ -25,12 +25,10 @@ def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert "3 updates" in capsys.readouterr().out and len(Path("log.jsonl").read_text().splitlines()) == 6
 
 
-def test_tensorboard_files() -> None:
-    pytest.importorskip("tensorboardX", reason="tensorboardX is not installed: pip install -r "
-                                               "requirements-tensorboard.txt")
+def tensorboard_scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
+    """tag -> updates and values in the event file of a run."""
     from tensorboardX.proto.event_pb2 import Event
-    train("--tensorboard", "--validate-every", "10")
-    file, = (RUN / "tensorboard").iterdir()
+    file, = (run / "tensorboard").iterdir()
     data, at, found = file.read_bytes(), 0, dict[str, list[tuple[int, float]]]()
     while at < len(data):
         length, = struct.unpack_from("<Q", data, at)
@@ -38,6 +36,14 @@ def test_tensorboard_files() -> None:
         at += 16 + length
         for value in event.summary.value:
             found.setdefault(value.tag, []).append((event.step, value.simple_value))
+    return found
+
+
+def test_tensorboard_files() -> None:
+    pytest.importorskip("tensorboardX", reason="tensorboardX is not installed: pip install -r "
+                                               "requirements-tensorboard.txt")
+    train("--tensorboard", "--validate-every", "10")
+    found = tensorboard_scalars(RUN)
     assert [step for step, _ in found["train/loss"]] == list(range(1, 31))
     assert [step for step, _ in found["test/score"]] == [10, 20, 30] and found["test/score"][-1][1] == 1
     assert "train/images_per_second" in found and "test/test_loss" in found
