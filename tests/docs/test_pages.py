@@ -105,6 +105,7 @@ def test_ci_runs_the_slow_tests_that_the_short_command_leaves_out() -> None:
     """`python -m pytest` is for a newcomer, with requirements.txt only; CI passes -m "" to run everything."""
     assert 'addopts = ["-m", "not slow"]' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert 'python -m pytest -m ""' in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    ours, public = (re.findall(r"-m pytest -q(.*)", (ROOT / path).read_text(encoding="utf-8"))
-                    for path in (".ci/run", ".github/workflows/test.yml"))
-    assert ours == ["", ' -m ""'] and len(public) >= 2 and all(options == ' -m ""' for options in public)
+    ours, package, public = (re.findall(r"-m pytest -q(.*)", (ROOT / path).read_text(encoding="utf-8"))
+                             for path in (".ci/run", ".ci/package", ".github/workflows/test.yml"))
+    assert ours == [' -m ""'] and package == [""]
+    assert len(public) >= 2 and all(options == ' -m ""' for options in public)
