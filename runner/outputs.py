@@ -6,6 +6,7 @@ that were corrected since are the user's.
 """
 import contextlib
 import hashlib
+import itertools
 import os
 import re
 import stat
@@ -165,13 +166,16 @@ class OutputFolder:
 
     @contextlib.contextmanager
     def file(self, name: str) -> Iterator[Path]:
-        """The path of a temporary file, with the extension of `name`, that is renamed to it at the end.
+        """The path of a temporary file, with the extension of `name`, that is renamed to it at the end.  A name may be
+        in a folder: dog/a.png.
 
         UsageError as in `require_free`.
         """
         self.require_free([name])
         self.path.mkdir(parents=True, exist_ok=True)
-        handle, text = tempfile.mkstemp(prefix=f".{name}.", suffix=f".tmp{Path(name).suffix}", dir=self.path)
+        place = self.path / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        handle, text = tempfile.mkstemp(prefix=f".{place.name}.", suffix=f".tmp{place.suffix}", dir=place.parent)
         os.close(handle)
         temporary = Path(text)
         try:
@@ -180,7 +184,7 @@ class OutputFolder:
             now = os.umask(0)
             os.umask(now)
             temporary.chmod(0o666 & ~now)
-            os.replace(temporary, self.path / name)
+            os.replace(temporary, place)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -192,6 +196,24 @@ class OutputFolder:
         with open(self.path / LIST, "a", encoding="utf-8") as file:
             file.write(f"{value}  {name}\n")
         self._sums.setdefault(name, set()).add(value)
+
+
+UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')        # in names of files, on some system
+
+
+def file_stem(text: str) -> str:
+    """A text, such as a class name, as the stem of a file or the name of a folder on any system."""
+    name = UNSAFE.sub("_", text).rstrip(". ")
+    return f"_{name}" if not name or name.startswith(".") else name
+
+
+def unique_name(name: str, used: set[str]) -> str:
+    """The name, with a number where it is in `used`, dog-2; names that differ in case only are the same.  It is added
+    there."""
+    names = (name if n == 1 else f"{name}-{n}" for n in itertools.count(1))
+    found = next(one for one in names if one.casefold() not in used)
+    used.add(found.casefold())
+    return found
 
 
 def checksum(path: Path) -> str:

@@ -52,8 +52,8 @@ COMMANDS = {
     "detector train": Command("data cfg [weights]", TRAIN,
                               "evaluates while training, as with -map; --resume continues the run"),
     "detector test": Command("data cfg weights [image]", DETECT, "the images with their boxes go to predictions/"),
-    "detector valid": Command("data cfg weights", "detect {cfg} {valid} --weights {weights} [--names {names}] --thresh "
-                              ".005 --json results.json", "`test` computes the average precision itself"),
+    "detector valid": Command("data cfg weights", "test {cfg} --data {data} --weights {weights} --submit {eval}",
+                              "computes the average precision too; boxes above .005 are written"),
     "detector valid2": Command("data cfg weights", TEST, "boxes are not averaged with those of the mirrored image"),
     "detector recall": Command("data cfg weights", TEST, "prints recall with precision and average precision"),
     "detector map": Command("data cfg weights", TEST),
@@ -123,7 +123,8 @@ COMMANDS = {
         "cifar csvtrain", "cifar eval", "classifier gun", "classifier threat", "classifier csv", "classifier fout")},
 }
 SPELLINGS = {"calcanchors": "calc_anchors"}     # hank-ai's
-DEFAULTS = {"detector calc_anchors": {"num_of_clusters": "5", "width": "416", "height": "416"}}
+DEFAULTS = {"detector calc_anchors": {"num_of_clusters": "5", "width": "416", "height": "416"},
+            "detector valid": {"eval": "voc"}}
 
 
 @dataclass(frozen=True)
@@ -374,6 +375,11 @@ def _fill(values: dict[str, Any], name: str, found: Answer) -> None:
         values["image"] = "-"
         found.remarks.append("- reads the paths of images from stdin, as darknet does")
     data = values.get("data", "")
+    if data and "{eval}" in COMMANDS[name].here and (form := _listed(data).get("eval", "voc")) != "voc":
+        if form == "coco":
+            values["eval"] = form
+        else:
+            found.remarks.append(f"eval={form}: files for this evaluator are not written")
     if data and {"{names}", "{valid}"} & set(re.findall(r"{\w+}", COMMANDS[name].here)):
         listed = _listed(data)
         if data not in found.missing and not Path(data).is_file():

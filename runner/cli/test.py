@@ -13,6 +13,7 @@ per character.
   python run.py test cfg/net.cfg --crops 10                the mean over ten crops of each image
   python run.py test cfg/darknet19.cfg --sizes 224,288     the mean over sizes, and mirror images
   python run.py test cfg/scenes.cfg --thresh .4 --iou .75  a detector
+  python run.py test cfg/scenes.cfg --submit coco          the result file for COCO's evaluator
   python run.py test cfg/chars.cfg --data novel.txt        a character model: bits per character
 """
 import argparse
@@ -22,8 +23,9 @@ from runner.cli import common, console, runs
 from runner.cli.boxes import nms_options, tile_choice, tile_options
 
 if TYPE_CHECKING:
-    from runner.training import DetectionCriteria, Metrics
+    from runner.training import DetectionCriteria, Metrics, Task
     from runner.training.image_results import ImageResults
+    from runner.training.submission import Submission
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,8 +56,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     common.letterbox_options(boxes)
     nms_options(boxes)
     tile_options(boxes)
+    boxes.add_argument("--submit", choices=("voc", "coco"),
+                       help="write the files that the official evaluator takes: comp4_det_test_CLASS.txt for each "
+                            "class, or coco_results.json")
+    boxes.add_argument("--submit-to", metavar="FOLDER", action=common.Output, content="folder",
+                       help="where --submit writes them (default results)")
     common.json_option(parser)
-    parser.add_argument("--per-image", action="store_true", help="add the result of every image to --json")
+    parser.add_argument("--per-image", action="store_true",
+                        help="the result of every image, as a table; with --json, in that file")
     parser.add_argument("--wrong", metavar="FILE", action=common.Output, content="errors",
                         help="list the wrong images as CSV, those with the highest probability first; of a detector "
                              "the wrong and the missed boxes, image by image; - is stdout")
@@ -68,14 +76,16 @@ def numbers(text: str) -> tuple[int, ...]:
 
 
 def run(args: argparse.Namespace) -> int:
-    from runner.errors import UsageError
+    from runner.errors import UsageError, counted
     from runner.inference.detect import THRESHOLD
     from runner.training.tasks.classifier import Classifier
     from runner.training.tasks.detector import is_detector
-    if args.per_image and not args.json:
-        raise UsageError("--per-image adds to --json FILE, which is not given")
     if args.json == args.wrong == "-":
         raise UsageError("--json - and --wrong - cannot both be stdout")
+    if args.per_image and args.wrong == "-" and not args.json:
+        raise UsageError("--per-image prints a table, and --wrong - is stdout: name a file for --wrong, or --json FILE")
+    if args.submit_to and not args.submit:
+        raise UsageError("--submit-to is where --submit writes, which is not given: add --submit voc or --submit coco")
     net, chosen = runs.load_trained(args, onnx=True)
     task = common.open_network_task(args, net, detection_criteria(args, net))
     if args.top_k or args.crops > 1 or args.sizes:
@@ -91,13 +101,18 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError("--thresh is for detectors and for several labels per image, but the images of "
                              f"{task.source} have one")
         task.threshold = args.thresh
+    submission = submission_of(args, task) if args.submit else None
     results = None
-    if args.wrong or args.per_image:
+    if args.wrong or args.per_image or submission:
         metrics, results = task.evaluate_images(args.split)
     else:
         metrics = task.evaluate(args.split)
     if args.wrong and results:
         write_errors(args.wrong, results)
+    if submission and results and results.detections:
+        count = submission.write(results.detections)
+        console.remark(f"{submission.folder.path / submission.files[0]}"
+                       f"{' ...' if len(submission.files) > 1 else ''}: {counted(count, 'box')}")
     detector = is_detector(net)
     if args.json:
         console.write_json(args.json, metrics.as_json()
@@ -108,7 +123,26 @@ def run(args: argparse.Namespace) -> int:
         if detector and chosen.threshold:
             console.say(f"\n`detect` uses the threshold {chosen.threshold:g}, {runs.BEST_F1}, from "
                         f"{chosen.folder.path / 'run.yaml'}")
+        if results and args.per_image and not args.json:
+            console.say()
+            console.say(console.table(results.table()))
     return 0
+
+
+def submission_of(args: argparse.Namespace, task: "Task") -> "Submission":
+    """What --submit will write; refused before anything is computed."""
+    from runner.errors import UsageError
+    from runner.outputs import OutputFolder
+    from runner.training.submission import Submission
+    from runner.training.tasks.detector import Detector
+    if not isinstance(task, Detector):
+        raise UsageError(f"--submit is for detectors, but {args.cfg} is not one")
+    split = task.split(args.split)
+    folder = OutputFolder("--submit-to", args.submit_to or "results", [image.path for image in split])
+    submission = Submission(args.submit, split, task.classes, folder)
+    for sentence in submission.remarks:
+        console.remark(sentence)
+    return submission
 
 
 def write_errors(target: str, results: "ImageResults") -> None:

@@ -1,19 +1,39 @@
 """The results of single images: what `test --wrong` lists, what `test --per-image` adds to the JSON, and what a report
 shows."""
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from runner.detection import BoxMatches
 from runner.images import pixel_corners
 
+if TYPE_CHECKING:
+    from runner.training.detection_metrics import SplitDetections
+
 
 class ImageResults(NamedTuple):
-    """columns: of `errors`; errors: a row of text for each error; images: an object of JSON for each image."""
+    """columns: of `errors`; errors: a row of text for each error; images: an object of JSON for each image;
+    detections: of a detector, all its boxes."""
     columns: Sequence[str]
     errors: list[Sequence[str]]
     images: list[dict[str, Any]]
+    detections: "SplitDetections | None" = None
+
+    def table(self) -> list[Sequence[str]]:
+        """A row for each image, under a header."""
+        keys = [key for key in ("truth", "predicted", "correct", "wrong", "missed", "f1", "probability")
+                if self.images and key in self.images[0]]
+        return [("image", *("F1" if key == "f1" else key for key in keys)),
+                *((one["image"], *(_cell(one[key]) for key in keys)) for one in self.images)]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return "-" if value is None else ", ".join(value) if isinstance(value, list) else str(value)
 
 
 class Prediction(NamedTuple):
@@ -92,8 +112,10 @@ def box_results(matches: Sequence[BoxMatches], paths: Sequence[str], sizes: Sequ
             if one.unseen[number]:
                 errors.append((path, "missed", objects[number], "", "", "",
                                *(f"{value:.1f}" for value in corners_of[number])))
-        images.append({"image": path, "correct": int(one.correct.sum()), "wrong": int(one.wrong.sum()),
-                       "missed": len(missed), "boxes": boxes, "missed_objects": missed})
+        correct, wrong = int(one.correct.sum()), int(one.wrong.sum())
+        total = 2 * correct + wrong + len(missed)
+        images.append({"image": path, "correct": correct, "wrong": wrong, "missed": len(missed),
+                       "f1": 2 * correct / total if total else None, "boxes": boxes, "missed_objects": missed})
     return ImageResults(("image", "error", "truth", "predicted", "confidence", "iou", "left", "top", "right",
                          "bottom"), errors, images)
 

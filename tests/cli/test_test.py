@@ -93,7 +93,5 @@ def test_lists_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> Non
     Path("notes.csv").write_text("image,truth\n")
     main("test", "cfg/toy.cfg", "--wrong", "notes.csv", expect=2)
     assert "--wrong notes.csv: there is a file that this program did not write" in capsys.readouterr().err
-    main("test", "cfg/toy.cfg", "--per-image", expect=2)
-    assert "--per-image adds to --json" in capsys.readouterr().err
     main("test", "cfg/toy.cfg", "--wrong", "-", "--json", "-", expect=2)
     assert "cannot both be stdout" in capsys.readouterr().err

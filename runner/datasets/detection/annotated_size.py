@@ -35,6 +35,14 @@ class AnnotatedImage(NamedTuple):
         centre = {5: (y, x), 6: (1 - y, x), 7: (1 - y, 1 - x), 8: (y, 1 - x)}[self.orientation]
         return *centre, h, w
 
+    def stored(self, box: Box) -> Box:
+        """The inverse of `upright`."""
+        x, y, w, h = box
+        if self.orientation not in SIDEWAYS:
+            return box
+        centre = {5: (y, x), 6: (y, 1 - x), 7: (1 - y, 1 - x), 8: (1 - y, x)}[self.orientation]
+        return *centre, h, w
+
 
 def annotated_image(path: str | os.PathLike, written: Size | None, where: str, report: LabelReport) -> AnnotatedImage:
     """Which image labels refer to, by the size written with them; None: the image as it is read.

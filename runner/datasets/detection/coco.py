@@ -140,9 +140,11 @@ def split_of_file(path: str | os.PathLike, names: list[str], report: LabelReport
         raise _no_image(path, content["images"], bases)
     boxes, crowd = _boxes(path, content["annotations"], images, missing, classes, report)
     _read_cached.cache_clear()
+    ids = {index: category for category, index in classes.items()}
     return DetectionSplit([LabelledImage(found, unique_rows(boxes.get(key, ()), report),
-                                         unique_rows(crowd.get(key, ()), report), str(path))
-                           for key, (found, _) in images.items()], len(names))
+                                         unique_rows(crowd.get(key, ()), report), str(path), key, annotated)
+                           for key, (found, annotated) in images.items()], len(names),
+                          tuple(ids.get(index) for index in range(len(names))))
 
 
 def _no_image(path: str | os.PathLike, images: list, bases: list[Path]) -> DataError:

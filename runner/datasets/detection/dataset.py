@@ -6,11 +6,14 @@ read when they are needed.
 """
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from runner.images.decode import Size, read_pixels
+
+if TYPE_CHECKING:
+    from runner.datasets.detection.annotated_size import AnnotatedImage
 
 
 class LabelledImage(NamedTuple):
@@ -19,18 +22,25 @@ class LabelledImage(NamedTuple):
     boxes   (k, 5) float32 rows x, y, w, h, class; none: there are no objects in it
     crowd   (m, 5) likewise: neither learned nor counted (COCO's iscrowd, VOC's difficult)
     labels  the file the boxes come from; "" where there is none
+    id, annotated  of COCO: its id there, and the image that boxes in pixels refer to there
     """
     path: str
     boxes: np.ndarray
     crowd: np.ndarray
     labels: str = ""
+    id: int | float | str | None = None
+    annotated: "AnnotatedImage | None" = None
 
 
 @dataclass(frozen=True)
 class DetectionSplit:
-    """The training or the test images of a dataset."""
+    """The training or the test images of a dataset.
+
+    category_ids  of COCO: the id of each class in its file, None for a class that is not there; else empty
+    """
     items: list[LabelledImage]
     classes: int
+    category_ids: tuple[int | float | str | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)
@@ -58,7 +68,7 @@ class DetectionSplit:
 
     def take(self, indices: Sequence[int] | np.ndarray) -> "DetectionSplit":
         """Some of the images, in that order."""
-        return DetectionSplit([self.items[i] for i in indices], self.classes)
+        return DetectionSplit([self.items[i] for i in indices], self.classes, self.category_ids)
 
     def sample(self, share: float, rng: np.random.Generator) -> np.ndarray:
         """Indices of a random share of the images."""

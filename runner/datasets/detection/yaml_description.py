@@ -103,7 +103,10 @@ def _has_labels(place: Path) -> bool:
 
 
 def _joined(splits: list[DetectionSplit], classes: int) -> DetectionSplit | None:
-    return DetectionSplit([image for split in splits for image in split], classes) if splits else None
+    if not splits:
+        return None
+    ids = {split.category_ids for split in splits}
+    return DetectionSplit([image for split in splits for image in split], classes, ids.pop() if len(ids) == 1 else ())
 
 
 def _names(path: Path, content: dict[str, Any], places: list[Path], report: LabelReport) -> list[str]:

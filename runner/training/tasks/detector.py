@@ -67,7 +67,7 @@ class Detector(Task):
         return self._updates_for(len(self.data.train or ()))
 
     def batches(self) -> Batches:
-        return training_loader(self.net, self._split("train"), seed=self.options.seed, on_bad=self.options.on_bad,
+        return training_loader(self.net, self.split("train"), seed=self.options.seed, on_bad=self.options.on_bad,
                                warn=self.options.warn)
 
     def evaluate(self, split: str = "test") -> DetectionMetrics:
@@ -75,10 +75,10 @@ class Detector(Task):
 
     def evaluate_images(self, split: str = "test") -> tuple[Metrics, ImageResults]:
         criteria, results = self.options.criteria, self._detect(split)
-        images = self._split(split)
+        images = self.split(split)
         return results.metrics(self.classes, criteria), box_results(
             results.matches(criteria.overlap, criteria.confidence), [images[index].path for index in results.indices],
-            results.sizes, self.classes, criteria.overlap)
+            results.sizes, self.classes, criteria.overlap)._replace(detections=results)
 
     def report_items(self) -> tuple[Metrics | None, list[ReportItem]]:
         """The tables, the confusion matrix, curves, and the images with the most errors and with none."""
@@ -126,7 +126,7 @@ class Detector(Task):
     def _drawn(self, results: SplitDetections, row: int, one: BoxMatches) -> CaptionedImage:
         """The image of one row of the results with its correct, wrong and missed boxes, enlarged by an integer until
         labels have room."""
-        path = self._split("test")[results.indices[row]].path
+        path = self.split("test")[results.indices[row]].path
         pixels = read_image(path, self.net.in_shape[0])
         factor = -(-IMAGE_SIDE // max(pixels.shape[1:]))
         pixels = pixels.repeat(factor, axis=1).repeat(factor, axis=2)
@@ -147,7 +147,7 @@ class Detector(Task):
         return CaptionedImage(np.asarray(draw_styled(pixels, boxes)), f"{PurePath(path).name}\n{counts}")
 
     def _detect(self, name: str) -> SplitDetections:
-        split, criteria = self._split(name), self.options.criteria
+        split, criteria = self.split(name), self.options.criteria
         if criteria.tiles is not None:
             return collect_tiled_detections(self.net, split, criteria, self.kept_classes, on_bad=self.options.on_bad,
                                             warn=self.options.warn)
@@ -170,7 +170,8 @@ class Detector(Task):
         return [*super().next_commands(run),
                 *([command("detect", run or self.options.cfg, example[0].path, "--save", "out/")] if example else [])]
 
-    def _split(self, name: str) -> DetectionSplit:
+    def split(self, name: str) -> DetectionSplit:
+        """The images of "train" or "test"; DataError where there are none."""
         split: DetectionSplit | None = getattr(self.data, name)
         if split is None:
             raise self.missing_split(name)
