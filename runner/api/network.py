@@ -158,7 +158,7 @@ class Model(model.Model):
                classes: Sequence[str | int] = (), letterbox: bool | None = None, on_bad: str = "error",
                not_classes: Sequence[str | int] = (), nms_kind: str | None = None, agnostic_nms: bool = False,
                max_det: int | None = None, tiles: Tiles = None, overlap: float = 0.2,
-               merge: str = "nmm") -> list[ImageDetections]:
+               merge: str = "nmm", whole: bool = True) -> list[ImageDetections]:
         """Images -> the objects in each, with their boxes: ImageDetections.
 
         images        as for `predict`
@@ -175,6 +175,7 @@ class Model(model.Model):
         tiles         for large images with small objects: "auto", or the size of a tile, 640, (640, 480), "640x480"
         overlap       the share of a tile's side that neighbours have in common
         merge         how the boxes of tiles become one list: "nmm", "nms" or "wbf" (docs/detection.md)
+        whole         with tiles: detect in the whole image, too, for objects larger than a tile
 
         UsageError where the network has no detection head, or there is no such class.
         """
@@ -184,7 +185,7 @@ class Model(model.Model):
         return list(detect(self, self._images(images), names=self.names,
                            thresh=self.threshold if thresh is None else thresh, nms=nms, letterbox=letterbox,
                            classes=wanted, on_bad=on_bad, nms_kind=nms_kind, agnostic_nms=agnostic_nms, max_det=max_det,
-                           tiles=tiles, overlap=overlap, merge=merge))
+                           tiles=tiles, overlap=overlap, merge=merge, whole=whole))
 
     def prepare(self, images: Sources, how: str = "crop") -> np.ndarray:
         """Images as `predict` takes them -> the network's input (n, c, h, w), float32 in 0..1.

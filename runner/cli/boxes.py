@@ -42,18 +42,21 @@ def tile_options(parser: argparse._ActionsContainer) -> None:
                         help="with --tiles: how boxes of one object in several tiles become one: nms, the best of "
                              "them; nmm, the same, but parts that tiles have cut are joined; wbf, their weighted mean "
                              "(default nmm)")
+    parser.add_argument("--no-whole", action="store_false", default=None, dest="whole",
+                        help="with --tiles: not in the whole image, where nothing is larger than a tile")
 
 
 def tile_choice(args: Any) -> dict[str, Any]:
-    """The arguments tiles, overlap and merge that the options ask for.  UsageError for options that do not fit."""
+    """The arguments tiles, overlap, merge and whole, where they are given.  UsageError for options that do not fit."""
     from runner.errors import UsageError
-    given = {name: getattr(args, name) for name in ("overlap", "merge") if getattr(args, name) is not None}
+    given = {name: getattr(args, name) for name in ("overlap", "merge", "whole") if getattr(args, name) is not None}
     if args.tiles is None and given:
-        raise UsageError(f"--{next(iter(given))} is of --tiles, which is not given")
+        name = next(iter(given))
+        raise UsageError(f"--{'no-whole' if name == 'whole' else name} is of --tiles, which is not given")
     if args.tiles is not None:
         from runner.inference.tiling import tiling
         try:
-            tiling(args.tiles, **given)
+            tiling(args.tiles, given.get("overlap", 0.2), given.get("merge", "nmm"))
         except UsageError as error:
             raise UsageError(f"--tiles: {error}") from None
     return {"tiles": args.tiles} | given

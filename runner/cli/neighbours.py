@@ -8,6 +8,7 @@ SIZE, BATCH, THREADS, RATE, THRESH, EPOCHS = "--size", "--batch", "--threads", "
 CPU = "everything is computed on the CPU; --threads says on how many cores"
 FIRST = "the cfg, or the run, is the first argument: it has no option"
 IMAGES = "the images follow the cfg: they have no option"
+IOU_ONLY = "ONNX's NonMaxSuppression compares boxes by IoU only; `detect`, which runs a model too, has --nms-kind"
 UPDATES = "--set net.max_batches="
 
 # an option, in lower case and with hyphens -> ours, or a sentence; "VERB OPTION" is for that verb only
@@ -28,6 +29,10 @@ NEIGHBOURS = {
     "checkpoint": "--weights", "pretrained": "--weights", "ckpt": "--weights", "pretrained-weights": "--weights",
     "conf": THRESH, "conf-thres": THRESH, "confidence": THRESH, "score-thr": THRESH, "threshold": THRESH,
     "classes": "--class", "iou-thres": "--nms", "test iou-thres": "--iou", "iou-thresh": "--iou", "nms-thresh": "--nms",
+    "agnostic": "--agnostic-nms", "nms-type": "--nms-kind", "exclude": "--not-class", "exclude-classes": "--not-class",
+    "slice-width": "--tiles", "slice-height": "--tiles", "slice-size": "--tiles", "postprocess-type": "--merge",
+    "overlap-width-ratio": "--overlap", "overlap-height-ratio": "--overlap", "no-standard-prediction": "--no-whole",
+    "export nms-kind": IOU_ONLY, "export max-det": "--max-boxes",
     "source": IMAGES, "input": IMAGES, "images": IMAGES,
     "dataset": "--data", "data-dir": "--data", "data-path": "--data",
     "val-split": "--split-share", "validation-split": "--split-share",

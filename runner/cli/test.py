@@ -173,7 +173,7 @@ def detection_criteria(args: argparse.Namespace, net: Any) -> "DetectionCriteria
     from runner.training.tasks.detector import is_detector
     names = {"thresh": "confidence", "iou": "overlap", "overlap": "tile_overlap"} | {name: name for name in (
         "points", "nms", "letterbox", "nms_kind", "agnostic_nms", "max_det", "classes", "not_classes", "tiles",
-        "merge")}
+        "merge", "whole")}
     tile_choice(args)
     options = {name: value for name in names if (value := getattr(args, name, None)) is not None and value != []}
     if learns_several_labels(net.layers, net.links, net.last):

@@ -45,7 +45,7 @@ def draw_boxes(image: np.ndarray, boxes: Sequence[Box]) -> Image.Image:
     """image (c, h, w) in 0..1 -> the image with its boxes in the colours of their classes, drawn by rising probability.
 
     Labels are drawn over all boxes, without covering one another where there is room; letters and lines grow with the
-    image.
+    image, up to half the median height of the boxes.
     """
     return draw_styled(image, [
         StyledBox(name if probability is None else f"{name} {100 * probability:.0f} %", Style(colour(kind)), corners,
@@ -58,7 +58,9 @@ def draw_styled(image: np.ndarray, boxes: Sequence[StyledBox]) -> Image.Image:
     drawn = to_pil(image)
     draw = ImageDraw.Draw(drawn)
     short = min(drawn.size)
-    line, size = max(1, round(short / 200)), max(10, round(short / 30))
+    heights = [box.corners[3] - box.corners[1] for box in boxes]
+    size = max(10, round(min(short / 30, float(np.median(heights or [short])) / 2)))
+    line = max(1, round(min(short / 200, size / 7)))
     ordered = sorted(boxes, key=lambda box: box.rank)
     for box in ordered:
         _outline(draw, _inside(box.corners, drawn.size), box, line + 1 if box.cased else line)

@@ -116,7 +116,7 @@ def detect(net: Network, images: Sources, *, names: Sequence[str] = (),
            thresh: float = THRESHOLD, nms: float = 0.45, letterbox: bool | None = None,
            classes: Sequence[int] | None = (), on_bad: str = "skip", nms_kind: str | None = None,
            agnostic_nms: bool = False, max_det: int | None = None, tiles: Tiles = None, overlap: float = 0.2,
-           merge: str = "nmm", plan: Plan | None = None) -> Iterator[ImageDetections]:
+           merge: str = "nmm", whole: bool = True, plan: Plan | None = None) -> Iterator[ImageDetections]:
     """Yield ImageDetections for every image.  UsageError where the network has no detection head, or an argument is
     wrong.
 
@@ -130,6 +130,7 @@ def detect(net: Network, images: Sources, *, names: Sequence[str] = (),
     nms_kind, agnostic_nms, max_det   as in runner.detection.NmsOptions
     tiles      detect in parts of each image, too: "auto", or their size in pixels (docs/detection.md); None: do not
     overlap, merge  of tiles: the share of a side that neighbours have in common; "nmm", "nms" or "wbf"
+    whole      with tiles: detect in the whole image, too
     plan       of the network, if there is one already
     """
     if not detection_heads(net.layers):
@@ -138,7 +139,7 @@ def detect(net: Network, images: Sources, *, names: Sequence[str] = (),
         raise UsageError(f"on_bad is 'skip' or 'error'. Got {on_bad!r}")
     keep_ratio = net.options.letter_box if letterbox is None else letterbox
     kept = NmsOptions(nms, nms_kind, agnostic_nms, max_det, tuple(classes) if classes else None)
-    cut = tiling(tiles, overlap, merge)
+    cut = tiling(tiles, overlap, merge, whole)
     if cut:
         require_single_images(net)
     return _detect(plan or Plan(net), each(images), names, thresh, kept, keep_ratio, on_bad, cut)

@@ -37,10 +37,12 @@ class Tiling:
     size     width and height of a tile, pixels of the image; None: chosen for each image by auto_size
     overlap  of two neighbours, at least this share of a tile's side, 0 to 0.9
     merge    how their boxes become one list: nmm, nms or wbf (runner.detection.merge.merge_boxes)
+    whole    the whole image is one more view, for objects larger than a tile
     """
     size: Size | None = None
     overlap: float = 0.2
     merge: str = "nmm"
+    whole: bool = True
 
     def __post_init__(self) -> None:
         require_merge(self.merge)
@@ -67,18 +69,18 @@ class Tiling:
         return np.stack([left, top, left + tile[0], top + tile[1]], axis=1)
 
 
-def tiling(tiles: Tiles, overlap: float = 0.2, merge: str = "nmm") -> Tiling | None:
+def tiling(tiles: Tiles, overlap: float = 0.2, merge: str = "nmm", whole_image: bool = True) -> Tiling | None:
     """A Tiling from what people write; None: no tiles.  UsageError for a value that is not allowed."""
     if tiles is None:
         return None
     if isinstance(tiles, str) and tiles.lower() == AUTO:
-        return Tiling(None, overlap, merge)
+        return Tiling(None, overlap, merge, whole_image)
     sides: Sequence[Any] = (tiles.lower().split("x") if isinstance(tiles, str) else
                             tiles if isinstance(tiles, tuple | list) else [tiles])
     if 1 <= len(sides) <= 2 and not any(isinstance(side, bool) for side in sides):
         values = [whole(side) if isinstance(side, str) and is_whole(side) else side for side in sides]
         if all(isinstance(value, int | np.integer) and value > 0 for value in values):
-            return Tiling((int(values[0]), int(values[-1])), overlap, merge)
+            return Tiling((int(values[0]), int(values[-1])), overlap, merge, whole_image)
     raise UsageError(f"tiles are auto, N or WxH, in pixels. Got {tiles!r}")
 
 
@@ -103,7 +105,7 @@ def auto_size(size: Size, network: Size, overlap: float = 0.2) -> Size:
 
 def detect_tiled(plan: Plan, pixels: np.ndarray, how: Tiling, thresh: float, kept: NmsOptions,
                  letterbox: bool = False) -> np.ndarray:
-    """Detect in the tiles of an image and in the whole of it -> (m, 6) rows class, confidence, centre x, y, w, h
+    """Detect in the tiles of an image, and in the whole of it -> (m, 6) rows class, confidence, centre x, y, w, h
     relative to the image, as PredictedBoxes.rows.
 
     pixels (c, h, w) in 0..1; thresh: lowest confidence; letterbox: each view keeps its aspect ratio.
@@ -111,8 +113,8 @@ def detect_tiled(plan: Plan, pixels: np.ndarray, how: Tiling, thresh: float, kep
     size = np.array([pixels.shape[2], pixels.shape[1]])
     _, height, width = plan.in_shape
     crops = how.crops((int(size[0]), int(size[1])), (width, height))
-    views = np.concatenate([[[0, 0, *size]], crops]).astype(int)
-    alone = len(views) == 1
+    alone = not len(crops)
+    views = np.concatenate([crops, [[0, 0, *size]]]) if how.whole or alone else crops
     rules = vars(kept) | ({} if alone else {"max_det": None})
     found = []
     for view, rows in enumerate(_detect_views(plan, pixels, views, thresh, rules, letterbox)):
@@ -124,8 +126,8 @@ def detect_tiled(plan: Plan, pixels: np.ndarray, how: Tiling, thresh: float, kep
         rows[:, 4:] *= tile / size
         corners = pixel_corners(rows[:, 2:], *size.tolist())
         cut = cut_sides(corners, crop, size, tile * TOUCHING)
-        if view:
-            better = seen_better(corners, cut, view - 1, crops, size, tile * TOUCHING)
+        if view < len(crops):
+            better = seen_better(corners, cut, view, crops, size, tile * TOUCHING)
             rows, cut = rows[~better], cut[~better]
         found.append((rows, cut, np.full(len(rows), view)))
     # without suppression (nms 0), the views of an object are still one object

@@ -23,7 +23,7 @@ from runner.detection import (
 from runner.errors import DataError, counted
 from runner.images.arrays import to_float
 from runner.inference import Plan
-from runner.inference.tiling import Tiles, detect_tiled, require_single_images, tiling
+from runner.inference.tiling import Tiles, Tiling, detect_tiled, require_single_images, tiling
 from runner.network import Network
 from runner.training.metrics import Metrics, Table, unique_names
 
@@ -43,7 +43,7 @@ class DetectionCriteria:
     letterbox   whether images keep their aspect ratio; None: as [net] letter_box says
     nms_kind, agnostic_nms, max_det   which boxes are kept: runner.detection.NmsOptions
     classes, not_classes  only these, or without these, by name or number, in the ground truth too; empty: all
-    tiles, tile_overlap, merge  detect in tiles, too, as `detect --tiles`; None: do not
+    tiles, tile_overlap, merge, whole  detect in tiles, too, as `detect --tiles`; None: do not
     """
     confidence: float = 0.25
     overlap: float = 0.5
@@ -58,10 +58,15 @@ class DetectionCriteria:
     tiles: Tiles = None
     tile_overlap: float = 0.2
     merge: str = "nmm"
+    whole: bool = True
 
     def __post_init__(self) -> None:
         self.kept_boxes()
-        tiling(self.tiles, self.tile_overlap, self.merge)
+        self.tiling()
+
+    def tiling(self) -> Tiling | None:
+        """How images are cut."""
+        return tiling(self.tiles, self.tile_overlap, self.merge, self.whole)
 
     def kept_boxes(self, classes: tuple[int, ...] | None = None) -> NmsOptions:
         """The same as NmsOptions, with the numbers of the classes."""
@@ -226,7 +231,7 @@ def collect_tiled_detections(net: Network, split: DetectionSplit, criteria: Dete
     on_bad    "skip": an unreadable image is passed to `warn` and left out; "error": DataError
     """
     require_single_images(net)
-    cut = tiling(criteria.tiles, criteria.tile_overlap, criteria.merge)
+    cut = criteria.tiling()
     assert cut is not None
     letterbox = net.options.letter_box if criteria.letterbox is None else criteria.letterbox
     results, plan, kept = SplitDetections([], [], [], [], []), Plan(net), criteria.kept_boxes(classes)

@@ -140,7 +140,12 @@ def test_tiles(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
         centres |= {(len(objects), *(one["relative_coordinates"][side] for side in ("center_x", "center_y")))
                     for one in objects}
     assert centres == {(1, .5, .5), (5, .5, .5), *((5, x, y) for x in (.25, .75) for y in (.25, .75))}
+    main(["detect", "a.cfg", "data/images/val/0.png", "--weights", "a.weights", "--class", "cat", "--json", "-",
+          "--tiles", "32", "--overlap", "0", "--no-whole"])
+    assert len(json.loads(capsys.readouterr().out)[0]["objects"]) == 4
     net = runner.load("a.cfg", "a.weights")
+    assert len(net.detect("data/images/val/0.png", classes="cat", tiles=32, overlap=0, whole=False)[0]) == 4
+    assert len(net.detect("data/images/val/0.png", classes="cat", tiles=64, whole=False)[0]) == 1
     plain, tiled = (net.evaluate("data", criteria=runner.DetectionCriteria(tiles=tiles, tile_overlap=0))
                     for tiles in (None, (32, 32)))
     assert plain.as_json()["counts"]["false_positives"] == 0 < tiled.as_json()["counts"]["false_positives"]
@@ -167,6 +172,7 @@ def test_evaluation_in_tiles_skips_what_cannot_be_read(model: Path, capsys: pyte
     (("--tiles", "8x8", "--overlap", ".95"), "--tiles: the overlap of tiles must be from 0 to 0.9. Got 0.95"),
     (("--overlap", ".1"), "--overlap is of --tiles, which is not given"),
     (("--merge", "wbf"), "--merge is of --tiles, which is not given"),
+    (("--no-whole",), "--no-whole is of --tiles, which is not given"),
     (("--tiles", "auto", "--merge", "mean"), "invalid choice: 'mean'")])
 def test_tiles_that_are_not_allowed(words: tuple[str, ...], said: str, model: Path,
                                     capsys: pytest.CaptureFixture[str]) -> None:

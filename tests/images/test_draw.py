@@ -20,6 +20,16 @@ def test_labels_do_not_cover_one_another() -> None:
     assert min(areas) > .6 * (single == colour(0)).all(axis=-1).sum()
 
 
+def test_labels_of_small_boxes_in_a_large_image_leave_the_boxes_visible() -> None:
+    grey = np.full((3, 900, 900), .5, "f4")
+    small = [("cat", 0, .9, (x, y, x + 24, y + 24)) for x in range(50, 850, 100) for y in range(50, 850, 100)]
+    drawn = np.asarray(draw_boxes(grey, small))
+    assert .03 < (drawn == colour(0)).all(axis=-1).mean() < .1 and (drawn[55, 62] == 128).all()
+    large = np.asarray(draw_boxes(grey, [("cat", 0, .9, (200, 200, 700, 700))]))
+    label = (large[:200] == colour(0)).all(axis=-1).any(axis=1)
+    assert 24 < label.sum() < 60, "letters grow with the image where boxes are large"
+
+
 def pixels_of(image: np.ndarray, style: Style) -> np.ndarray:
     """Where the image has the colour of a style (h, w)."""
     mask: np.ndarray = (image == style.colour).all(axis=-1)
