@@ -31,7 +31,8 @@ class Compat:
     rnn_hidden: str = "output"              # [rnn] hidden where left out; "ignored": it is always output
     crnn_swaps_sides: bool = False          # [crnn] takes width for height
     conv_lstm_truncated: bool = False       # [conv_lstm] passes no gradient back through W and V
-    conv_lstm_unclipped: bool = False       # [conv_lstm] passes the gradient through a cell that state_constrain clips
+    conv_lstm_unclipped: bool = False       # [conv_lstm] passes the gradient through a cell that state_constrain clips,
+                                            # with the slopes at its clipped value
     conv_lstm_tanh_only: bool = False       # [conv_lstm] ignores lstm_activation
     history_truncated: bool = False         # [history] passes back the gradient of the newest frame only, and keeps
                                             # frames only where time_steps is above 1
@@ -41,6 +42,7 @@ class Compat:
     yolo_decoding: str = "darknet"          # "yolor": [yolo] itself puts all its values through the logistic function,
                                             # scales x, y by 2 and takes (2 v)^2 anchor for w, h, whatever the cfg says
     reorg: str = "darknet"                  # "yolor": [reorg] has stride 2 and keeps pixels together, columns first
+    single_rates: bool = False              # the numbers of the learning-rate policy, such as gamma, are float32
     draft_decoding: bool = True             # large JPEGs are decoded for training at a fraction of their size
 
 
@@ -49,13 +51,14 @@ ALEXEYAB = Compat(
     "alexeyab", gradients="darknet", batchnorm_rule="alexeyab", batchnorm_momentum=.1, connected_momentum=.05,
     gate_order="alexeyab", dropblock=False, dropout_probability=.2, dropout_in_place=True,
     shortcut_normalization=False, resets_state=True, rnn_hidden="1", conv_lstm_truncated=True,
-    conv_lstm_unclipped=True, conv_lstm_tanh_only=True, history_truncated=True, region="alexeyab", draft_decoding=False)
+    conv_lstm_unclipped=True, conv_lstm_tanh_only=True, history_truncated=True, region="alexeyab", single_rates=True,
+    draft_decoding=False)
 PJREDDIE = Compat(
     "pjreddie", gradients="darknet", batchnorm_rule="pjreddie", batchnorm_epsilon=1e-6, batchnorm_epsilon_outside=True,
     batchnorm_stores_biases=False, weights_revision=0, dropblock=False, dropout_in_place=True,
     shortcut_normalization=False, resets_state=True, rnn_hidden="ignored", crnn_swaps_sides=True,
     conv_lstm_truncated=True, conv_lstm_unclipped=True, conv_lstm_tanh_only=True, history_truncated=True,
-    truth_values=5, yolo_loss="pjreddie", draft_decoding=False)
+    truth_values=5, yolo_loss="pjreddie", single_rates=True, draft_decoding=False)
 
 YOLOR = Compat("yolor", batchnorm_epsilon=1e-4, batchnorm_momentum=.03, yolo_decoding="yolor", reorg="yolor")
 

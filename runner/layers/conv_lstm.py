@@ -126,6 +126,10 @@ class ConvLstm(Recurrent):
         o = ops.logistic(raw_o)
         a, kept_a = ops.activate(new.copy(), self.activation)
         after = np.clip(new, -self.limit, self.limit) if self.limit else new
+        if self.limit and train and self.env.compat.conv_lstm_unclipped:    # those forks keep the clipped cell only
+            a_clipped, kept_a = ops.activate(after.copy(), self.activation)
+            peep[1] = [(after, *saved[1:]) for saved in peep[1] or ()]
+            return o * a, after, (f, i, g, o, c, a_clipped, new, kept_g, kept_a, peep)
         return o * a, after, (f, i, g, o, c, a, new, kept_g, kept_a, peep)
 
     def _cell_backward(self, dh: np.ndarray, dc: np.ndarray, saved: Any) -> tuple[list[np.ndarray], np.ndarray]:

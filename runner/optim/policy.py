@@ -1,19 +1,38 @@
 """The learning rate of every update  (src/network.c:get_current_rate)."""
 import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from runner.net_options import NetOptions
 
+SINGLE = ("learning_rate", "learning_rate_min", "power", "scale", "gamma")
 
-def rate_at(options: NetOptions, update: int, rng: np.random.Generator | None = None) -> float:
+
+def rate_at(options: NetOptions, update: int, rng: np.random.Generator | None = None, *, single: bool = False) -> float:
     """The learning rate of an update.  The first update of a run is number 1, as in darknet.
 
-    rng  only policy `random` draws from it
+    rng     only policy `random` draws from it
+    single  the options are rounded to float32, as darknet holds them, and so is the rate
     """
+    if not single:
+        return _rate(options, update, rng, float)
+    rounded: dict[str, Any] = {name: _float32(getattr(options, name)) for name in SINGLE}
+    scales = tuple(map(_float32, options.scales))
+    return _float32(_rate(replace(options, **rounded, scales=scales), update, rng, _float32))
+
+
+def _float32(value: float) -> float:
+    return float(np.float32(value))
+
+
+def _rate(options: NetOptions, update: int, rng: np.random.Generator | None, real: Callable[[float], float]) -> float:
+    """The rate in double precision, but for quotients of numbers of updates, which are `real`."""
     rate, b = options.learning_rate, update
     if b < options.burn_in:
-        return rate * (b / options.burn_in) ** options.power
+        return rate * real(b / options.burn_in) ** options.power
     match options.policy:
         case "step":
             return rate * options.scale ** (b // options.step)
@@ -26,7 +45,7 @@ def rate_at(options: NetOptions, update: int, rng: np.random.Generator | None = 
         case "exp":
             return rate * options.gamma ** b
         case "poly":
-            return rate * (1 - b / options.max_batches) ** options.power if options.max_batches else rate
+            return rate * real(1 - real(b / options.max_batches)) ** options.power if options.max_batches else rate
         case "random":
             return rate * float((rng or np.random.default_rng(b)).random()) ** options.power
         case "sigmoid":

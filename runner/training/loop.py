@@ -72,7 +72,7 @@ def train(net: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]], *,
                                if not all(np.isfinite(g).all() for g in layer.grads.values()))
             _diverged(net, x, images, f"the gradient of layer {index} [{name}] is NaN or infinite in update "
                                       f"{progress.iteration + 1}")
-        rate = rate_at(options, progress.iteration + 1, net.env.rng)
+        rate = rate_at(options, progress.iteration + 1, net.env.rng, single=net.env.compat.single_rates)
         optimizer.step(rate, images)
         progress.iteration += 1
         yield Step(progress.iteration, progress.seen, images, loss / images, rate, time.perf_counter() - start, waited)

@@ -130,6 +130,7 @@ def run_training(case: Case, net: Network) -> dict[str, np.ndarray]:
         layer.forward = forward
 
     net.env.observe = observe
+    darknet_recurrent.emulate(case.fork, net)
     for index, layer in enumerate(net.layers):
         watch(index, layer)
     full_backward = net.backward
@@ -173,7 +174,12 @@ def run_training(case: Case, net: Network) -> dict[str, np.ndarray]:
             got.update({f"grad/{key}": -grad.copy() for key, grad in _arrays(net, "grads")})
         _repeat_defects(case, net)
         np.testing.assert_allclose(rate, case.want["lr"][number - 1], rtol=1e-6, err_msg="learning rate")
+        still = [layer for layer in net.layers if darknet_recurrent.does_not_move(case.fork, layer)]
+        for layer in still:
+            layer.frozen = True
         update(rate, images)
+        for layer in still:
+            layer.frozen = False
         for index, layer in enumerate(net.layers):
             if layer.options.__dict__.get("share_index", NOT_SHARED) != NOT_SHARED:
                 _update_again(net, optimizer, index, layer, rate, images)
