@@ -44,6 +44,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                       help="with --nms: maximum IoU of two boxes of a class (default .45)")
     onnx.add_argument("--max-boxes", type=common.positive, default=300, metavar="N",
                       help="with --nms: boxes of one class in an image, at most (default 300)")
+    onnx.add_argument("--agnostic-nms", action="store_true",
+                      help="with --nms: boxes suppress each other whatever their class; --max-boxes counts all")
     onnx.add_argument("--batch", type=_count_or_dynamic, default=1, metavar="N",
                       help="images in a batch; `dynamic`: any number (default 1)")
     onnx.add_argument("--size", type=_size_or_dynamic, metavar="WxH",
@@ -82,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--to: there is no folder {target.parent}")
     if not folder_asked and (problem := obstacle(target, "model", [args.cfg, args.weights or ""])):
         raise UsageError(f"--to {problem}")
+    if args.agnostic_nms and args.form != "nms":
+        raise UsageError("--agnostic-nms is of --nms, which is not given")
     if isinstance(args.size, tuple):
         width, height = args.size
         args.settings = [*args.settings, f"net.width={width}", f"net.height={height}"]
@@ -102,7 +106,7 @@ def export_onnx(args: argparse.Namespace, net: "Network", chosen: "ChosenRun", t
     from runner.export.files import save_onnx
     from runner.export.verify import UNITS
     options = OnnxOptions(args.form, args.batch, args.size == "dynamic", args.opset, args.keep_batchnorm, args.thresh,
-                          args.iou, args.max_boxes)
+                          args.iou, args.max_boxes, args.agnostic_nms)
     x, source = sample_input(args, net)
     found = save_onnx(net, target, options, x, names=class_names(args, net, chosen), half=args.half)
     same = all(one.fits for one in found)

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     if form not in UNITS:
         raise UsageError(f"{args.model}: form in its metadata must be one of {', '.join(UNITS)}. Got {shown(form)}")
     thresh, nms = (_number(args.model, session.metadata, key, usual) for key, usual in (("thresh", .25), ("nms", .45)))
-    half = session.metadata.get("half") == "True"
+    half, agnostic = (session.metadata.get(key) == "True" for key in ("half", "agnostic_nms"))
     letterbox = net.options.letter_box if args.letterbox is None else args.letterbox
     found, count, bad = [], 0, 0
     for path in images:
@@ -64,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
             bad += 1
             continue
         count += 1
-        found += [differences(net, session, part, form=form, half=half, thresh=thresh, nms=nms)
+        found += [differences(net, session, part, form=form, half=half, thresh=thresh, nms=nms,
+                              agnostic=agnostic)
                   for part in batches(x.astype(np.float32), session.batch)]
     if not count:
         raise UsageError(f"none of {counted(len(images), 'image')} could be read")

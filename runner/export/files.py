@@ -42,7 +42,8 @@ def save_onnx(net: Network, path: str | Path, options: OnnxOptions, x: np.ndarra
         if thresh != options.thresh:        # the same model with a lower threshold
             other = onnx_model(net, replace(options, thresh=thresh), names=names)
             session = OnnxSession((_halved(other) if half else other).SerializeToString())
-    found = worst([differences(net, session, part, form=options.form, half=half, thresh=thresh, nms=options.nms)
+    found = worst([differences(net, session, part, form=options.form, half=half, thresh=thresh, nms=options.nms,
+                               agnostic=options.agnostic_nms)
                    for part in batches(x, session.batch)])
     if all(one.fits for one in found):
         with atomic_write(path) as file:

@@ -229,14 +229,19 @@ def _decoded_detection(g: Graph, layer: Detection, output: str) -> str:
 # --- suppressed ---------------------------------------------------------------------------------------
 
 
-def suppressed(g: Graph, boxes: str, classes: int, thresh: float, nms: float, most: int) -> tuple[str, str, str, str]:
-    """Non-maximum suppression, class by class, of decoded boxes (n, 4 + classes, boxes).
+def suppressed(g: Graph, boxes: str, classes: int, thresh: float, nms: float, most: int,
+               agnostic: bool = False) -> tuple[str, str, str, str]:
+    """Non-maximum suppression of decoded boxes (n, 4 + classes, boxes): class by class, or, agnostic, of the best class
+    of each box.
 
     -> of the boxes that are left, best class first: corners (k, 4) left, top, right, bottom in pixels; scores (k,);
     classes (k,); image_index (k,), the row of the batch
     """
     centre = g.node("Transpose", g.slice(boxes, 1, 0, 4), perm=[0, 2, 1])
     scores = g.slice(boxes, 1, 4, 4 + classes)
+    labels = ""
+    if agnostic:
+        scores, labels = g.nodes_of("TopK", 2, scores, g.integers(1), axis=1)       # (n, 1, boxes) each
     half = g.scaled(g.slice(centre, 2, 2, 4), 0.5)
     middle = g.slice(centre, 2, 0, 2)
     corners = g.node("Concat", g.node("Sub", middle, half), g.node("Add", middle, half), axis=2)
@@ -245,6 +250,7 @@ def suppressed(g: Graph, boxes: str, classes: int, thresh: float, nms: float, mo
     image, label, index = (g.slice(picked, 1, part, part + 1) for part in range(3))
     chosen = g.node("GatherND", corners, g.node("Concat", image, index, axis=1))
     score = g.node("GatherND", scores, picked)
+    label = g.node("GatherND", labels, picked) if agnostic else label
     label, image = (g.node("Reshape", part, g.integers(-1)) for part in (label, image))
     return chosen, score, label, image
 

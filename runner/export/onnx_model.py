@@ -40,6 +40,7 @@ class OnnxOptions:
     opset           version of ONNX's operators
     keep_batchnorm  batch norms stay nodes instead of being folded into the weights
     thresh, nms, max_boxes   of form nms: lowest score, largest IoU of two boxes, boxes of one class in an image
+    agnostic_nms    of form nms: boxes of all classes suppress each other; max_boxes are then those of an image
     """
     form: Form = "raw"
     batch: int | None = 1
@@ -49,6 +50,7 @@ class OnnxOptions:
     thresh: float = 0.25
     nms: float = 0.45
     max_boxes: int = 300
+    agnostic_nms: bool = False
 
 
 def newest_opset() -> int:
@@ -218,7 +220,8 @@ def _boxes(g: Graph, net: Network, options: OnnxOptions, heads: list[int], tenso
     if options.form == "decoded":
         g.output("output0", all_boxes, FLOAT, [rows, 4 + count, "boxes" if options.any_size else total])
         return
-    results = suppressed(g, all_boxes, count, options.thresh, options.nms, options.max_boxes)
+    results = suppressed(g, all_boxes, count, options.thresh, options.nms, options.max_boxes,
+                         options.agnostic_nms)
     for (name, kind, shape), tensor in zip(NMS_OUTPUTS, results, strict=True):
         g.output(name, tensor, kind, shape)
 
@@ -268,7 +271,7 @@ def model_facts(net: Network, options: OnnxOptions, names: Sequence[str]) -> dic
                   "channels": str(net.in_shape[0]), "colours": "RGB", "layout": "NCHW",
                   "resize": "letterbox" if net.options.letter_box else "stretch" if detector else "crop"}
     if options.form == "nms":
-        facts |= {"thresh": str(options.thresh), "nms": str(options.nms)}
+        facts |= {"thresh": str(options.thresh), "nms": str(options.nms), "agnostic_nms": str(options.agnostic_nms)}
     if net.sections:
         facts[CFG_KEY] = json.dumps({"cfg": write_cfg(net.sections), "compat": net.env.compat.name,
                                      "names": list(names)}, ensure_ascii=False)

@@ -75,11 +75,11 @@ class OnnxSession:
 
 
 def differences(net: Network, session: OnnxSession, x: np.ndarray, *, form: str = "raw", half: bool = False,
-                thresh: float = 0.25, nms: float = 0.45) -> list[Difference]:
+                thresh: float = 0.25, nms: float = 0.45, agnostic: bool = False) -> list[Difference]:
     """Compare the model with the network on a batch x (rows, *in_shape) -> one Difference for each output.
 
-    A recurrent network is called twice, so that the state it carries is compared too.  thresh and nms are those the
-    model of form nms was written with.
+    A recurrent network is called twice, so that the state it carries is compared too.  thresh, nms and agnostic are
+    those the model of form nms was written with.
     """
     missing = [name for name in expected_outputs(net, form) if name not in session.outputs]
     if missing:
@@ -97,7 +97,7 @@ def differences(net: Network, session: OnnxSession, x: np.ndarray, *, form: str 
         states = {name: theirs[name.removesuffix("_in") + "_out"] for name in states}
         ours = net.head_outputs(x) if detection_heads(net.layers) else {net.last: net.predict(x)}
         if form == "nms":
-            return _matched(net, ours, theirs, len(x), share, thresh, nms)
+            return _matched(net, ours, theirs, len(x), share, thresh, nms, agnostic)
         for one in _compared(net, ours, theirs, form, share):
             if one.output not in found or found[one.output].largest < one.largest:
                 found[one.output] = one
@@ -151,13 +151,14 @@ def decoded(layer: Any, output: np.ndarray) -> np.ndarray:
 
 
 def _matched(net: Network, ours: Mapping[int, np.ndarray], theirs: Mapping[str, np.ndarray], images: int, share: float,
-             thresh: float, nms: float) -> list[Difference]:
+             thresh: float, nms: float, agnostic: bool) -> list[Difference]:
     """Match the detections of both, image by image and class by class: each with the nearest of the other."""
     width, height = net.require_images()[2], net.require_images()[1]
     pixels = scores = 0.0
     only: list[str] = []
     for image in range(images):
-        rows = predict_boxes(net.layers, ours, (width, height), thresh, image=image, nms=nms, nms_kind="sort").rows()
+        rows = predict_boxes(net.layers, ours, (width, height), thresh, image=image, nms=nms, nms_kind="sort",
+                             agnostic_nms=agnostic).rows()
         centre, size = rows[:, 2:4] * (width, height), rows[:, 4:6] * (width, height)
         corners = np.concatenate([centre - size / 2, centre + size / 2], axis=1)
         mine = theirs["image_index"] == image

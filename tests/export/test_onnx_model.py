@@ -1,4 +1,5 @@
 """Whole networks as ONNX models: every shipped cfg, every form, batch and size; what cannot be written is refused."""
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ def agree(net: Network, options: OnnxOptions, rows: int) -> list[Difference]:
     onnx.checker.check_model(model, full_check=True)
     x = pattern(net, rows * (net.env.time_steps if is_recurrent(net) else 1))
     session = OnnxSession(model.SerializeToString())
-    found = differences(net, session, x, form=options.form, thresh=options.thresh)
+    found = differences(net, session, x, form=options.form, thresh=options.thresh,
+                        agnostic=options.agnostic_nms)
     assert found and all(one.fits for one in found), found
     return found
 
@@ -95,6 +97,22 @@ def test_a_head_in_every_form(tmp_path: Path, head: str, form: Any, compat: str 
     agree(net, OnnxOptions(form, batch=2, thresh=.3), 2)
     found = agree(net, OnnxOptions(form, batch=None, thresh=.3), 3)
     assert form != "nms" or found[1].largest > 0, "nothing was detected, so nothing was compared"
+
+
+@pytest.mark.parametrize("opset", [OLDEST_OPSET, 17])
+def test_suppression_of_all_classes_together(tmp_path: Path, opset: int) -> None:
+    """It is compared with the network; the model of suppression class by class differs from it."""
+    net, x = detector(tmp_path, "yolo"), pattern(detector(tmp_path, "yolo"), 2)
+    options = OnnxOptions("nms", batch=2, opset=opset, thresh=.3, agnostic_nms=True)
+    assert agree(net, options, 2)[1].largest > 0
+    counts = []
+    for agnostic in (False, True):
+        session = OnnxSession(onnx_model(net, replace(options, agnostic_nms=agnostic)).SerializeToString())
+        found = differences(net, session, x, form="nms", thresh=.3, agnostic=True)
+        assert all(one.fits for one in found) == agnostic
+        counts.append(len(session.run({session.inputs[0].name: x})["boxes"]))
+        assert session.metadata["agnostic_nms"] == str(agnostic)
+    assert 0 < counts[1] < counts[0]
 
 
 def test_yolov1_in_every_form(tmp_path: Path) -> None:
