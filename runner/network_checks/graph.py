@@ -7,8 +7,9 @@ from typing import Any
 
 from runner.config import Report, Section
 from runner.errors import counted
-from runner.layers import LAYERS, Batchnorm, Dropout, Logistic, Shortcut, Yolo
-from runner.layers.shared.base import Env, Head
+from runner.layers import LAYERS, Batchnorm, Convolutional, Dropout, Logistic, Shortcut, Yolo
+from runner.layers.convolutional import NOT_SHARED
+from runner.layers.shared.base import Env, Head, Layer
 from runner.layers.shared.heads import DetectionHead
 from runner.layers.shared.recurrent import Recurrent
 from runner.net_options import NetOptions
@@ -68,16 +69,24 @@ def _check_learning_rates(stack: Sequence[Placed], report: Report) -> None:
         if line is not None and place.layer is not None:
             settings.setdefault(line.place, []).append(place)
     for line_place, places in settings.items():
-        if any(place.layer.specs for place in places if place.layer):
+        if any(place.layer.specs and not _shares(place.layer) for place in places if place.layer):
             continue
         numbers = [str(place.section.index) for place in places]
         which = f"layer {numbers[0]} has" if len(numbers) == 1 else \
             f"layers {', '.join(numbers[:-1])} and {numbers[-1]} have"
-        says = f"{places[0].section.where('learning_rate')} learning_rate has no effect: {which} no weights"
+        shared = all(_shares(place.layer) for place in places)
+        why = f"{which} the weights of another layer (share_index), whose learning_rate counts" if shared else \
+            f"{which} no weights" + (" of their own" if any(_shares(place.layer) for place in places) else "")
+        says = f"{places[0].section.where('learning_rate')} learning_rate has no effect: {why}"
         if line_place.startswith("--set "):
             report.error(says)
         elif any(place.layer.options.learning_rate != 1 for place in places if place.layer):
             report.warn(says)
+
+
+def _shares(layer: Layer | None) -> bool:
+    """Whether its weights are those of an earlier layer, by share_index."""
+    return isinstance(layer, Convolutional) and layer.options.share_index != NOT_SHARED
 
 
 def _head_options(section: Section) -> Any:
@@ -145,39 +154,44 @@ def _check_dialect(sections: Sequence[Section], heads: Sequence[tuple[Section, A
 def _check_activation(index: int, stack: Sequence[Placed], env: Env, report: Report) -> None:
     """A head expects raw values; with new_coords=1, the output of a logistic activation."""
     section, head = stack[index].section, stack[index].layer
-    maker = _maker(index, stack)
-    activation = None if maker is None else activation_of(stack[maker].layer)
-    if maker is None or head is None:
+    if head is None:
         return
-    place = stack[maker].section
-    name = f"layer {maker} [{place.name}]"
     activated = getattr(head.options, "new_coords", False) and env.compat.yolo_decoding != "yolor"
-    if activation is None:
-        if activated and isinstance(stack[maker].layer, Batchnorm):
-            report.warn(f"{section.where('new_coords')} new_coords=1 wants values of 0 to 1, as of "
-                        f"activation=logistic, and {name} makes others of them ({place.where()})")
-    elif activated:
-        if activation != "logistic":
-            report.warn(f"{section.where('new_coords')} new_coords=1 wants activation=logistic in {name}; it is "
-                        f"{activation} ({place.where('activation')})"
-                        + (", as in PyTorch's cfgs: --compat yolor" if activation == "linear" else ""))
-    elif activation != "linear":
-        default = "" if "activation" in place.lines else ", the default,"
-        report.warn(f"{place.where('activation')} activation={activation}{default} in {name}, and layer {index} "
-                    f"[{section.name}] wants raw values: activation=linear")
+    for maker in _makers(index, stack):
+        activation, place = activation_of(stack[maker].layer), stack[maker].section
+        name = f"layer {maker} [{place.name}]"
+        if activation is None:
+            if activated and isinstance(stack[maker].layer, Batchnorm):
+                report.warn(f"{section.where('new_coords')} new_coords=1 wants values of 0 to 1, as of "
+                            f"activation=logistic, and {name} makes others of them ({place.where()})")
+        elif activated:
+            if activation != "logistic":
+                report.warn(f"{section.where('new_coords')} new_coords=1 wants activation=logistic in {name}; it is "
+                            f"{activation} ({place.where('activation')})"
+                            + (", as in PyTorch's cfgs: --compat yolor" if activation == "linear" else ""))
+        elif activation != "linear":
+            default = "" if "activation" in place.lines else ", the default,"
+            report.warn(f"{place.where('activation')} activation={activation}{default} in {name}, and layer {index} "
+                        f"[{section.name}] wants raw values: activation=linear")
 
 
-def _maker(index: int, stack: Sequence[Placed]) -> int | None:
-    """The layer that computes the first input of layer `index`, skipping layers that do not change its meaning."""
-    links = stack[index].links
-    while links and links[0] >= 0:
-        _, layer, further = stack[links[0]]
-        if layer is None:
-            return None
-        if not (layer.names[0] in UNCHANGED or (layer.names[0] == "route" and len(further) == 1)):
-            return links[0]
-        links = further
-    return None
+def _makers(index: int, stack: Sequence[Placed]) -> list[int]:
+    """The layers that compute the first input of layer `index`, or parts of it, skipping layers that do not change its
+    meaning."""
+    makers: list[int] = []
+    pending = list(stack[index].links[:1])
+    while pending:
+        link = pending.pop()
+        layer = stack[link].layer if link >= 0 else None
+        if layer is None or link in makers:
+            continue
+        if layer.names[0] == "route":
+            pending += stack[link].links
+        elif layer.names[0] in UNCHANGED:
+            pending += stack[link].links[:1]
+        else:
+            makers.append(link)
+    return sorted(makers)
 
 
 def _check_anchor_order(stack: Sequence[Placed], report: Report) -> None:
