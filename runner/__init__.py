@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from runner.inference.detect import Detection as Detection
     from runner.inference.detect import ImageDetections as ImageDetections
     from runner.inference.detect import detect as detect
+    from runner.inference.track import track as track
     from runner.model import check as check
     from runner.network import Network as Network
     from runner.training import Control as Control
@@ -57,6 +58,7 @@ _HOME = {name: home for home, names in {
     "runner.training": "Step Update Control Metrics DetectionCriteria",
     "runner.inference.classify": "infer Result Prediction",
     "runner.inference.detect": "detect ImageDetections Detection",
+    "runner.inference.track": "track",
     "runner.errors": "RunnerError CfgError ShapeError WeightsError DataError UsageError",
 }.items() for name in names.split()}
 

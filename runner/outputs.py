@@ -66,6 +66,7 @@ OURS: dict[str, Callable[[Path], bool]] = {
     "table": lambda path: _contains(path, rb"\Aimage,(frame,)?class_id,name,confidence,", 64),
     "merged": lambda path: OURS["JSON"](path) or OURS["table"](path) or _contains(     # of `merge`
         path, rb"\Aimage,rank,class_id,name,(probability|value)", 64),
+    "tracks": lambda path: _contains(path, rb"\A\d+,\d+(,-?\d+\.\d\d){4},\d+\.\d{6},-1,-1,-1\n", 256),
     "errors": lambda path: _contains(      # of `test --wrong`
         path, rb"\Aimage,(truth,predicted,probability,|label,error,probability\b|error,truth,predicted,)", 64),
     "model": _model,

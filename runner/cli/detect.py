@@ -2,11 +2,12 @@
 
 The images are any mix of images, folders, globs and list files; videos, and `camera`, need requirements-video.txt.
 --json has the format of darknet's result.json, --txt writes YOLO labels, --csv a table in pixels; --save draws the
-boxes.
+boxes, --crops cuts them out, --track follows objects through a video.
 
   python run.py detect yolov3-tiny.cfg --weights yolov3-tiny.weights photos/ --save out/
   python run.py detect my.cfg --weights my.weights dog.jpg --names my.names --thresh .4 --json out.json
   python run.py detect my.cfg --weights my.weights clip.mp4 --save out/ --every 5
+  python run.py detect my.cfg --weights my.weights clip.mp4 --save out/ --track --mot tracks.txt --blur face
 """
 import argparse
 import itertools
@@ -14,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from runner.cli import boxes, common, console, json_lines, process, runs
+from runner.cli import boxes, common, console, detect_outputs, json_lines, process, runs
+from runner.cli.detect_outputs import Targets, Tracks
 from runner.errors import counted
 
 if TYPE_CHECKING:
@@ -47,11 +49,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help="write the images with their boxes")
     parser.add_argument("--txt", metavar="FOLDER", action=common.Output, content="folder",
                         help="write YOLO labels: class x y w h, as fractions of the image")
+    detect_outputs.crop_options(parser)
     parser.add_argument("--csv", metavar="FILE", action=common.Output, content="table",
                         help="write a table: image, class, confidence, box in pixels")
     parser.add_argument("--every", type=common.positive, default=1, metavar="N",
                         help="process only every Nth frame of a video")
     parser.add_argument("--frames", type=common.positive, metavar="N", help="process at most N frames of a video")
+    detect_outputs.track_options(parser)
     common.on_bad_option(parser)
     common.json_option(parser)
     json_lines.options(parser)
@@ -63,31 +67,34 @@ def run(args: argparse.Namespace) -> int:
         return write_parts(args)
     from runner.images import channels_shown
     sources = sources_of(args.images)
+    detect_outputs.require_sense(args, sources)
     if any(videos for videos, _ in sources):
         from runner.images.video import opencv
         opencv()                # a missing package is reported before the work
     console.detail(f"images and videos: {sum(len(paths) for _, paths in sources):,}, of "
                    f"{counted(len(args.images), 'argument')}")
-    targets = Targets(args, sources)
+    targets = targets_of(args, sources)
     net, run = runs.load_trained(args, onnx=True)
     names = class_names(args, net, run)
     options = detect_options(args, net, run, names)
+    targets.obscure(args, names, class_count(net))
+    tracks = Tracks(args)
+    options["thresh"] = tracks.lowest()
     records: list[Record] = []
     interrupted = False
     count = bad = above = 0
     try:
-        for frame_id, result, stem in detect_all(args, net, sources, targets, options):
+        for frame_id, result, stem in detect_all(args, net, sources, targets, options, tracks):
             count += 1
             above += sum(one.confidence > 1 for one in result.detections)
             if result.error:
                 bad += 1
                 console.warn([result.error])
                 continue
-            if args.json != "-":
+            if "-" not in (args.json, args.mot):
                 print_detections(result, frame_id)
-            if targets.labels:
-                with targets.labels.file(f"{stem}.txt") as path:
-                    write_labels(result, path)
+            targets.write(result, stem)
+            tracks.add(result, frame_id or count)
             if args.json or args.csv:
                 records.append(record_of(result, frame_id))
     except KeyboardInterrupt:
@@ -98,7 +105,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         console.write_json(args.json, [as_json(record, number) for number, record in enumerate(records, 1)])
     if args.csv:
-        write_csv(args.csv, records)
+        write_csv(args.csv, records, tracked=args.track)
+    tracks.write()
     if above:
         console.warn([f"{counted(above, 'box')} with a confidence above 1, so these are not probabilities: "
                       f"`check` may say why"])
@@ -117,6 +125,8 @@ def write_parts(args: argparse.Namespace) -> int:
     if videos := [source for source in args.images if is_video(source)]:
         raise UsageError(f"{videos[0]}: --json-lines is for images: how many frames a video has is not known before it "
                          "is read. --json writes what is detected in them")
+    if args.track:
+        raise UsageError("--track needs the images one after the other: it does not go together with --json-lines")
     status = json_lines.shared_out(args)
     if status is not None:
         return status
@@ -150,25 +160,14 @@ def sources_of(images: list[str]) -> "list[tuple[bool, list[str]]]":
             for videos, group in itertools.groupby(images, is_video)]
 
 
-class Targets:
-    """The folders of --save and --txt, None where they are not given.  UsageError, before anything is computed, if a
-    file there would be replaced that is an input or not ours."""
-
-    def __init__(self, args: argparse.Namespace, sources: "list[tuple[bool, list[str]]]"):
-        from runner.outputs import OutputFolder
-        inputs = [path for _, paths in sources for path in paths]
-        self.drawings = OutputFolder("--save", args.save, inputs) if args.save else None
-        self.labels = OutputFolder("--txt", args.txt, inputs) if args.txt else None
-        stems: set[str] = set()
-        named = [(videos, stem_of(path, videos, stems)) for videos, paths in sources for path in paths]
-        if self.drawings:
-            self.drawings.require_free(f"{stem}.{'mp4' if videos else 'png'}" for videos, stem in named)
-        if self.labels:
-            self.labels.require_free(f"{stem}.txt" for videos, stem in named if not videos)
+def targets_of(args: argparse.Namespace, sources: "list[tuple[bool, list[str]]]") -> Targets:
+    stems: set[str] = set()
+    return Targets(args, [(videos, stem_of(path, videos, stems)) for videos, paths in sources for path in paths],
+                   [path for _, paths in sources for path in paths])
 
 
 def detect_all(args: argparse.Namespace, net: "Network", sources: "list[tuple[bool, list[str]]]", targets: Targets,
-               options: dict[str, Any]) -> Iterator["tuple[int | None, ImageDetections, str]"]:
+               options: dict[str, Any], tracks: Tracks) -> Iterator["tuple[int | None, ImageDetections, str]"]:
     """For every image and every video frame: the frame's number from 1 (None: an image), its detections, and the stem
     of the files written about it.  Images are drawn here if --save asks for it."""
     from runner.inference.detect import detect
@@ -176,9 +175,10 @@ def detect_all(args: argparse.Namespace, net: "Network", sources: "list[tuple[bo
     for videos, group in sources:
         if videos:
             for source in group:
-                yield from detect_frames(args, net, source, stem_of(source, videos, stems), targets, options)
+                yield from detect_frames(args, net, source, stem_of(source, videos, stems), targets, options,
+                                         tracks)
             continue
-        for result in detect(net, group, **options):
+        for result in map(targets.prepared, tracks.follow(detect(net, group, **options))):
             stem = "" if result.error else stem_of(result.image, videos, stems)
             if targets.drawings and not result.error:
                 with targets.drawings.file(f"{stem}.png") as path:
@@ -187,7 +187,7 @@ def detect_all(args: argparse.Namespace, net: "Network", sources: "list[tuple[bo
 
 
 def detect_frames(args: argparse.Namespace, net: "Network", source: str, stem: str, targets: Targets,
-                  options: dict[str, Any]) -> Iterator["tuple[int, ImageDetections, str]"]:
+                  options: dict[str, Any], tracks: Tracks) -> Iterator["tuple[int, ImageDetections, str]"]:
     """The detections in the frames of one video; with --save, the video is written with its boxes."""
     from contextlib import ExitStack
     from dataclasses import replace
@@ -201,7 +201,7 @@ def detect_frames(args: argparse.Namespace, net: "Network", source: str, stem: s
             path = stack.enter_context(targets.drawings.file(f"{stem}.mp4"))
             target = stack.enter_context(VideoWriter(path, video.rate))
         frames = itertools.islice(video, 0, args.frames and args.frames * args.every, args.every)
-        for number, result in enumerate(detect(net, frames, **options)):
+        for number, result in enumerate(map(targets.prepared, tracks.follow(detect(net, frames, **options)))):
             if target:
                 target.write(draw(result))
             frame_id = 1 + number * args.every
@@ -228,39 +228,26 @@ def print_detections(result: "ImageDetections", frame_id: int | None) -> None:
     _, height, width = result.pixels.shape
     detections = sorted(result.detections, key=lambda one: -one.confidence)
     if frame_id is not None:
-        words = ", ".join(f"{console.one_line(one.name)} {100 * one.confidence:.0f} %" for one in detections)
+        words = ", ".join(f"{console.one_line(one.label)} {100 * one.confidence:.0f} %" for one in detections)
         console.say(f"{result.image}, frame {frame_id}: {words or 'nothing found'}")
         return
     console.say(f"{console.one_line(result.image)}: {len(detections) or 'nothing'} found")
     for one in detections:
         left, top, right, bottom = (round(value) for value in one.corners(width, height))
-        console.say(f"  {console.paint(console.one_line(one.name), 'bold')} {100 * one.confidence:.0f} %  "
+        console.say(f"  {console.paint(console.one_line(one.label), 'bold')} {100 * one.confidence:.0f} %  "
                     f"left {left}, top {top}, {right - left} x {bottom - top} pixels")
 
 
 def stem_of(source: str, video: bool, used: set[str]) -> str:
-    return unique_stem(source.replace(":", "") if video else source, used)
-
-
-def unique_stem(image: str, used: set[str]) -> str:
     """The stem of the files written about an image: that of the image, `dog`, with a number, `dog-2`, if another image
     has the same (dog.jpg and dog.png, or in two folders)."""
-    stem = Path(image).stem
-    names = (stem if n == 1 else f"{stem}-{n}" for n in itertools.count(1))
-    name = next(name for name in names if name.casefold() not in used)
-    used.add(name.casefold())
-    return name
+    from runner.outputs import unique_name
+    return unique_name(Path(source.replace(":", "") if video else source).stem, used)
 
 
 def draw(result: "ImageDetections", min_side: int = 1) -> "Image.Image":
     """The image with its boxes, enlarged by an integer until its short side has at least `min_side` pixels."""
     return result.draw(min_side)
-
-
-def write_labels(result: "ImageDetections", target: Path) -> None:
-    with open(target, "w", encoding="utf-8") as file:
-        for one in result.detections:
-            file.write(f"{one.index} {' '.join(f'{value:.6f}' for value in one.box)}\n")
 
 
 class Record(NamedTuple):
@@ -282,8 +269,8 @@ def as_json(record: Record, number: int) -> dict[str, Any]:
         one.to_dict() for one in record.detections]}
 
 
-def write_csv(target: str, records: list[Record]) -> None:
-    """A row per detection; there is a column `frame` if there are videos."""
+def write_csv(target: str, records: list[Record], tracked: bool = False) -> None:
+    """A row per detection; there is a column `frame` if there are videos, and `track` if objects are followed."""
     import csv
 
     from runner.files import atomic_write
@@ -291,8 +278,9 @@ def write_csv(target: str, records: list[Record]) -> None:
     with atomic_write(target, "w") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["image", *["frame"] * framed, "class_id", "name", "confidence", "left", "top", "right",
-                        "bottom"])
+                        "bottom", *["track"] * tracked])
         for record in records:
             for one in record.detections:
                 table.writerow([record.image, *[record.frame_id] * framed, one.index, one.name,
-                                f"{one.confidence:.6f}", *(f"{value:.1f}" for value in one.corners(*record.size))])
+                                f"{one.confidence:.6f}", *(f"{value:.1f}" for value in one.corners(*record.size)),
+                                *[one.track or ""] * tracked])

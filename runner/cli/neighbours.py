@@ -33,6 +33,8 @@ NEIGHBOURS = {
     "slice-width": "--tiles", "slice-height": "--tiles", "slice-size": "--tiles", "postprocess-type": "--merge",
     "overlap-width-ratio": "--overlap", "overlap-height-ratio": "--overlap", "no-standard-prediction": "--no-whole",
     "export nms-kind": IOU_ONLY, "export max-det": "--max-boxes",
+    "save-txt": "--txt", "save-crop": "--crops", "save-crops": "--crops", "save-confidence": "--save-conf",
+    "test save-json": "--submit coco", "test eval": "--submit", "tracker": "--track", "anonymize": "--blur",
     "source": IMAGES, "input": IMAGES, "images": IMAGES,
     "dataset": "--data", "data-dir": "--data", "data-path": "--data",
     "val-split": "--split-share", "validation-split": "--split-share",

@@ -1,6 +1,6 @@
 """A trained detector on images: ImageDetections for each, in order."""
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ from runner.detection.predicted_boxes import NO_HEADS
 from runner.errors import DataError, UsageError
 from runner.images import pixel_corners, prepare
 from runner.images.draw import draw_boxes
+from runner.images.obscure import crop, obscure
+from runner.images.to_pil import to_pil
 from runner.inference.plan import Plan
 from runner.inference.sources import Source, Sources, each, label, of_image
 from runner.inference.sources import pixels as pixels_of
@@ -22,11 +24,20 @@ THRESHOLD = 0.25        # lowest confidence of a box where nothing else is known
 
 @dataclass(frozen=True)
 class Detection:
-    """One object: its class, the confidence, and its box (centre x, y, width, height, relative to the image)."""
+    """One object: its class, the confidence, and its box (centre x, y, width, height, relative to the image).
+
+    track  the number of the object in a sequence of images (`runner.track`); None without one
+    """
     name: str
     index: int
     confidence: float
     box: tuple[float, float, float, float]
+    track: int | None = None
+
+    @property
+    def label(self) -> str:
+        """The name, with the number of the track: dog #3."""
+        return self.name if self.track is None else f"{self.name} #{self.track}"
 
     def corners(self, width: int, height: int) -> tuple[float, float, float, float]:
         """left, top, right, bottom in pixels of an image of that size."""
@@ -34,10 +45,12 @@ class Detection:
         return left, top, right, bottom
 
     def to_dict(self) -> dict[str, Any]:
-        """As an object of darknet's result.json: class_id, name, relative_coordinates, confidence."""
+        """As an object of darknet's result.json: class_id, name, relative_coordinates, confidence; and track_id, where
+        it has one."""
+        known = {} if self.track is None else {"track_id": self.track}
         return {"class_id": self.index, "name": self.name,
                 "relative_coordinates": dict(zip(("center_x", "center_y", "width", "height"), self.box, strict=True)),
-                "confidence": self.confidence}
+                "confidence": self.confidence} | known
 
 
 @dataclass(frozen=True)
@@ -87,8 +100,23 @@ class ImageDetections:
         factor = -(-min_side // min(self.pixels.shape[1:]))
         pixels = self.pixels.repeat(factor, axis=1).repeat(factor, axis=2)
         _, height, width = pixels.shape
-        return draw_boxes(pixels, [(one.name, one.index, one.confidence, one.corners(width, height))
-                                   for one in self.detections])
+        return draw_boxes(pixels, [(one.label, one.index if one.track is None else one.track, one.confidence,
+                                    one.corners(width, height)) for one in self.detections])
+
+    def crops(self) -> list[Image.Image]:
+        """Each detection as an image of its own, of whole pixels, at least one.  DataError where the image could not
+        be read."""
+        if self.pixels is None:
+            raise DataError(self.error or f"{self.image}: there are no pixels to cut out")
+        return [to_pil(crop(self.pixels, one.corners(*self.size))) for one in self.detections]
+
+    def obscured(self, how: Mapping[int, str]) -> "ImageDetections":
+        """The same with an image in which the objects of some classes are unrecognisable: class number -> "blur" or
+        "pixelate".  DataError where the image could not be read."""
+        if self.pixels is None:
+            raise DataError(self.error or f"{self.image}: there are no pixels to change")
+        return replace(self, pixels=obscure(self.pixels, [(how[one.index], one.corners(*self.size))
+                                                          for one in self.detections if one.index in how]))
 
     def to_dict(self) -> dict[str, Any]:
         """{"image", "width", "height", "objects"}, an object as in darknet's result.json, with its "box" in pixels;

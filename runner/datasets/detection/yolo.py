@@ -35,6 +35,7 @@ from runner.reading.text import lines_of, read_text
 
 FIELDS = 5
 KEYPOINT_HINT = "for a box and key points describe the dataset by a YAML file with kpt_shape: [points, 2 or 3]"
+CONFIDENCE_HINT = "a sixth number may be the confidence of a detection: use `detect --txt` without --save-conf"
 OTHER_TOOLS = {"annotations.xml": "CVAT (\"for images\")", "_annotations.createml.json": "CreateML",
                "via_region_data.json": "VIA"}
 MAX_NUMBERED = 100_000      # a class number above is not one, where there are no names
@@ -111,7 +112,8 @@ def read_labels(path: str | os.PathLike, classes: int, report: LabelReport) -> l
         if box is None:
             wanted = f"{FIELDS + report.keypoints} numbers, as kpt_shape says" if report.keypoints else \
                 "5 numbers, `class x y w h`"
-            hint = f": {KEYPOINT_HINT}" if len(values) > 6 and not report.keypoints else ""
+            hint = f": {KEYPOINT_HINT}" if len(values) > 6 and not report.keypoints else \
+                f": {CONFIDENCE_HINT}" if len(values) == FIELDS and 0 <= values[-1] <= 1 else ""
             report.add("lines that are not labels, left out", where,
                        f"a label has {wanted}. Got {len(values) + 1}: {shown(line)}{hint}")
             continue
