@@ -21,7 +21,7 @@ FLOORS = [
      "runner.program", "runner.shipped", "runner.text_table"},
     {"runner.reading"},
     {"runner.config", "runner.compat", "runner.distributed", "runner.images", "runner.optim.rules", "runner.outputs"},
-    {"runner.layers", "runner.net_options"},
+    {"runner.layers", "runner.net_options", "runner.process_group"},
     {"runner.network", "runner.network_checks"},
     {"runner.weights", "runner.optim", "runner.datasets", "runner.detection"},
     {"runner.inference", "runner.run_folder", "runner.weights_tools"},

@@ -55,6 +55,8 @@ NOT_TEXTS = {"np", "os", "shutil", "math", "re"}        # modules with functions
 RUNS_CODE = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "os.execv", "subprocess.getoutput",
              "subprocess.getstatusoutput", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "runpy.run_path",
              "runpy.run_module", "code.interact", "pickle.load", "pickle.loads", "marshal.loads", "shelve.open"}
+# files that do it all the same, with the reason
+MAY = {"runner/process_group.py": "objects that the processes of one MPI job send to each other, as mpi4py does"}
 UNPACKS = {"extractall", "extract", "unpack_archive"}
 MODULES = {"pickle", "cPickle", "dill", "shelve", "marshal"}
 
@@ -195,7 +197,7 @@ def test_numbers_of_texts_have_bounds(path: Path) -> None:
 
 @pytest.mark.parametrize("path", EVERYTHING, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_data_is_executed(path: Path) -> None:
-    assert not executed(ast.parse(path.read_text(encoding="utf-8")))
+    assert bool(executed(ast.parse(path.read_text(encoding="utf-8")))) == (str(path.relative_to(ROOT)) in MAY)
 
 
 def test_every_exception_is_needed() -> None:

@@ -114,9 +114,9 @@ def _without_arrays(net: Network) -> Iterator[None]:
 
 
 def rows_at_once(net: Network) -> int:
-    """Rows of a training batch: batch / subdivisions, times time_steps."""
-    o = net.options
-    return max(o.batch // o.subdivisions, 1) * o.time_steps
+    """Rows of a training batch, of which a process may have a part: batch / subdivisions, times time_steps."""
+    o, share = net.options, net.env.share
+    return max(o.batch // o.subdivisions, 1) * o.time_steps // (share.size if share else 1)
 
 
 def require_inference(net: Network) -> None:

@@ -17,25 +17,27 @@ import math
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from runner.cli import common, console, process
+from runner.cli import common, console, process, several, train_results
 from runner.cli.restored import restore
-from runner.errors import counted, plural
+from runner.errors import counted
 from runner.program import command
 from runner.reading.numbers import is_whole
 
 if TYPE_CHECKING:
     from runner.network import Network
+    from runner.process_group import Group
     from runner.training import Control, Run, RunFolder, Task
     from runner.training.monitor import Monitor
 
 # options of a single call, which --resume does not restore
 NOT_RESTORED = ("cfg", "name", "resume", "weights", "cutoff", "clear", "partial", "freeze", "quiet", "json", "log_json",
                "no_report", "epochs", "tensorboard", "threads", "time_limit", "strict", "run", "settings", "words",
-                "word", "home", "started_with")
+                "word", "home", "started_with", "np", "max_restarts")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,6 +90,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                        help="write event files for tensorboard --logdir weights (needs tensorboardX)")
     shown.add_argument("--no-report", action="store_true", help="do not write report.html")
     common.json_option(shown)
+    several.options(parser)
     common.network_options(parser)
 
 
@@ -98,12 +101,29 @@ def _save_every(text: str) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
+    if several.is_launcher(args):
+        return several.launch(args)
+    group = several.join(args)
+    if group is None:
+        task, folder, start = _prepare(args)
+        with folder.lock():
+            return _run(args, task, folder, start)
+    with several.ending_together(group):
+        task, folder, start = several.agreed(group, lambda: _prepare(args, group), args)
+        with folder.lock() if group.is_root else contextlib.nullcontext():
+            return _run(args, task, folder, start, group)
+    return process.CANNOT       # another process has reported why
+
+
+def _prepare(args: argparse.Namespace, group: "Group | None" = None) -> "tuple[Task, RunFolder, str | None]":
+    """-> the task with its network and data, the folder of the run, the weights to start from."""
     from runner.analysis.footprint import check_fits
     from runner.errors import CfgError, UsageError
     from runner.network_checks import file_problems, untrainable
-    folder = _choose_folder(args)
+    folder = choose_folder(args)
     console.detail(f"cfg: {args.cfg}; run folder: {folder.path} ({'--resume' if args.resume else 'a new run'})")
-    folder.require_free()       # before the data is read; `run` locks the folder
+    if group is None or group.is_root:
+        folder.require_free()       # before the data is read; `run` locks the folder
     if args.freeze:
         args.settings = [*args.settings, f"{args.freeze - 1}.stopbackward=1"]
     task = _task_of_epochs(args) if args.epochs else None
@@ -113,7 +133,10 @@ def run(args: argparse.Namespace) -> int:
         raise CfgError(f"{args.cfg}: {why}")
     if problems := file_problems(net.sections[1:], net.layers):
         raise CfgError(*problems)
-    check_fits(net)
+    if group:
+        several.share(net, group, args)
+    else:
+        check_fits(net)
     args.cfg = args.started_with
     start = args.weights
     if args.weights:
@@ -128,8 +151,7 @@ def run(args: argparse.Namespace) -> int:
     if args.tensorboard:        # a missing package is reported before the folder of the previous run is renamed
         from runner.training.monitor import summary_writer
         summary_writer()
-    with folder.lock():
-        return _run(args, task, folder, start)
+    return task, folder, start
 
 
 # --- before training -------------------------------------------------------------------------------------------
@@ -146,7 +168,7 @@ def _describe(task: "Task") -> None:
     console.detail(f"memory, estimated to train on {counted(need.images, 'image')} at a time: {bytes_text(need.total)}")
 
 
-def _choose_folder(args: argparse.Namespace) -> "RunFolder":
+def choose_folder(args: argparse.Namespace) -> "RunFolder":
     """The folder of the run.  With --resume the cfg may be a run: then args.cfg is the cfg that the run has written.
 
     args.word          what was typed
@@ -282,12 +304,19 @@ def _facts(args: argparse.Namespace, folder: "RunFolder") -> dict[str, Any]:
 
 # --- training -------------------------------------------------------------------------------------------------
 
-def _run(args: argparse.Namespace, task: "Task", folder: "RunFolder", start: str | None) -> int:
+def _run(args: argparse.Namespace, task: "Task", folder: "RunFolder", start: str | None,
+         group: "Group | None" = None) -> int:
     """Train, and write and print the results, in a locked folder -> exit status."""
     from runner.errors import Diverged, RunnerError
+    from runner.process_group import Elsewhere
     from runner.training import Run
     net = task.net
-    run = Run(task, folder, _control(args), start_weights=start, facts=_facts(args, folder))
+    facts = _facts(args, folder)
+    if group:
+        from runner.training.shared_run import SharedRun
+        run: Run = SharedRun(task, folder, group, _control(args), start_weights=start, facts=facts)
+    else:
+        run = Run(task, folder, _control(args), start_weights=start, facts=facts)
     if args.resume:
         console.warn(run.resume())
     else:
@@ -298,6 +327,8 @@ def _run(args: argparse.Namespace, task: "Task", folder: "RunFolder", start: str
         console.remark(f"{args.cfg}: {counted(len(net.layers), 'layer')}, {net.param_count:,} parameters; "
                        f"{task.source}: "
                        f"{task.data_summary()}")
+        if group:
+            console.remark(several.description(net, group))
         if net.progress.iteration:
             console.remark(f"continuing {args.weights or folder.path} after update {net.progress.iteration}")
     with _Interrupt(run) as interrupt, contextlib.ExitStack() as files:
@@ -306,6 +337,8 @@ def _run(args: argparse.Namespace, task: "Task", folder: "RunFolder", start: str
             monitors = _monitors(args, run, files)
             _train(args, run, monitors)
         except Diverged as error:
+            if several.leave(group):
+                raise Elsewhere(str(error)) from None
             saved = f". {folder.last} holds the weights from before that" if folder.last.exists() else ""
             raise RunnerError(f"{error}. The learning rate may be too high, or the data invalid. Try --set "
                               f"net.learning_rate={net.options.learning_rate / 10:g}, a longer burn_in, or "
@@ -314,12 +347,16 @@ def _run(args: argparse.Namespace, task: "Task", folder: "RunFolder", start: str
             run.ended = "interrupted"
             process.discard_output()
         run.finish()
+        stopped = run.ended == "interrupted" or interrupt.stopping
+        if several.leave(group):
+            return process.INTERRUPTED if stopped else process.DONE
+        task.group = None
         for monitor in monitors:
             monitor.end(run)
-    _write_report(args, run)
-    _print_results(args, run)
+    train_results.write_report(args, run)
+    train_results.print_results(args, run)
     # so that `train && test` does not go on
-    return process.INTERRUPTED if run.ended == "interrupted" or interrupt.stopping else process.DONE
+    return process.INTERRUPTED if stopped or interrupt.stopping else process.DONE
 
 
 def _monitors(args: argparse.Namespace, run: "Run", files: contextlib.ExitStack) -> "list[Monitor]":
@@ -347,8 +384,15 @@ def _train(args: argparse.Namespace, run: "Run", monitors: "list[Monitor]") -> N
               bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]") as bar:
         for update in run.updates():
             step = update.step
-            for monitor in monitors:
-                monitor.update(update)
+            try:
+                for monitor in monitors:
+                    monitor.update(update)
+            except BrokenPipeError:
+                if task.group is None:
+                    raise
+                run.stop("interrupted")     # with the other processes, after this update
+                monitors.clear()
+                process.discard_output()
             if update.metrics:
                 bar.set_description_str("")
                 if not args.quiet:
@@ -368,7 +412,7 @@ class _Interrupt:
     """Ctrl-C (or SIGTERM) once: finish the update, save, stop.  Twice: stop at once."""
 
     def __init__(self, run: "Run") -> None:
-        self.run, self.stopping = run, False
+        self.run, self.stopping, self.since = run, False, 0.
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "_Interrupt":
@@ -385,61 +429,10 @@ class _Interrupt:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.stopping:
+            if self.run.task.group and time.monotonic() - self.since < several.ONE_SIGNAL:
+                return              # of the terminal and of mpiexec, which passes it on
             raise KeyboardInterrupt
-        self.stopping = True
+        self.stopping, self.since = True, time.monotonic()
         self.run.stop("interrupted")
         with contextlib.suppress(RuntimeError, OSError):    # stderr is being written to, or is closed
             console.remark("\nstopping after this update (Ctrl-C again: at once) ...")
-
-
-# --- after training ---------------------------------------------------------------------------------------------
-
-def _json_on_stdout(args: argparse.Namespace) -> bool:
-    return "-" in (args.json, args.log_json)
-
-
-def _write_report(args: argparse.Namespace, run: "Run") -> None:
-    """Write report.html; after an interruption without an evaluation, to end quickly."""
-    if args.no_report:
-        return
-    from runner.training.report import write_report
-    problem = write_report(run.folder, task=run.task, evaluate=run.ended in ("finished", "patience"))
-    console.warn([problem] if problem else [])
-
-
-def _print_results(args: argparse.Namespace, run: "Run") -> None:
-    """The result, the files, and what to type next."""
-    from runner.chosen_run import word_for
-    net, task, folder, best = run.net, run.task, run.folder, run.best
-    stopped = run.ended in ("interrupted", "time")
-    number, latest = net.progress.iteration, None if stopped else run.latest
-    saved = [str(path) for path in (folder.best, folder.last) if path.exists()]
-    if args.json:
-        console.write_json(args.json, {
-            "updates": number, task.unit: net.progress.seen, "seconds": round(run.elapsed(), 3), "ended": run.ended,
-            "stopped": stopped, "score_name": task.score_name, "score": latest.score if latest else None,
-            "metrics": latest.as_json() if latest else None, "best": best, "weights": saved})
-    if _json_on_stdout(args):
-        return
-    total = f" of {net.options.max_batches}" if net.options.max_batches else ""
-    time = console.duration(run.elapsed())
-    if stopped:
-        reason = "time limit reached" if run.ended == "time" else "stopped"
-        console.say(f"{reason} after update {number}{total}, {time}")
-    elif run.ended == "patience":
-        console.say(f"{counted(number, 'update')}{total}, {time}: no better score in the last "
-                    f"{counted(run.stale, 'evaluation')}")
-    else:
-        console.say(f"{counted(number, 'update')}, {net.progress.seen:,} "
-                    f"{plural(net.progress.seen, task.unit.removesuffix('s'))}, {time}")
-    if best:
-        last = f"{task.score_text(latest.score)}, " if latest else ""
-        console.say(f"{task.score_name}: {last}best {task.score_text(best['score'])} (after update {best['update']})")
-    console.say(f"weights: {', '.join(saved)}")
-    if not args.no_report:
-        console.say(f"report:  {folder.report}")
-    word = word_for(folder, args.word)
-    if stopped:
-        console.say(f"resume:  {command('train', word, '--resume')}")
-    for i, line in enumerate(task.next_commands(word)):
-        console.say(f"{'' if i else 'next:':8} {line}")

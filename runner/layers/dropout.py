@@ -46,7 +46,7 @@ class Dropout(Layer):
         elif p == 1:      # all zeros: no division by 1 - p
             mask = np.zeros_like(x)
         else:
-            kept = self.env.rng.random(x.shape, np.float32) >= p
+            kept = self.env.uniform(x.shape) >= p
             mask = kept * x.dtype.type(1 / (1 - p))
         if self.env.compat.dropout_in_place:
             x *= mask
@@ -69,7 +69,7 @@ class Dropout(Layer):
         for side in (h, w):
             size = o.dropblock_size_abs or (o.dropblock_size_rel * side if o.dropblock_size_rel else 7)
             sides.append(int(np.clip(int(min(size, min(h, w)) * grown), 1, side)))
-        draws = self.env.rng.random((n, c, h * w), np.float32)
+        draws = self.env.uniform((n, c, h * w))
         place = draws.argmin(axis=2)
         hit = draws.min(axis=2) < p * grown / (sides[0] * sides[1])
         top, left = np.minimum(place // w, h - sides[0]), np.minimum(place % w, w - sides[1])

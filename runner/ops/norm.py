@@ -2,6 +2,7 @@
 
 x is (n, c, h, w) or (n, c); statistics are per channel, over all other axes.
 """
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,8 @@ from runner.ops import memory, parallel
 
 FORK_EPSILON = 1e-5     # in the backward passes of darknet's forks, src/blas.c
 MOST_CHANNELS = 2048        # of which LRN sums are one product of matrices
+# of an array (k,) of this process, those of all processes that have a part of the batch: (processes, k)
+Stack = Callable[[np.ndarray], np.ndarray]
 
 
 class Normed(NamedTuple):
@@ -19,18 +22,24 @@ class Normed(NamedTuple):
     centred: np.ndarray
     inverse: np.ndarray
     epsilon_outside: bool
+    stack: Stack | None = None
 
 
 def batchnorm_train(x: np.ndarray, scales: np.ndarray, biases: np.ndarray, epsilon: float,
-                    epsilon_outside: bool = False) -> tuple[np.ndarray, Normed]:
+                    epsilon_outside: bool = False, stack: Stack | None = None) -> tuple[np.ndarray, Normed]:
     """-> y = scales (x - mean) / sqrt(variance + epsilon) + biases, saved.
 
     The variance is divided by N - 1, as in darknet (src/blas.c:variance_cpu).  epsilon_outside: the
-    denominator is sqrt(variance) + epsilon.
+    denominator is sqrt(variance) + epsilon.  stack: the statistics are those of the batch of all processes, of which x
+    is a part as large as every other.
     """
-    mean = _channel_sum(x) / x.dtype.type(_values_per_channel(x))
+    count = _values_per_channel(x)
+    mean = _channel_sum(x) / x.dtype.type(count)
     centred = np.subtract(x, along_channels(mean, x), out=memory.empty_like(x))
-    variance = _channel_sum(centred, centred) / x.dtype.type(max(_values_per_channel(x) - 1, 1))
+    squares = _channel_sum(centred, centred)
+    if stack:
+        mean, squares, count = _combined(mean, squares, count, stack, centred)
+    variance = squares / x.dtype.type(max(count - 1, 1))
     inverse = _inverse(variance, epsilon, epsilon_outside)
     y = memory.empty_like(x)
 
@@ -40,7 +49,21 @@ def batchnorm_train(x: np.ndarray, scales: np.ndarray, biases: np.ndarray, epsil
         np.multiply(centred[i], factor, out=y[i])
         y[i] += shift
     parallel.for_blocks(block, len(x), x[0].size)
-    return y, Normed(mean, variance, centred, inverse, epsilon_outside)
+    return y, Normed(mean, variance, centred, inverse, epsilon_outside, stack)
+
+
+def _combined(mean: np.ndarray, squares: np.ndarray, count: int, stack: Stack,
+              centred: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Means and sums of squared differences of the parts -> those of the whole, and its count; `centred` is moved.
+
+    The sum of a part's squares around the common mean is that around its own, plus count times the squared distance of
+    the means (Chan, Golub and LeVeque 1979).
+    """
+    means, sums = np.split(stack(np.concatenate([mean, squares]).astype(np.float64)), 2, axis=1)
+    common = means.mean(axis=0)
+    whole = sums.sum(axis=0) + count * np.square(means - common).sum(axis=0)
+    centred += along_channels((mean - common).astype(centred.dtype), centred)
+    return common.astype(mean.dtype), whole.astype(mean.dtype), count * len(means)
 
 
 def batchnorm_inference(x: np.ndarray, scales: np.ndarray, biases: np.ndarray, mean: np.ndarray, variance: np.ndarray,
@@ -59,7 +82,7 @@ def batchnorm_inference(x: np.ndarray, scales: np.ndarray, biases: np.ndarray, m
 
 def batchnorm_backward(dy: np.ndarray, saved: Normed, scales: np.ndarray, *,
                        rule: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """-> dx, dscales (c,), dbiases (c,).
+    """-> dx, dscales (c,), dbiases (c,); these two of this process's part of the batch.
 
     rule "exact" is the derivative of batchnorm_train.  "pjreddie" and "alexeyab" are what the forks compute
     (src/batchnorm_layer.c, src/blas.c): the term of the variance divided by N although forward divides by N - 1,
@@ -67,7 +90,11 @@ def batchnorm_backward(dy: np.ndarray, saved: Normed, scales: np.ndarray, *,
     """
     count, kind = _values_per_channel(dy), dy.dtype.type
     dbiases, by_centred = _channel_sum(dy), _channel_sum(dy, saved.centred)
-    dscales = by_centred * saved.inverse
+    dscales, all_biases = by_centred * saved.inverse, dbiases
+    if saved.stack:
+        every = saved.stack(np.concatenate([dbiases, by_centred]).astype(np.float64))
+        all_biases, by_centred = np.split(every.sum(axis=0).astype(dy.dtype), 2)
+        count *= len(every)
     if rule == "exact":
         direct = saved.inverse
         # d(1 / std) / d(variance)
@@ -83,7 +110,7 @@ def batchnorm_backward(dy: np.ndarray, saved: Normed, scales: np.ndarray, *,
         saved = saved._replace(inverse=1 / np.sqrt(root))
     factor, centre = along_channels(scales * direct, dy), along_channels(scales * by_variance, dy)
     # the term of the mean: the centred values sum to zero, so only the direct part of it is left
-    level = along_channels(scales * dbiases * saved.inverse / kind(count), dy)
+    level = along_channels(scales * all_biases * saved.inverse / kind(count), dy)
     dx = memory.empty_like(dy)
 
     def block(i: slice) -> None:

@@ -183,6 +183,20 @@ class SplitDetections:
     indices: list[int]
     sizes: list[tuple[int, int]]
 
+    @classmethod
+    def merged(cls, parts: "Sequence[SplitDetections]") -> "SplitDetections":
+        """The detections of several parts of the images, by the number of the image."""
+        merged = cls([], [], [], [], [])
+        where = sorted((index, part, row) for part, one in enumerate(parts) for row, index in enumerate(one.indices))
+        for index, part, row in where:
+            one = parts[part]
+            merged.found.append(one.found[row])
+            merged.truths.append(one.truths[row])
+            merged.crowds.append(one.crowds[row])
+            merged.indices.append(index)
+            merged.sizes.append(one.sizes[row])
+        return merged
+
     def matches(self, overlap: float, confidence: float) -> list[BoxMatches]:
         """For each image, its boxes above the confidence with the objects they are on."""
         return [match_boxes(*one, overlap=overlap, confidence=confidence)

@@ -10,7 +10,7 @@ import math
 import sys
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -93,7 +93,10 @@ class Run:
         self.first_update, self.last_evaluated, self._stop_reason = 0, -1, ""
         self._fingerprint = ""
         self._lock: Lock | None = None
-        folder.path.mkdir(parents=True, exist_ok=True)      # fail here rather than after hours of training
+        self._make_folder()
+
+    def _make_folder(self) -> None:
+        self.folder.path.mkdir(parents=True, exist_ok=True)     # fail here rather than after hours of training
 
     # --- beginning -----------------------------------------------------------------------------------
 
@@ -220,13 +223,14 @@ class Run:
             return
         try:
             with self.task.batches() as batches:
-                for step in train(self.net, batches, optimizer=self.optimizer):
+                for step in self._steps(batches):
                     self.average.update()
                     loss = self.task.loss(step)
                     self.smooth = loss if math.isnan(self.smooth) else \
                         LOSS_DECAY * self.smooth + (1 - LOSS_DECAY) * loss
                     self.log.add_update(step, loss)
                     yield Update(step, loss, self.smooth)
+                    self._agree(step.number)
                     if self._stop_reason:
                         break
                     if c.evaluation_due(step.number, total):
@@ -236,9 +240,9 @@ class Run:
                             if c.patience and self.stale >= c.patience:
                                 self._stop_reason = "patience"
                     self._back_up()
-                    if c.save_due(step.number, self.last_saved):
+                    if self._save_is_due(step.number):
                         self.save()
-                    if c.seconds and time.perf_counter() - self._start_time > c.seconds and step.number != total:
+                    if self._time_is_over() and step.number != total:
                         self._stop_reason = self._stop_reason or "time"
                     if self._stop_reason:
                         break
@@ -251,6 +255,18 @@ class Run:
                 self.unlock()
             raise
         self.ended = self._stop_reason or "finished"
+
+    def _steps(self, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[Step]:
+        return train(self.net, batches, optimizer=self.optimizer)
+
+    def _time_is_over(self) -> bool:
+        return 0 < self.control.seconds < time.perf_counter() - self._start_time
+
+    def _save_is_due(self, update: int) -> bool:
+        return self.control.save_due(update, self.last_saved)
+
+    def _agree(self, update: int) -> None:
+        """Where several processes train (shared_run.py): agree on what to do after this update."""
 
     def _keep_finite(self) -> None:
         """Save the weights from before the update that diverged."""
@@ -297,7 +313,7 @@ class Run:
             if self.best is None or not self.latest or score >= self.best["score"]:
                 self.stale = self.stale + 1 if self.best and score == self.best["score"] else 0
                 self.best = {"update": update, "score": float(score), **self.latest.notes()} if self.latest else None
-                self.folder.save(self.net, self.folder.best)
+                self._write_weights(self.folder.best)
             else:
                 self.stale += 1
         if self.latest:
@@ -324,7 +340,10 @@ class Run:
 
     def _save_weights(self, path: Path) -> None:
         with self.average.shown():
-            self.folder.save(self.net, path)
+            self._write_weights(path)
+
+    def _write_weights(self, path: Path) -> None:
+        self.folder.save(self.net, path)
 
     def _back_up(self) -> None:
         """Write a numbered copy of the weights if one is due and missing; delete the oldest beyond `keep`."""
@@ -341,12 +360,15 @@ class Run:
         return self.seconds + time.perf_counter() - self._start_time
 
     def _save_checkpoint(self) -> None:
-        arrays, facts = checkpoint.capture(self.net, self.optimizer, self.average)
+        arrays, facts = self._captured()
         facts |= {"cfg": cfg_text(self.net.sections), "seed": self.task.options.seed, "data": self.task.source,
                   "fingerprint": self.fingerprint(), "best": self.best, "stale": self.stale,
                   "measured": self.last_evaluated, "smooth": None if math.isnan(self.smooth) else self.smooth,
                   "seconds": self.elapsed()}
         checkpoint.write(self.folder.checkpoint, self.folder.previous_checkpoint, arrays, facts)
+
+    def _captured(self) -> tuple[checkpoint.Arrays, dict[str, Any]]:
+        return checkpoint.capture(self.net, self.optimizer, self.average)
 
     def _write_description(self, status: str = "running") -> None:
         task, options, progress = self.task, self.task.options, self.net.progress

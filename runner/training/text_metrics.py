@@ -9,6 +9,7 @@ from runner.errors import DataError
 from runner.inference import Plan
 from runner.inference.generate import FIRST
 from runner.network import Network
+from runner.process_group import Group
 from runner.training.metrics import Metrics, Table
 
 
@@ -32,11 +33,13 @@ class TextMetrics(Metrics):
         return {"characters": self.characters, "bits_per_character": self.bits}
 
 
-def bits_per_character(net: Network, text: np.ndarray, *, streams: int = 1, first: bytes = FIRST) -> float:
+def bits_per_character(net: Network, text: np.ndarray, *, streams: int = 1, first: bytes = FIRST,
+                       group: Group | None = None) -> float:
     """The mean of -log2 p(next character | all before) over a text, uint8 (n,): 8 is a guess, 1 to 2 is good.
 
     streams  parts the text is read in, in parallel, each from its own beginning (1 is exact, more are faster);
              every part begins after `first` has been read, as in darknet's `rnn valid`
+    group    processes that share the parts out
     The network's recurrent state is restored afterwards.  DataError where the text has fewer than two characters.
     """
     check_symbols(text, net.in_shape[0], "the text")
@@ -45,6 +48,17 @@ def bits_per_character(net: Network, text: np.ndarray, *, streams: int = 1, firs
     if length < 2:
         raise DataError(f"a text to evaluate needs at least two characters. It has {len(text)}")
     parts = text[:streams * length].reshape(streams, length).T                  # (time, streams)
+    if group:
+        parts = np.array_split(parts, group.size, axis=1)[group.rank]
+        actual = _actual(net, parts, first) if parts.size else np.empty((length, 0))
+        every = group.gather(actual)
+        return float(-np.log2(np.concatenate(every, axis=1)).mean())
+    return float(-np.log2(_actual(net, parts, first)).mean())
+
+
+def _actual(net: Network, parts: np.ndarray, first: bytes) -> np.ndarray:
+    """parts (time, streams) -> the probability of each of their characters, float64 of the same shape."""
+    streams = parts.shape[1]
     lead = np.tile(np.frombuffer(first, np.uint8)[:, None], streams)
     inputs = np.concatenate([lead, parts[:-1]])
     before, steps, plan = net.state, net.env.time_steps, Plan(net)
@@ -61,4 +75,4 @@ def bits_per_character(net: Network, text: np.ndarray, *, streams: int = 1, firs
         net.state = before
     p = np.concatenate(predicted)[len(lead):]
     p_actual = np.take_along_axis(p, parts[1:, :, None].astype(np.intp), axis=2)
-    return float(-np.log2(np.maximum(p_actual.astype(np.float64), 1e-38)).mean())
+    return np.maximum(p_actual[:, :, 0].astype(np.float64), 1e-38)

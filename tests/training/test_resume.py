@@ -248,7 +248,7 @@ def test_the_options_of_the_run_are_restored(whole, monkeypatch):
         cli.main([*WORDS, "--seed", "3", "--set", "net.decay=.01", "--name", "other", "--patience", "99"])
     monkeypatch.setattr(run_module, "train", original)
     seen = []
-    monkeypatch.setattr(verb, "_print_results", lambda args, run: seen.append((args, run)))
+    monkeypatch.setattr(verb.train_results, "print_results", lambda args, run: seen.append((args, run)))
     resume("--name", "other")
     (args, run), = seen
     assert (args.seed, args.settings, args.validate_every, args.patience) == (3, ["net.decay=.01"], 8, 99)

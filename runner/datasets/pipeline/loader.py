@@ -86,6 +86,15 @@ class Loader:
         # Large images: the threads share each batch.  Small ones: a batch per thread, computed in bulk.
         self.parts = max(1, min(workers, sampler.batch)) if size > 4 << 20 else 1
         self._closed = self._any_good = False
+        self._rank, self._ranks, self._step = 0, 1, 1
+
+    def take_rows(self, rank: int, ranks: int) -> None:
+        """Only the rank-th of `ranks` equal parts of each batch, with what that part of the whole batch holds."""
+        self._rank, self._ranks = rank, ranks
+
+    def take_batches(self, rank: int, ranks: int) -> None:
+        """Only every `ranks`-th batch, from number `rank`."""
+        self._next, self._step = self._next + rank, ranks
 
     def __iter__(self) -> Self:
         return self
@@ -98,7 +107,7 @@ class Loader:
         left = self._sampler.count()
         if left is None:
             raise TypeError("an endless loader has no length")
-        return max(0, left - self._next + len(self._pending))
+        return max(0, -(-(left - self._next) // self._step)) + len(self._pending)
 
     def __next__(self) -> tuple[np.ndarray, np.ndarray]:
         while True:
@@ -129,8 +138,9 @@ class Loader:
             if not len(indices):
                 return
             batch = self._source.start(self._sampler, self._next, indices)
-            self._next += 1
-            cuts = np.linspace(0, len(indices), self.parts + 1).astype(int)
+            self._next += self._step
+            own = self._rows(len(indices))
+            cuts = np.linspace(own.start, own.stop, self.parts + 1).astype(int)
             for start, stop in pairwise(cuts):
                 if self._pool:
                     batch.futures.append(self._pool.submit(self._source.load, batch, start, stop))
@@ -152,11 +162,18 @@ class Loader:
         note = self._source.images.cache.note()
         if note and self._warn:
             self._warn(note)
-        good = batch.indices >= 0
+        own, good = self._rows(len(batch.indices)), batch.indices >= 0
+        complete = bool(good[own].all())
+        good[:own.start] = good[own.stop:] = False
         if not good.any():
             return None
         self._any_good, self.indices = True, batch.indices[good]
-        return (batch.x if good.all() else batch.x[good]), self._source.truth(batch, good)
+        return (batch.x[own] if complete else batch.x[good]), self._source.truth(batch, good)
+
+    def _rows(self, rows: int) -> slice:
+        """The rows of a batch that this loader fills."""
+        part = rows // self._ranks
+        return slice(self._rank * part, (self._rank + 1) * part)
 
     def close(self) -> None:
         """Stop the threads and drop the waiting batches.  May be called more than once."""

@@ -77,6 +77,26 @@ class Progress:
     max_batches: int = 0        # updates planned; 0: no limit
 
 
+@dataclass(frozen=True)
+class BatchShare:
+    """The part of each training batch that this process has: the rank-th of `size` equal parts of its images, or of its
+    streams.
+
+    stack         array (k,) -> (size, k), the arrays of all processes by rank
+    synchronized  whether batch norm has the statistics of the whole batch, as a single process has; else of the part
+    """
+    rank: int
+    size: int
+    stack: Callable[[np.ndarray], np.ndarray]
+    synchronized: bool = True
+
+    def own(self, whole: np.ndarray, time_steps: int = 1) -> np.ndarray:
+        """The rows of this process, of an array with the rows of the whole batch (time major)."""
+        rows = len(whole) // self.size
+        by_process = whole.reshape(time_steps, self.size, rows // time_steps, *whole.shape[1:])
+        return by_process[:, self.rank].reshape(rows, *whole.shape[1:])
+
+
 @dataclass
 class Env:
     """What a network shares with its layers."""
@@ -91,6 +111,14 @@ class Env:
     free: int | None = None             # bytes that the weights of further layers may take; None: not limited
     progress: Progress = field(default_factory=Progress)
     observe: Callable[["Layer", str, np.ndarray], None] | None = None   # called with the arrays a layer shows
+    share: BatchShare | None = None     # of this process in each training batch; None: all of it
+
+    def uniform(self, shape: Shape) -> np.ndarray:
+        """Random numbers in 0..1, float32, for the rows of a batch.  Where several processes share it, each draws
+        those of the whole batch and gets those of its rows: they are the ones a single process would have."""
+        if self.share is None or self.sampling:
+            return self.rng.random(shape, np.float32)
+        return self.share.own(self.rng.random((shape[0] * self.share.size, *shape[1:]), np.float32), self.time_steps)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,8 @@ def forward(layer: Layer, z: np.ndarray, activation: str, *, train: bool, moment
             y, normed = ops.batchnorm_activate(z, scales, biases, compat.batchnorm_epsilon, activation)
             roll(layer, normed[0], normed[1], momentum)
             return y, (None, normed)
-        z, normed = ops.batchnorm_train(z, scales, biases, compat.batchnorm_epsilon, compat.batchnorm_epsilon_outside)
+        z, normed = ops.batchnorm_train(z, scales, biases, compat.batchnorm_epsilon, compat.batchnorm_epsilon_outside,
+                                        _stack(layer))
         roll(layer, normed[0], normed[1], momentum)
     else:
         normed = None
@@ -93,9 +94,17 @@ def backward(layer: Layer, dy: np.ndarray, saved: Any, activation: str) -> np.nd
 
 
 def _fused(layer: Layer, activation: str) -> bool:
-    """Are batch norm and activation computed in one pass?  Not with a fork's gradients, nor with mixed channels."""
+    """Are batch norm and activation computed in one pass?  Not with a fork's gradients, nor with mixed channels
+    or the statistics of several processes."""
     compat = layer.env.compat
-    return compat.gradients == compat.batchnorm_rule == "exact" and not ops.ACTIVATIONS[activation].mixes_channels
+    return (compat.gradients == compat.batchnorm_rule == "exact" and not ops.ACTIVATIONS[activation].mixes_channels
+            and not _stack(layer))
+
+
+def _stack(layer: Layer) -> Any:
+    """What statistics of the batch of several processes are computed with; None: of this one's."""
+    share = layer.env.share
+    return share.stack if share and share.synchronized else None
 
 
 def roll(layer: Layer, mean: np.ndarray, variance: np.ndarray, momentum: float) -> None:

@@ -1,14 +1,16 @@
 """The interface of a task, through which one loop trains and one verb evaluates every kind of network."""
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from runner.datasets.pipeline import Loader
 from runner.errors import DataError, UsageError
 from runner.network import Network
+from runner.process_group import Group
 from runner.program import command
 from runner.training.detection_metrics import DetectionCriteria
 from runner.training.image_results import ImageResults
@@ -16,6 +18,7 @@ from runner.training.loop import Step
 from runner.training.metrics import Metrics
 from runner.training.report_items import ReportItem
 
+Item = TypeVar("Item")
 Batches = AbstractContextManager[Iterable[tuple[np.ndarray, np.ndarray]]]
 
 
@@ -55,6 +58,7 @@ class Task(ABC):
     classes            class names; empty if there are none
     has_training_data  whether there is data to train on
     has_test_data      whether there is data to evaluate on
+    group              the processes that share out the work of `batches` and `evaluate`; None: this one does it all
 
     The constructor opens the data, and raises DataError if it does not fit the network.
     """
@@ -62,6 +66,7 @@ class Task(ABC):
     loss_name: ClassVar[str] = "loss"
     unit: ClassVar[str] = "images"
     metric_names: tuple[str, ...] = ()
+    group: Group | None = None
 
     def __init__(self, net: Network, options: TaskOptions):
         self.net, self.options = net, options
@@ -94,6 +99,23 @@ class Task(ABC):
         They continue after the network's `progress.iteration` updates, and depend only on that, the data, the cfg and
         the seed, so that a resumed run gets the same batches as an uninterrupted one.
         """
+
+    def _own_rows(self, loader: Loader) -> Loader:
+        """A loader of training batches, which loads only the rows of this process."""
+        if self.group:
+            loader.take_rows(self.group.rank, self.group.size)
+        return loader
+
+    def _by_rank(self, items: Iterable[Item], place: Callable[[Item], int]) -> Iterator[Item]:
+        """In process 0 the items of all processes, each of which has every n-th; in the others none.  place(item): its
+        place in the order."""
+        assert self.group
+        source, ended = iter(items), False
+        while not ended:
+            found = self.group.gather_to_root(next(source, None))
+            every = [item for item in found if item is not None]
+            ended = not self.group.broadcast(len(every))
+            yield from sorted(every, key=place)
 
     @abstractmethod
     def evaluate(self, split: str = "test") -> Metrics:

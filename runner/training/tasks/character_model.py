@@ -8,7 +8,9 @@ import numpy as np
 
 from runner.datasets import find_data
 from runner.datasets.text import Streams, check_symbols, read_text, split_text
+from runner.layers.shared.base import BatchShare
 from runner.network import Network
+from runner.process_group import Group
 from runner.program import command
 from runner.training.loop import Step
 from runner.training.tasks.base import Batches, Task, TaskOptions
@@ -40,11 +42,12 @@ class CharacterModel(Task):
         return self._updates_for(len(self.text) / self.net.options.time_steps)
 
     def batches(self) -> Batches:
-        return nullcontext(training_batches(self.net, self.text, self.options.seed))
+        return nullcontext(training_batches(self.net, self.text, self.options.seed, self.group))
 
     def evaluate(self, split: str = "test") -> TextMetrics:
         part = self.held_out if split == "test" else self.text
-        return TextMetrics(len(part), bits_per_character(self.net, part, streams=EVALUATION_STREAMS))
+        return TextMetrics(len(part), bits_per_character(self.net, part, streams=EVALUATION_STREAMS,
+                                                         group=self.group))
 
     def score_text(self, score: float) -> str:
         return f"{-score:.3f} bits/character"
@@ -62,17 +65,20 @@ class CharacterModel(Task):
                         "500"), *super().next_commands(run)]
 
 
-def training_batches(net: Network, text: np.ndarray, seed: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def training_batches(net: Network, text: np.ndarray, seed: int = 0,
+                     group: Group | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Endless (x, truth) for `runner.train`: batch // subdivisions streams of time_steps characters.
 
     The recurrent layers carry their state from batch to batch; where [net] reposition lets a stream jump, its state
-    is reset.  The batches continue after `net.progress.iteration` updates.
+    is reset.  The batches continue after `net.progress.iteration` updates.  group: only this process's streams.
     """
     o = net.options
     check_symbols(text, net.in_shape[0], "the text")
     batches = Streams(text, max(o.batch // o.subdivisions, 1), o.time_steps, symbols=net.in_shape[0], seed=seed,
                       reposition=o.reposition, start_batch=net.progress.iteration * o.subdivisions)
+    share = BatchShare(group.rank, group.size, group.stack) if group else None
     for x, truth in batches:
-        if batches.jumped.any():
-            net.reset_state(batches.jumped)
-        yield x, truth
+        jumped = share.own(batches.jumped) if share else batches.jumped
+        if jumped.any():
+            net.reset_state(jumped)
+        yield (share.own(x, o.time_steps), share.own(truth, o.time_steps)) if share else (x, truth)

@@ -3,6 +3,7 @@ labels; by the errors of the outputs where these are not probabilities."""
 import hashlib
 import math
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 from typing import Any
@@ -86,14 +87,22 @@ class Classifier(Task):
     def batches(self) -> Batches:
         o, options = self.net.options, self.options
         channels, height, width = self.net.in_shape
-        return batches(self._split("train"), batch=max(o.batch // o.subdivisions, 1), width=width, height=height,
-                       channels=channels, augment=augment_of(o), shuffle=True, seed=options.seed, endless=True,
-                       on_bad=options.on_bad, start_batch=self.net.progress.iteration * o.subdivisions,
-                       label_smoothing=o.label_smooth_eps, balance=o.balance, warn=options.warn,
-                       draft=self.net.env.compat.draft_decoding)
+        return self._own_rows(batches(
+            self._split("train"), batch=max(o.batch // o.subdivisions, 1), width=width, height=height,
+            channels=channels, augment=augment_of(o), shuffle=True, seed=options.seed, endless=True,
+            on_bad=options.on_bad, start_batch=self.net.progress.iteration * o.subdivisions,
+            label_smoothing=o.label_smooth_eps, balance=o.balance, warn=options.warn,
+            draft=self.net.env.compat.draft_decoding))
 
     def evaluate(self, split: str = "test") -> ClassificationMetrics | LabelMetrics | ValueMetrics:
-        return self._metrics((output, truth) for output, truth, _ in self._outputs(split))
+        if self.group is None:
+            return self._metrics((output, truth) for output, truth, _ in self._outputs(split))
+        outputs = ((output, truth) for output, truth, _ in self._by_rank(
+            self._outputs(split), lambda batch: int(batch[2][0])))
+        if self.group.is_root:
+            return self.group.broadcast(self._metrics(outputs))
+        deque(outputs, 0)
+        return self.group.broadcast(None)
 
     def evaluate_images(self, split: str = "test") -> tuple[Metrics, ImageResults]:
         if self.values:
@@ -115,6 +124,8 @@ class Classifier(Task):
             return
         plan = Plan(self.net)
         with self.evaluation_batches(split) as loader:
+            if self.group:
+                loader.take_batches(self.group.rank, self.group.size)
             for x, truth in loader:
                 yield plan.predict(x).reshape(len(x), -1), truth, loader.indices
 

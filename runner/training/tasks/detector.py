@@ -67,11 +67,15 @@ class Detector(Task):
         return self._updates_for(len(self.data.train or ()))
 
     def batches(self) -> Batches:
-        return training_loader(self.net, self.split("train"), seed=self.options.seed, on_bad=self.options.on_bad,
-                               warn=self.options.warn)
+        return self._own_rows(training_loader(self.net, self.split("train"), seed=self.options.seed,
+                                              on_bad=self.options.on_bad, warn=self.options.warn))
 
     def evaluate(self, split: str = "test") -> DetectionMetrics:
-        return self._detect(split).metrics(self.classes, self.options.criteria)
+        results, criteria = self._detect(split), self.options.criteria
+        if self.group is None:
+            return results.metrics(self.classes, criteria)
+        parts = self.group.gather_to_root(results)
+        return self.group.broadcast(SplitDetections.merged(parts).metrics(self.classes, criteria) if parts else None)
 
     def evaluate_images(self, split: str = "test") -> tuple[Metrics, ImageResults]:
         criteria, results = self.options.criteria, self._detect(split)
@@ -154,6 +158,8 @@ class Detector(Task):
         loader = evaluation_loader(self.net, split, letterbox=criteria.letterbox, on_bad=self.options.on_bad,
                                    warn=self.options.warn)
         with loader:
+            if self.group:
+                loader.take_batches(self.group.rank, self.group.size)
             return collect_detections(self.net, loader, split, criteria, self.kept_classes)
 
     def score_text(self, score: float) -> str:
