@@ -3,10 +3,13 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from runner.cli import common
+from runner.cli import common, console
+from runner.errors import counted
 
 if TYPE_CHECKING:
     from runner.detection import NmsOptions
+    from runner.inference.detect import ImageDetections
+    from runner.network import Network
 
 MERGES = ("nmm", "nms", "wbf")      # of runner.detection.merge
 NMS_KINDS = ("iou", "greedynms", "diounms", "soft", "soft-linear")     # of runner.detection.nms.KINDS
@@ -54,12 +57,25 @@ def tile_choice(args: Any) -> dict[str, Any]:
         name = next(iter(given))
         raise UsageError(f"--{'no-whole' if name == 'whole' else name} is of --tiles, which is not given")
     if args.tiles is not None:
-        from runner.inference.tiling import tiling
+        from runner.inference.tiling import Tiling, tiling
         try:
-            tiling(args.tiles, given.get("overlap", 0.2), given.get("merge", "nmm"))
+            tiling(args.tiles, given.get("overlap", Tiling.overlap), given.get("merge", Tiling.merge))
         except UsageError as error:
             raise UsageError(f"--tiles: {error}") from None
     return {"tiles": args.tiles} | given
+
+
+def detail_tiles(args: Any, net: "Network", result: "ImageDetections") -> None:
+    """--verbose: the tiles of an image."""
+    if args.tiles is None or result.error or not console.verbose():
+        return
+    from runner.inference.tiling import Tiling, tiling
+    cut = tiling(args.tiles, Tiling.overlap if args.overlap is None else args.overlap)
+    assert cut is not None
+    crops = cut.crops(result.size, (net.in_shape[2], net.in_shape[1]))
+    sides = f" of {crops[0][2] - crops[0][0]}x{crops[0][3] - crops[0][1]} pixels" if len(crops) else ""
+    console.detail(f"{result.image}: {counted(len(crops), 'tile')}{sides}, in an image of "
+                   f"{result.size[0]}x{result.size[1]}")
 
 
 def nms_choice(args: Any, names: Sequence[str], count: int) -> "NmsOptions":

@@ -91,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
                 bad += 1
                 console.warn([result.error])
                 continue
+            boxes.detail_tiles(args, net, result)
             if "-" not in (args.json, args.mot):
                 print_detections(result, frame_id)
             targets.write(result, stem)

@@ -82,23 +82,28 @@ def _merge_class(rows: np.ndarray, cut: np.ndarray, views: np.ndarray, nms: floa
     order = np.lexsort((-rows[:, 1], cut.any(axis=1)))      # those that are not cut come first
     rows, cut, views = rows[order], cut[order], views[order]
     corners = convert(rows[:, 2:].astype(float), "cxcywh", "xyxy")
-    left, result = np.arange(len(rows)), []
-    while len(left):
-        group, box, sides = left[:1], corners[left[0]], cut[left[0]]
-        left = left[1:]
-        while len(left):
-            near = _same_object(box, sides, corners[left], cut[left], nms) & (views[left] != views[group[0]])
-            if not near.any():
-                break
-            group, left = np.append(group, left[near]), left[~near]
-            if merge == "nms" or not sides.any():
+    left, top, right, bottom = np.ascontiguousarray(corners.T)
+    alone, result = np.ones(len(rows), bool), []        # alone: in no group yet
+    for first in range(len(rows)):
+        if not alone[first]:
+            continue
+        group, box, sides = np.array([first]), corners[first], cut[first]
+        alone[first] = False
+        while True:
+            meet = np.flatnonzero((left < box[RIGHT]) & (right > box[LEFT]) & (top < box[BOTTOM]) & (bottom > box[TOP])
+                                  & alone & (views != views[first]))
+            if len(meet):
+                meet = meet[_same_object(box, sides, corners[meet], cut[meet], nms)]
+            group = np.append(group, meet)
+            alone[meet] = False
+            if not len(meet) or merge == "nms" or not sides.any():
                 break
             box, sides = _around(corners[group], cut[group])
         row = rows[group[0]].copy()
         if merge == "wbf" and not cut[group[0]].any():
             whole = group[~cut[group].any(axis=1)]
             box = np.average(corners[whole], axis=0, weights=rows[whole, 1])
-        if merge != "nms":
+        if merge != "nms" and len(group) > 1:
             row[2:] = convert(box, "xyxy", "cxcywh")
         row[1] = rows[group, 1].max()
         result.append(row)
@@ -113,9 +118,9 @@ def _around(corners: np.ndarray, cut: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _same_object(box: np.ndarray, sides: np.ndarray, others: np.ndarray, cut: np.ndarray, nms: float) -> np.ndarray:
-    """Which of the other boxes (k, 4) are of the object of a box (4,), both cut at some sides -> (k,) bool."""
+    """Which of the other boxes (k, 4), which meet it, are of the object of a box (4,); all cut at some sides -> (k,)
+    bool."""
     shared = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-    meet = (shared > 0).all(axis=1)
     areas = [np.maximum((one[..., 2:] - one[..., :2]).prod(axis=-1), 1e-30) for one in (box, others)]
     smaller = shared.prod(axis=1) / np.minimum(*areas)
     part = (sides.any() | cut.any(axis=1)) & (smaller > COVERED)
@@ -124,5 +129,5 @@ def _same_object(box: np.ndarray, sides: np.ndarray, others: np.ndarray, cut: np
     facing = [(sides[high] & cut[:, low]) | (sides[low] & cut[:, high]) for low, high in ((LEFT, RIGHT), (TOP, BOTTOM))]
     beyond = (facing[0] & along[:, 1]) | (facing[1] & along[:, 0])
     overlap = ops.iou(*(convert(one, "xyxy", "cxcywh") for one in (box, others)))
-    same: np.ndarray = meet & ((overlap > nms) | part | beyond)
+    same: np.ndarray = (overlap > nms) | part | beyond
     return same

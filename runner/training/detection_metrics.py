@@ -149,7 +149,14 @@ class DetectionMetrics(Metrics):
                 "points": self.criteria.points, "map": self.at.mean, "map50_95": self.coco.mean,
                 "coco_map50": self.coco.at_half, "per_class": per_class,
                 "counts": counts(self.at, self.criteria.confidence),
-                "best": counts(self.best, self.at.best_threshold), "confusion": self.confusion.tolist()}
+                "best": counts(self.best, self.at.best_threshold), "confusion": self.confusion.tolist(),
+                **self._tiles()}
+
+    def _tiles(self) -> dict[str, Any]:
+        """How images were cut, where they were."""
+        cut = self.criteria.tiling()
+        return {"tiles": {"size": cut.size and list(cut.size), "overlap": cut.overlap, "merge": cut.merge,
+                          "whole": cut.whole}} if cut else {}
 
     def scalars(self) -> dict[str, float]:
         return {"map50_95": self.coco.mean, "precision": self.at.precision, "recall": self.at.recall, "f1": self.at.f1,

@@ -143,6 +143,8 @@ def test_tiles(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["detect", "a.cfg", "data/images/val/0.png", "--weights", "a.weights", "--class", "cat", "--json", "-",
           "--tiles", "32", "--overlap", "0", "--no-whole"])
     assert len(json.loads(capsys.readouterr().out)[0]["objects"]) == 4
+    main(["detect", "a.cfg", "data/images/val/0.png", "--weights", "a.weights", "--tiles", "auto", "--verbose"])
+    assert "data/images/val/0.png: 9 tiles of 32x32 pixels, in an image of 64x64" in capsys.readouterr().err
     net = runner.load("a.cfg", "a.weights")
     assert len(net.detect("data/images/val/0.png", classes="cat", tiles=32, overlap=0, whole=False)[0]) == 4
     assert len(net.detect("data/images/val/0.png", classes="cat", tiles=64, whole=False)[0]) == 1

@@ -181,6 +181,7 @@ def detect(folder: Path) -> None:
     toy_boxes.make(folder)
     main("train", "cfg/squares.cfg", *SHORT, "net.max_batches=1", "--json", "-", "--log-json", "s.log")
     main("test", "cfg/squares.cfg", "--json", "-", "--thresh", "0", "--iou", ".99", "--per-image")
+    main("test", "cfg/squares.cfg", "--json", "-", "--tiles", "20x16")
     main("detect", "cfg/squares.cfg", "data/squares/images/test/0.png", "--thresh", "0", "--json", "-",
          "--track")
     main("detect", "cfg/squares.cfg", "data/squares/images/test", "cfg/squares.cfg", "--json-lines", "parts")
