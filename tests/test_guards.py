@@ -39,6 +39,7 @@ NUMBER_EXCEPTIONS = {
     ("runner/datasets/detection/boxes_in_lists.py", "map(float, word.split(','))"): "a pattern limits the digits",
     ("runner/datasets/folders.py", "int(part)"): "names of files, which have at most 4,096 characters",
     ("runner/export/onnx_model.py", "int(scope.partition('_')[0])"): "names that this program gave to operators",
+    ("runner/training/submission.py", "float(f'{value:.9g}')"): "rounds a number",
     ("runner/training/suggest_anchors.py", "float(f'{side:.1g}')"): "rounds a number",
     ("runner/machine.py", "int((each / limit).read_text())"): "files of the system",
     ("runner/machine.py", "int((each / used).read_text())"): "files of the system",

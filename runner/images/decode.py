@@ -27,7 +27,7 @@ from runner.file_kinds import HEAD, document_kind, kind_of
 from runner.images.arrays import check_channels, to_float
 from runner.images.many_channels import ImageSource, is_other_file, read_channels
 from runner.images.pil_bands import deep_grey, is_deep, is_sideways, upright
-from runner.reading.image_files import open_image
+from runner.reading.image_files import open_image, require_all_rows
 from runner.reading.numbers import shown
 from runner.reading.text import open_reason
 
@@ -119,6 +119,7 @@ def _by_pillow(source: ImageSource, channels: int, least: Size | None) -> np.nda
             if least:
                 image.draft(None, least[::-1] if is_sideways(image) else least)     # does nothing to other formats
             image.load()
+            require_all_rows(image, source)
             return from_pillow(image, channels)
 
 

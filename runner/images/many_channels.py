@@ -16,7 +16,7 @@ import numpy as np
 from runner.errors import DataError
 from runner.images import arrays, tiff
 from runner.images.pil_bands import bands, channels_of, upright
-from runner.reading.image_files import open_image
+from runner.reading.image_files import open_image, require_all_rows
 
 ImageSource = str | os.PathLike | bytes | BinaryIO
 
@@ -46,6 +46,7 @@ def read_channels(source: ImageSource, channels: int | None) -> np.ndarray:
         with open_image(file) as image:
             arrays.check_channels(channels_of(image), channels, image.mode)
             image.load()
+            require_all_rows(image, file)
             return bands(upright(image))
 
 
