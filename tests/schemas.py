@@ -17,8 +17,8 @@ from tests.paths import ROOT
 FOLDER = ROOT / "docs" / "schemas"
 INSTALLED = importlib.util.find_spec("jsonschema") is not None
 # module that writes -> name of its schema, where it is not that of the module
-NAMES = {"runner.cli.weights": "weights-info", "runner.training.monitor": "train-log",
-         "runner.inference.shards": "json-lines"}
+NAMES = {"runner.cli.weights": "weights-info", "runner.cli.train_results": "train",
+         "runner.training.monitor": "train-log", "runner.inference.shards": "json-lines"}
 written: list[tuple[str, Any]] = []     # schema, value: what has been written since it was cleared
 
 

@@ -30,6 +30,8 @@ PAUSE = 0.5                         # seconds between two looks at the parent
 # options that the records do not depend on, or that are compared in another form
 NOT_COMPARED = {"help", "verbose", "debug", "cfg", "images", "weights", "names", "json_lines", "shard_size", "np",
                 "threads", "on_bad", "strict", "size"}
+# options that only the other outputs, or videos, depend on
+OF_OTHERS = {"save_conf", "blur", "pixelate", "track", "track_keep", "every", "frames"}
 
 
 class Worker(NamedTuple):
@@ -79,9 +81,11 @@ def requested(args: Any) -> bool:
         return False
     others = [action.option_strings[0] for action in args.parser._actions if isinstance(action, common.Output)
               and action.dest != "json_lines" and getattr(args, action.dest) is not None]
+    others += [action.option_strings[0] for action in args.parser._actions if action.dest in OF_OTHERS
+               and getattr(args, action.dest) != action.default]
     if others:
-        raise UsageError(f"--json-lines FOLDER does not go together with {', '.join(others)}: `merge` makes JSON, CSV "
-                         "and COCO results of the parts")
+        raise UsageError(f"--json-lines FOLDER does not go together with {', '.join(others)}: its parts have a record "
+                         "for each image, of which `merge` makes JSON, CSV and COCO results")
     return True
 
 
@@ -171,7 +175,7 @@ def work_of(args: Any, run: "ChosenRun", names: Sequence[str], count: int, diges
     from runner import ops
     from runner.inference.shards import Work
     compared = {action.dest: getattr(args, action.dest, None) for action in args.parser._actions
-                if action.dest not in NOT_COMPARED and not isinstance(action, common.Output)}
+                if action.dest not in NOT_COMPARED | OF_OTHERS and not isinstance(action, common.Output)}
     weights = run.weights or (run.cfg if args.cfg.lower().endswith(".onnx") else run.folder.weights())
     return Work(args.parser.prog.split()[-1], args.images, count, digest, args.cfg, str(weights), names,
                 {**compared, "backend": ops.backend()})

@@ -23,8 +23,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                                                           "'coco' and ends in .json, else json")
     parser.add_argument("--annotations", metavar="FILE",
                         help="of COCO results: the COCO file with the ids of images, by the name of the file, and of "
-                             "categories, by the name of the class (default: the number that the name of an image is, "
-                             "or the name; class number plus 1)")
+                             "categories, by the name of the class (default: the number at the end of the name of an "
+                             "image; the ids of COCO for its 80 classes, else class number plus 1)")
 
 
 def run(args: argparse.Namespace) -> int:

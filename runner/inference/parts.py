@@ -130,7 +130,7 @@ def write(parts: Parts, form: str, emit: Callable[[str], object], annotations: s
     if form == "csv":
         _write_csv(_rows_of_detect(counting()) if verb == "detect" else _rows_of_predict(counting()), emit)
     else:
-        ids = ResultIds(annotations)
+        ids = ResultIds(annotations, parts.manifest.network.classes)
         _write_list(_coco(counting(), ids) if form == "coco" else _as_json(counting()), emit)
     return count
 
@@ -166,8 +166,14 @@ def _coco(records: Iterator[Line], ids: ResultIds) -> Iterator[Line]:
         for one in record["objects"]:
             left, top, right, bottom = _corners(one, record)
             yield {"image_id": image, "category_id": ids.category(one["class_id"], one["name"]),
-                   "bbox": [round(value, 3) for value in (left, top, right - left, bottom - top)],
-                   "score": one["confidence"]}
+                   "bbox": [_short(value) for value in (left, top, right - left, bottom - top)],
+                   "score": None if one["confidence"] is None else _short(one["confidence"])}
+    ids.require_unique()
+
+
+def _short(value: float) -> float:
+    """The value as float32 has it, with as few digits as possible."""
+    return float(f"{value:.9g}")
 
 
 def _write_csv(rows: Iterator[list[Any]], emit: Callable[[str], object]) -> None:

@@ -11,7 +11,6 @@ process, what is lost is the shard it was computing; the same command computes w
 A claim that its owner left behind is taken over by processes that start later, and not by those that were already
 running: images that end the process that reads them end one process of a call, not one after the other.
 """
-import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,7 +49,7 @@ class Network(Record):
     cfg_sha256: str = field(doc="of that file")
     weights: str = field(doc="path")
     weights_sha256: str = field(doc="of that file")
-    classes_sha256: str = field(doc="of the class names")
+    classes: list[str] = field(doc="class names; empty where they are numbers")
 
 
 class Manifest(Record):
@@ -80,12 +79,11 @@ class Work:
 
     def facts(self, shard_size: int) -> dict[str, Any]:
         """The manifest of a new folder."""
-        names = hashlib.sha256("\n".join(self.classes).encode("utf-8", "surrogateescape")).hexdigest()
         facts = {
             "schema_version": SCHEMA_VERSION, "verb": self.verb, "state": RUNNING,
             "images": {"count": self.count, "sha256": self.list_digest, "arguments": list(self.arguments)},
             "network": {"cfg": self.cfg, "cfg_sha256": checksum(Path(find(self.cfg))), "weights": self.weights,
-                        "weights_sha256": checksum(Path(find(self.weights))), "classes_sha256": names},
+                        "weights_sha256": checksum(Path(find(self.weights))), "classes": list(self.classes)},
             "options": dict(self.options), "shard_size": shard_size, "shards": -(-self.count // shard_size)}
         copied: dict[str, Any] = parse_json(json_utf8(facts), MANIFEST)       # as it is when it is read again
         return copied
@@ -254,13 +252,13 @@ class Shards:
                f"{getattr(now.network, name)} ({getattr(now.network, f'{name}_sha256')[:12]})",
                getattr(there.network, f"{name}_sha256") != getattr(now.network, f"{name}_sha256"))
               for name in ("cfg", "weights")),
+            ("class names", shown(there.network.classes), shown(now.network.classes),
+             there.network.classes != now.network.classes),
             *((name, shown(there.options.get(name)), shown(now.options.get(name)),
                there.options.get(name) != now.options.get(name))
               for name in dict.fromkeys([*there.options, *now.options])),
             ("images of a shard", there.shard_size, size, size not in (None, there.shard_size)),
         ] if differ]
-        if there.network.classes_sha256 != now.network.classes_sha256:
-            wrong.append("class names: not those of the parts")
         if wrong:
             raise UsageError(f"{self.folder}: the parts in this folder are of other work. {'; '.join(wrong)}. Choose "
                              "another folder")

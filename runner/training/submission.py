@@ -15,18 +15,16 @@ from pathlib import PurePath
 import numpy as np
 
 from runner.datasets import DetectionSplit
+from runner.datasets.detection.coco import COCO_IDS, number_in_name, usual_category_ids
 from runner.datasets.detection.dataset import LabelledImage
 from runner.errors import DataError, counted
 from runner.images.box_format import convert, pixel_corners
 from runner.outputs import OutputFolder, file_stem, unique_name
-from runner.reading.numbers import whole
 from runner.training.detection_metrics import SplitDetections
 
 COCO, VOC = "coco", "voc"
 FORMS = (VOC, COCO)
 COCO_FILE = "coco_results.json"
-LEFT_OUT = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}     # of the ids 1 to 90, COCO's boxes have 80
-COCO_IDS = tuple(number for number in range(1, 91) if number not in LEFT_OUT)
 Id = int | float | str
 
 
@@ -96,11 +94,11 @@ class Submission:
             return stem
         if image.id is not None:
             return image.id
-        digits = re.search(r"([0-9]{1,18})$", PurePath(image.path).stem)
-        if not digits:
+        number = number_in_name(image.path)
+        if number is None:
             raise DataError(f"{image.path}: --submit coco needs the number of every image: the id in a COCO dataset, "
                             "else the digits at the end of the file name. There are none")
-        return whole(digits[1])
+        return number
 
     def _require_unique(self) -> None:
         known: dict[Id, str] = {}
@@ -118,13 +116,14 @@ class Submission:
                                     f"{' ...' if len(unknown) > 5 else ''}) without a category in the file of this "
                                     "split: their boxes are left out")
             return own
-        if count == len(COCO_IDS) and (self.names[0], self.names[-1]) == ("person", "toothbrush"):
+        usual = usual_category_ids(self.names)
+        if usual == COCO_IDS:
             self.remarks.append("this is not a COCO dataset: the category ids are those of COCO's 80 classes, and the "
                                 "image ids the numbers at the end of the file names, as in darknet")
-            return list(COCO_IDS)
+            return list(usual)
         self.remarks.append(f"this is not a COCO dataset: the category ids are 1 to {count}, in the order of the "
                             "classes, and the image ids the numbers at the end of the file names")
-        return list(range(1, count + 1))
+        return list(usual)
 
 
 def _short(value: float) -> float:

@@ -134,7 +134,7 @@ def test_other_work_is_refused_with_everything_that_differs(capsys: pytest.Captu
 
 
 @pytest.mark.parametrize("words, text", [
-    (["--json-lines", "out", "--json", "a.json"], "--json-lines FOLDER does not go together with --json: `merge`"),
+    (["--json-lines", "out", "--json", "a.json"], "--json-lines FOLDER does not go together with --json: its parts"),
     (["--np", "2"], "--np is an option of --json-lines FOLDER"),
     (["--shard-size", "2"], "--shard-size is an option of --json-lines FOLDER")])
 def test_options_that_do_not_go_together(words: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,6 +156,8 @@ def test_folders_that_are_not_ours(capsys: pytest.CaptureFixture[str]) -> None:
     assert "shards cannot be read from standard input" in capsys.readouterr().err
     main("detect", "cfg/toy.cfg", "a.mp4", "--json-lines", "new", expect=2)
     assert "a.mp4: --json-lines is for images" in capsys.readouterr().err
+    main("detect", "cfg/toy.cfg", "a.png", "--json-lines", "new", "--every", "2", "--txt", "labels", expect=2)
+    assert "does not go together with --txt, --every: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("change, text", [
@@ -203,10 +205,13 @@ def test_detections_as_json_csv_and_coco(capsys: pytest.CaptureFixture[str]) -> 
     for name in ("json", "csv"):
         main("merge", "out", "--to", f"merged.{name}")
         assert Path(f"merged.{name}").read_bytes() == Path(f"one.{name}").read_bytes()
-    main("merge", "out", "--to", "coco.json")
+    main("merge", "out", "--to", "coco.json", expect=2)
+    assert "two images have the same id, 0: the number at the end of their names" in capsys.readouterr().err
+    main(*words[:2], "data/toy/test/bright", *words[3:], "--json-lines", "bright")
+    main("merge", "bright", "--to", "coco.json")
     results = json.loads(Path("coco.json").read_text())
-    assert results[0] == {"image_id": 0, "category_id": 2, "bbox": [1.75, 2.25, 3.5, 1.5],
-                          "score": pytest.approx(1, abs=1e-3)} and len(results) == 9
+    assert results[1] == {"image_id": 1, "category_id": 2, "bbox": pytest.approx([1.75, 2.625, 3.5, 1.75]),
+                          "score": pytest.approx(1, abs=1e-3)} and len(results) == 5
     images = [{"id": 100 + k, "file_name": f"{name}/{k}.png"} for name in ("bright", "dark") for k in range(5)]
     content = {"images": images, "annotations": [],
                "categories": [{"id": 90, "name": "b"}, {"id": 18, "name": "a"}]}

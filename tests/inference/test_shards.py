@@ -119,7 +119,7 @@ def test_complete_is_announced_once() -> None:
     ({"verb": "detect"}, "verb: there predict, here detect"),
     ({"list_digest": "x", "arguments": ["b.txt"]}, r"images: there 10 \(a.txt\), here 10 \(b.txt\)"),
     ({"options": {"top": 2, "how": "crop"}}, "top: there 1, here 2; how: there None, here 'crop'"),
-    ({"classes": ["y"]}, "class names: not those of the parts")])
+    ({"classes": ["y"]}, r"class names: there \['x'\], here \['y'\]")])
 def test_other_work_is_refused(change: dict[str, Any], words: str) -> None:
     Shards("out", WORK)
     with pytest.raises(UsageError, match=words):

@@ -4,10 +4,14 @@ Category ids need not be contiguous: class numbers follow the ids in ascending o
 `bbox` is left, top, width, height in pixels.  `iscrowd` boxes are kept separately: neither learned nor counted.
 """
 import os
+import re
+from array import array
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
+
+import numpy as np
 
 from runner.datasets.detection.annotated_size import MAX_SIDE, AnnotatedImage, annotated_image
 from runner.datasets.detection.dataset import DetectionDataset, DetectionSplit, LabelledImage
@@ -17,11 +21,13 @@ from runner.datasets.format import Format
 from runner.datasets.lists import relocate
 from runner.errors import DataError, counted
 from runner.reading.json_text import has_lists, read_json
-from runner.reading.numbers import is_whole, shown, whole
+from runner.reading.numbers import shown, whole
 from runner.reading.schema import Record, field
 from runner.reading.text import open_reason
 
 LISTS = ("images", "annotations")
+LEFT_OUT = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}     # of the ids 1 to 90, COCO's boxes have 80
+COCO_IDS = tuple(number for number in range(1, 91) if number not in LEFT_OUT)
 SMALL = 1 << 24     # bytes of a file that is parsed to recognise it; a larger one is searched for its keys
 WRONG = "annotations that cannot be used, left out"
 Id = float | str            # of images and categories; most are whole numbers
@@ -272,18 +278,31 @@ FORMAT = Format("COCO", "detection",
                 "`annotations/`, or in `train/` and `valid/`", _matches, open_coco)
 
 
+def number_in_name(file: str) -> int | None:
+    """The number at the end of the name of an image, its id in COCO: 139 of COCO_val2014_000000000139.jpg."""
+    digits = re.search(r"([0-9]{1,18})$", PurePath(file).stem)
+    return whole(digits[1]) if digits else None
+
+
+def usual_category_ids(names: Sequence[str]) -> tuple[int, ...]:
+    """The ids of classes that no file gives one: those of COCO for its 80 classes, as in darknet, else 1, 2, ..."""
+    if len(names) == len(COCO_IDS) and (names[0], names[-1]) == ("person", "toothbrush"):
+        return COCO_IDS
+    return tuple(range(1, len(names) + 1))
+
+
 class ResultIds:
-    """The ids of images and categories in results: those of a COCO file.
+    """The ids of images and categories in results: those of a COCO file; without one, the number at the end of the name
+    of an image, and `usual_category_ids`.
 
-    Without one an image's id is the number that its name is, as those of COCO are (000000000139.jpg: 139), else its
-    name without folder and extension; the id of a category is the class number plus 1.
-
-    DataError where the file has no such image or category.
+    names: of the classes; [] where they have none
+    DataError where an image or a class has no id, or two images have the same.
     """
 
-    def __init__(self, path: str | os.PathLike | None = None):
-        self.path = path
+    def __init__(self, path: str | os.PathLike | None, names: Sequence[str]):
+        self.path, self._used = path, array("q")
         self._images: dict[str, list[tuple[str, Id]]] = {}
+        self._usual = usual_category_ids(names)
         self._categories: list[dict[str, Any]] = []
         if path is None:
             return
@@ -300,8 +319,12 @@ class ResultIds:
         """The id of an image, by its path."""
         name = file.replace("\\", "/")
         if self.path is None:
-            stem = Path(name).stem
-            return whole(stem) if is_whole(stem) else stem
+            number = number_in_name(name)
+            if number is None:
+                raise DataError(f"{file}: COCO results need the number of every image, and this name has no digits at "
+                                "its end. Name the COCO file with the ids")
+            self._used.append(number)
+            return number
         same = self._images.get(name.rpartition("/")[2], [])
         if len(same) > 1:       # in several folders
             same = [one for one in same if f"/{name}".endswith("/" + one[0].removeprefix("./"))]
@@ -310,10 +333,18 @@ class ResultIds:
                             "name of the file")
         return same[0][1]
 
+    def require_unique(self) -> None:
+        """DataError where two images had the same number; 8 bytes of memory for each."""
+        numbers = np.sort(np.frombuffer(self._used, np.int64)) if self._used else np.zeros(0, np.int64)
+        same = numbers[1:][numbers[1:] == numbers[:-1]]
+        if len(same):
+            raise DataError(f"two images have the same id, {same[0]}: the number at the end of their names. Name the "
+                            "COCO file with the ids")
+
     def category(self, number: int, name: str) -> Id:
         """The id of a class, by its name; of one without a name, whose name is its number, by the order of the ids."""
         if self.path is None:
-            return number + 1
+            return self._usual[number] if number < len(self._usual) else number + 1
         found = next((one["id"] for one in self._categories if one["name"] == name), None)
         if found is None and name == str(number) and number < len(self._categories):
             found = self._categories[number]["id"]
