@@ -189,7 +189,8 @@ def defect(fork: str, net: Network, part: list[str], index: int | None) -> str |
     if normed >= 0 and (later or (head in ("grad", "input_delta", "delta", "delta_in") and (index or 0) <= normed)):
         return f"{fork}, [{net.layers[normed].names[0]}]: batch norm within recurrent layers is not emulated"
     misplaced = _last(net, (i for i, layer in enumerate(net.layers) if layer.names[0] == "conv_lstm"))
-    if misplaced > 0 and (later or head == "input_delta" or (index is not None and index < misplaced)):
+    if (misplaced >= 0 and head == "input_delta") or \
+            (misplaced > 0 and (later or (index is not None and index < misplaced))):
         return (f"{fork}, [conv_lstm]: src/conv_lstm_layer.c hands its convolutions the delta of another time step, so "
                 "that layers before it get a part of the gradient")
     return None
