@@ -8,6 +8,7 @@ file.  Where the dataset is not COCO, they follow darknet: the number at the end
 COCO's 80 classes.
 """
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
@@ -127,5 +128,5 @@ class Submission:
 
 
 def _short(value: float) -> float:
-    """The value as float32 has it, with as few digits as possible."""
-    return float(f"{value:.9g}")
+    """Rounded to nine significant digits, which tell all float32 apart."""
+    return round(value, 8 - math.floor(math.log10(abs(value)))) if value else 0.0

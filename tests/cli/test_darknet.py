@@ -120,9 +120,20 @@ def test_resume_continues_with_the_weights_of_the_run(capsys: pytest.CaptureFixt
 def test_the_files_a_data_file_names_are_filled_in(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     (tmp_path / "my.names").write_text("cat\n")
     (tmp_path / "my.data").write_text("# mine\nclasses = 1\nvalid = elsewhere/val.txt\nnames = my.names\nnames=b\n")
+    main(["classifier", "test", str(tmp_path / "my.data"), "x.cfg", "x.weights"])
+    assert capsys.readouterr().out == (f"python run.py predict x.cfg elsewhere/val.txt --weights x.weights --names "
+                                       f"{tmp_path}/my.names --json results.json\n")
+
+
+@pytest.mark.parametrize("line, form, remark", [("", "voc", ""), ("eval=coco", "coco", ""), ("eval = voc", "voc", ""),
+                                                ("eval=kitti", "voc", "eval=kitti: files for this evaluator are not")])
+def test_the_evaluator_of_a_data_file(line: str, form: str, remark: str, tmp_path: Path,
+                                      capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "my.data").write_text(f"valid=val.txt\n{line}\n")
     main(["detector", "valid", str(tmp_path / "my.data"), "x.cfg", "x.weights"])
-    assert capsys.readouterr().out == (f"python run.py detect x.cfg elsewhere/val.txt --weights x.weights --names "
-                                       f"{tmp_path}/my.names --thresh .005 --json results.json\n")
+    said = capsys.readouterr()
+    assert said.out == (f"python run.py test x.cfg --data {tmp_path}/my.data --weights x.weights --submit {form}\n")
+    assert remark in said.err
 
 
 def test_a_flag_without_its_value_is_said_and_left_out(capsys: pytest.CaptureFixture) -> None:
