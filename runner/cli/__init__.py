@@ -119,8 +119,9 @@ def _run(argv: list[str]) -> int:
         if darknet.is_darknet(argv):
             return darknet.respond(argv)
     if verb is not None and verb not in VERBS:
-        command, near = darknet.near_command(argv), difflib.get_close_matches(verb.lower(), VERBS, 1)
-        if command and (not near or " " in command):
+        command = darknet.near_command(argv)
+        near = difflib.get_close_matches(verb.lower(), [*VERBS, command] if command else VERBS, 1)
+        if command and command not in VERBS and (not near or " " in command or near == [command]):
             hint = f" (did you mean darknet's {command!r}?)"
         else:
             hint = f" (did you mean {near[0]!r}?)" if near else f" (known: {', '.join(VERBS)})"

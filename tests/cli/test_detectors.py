@@ -9,7 +9,6 @@ import yaml
 
 import runner
 from runner.cli import main
-from runner.errors import UsageError
 from runner.training import TaskOptions, open_task
 from runner.training.report_items import ImageGrid, LineChart
 from tests import toy_boxes
@@ -115,16 +114,12 @@ def test_options_of_the_metrics(squares_dir: Path, capsys: pytest.CaptureFixture
     assert metrics("--split", "train")["images"] == 24
 
 
-def test_options_for_detectors_only(toy_dir: Path) -> None:
+def test_options_for_detectors_only(toy_dir: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["train", "cfg/toy.cfg", "--quiet"]) == 0
-    from runner.cli.test import detection_criteria
-    net = runner.load("cfg/toy.cfg")
-
-    class Args:
-        cfg, thresh, iou, points, nms, letterbox = "cfg/toy.cfg", None, .6, None, None, None
-    with pytest.raises(UsageError, match=r"--iou is for detectors, but cfg/toy\.cfg is not one"):
-        detection_criteria(Args, net)        # type: ignore[arg-type]
-    assert main(["test", "cfg/toy.cfg", "--stretch"]) == 2
+    for words in (["--iou", ".6"], ["--stretch"]):
+        capsys.readouterr()
+        assert main(["test", "cfg/toy.cfg", *words]) == 2
+        assert capsys.readouterr().err.endswith(f"run.py: {words[0]} is for detectors, but cfg/toy.cfg is not one\n")
 
 
 def test_a_head_with_the_wrong_number_of_classes(edited, capsys: pytest.CaptureFixture) -> None:
