@@ -6,6 +6,7 @@ boxes, --crops cuts them out, --track follows objects through a video.
 
   python run.py detect yolov3-tiny.cfg --weights yolov3-tiny.weights photos/ --save out/
   python run.py detect my.cfg --weights my.weights dog.jpg --names my.names --thresh .4 --json out.json
+  python run.py detect my.cfg --weights my.weights large.jpg --tiles auto --save out/   small objects in large images
   python run.py detect my.cfg --weights my.weights clip.mp4 --save out/ --every 5
   python run.py detect my.cfg --weights my.weights clip.mp4 --save out/ --track --mot tracks.txt --blur face
 """

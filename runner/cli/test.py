@@ -13,6 +13,7 @@ per character.
   python run.py test cfg/net.cfg --crops 10                the mean over ten crops of each image
   python run.py test cfg/darknet19.cfg --sizes 224,288     the mean over sizes, and mirror images
   python run.py test cfg/scenes.cfg --thresh .4 --iou .75  a detector
+  python run.py test cfg/scenes.cfg --tiles auto           a detector, in tiles of large images
   python run.py test cfg/scenes.cfg --submit coco          the result file for COCO's evaluator
   python run.py test cfg/chars.cfg --data novel.txt        a character model: bits per character
 """

@@ -21,7 +21,7 @@ LEFT, TOP, RIGHT, BOTTOM = range(4)
 def require_merge(merge: str) -> None:
     """UsageError for a name that is not one of MERGES."""
     if merge not in MERGES:
-        raise UsageError(f"merge must be one of {', '.join(MERGES)}. Got {merge!r}{did_you_mean(merge, MERGES)}")
+        raise UsageError(f"merge must be one of {', '.join(MERGES)}. Got {merge!r}{did_you_mean(str(merge), MERGES)}")
 
 
 def cut_sides(corners: np.ndarray, crop: np.ndarray, size: np.ndarray, margin: np.ndarray) -> np.ndarray:

@@ -55,7 +55,7 @@ def suppress(boxes: np.ndarray, objectness: np.ndarray, probability: np.ndarray,
 def require_kind(kind: str) -> str:
     """The kind that a name of KINDS means.  UsageError for another name."""
     if kind not in KINDS:
-        raise UsageError(f"nms kind must be one of {', '.join(KINDS)}. Got {kind!r}{did_you_mean(kind, KINDS)}")
+        raise UsageError(f"nms kind must be one of {', '.join(KINDS)}. Got {kind!r}{did_you_mean(str(kind), KINDS)}")
     return KINDS[kind]
 
 

@@ -60,8 +60,9 @@ class NmsOptions:
     def __post_init__(self) -> None:
         if self.nms_kind is not None:
             require_kind(self.nms_kind)
-        if self.max_det is not None and self.max_det < 1:
-            raise UsageError(f"max_det must be at least 1, or None for all boxes. Got {self.max_det}")
+        whole_number = isinstance(self.max_det, int | np.integer) and not isinstance(self.max_det, bool)
+        if self.max_det is not None and not (whole_number and self.max_det >= 1):
+            raise UsageError(f"max_det must be an integer, at least 1, or None for all boxes. Got {self.max_det!r}")
 
 
 def chosen_classes(keep: Sequence[str | int], leave_out: Sequence[str | int], names: Sequence[str],

@@ -46,8 +46,8 @@ class Tiling:
 
     def __post_init__(self) -> None:
         require_merge(self.merge)
-        if not 0 <= self.overlap <= MOST_OVERLAP:
-            raise UsageError(f"the overlap of tiles must be from 0 to {MOST_OVERLAP}. Got {self.overlap:g}")
+        if not isinstance(self.overlap, int | float | np.number) or not 0 <= self.overlap <= MOST_OVERLAP:
+            raise UsageError(f"the overlap of tiles must be a number from 0 to {MOST_OVERLAP}. Got {self.overlap!r}")
         if self.size is not None and min(self.size) < 1:
             raise UsageError(f"a tile must have at least 1 pixel. Got {self.size[0]}x{self.size[1]}")
 

@@ -148,6 +148,9 @@ def test_tiles(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     net = runner.load("a.cfg", "a.weights")
     assert len(net.detect("data/images/val/0.png", classes="cat", tiles=32, overlap=0, whole=False)[0]) == 4
     assert len(net.detect("data/images/val/0.png", classes="cat", tiles=64, whole=False)[0]) == 1
+    wide, = net.detect("data/images/val/0.png", classes="dog", tiles=(32, 16), overlap=0, whole=False, letterbox=True)
+    sides = sorted({(round(float(box[2] - box[0])), round(float(box[3] - box[1]))) for box in wide.boxes})
+    assert sides[0] == (2, 2) and len([one for one in wide if one.confidence < .75]) == 8
     plain, tiled = (net.evaluate("data", criteria=runner.DetectionCriteria(tiles=tiles, tile_overlap=0))
                     for tiles in (None, (32, 32)))
     assert plain.as_json()["counts"]["false_positives"] == 0 < tiled.as_json()["counts"]["false_positives"]
@@ -171,7 +174,7 @@ def test_evaluation_in_tiles_skips_what_cannot_be_read(model: Path, capsys: pyte
 
 @pytest.mark.parametrize(("words", "said"), [
     (("--tiles", "big"), "--tiles: tiles are auto, N or WxH, in pixels. Got 'big'"),
-    (("--tiles", "8x8", "--overlap", ".95"), "--tiles: the overlap of tiles must be from 0 to 0.9. Got 0.95"),
+    (("--tiles", "8x8", "--overlap", ".95"), "--tiles: the overlap of tiles must be a number from 0 to 0.9. Got 0.95"),
     (("--overlap", ".1"), "--overlap is of --tiles, which is not given"),
     (("--merge", "wbf"), "--merge is of --tiles, which is not given"),
     (("--no-whole",), "--no-whole is of --tiles, which is not given"),

@@ -84,8 +84,11 @@ def test_the_options_of_the_command_line_are_kinds() -> None:
 def test_options_that_are_not_allowed() -> None:
     with pytest.raises(UsageError, match="did you mean 'diounms'"):
         NmsOptions(nms_kind="diou-nms")
-    with pytest.raises(UsageError, match="max_det must be at least 1"):
-        NmsOptions(max_det=0)
+    for count in (0, 1.5, "3", True):
+        with pytest.raises(UsageError, match="max_det must be an integer, at least 1"):
+            NmsOptions(max_det=count)       # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"nms kind must be one of .* Got 3"):
+        NmsOptions(nms_kind=3)      # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("keep", "drop", "chosen"), [
