@@ -6,6 +6,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 SHARE = ("cfg", "data", "weights/shipped")
+PHOTO = "docs/images/photo.jpg"         # that `picture` draws on in the README
 
 
 class BuildWithShare(build_py):
@@ -17,6 +18,10 @@ class BuildWithShare(build_py):
             target = Path(self.build_lib) / "runner" / "share" / name
             shutil.rmtree(target, ignore_errors=True)       # of an earlier build
             shutil.copytree(name, target)
+        if not self.editable_mode:
+            photo = Path(self.build_lib) / "runner" / "share" / PHOTO
+            photo.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(PHOTO, photo)
 
 
 setup(cmdclass={"build_py": BuildWithShare})

@@ -13,7 +13,17 @@
 docs/python.md describes it all.
 """
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
+
+OLDEST_PYTHON = (3, 11)
+if sys.version_info < OLDEST_PYTHON:        # an old Python gets as far as this: below is syntax that it cannot read
+    _too_old = (f"Python {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]} or newer is needed; this is Python "
+                f"{sys.version.split()[0]} in {sys.executable}")
+    if sys.argv[:1] == ["-m"]:              # python -m runner
+        sys.stderr.write(f"cfgrunner: {_too_old}\n")
+        sys.exit(2)
+    raise ImportError(f"runner (cfgrunner): {_too_old}")
 
 if TYPE_CHECKING:
     from runner import layers as layers

@@ -1,14 +1,17 @@
-"""Files that come with the program: the networks of cfg/, the data of data/, trained weights in weights/shipped/.
+"""Files that come with the program: the networks of cfg/, the data of data/, trained weights in weights/shipped/, and
+a photo in docs/images/.
 
 In a checkout they are in its root; an installed package carries them in runner/share/.
 """
+import glob
 import os
 from pathlib import Path
 
 from runner.program import CHECKOUT, PACKAGE, ROOT
 
 SHARE = ROOT if CHECKOUT else PACKAGE / "share"
-FOLDERS = (("cfg",), ("data",), ("weights", "shipped"))      # what a path can name wherever the program is started
+# what a path can name wherever the program is started
+FOLDERS = (("cfg",), ("data",), ("weights", "shipped"), ("docs", "images"))
 
 
 def find(path: str | os.PathLike[str]) -> str:
@@ -20,6 +23,17 @@ def find(path: str | os.PathLike[str]) -> str:
         return text
     own = SHARE.joinpath(*parts)
     return _as_typed(own) if own.exists() else text
+
+
+def matches(pattern: str | os.PathLike[str]) -> list[str]:
+    """The files that match a glob; where there are none, those that come with the program, as `find`."""
+    text = os.fspath(pattern)
+    found = [name for name in glob.glob(text, recursive=True) if os.path.isfile(name)]
+    parts = Path(text).parts
+    if not found and ".." not in parts and any(parts[:len(folder)] == folder for folder in FOLDERS):
+        names = glob.glob(text, root_dir=SHARE, recursive=True)
+        found = [_as_typed(SHARE / name) for name in names if (SHARE / name).is_file()]
+    return sorted(found)
 
 
 def trained(name: str) -> Path | None:

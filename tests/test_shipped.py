@@ -44,6 +44,29 @@ def test_an_installed_package_has_them_in_share(monkeypatch: pytest.MonkeyPatch,
         runner.load("cfg/net.cfg")
 
 
+def test_globs_that_the_shell_leaves_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    main("check", "cfg/yolov3*.cfg")
+    assert capsys.readouterr().out.splitlines() == [
+        f"{ROOT / 'cfg' / name}: ok ({what} parameters)" for name, what in
+        (("yolov3-tiny.cfg", "24 layers, 8,858,734"), ("yolov3.cfg", "107 layers, 62,001,757"))]
+    assert len(expand_images(["data/digits/test/7/*4.png"])) == 18
+    Path("cfg").mkdir()
+    Path("cfg/yolov3-mine.cfg").write_text("[net]\ninputs=2\n[connected]\noutput=2\n[softmax]\n")
+    assert shipped.matches("cfg/yolov3*.cfg") == ["cfg/yolov3-mine.cfg"]
+    assert shipped.matches("tests/*.py") == shipped.matches("cfg/../run.*") == []
+
+
+def test_a_copied_cfg_finds_the_data_that_came_with_it() -> None:
+    Path("mine.cfg").write_bytes((ROOT / "cfg" / "net.cfg").read_bytes())
+    main("check", "mine.cfg")
+    assert find_data("mine.cfg", None, "data/digits") == ROOT / "data" / "digits"
+
+
+def test_the_photo_of_the_readme() -> None:
+    main("picture", "dropout", "docs/images/photo.jpg", "--save", "dropout.png")
+    assert Path("dropout.png").exists()
+
+
 def test_verbs_find_them(capsys: pytest.CaptureFixture[str]) -> None:
     main("check", "cfg/net.cfg", "cfg/scenes.cfg")
     assert capsys.readouterr().out.startswith("cfg/net.cfg: ok (8 layers")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import cfgrunner
+import runner
 from tests import toy
 from tests.paths import ROOT
 
@@ -26,6 +27,33 @@ def test_an_old_python(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     assert capsys.readouterr().err.startswith("cfgrunner: Python 3.11 or newer is needed; this is Python ")
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert 'requires-python = ">={}.{}"'.format(*cfgrunner.OLDEST_PYTHON) in project
+
+
+@pytest.mark.parametrize("argument, error", [("-m", "SystemExit 2"), ("-c", "ImportError runner (cfgrunner): Python ")])
+def test_an_old_python_that_imports_the_package(argument: str, error: str) -> None:
+    """The sentence comes before syntax and types that an old Python does not have."""
+    code = f"""
+import sys
+sys.version_info, sys.argv = (3, 8, 18), [{argument!r}]
+try:
+    import runner
+except (SystemExit, ImportError) as stop:
+    print(type(stop).__name__, stop)
+"""
+    done = subprocess.run([sys.executable, "-c", code],
+                          capture_output=True, cwd=ROOT, text=True)
+    assert done.stdout.startswith(error), done.stderr
+    assert done.stderr.startswith("cfgrunner: Python 3.11 or newer is needed") == (argument == "-m")
+
+
+def test_the_oldest_python_is_the_same_everywhere() -> None:
+    assert runner.OLDEST_PYTHON == cfgrunner.OLDEST_PYTHON
+
+
+def test_doctor_without_any_package() -> None:
+    done = subprocess.run([sys.executable, "-S", RUN, "doctor"], capture_output=True)    # -S: no installed packages
+    assert done.returncode == 1 and not done.stderr
+    assert b"\nproblem: not installed: numpy, pillow, pyyaml, tqdm. pip install -r " in done.stdout
 
 
 @pytest.mark.parametrize("module, package", [("numpy", "numpy"), ("PIL", "pillow"), ("yaml", "pyyaml")])

@@ -164,7 +164,8 @@ def _parser(verb: str | None, every: bool = False) -> tuple[argparse.ArgumentPar
     plain = argparse.RawDescriptionHelpFormatter
     parser = _Parser(prog=program(), epilog=adapted(EXAMPLES), formatter_class=plain,
                                      description="Train and run the networks of darknet-style .cfg files.")
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the versions of program, Python and NumPy")
+    parser.add_argument("-V", "--version", action=_Version, nargs=0,
+                        help="show the versions of program, Python and NumPy")
     _everywhere(parser)
     command: argparse.ArgumentParser = parser
     verbs = parser.add_subparsers(metavar="VERB", title="verbs")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("cfg", nargs="?", help="the detector")
+    parser.add_argument("cfg", nargs="?", help="the detector: a cfg, or a training run")
     common.data_option(parser, "detection", default="the training data of the cfg")
     parser.add_argument("--clusters", type=common.positive, metavar="N",
                         help="number of anchors (default: as in the cfg, else 6)")
@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
         common.require_image_name(args.save)
     if not args.cfg and not args.data:
         raise UsageError("anchors: needs a cfg, or a dataset with --data")
+    _choose(args)
     net = network(args.cfg, args.width, args.height) if args.cfg else None
     source = find_data(args.cfg, args.data, net.options.data or None) if net else find_data("", args.data)
     data = open_detection_dataset(source)
@@ -78,6 +79,14 @@ def run(args: argparse.Namespace) -> int:
                     f"IoU with the best anchor {100 * overlap:.1f} %\n")
         print_lines(shown, found.members, assignment, counts, in_cells)
     return 0
+
+
+def _choose(args: argparse.Namespace) -> None:
+    """A training run stands for its cfg and its data."""
+    from runner.chosen_run import choose
+    run = choose(args.cfg) if args.cfg else None
+    if run and run.is_run and run.as_trained:
+        args.cfg, args.data = str(run.cfg), args.data or run.data
 
 
 def network(cfg: str, width: int | None = None, height: int | None = None) -> "Network":

@@ -8,6 +8,7 @@ exist.
   python run.py check my.cfg --weights my.weights           does the file fit the network?
 """
 import argparse
+import glob
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("cfg", nargs="+", help="the files to check")
+    parser.add_argument("cfg", nargs="+", help="the files to check, or globs, or training runs")
     parser.add_argument("--strict", action="store_true", help="treat unknown options as errors")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.OPTION=VALUE", dest="settings",
                         help="override a cfg option before checking")
@@ -37,16 +38,32 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--weights needs exactly one cfg. Got {len(args.cfg)}")
     if args.weights and not os.path.exists(args.weights):
         raise UsageError(f"{args.weights}: no such weights file")
-    missing = [cfg for cfg in args.cfg if not os.path.exists(find(cfg))]
-    for cfg in missing:
-        console.remark(f"{program()}: {cfg}: no such file")
-    findings = [_check(cfg, args) for cfg in args.cfg if cfg not in missing]
+    missing = [word for word in args.cfg if not _files(word)]
+    for word in missing:
+        console.remark(f"{program()}: {word}: no such file")
+    findings = [_check(cfg, args) for word in args.cfg for cfg in _files(word)]
     if args.json:
         console.write_json(args.json, findings)
     if args.json != "-":
         for finding in findings:
             _print_finding(finding, args.quiet)
     return 2 if missing else int(any(finding["errors"] for finding in findings))
+
+
+def _files(word: str) -> list[str]:
+    """The cfg files that a word stands for: a file, a glob that the shell has left as it is, a run."""
+    from runner.chosen_run import choose
+    from runner.errors import UsageError
+    from runner.shipped import matches
+    if os.path.isfile(find(word)):
+        return [word]
+    if found := matches(word) if glob.has_magic(word) else []:
+        return found
+    try:
+        run = choose(word)
+    except UsageError:
+        return [word] if os.path.exists(find(word)) else []
+    return [str(run.cfg)] if run.is_run else []
 
 
 def _check(cfg: str, args: argparse.Namespace) -> dict[str, Any]:
@@ -80,9 +97,15 @@ def _check(cfg: str, args: argparse.Namespace) -> dict[str, Any]:
 
 def _missing_data(cfg: str, data: str) -> str:
     """That [net] data= names nothing; "" where it does, or where `download` would get it."""
+    from runner.chosen_run import choose
     from runner.datasets import find_data
     from runner.datasets.public_datasets import PUBLIC_DATASETS
-    from runner.errors import DataError
+    from runner.errors import DataError, UsageError
+    try:
+        if (run := choose(cfg)).is_run and run.data:
+            return ""       # run.yaml names it, relative to where the run was started
+    except UsageError as error:
+        return str(error)
     try:
         find_data(cfg, None, data)
     except DataError as error:

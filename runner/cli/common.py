@@ -161,11 +161,11 @@ class Output(argparse.Action):
 def require_outputs(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """UsageError where an output would replace an input, another output, or a file this program did not write."""
     from runner.errors import UsageError
-    from runner.outputs import obstacle
     outputs = {action: path for action in parser._actions if isinstance(action, Output)
                and (path := getattr(args, action.dest)) not in (None, "-")}
     if not outputs:
         return
+    from runner.outputs import obstacle  # needs Pillow, and `doctor` says that it is missing
     others = {action.dest for action in parser._actions} - {action.dest for action in outputs}
     values = [getattr(args, name, None) for name in others]
     inputs = [text for value in values for text in (value if isinstance(value, list) else [value])
@@ -250,8 +250,11 @@ def save_image(image: "Image.Image", path: str) -> None:
         image.save(file, image_format, **mark(image_format))
 
 
-def load_network(args: Any, weights: Any = None, allocate: bool = True) -> "Network":
-    """The network of args.cfg; its warnings go to stderr.  allocate False: shapes only, without weights."""
+def load_network(args: Any, weights: Any = None, allocate: bool = True, training: bool = True) -> "Network":
+    """The network of args.cfg; its warnings go to stderr.
+
+    allocate False: shapes only, without weights; training False: without the warnings about how it is trained
+    """
     import runner
     from runner.analysis.footprint import require_inference
     from runner.config import Report
@@ -259,7 +262,7 @@ def load_network(args: Any, weights: Any = None, allocate: bool = True) -> "Netw
     if args.threads:
         parallel.set_threads(args.threads)
     choose_backend(args.backend)
-    report = Report(args.strict)
+    report = Report(args.strict, training)
     try:
         net = runner.load(args.cfg, weights, seed=args.seed, settings=args.settings, compat=compat_of(args),
                           allocate=allocate, report=report, folder=getattr(args, "home", None))

@@ -8,7 +8,7 @@ only a warning.
   python run.py data data/digits
   python run.py data birds/ --save sheet.png              and draw some images of each class
   python run.py data birds.yaml --json -                  all of it as JSON
-  python run.py data cfg/net.cfg                          the data of that network
+  python run.py data cfg/net.cfg                          the data of that network, or of a run
 """
 import argparse
 import os
@@ -34,7 +34,7 @@ PURPOSE = {"train": "to train", "test": "to test"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", metavar="DATA", help="what --data of train takes, or a cfg")
+    parser.add_argument("data", metavar="DATA", help="what --data of train takes, or a cfg, or a training run")
     parser.add_argument("--save", metavar="FILE", action=common.Output, content="image",
                         help="draw some images of each class")
     parser.add_argument("--columns", type=common.positive, default=10, metavar="N",
@@ -74,18 +74,37 @@ def run(args: argparse.Namespace) -> int:
 
 
 def open_any(path: str) -> "tuple[Dataset | DetectionDataset, int | None]":
-    """The dataset at a path, or that of a cfg as its network reads it: with boxes if it has them, else with classes.
-    And the channels of the images that the network of the cfg takes; None: no cfg."""
+    """The dataset at a path, or that of a cfg or of a run as its network reads it: with boxes if it has them, else
+    with classes.  And the channels of the images that the network takes; None: no cfg."""
     import runner
+    from runner.chosen_run import choose
     from runner.config import Report
-    from runner.datasets import find_data, open_any_dataset
+    from runner.datasets import Dataset, find_data, hold_out, open_any_dataset
     from runner.network_checks import learns_several_labels
+    settings: list[str] = []
+    source = None
     if not path.endswith(".cfg"):
-        return open_any_dataset(find(path)), None
-    net = runner.load(path, allocate=False, report=Report())
-    data = open_any_dataset(find_data(path, None, net.options.data or None),
+        if not _is_run(path):
+            return open_any_dataset(find(path)), None
+        run = choose(path)
+        path, settings, source = str(run.cfg), run.settings, run.data
+    net = runner.load(path, allocate=False, report=Report(), settings=settings)
+    data = open_any_dataset(find_data(path, source, net.options.data or None),
                             every_label=learns_several_labels(net.layers, net.links, net.last))
+    if share := net.options.split_share:
+        if isinstance(data, Dataset):
+            data = hold_out(data, share)
+        else:
+            data = hold_out(data, share)    # the same of the other type
     return data, net.in_shape[0] if len(net.in_shape) == 3 else None
+
+
+def _is_run(word: str) -> bool:
+    """Does the word name a run?  A dataset of that name comes first."""
+    from pathlib import Path
+
+    from runner.chosen_run import BASE, has_run
+    return has_run(Path(word)) or (not os.path.exists(find(word)) and has_run(BASE / word))
 
 
 def _progress(bar: Any) -> "Callable[[int], None]":

@@ -10,6 +10,10 @@ FIRST = "the cfg, or the run, is the first argument: it has no option"
 IMAGES = "the images follow the cfg: they have no option"
 IOU_ONLY = "ONNX's NonMaxSuppression compares boxes by IoU only; `detect`, which runs a model too, has --nms-kind"
 UPDATES = "--set net.max_batches="
+FLOAT32 = "everything is computed in float32; `export --half` writes weights of 16 bits"
+SCREEN = "nothing is shown on a screen; --save writes what is drawn"
+SERVER = "nothing is sent anywhere; --json writes the results into a file"
+DRAWN = "the drawing of boxes has no options"
 
 # an option, in lower case and with hyphens -> ours, or a sentence; "VERB OPTION" is for that verb only
 NEIGHBOURS = {
@@ -20,7 +24,12 @@ NEIGHBOURS = {
     "width": "--size WxH", "height": "--size WxH",
     "max-iter": UPDATES, "iterations": UPDATES, "max-batches": UPDATES, "max-steps": UPDATES,
     "momentum": "--set net.momentum=", "weight-decay": "--set net.decay=", "wd": "--set net.decay=",
-    "warmup": "--set net.burn_in=", "burn-in": "--set net.burn_in=", "optimizer": "--set net.optimizer=",
+    "warmup": "--set net.burn_in=", "warmup-epochs": "--set net.burn_in=", "burn-in": "--set net.burn_in=",
+    "optimizer": "--set net.optimizer=",
+    "mosaic": "--set net.mosaic=", "mixup": "--set net.mixup=", "fliplr": "--set net.flip=", "hsv-h": "--set net.hue=",
+    "label-smoothing": "--set net.label_smooth_eps=", "max-grad-norm": "--set net.max_grad_norm=",
+    "clip-grad": "--set net.max_grad_norm=", "dropout": "--set dropout.probability=", "cos-lr": "--set net.policy=sgdr",
+    "scheduler": "--set net.policy=", "lr-scheduler": "--set net.policy=", "ema": "--set net.ema_alpha=",
     "workers": THREADS, "num-workers": THREADS, "jobs": THREADS, "j": THREADS, "num-threads": THREADS,
     "nproc": "--np", "num-procs": "--np", "processes": "--np", "num-processes": "--np", "nproc-per-node": "--np",
     "jsonl": "--json-lines", "merge output": "--to", "merge save": "--to",
@@ -29,6 +38,9 @@ NEIGHBOURS = {
     "checkpoint": "--weights", "pretrained": "--weights", "ckpt": "--weights", "pretrained-weights": "--weights",
     "conf": THRESH, "conf-thres": THRESH, "confidence": THRESH, "score-thr": THRESH, "threshold": THRESH,
     "classes": "--class", "iou-thres": "--nms", "test iou-thres": "--iou", "iou-thresh": "--iou", "nms-thresh": "--nms",
+    "detect iou": "--nms", "class-agnostic": "--agnostic-nms", "soft-nms": "--nms-kind soft",
+    "detect max-boxes": "--max-det", "detect topk": "--max-det", "detect top-k": "--max-det",
+    "slice": "--tiles", "tile-size": "--tiles", "overlap-ratio": "--overlap",
     "agnostic": "--agnostic-nms", "nms-type": "--nms-kind", "exclude": "--not-class", "exclude-classes": "--not-class",
     "slice-width": "--tiles", "slice-height": "--tiles", "slice-size": "--tiles", "postprocess-type": "--merge",
     "overlap-width-ratio": "--overlap", "overlap-height-ratio": "--overlap", "no-standard-prediction": "--no-whole",
@@ -45,7 +57,16 @@ NEIGHBOURS = {
     "exist-ok": "no option is needed: the run that is there is moved aside, not overwritten",
     "save-period": "--backup-every", "eval-every": "--validate-every", "early-stopping": "--patience",
     "map": "no option is needed: the test images are evaluated while training",
-    "dont-show": "no option is needed: nothing is shown on a screen; --save writes what is drawn",
+    "dont-show": f"no option is needed: {SCREEN}", "show": SCREEN, "view-img": SCREEN,
+    "nosave": "no option is needed: images are written only with --save", "save-labels": "--txt",
+    "out-filename": "--save", "prefix": "--save", "json-file-output": "--json",
+    "ext-output": "no option is needed: each box is printed with its place",
+    "mjpeg-port": SERVER, "json-port": SERVER, "http-port": SERVER, "udp": SERVER,
+    "avgframes": "boxes are not averaged over frames", "benchmark": "`profile` times a network",
+    "detect c": "a camera follows the cfg, as an image does: camera, or camera:1",
+    "vid-stride": "--every", "detect stride": "--every", "frame-stride": "--every",
+    "line-width": DRAWN, "line-thickness": DRAWN, "hide-labels": DRAWN, "hide-conf": DRAWN,
+    "half": FLOAT32, "fp16": FLOAT32, "amp": FLOAT32,
     "topk": "--top-k", "predict topk": "--top", "predict top-k": "--top", "tta": "--crops 10 and --sizes",
     "prompt": "--seed-text", "max-tokens": "--length", "max-length": "--length", "temp": "--temperature",
     "labels": "--names", "class-names": "--names", "random-seed": "--seed", "srand": "--seed",
@@ -60,9 +81,12 @@ def answer(argv: Sequence[str], verb: str, parser: argparse.ArgumentParser) -> s
     for word in argv[:argv.index("--")] if "--" in argv else argv:
         flag = word.partition("=")[0]
         name = flag.lstrip("-").lower().replace("_", "-")
-        if not flag.startswith("-") or not name or not name[0].isalpha() or any(one.startswith(flag) for one in own):
+        if not flag.startswith("-") or not name or not name[0].isalpha() or flag in own:
             continue
-        here = NEIGHBOURS.get(f"{verb} {name}") or NEIGHBOURS.get(name)
+        here = NEIGHBOURS.get(f"{verb} {name}")     # also where it is the beginning of another option
+        if not here and any(one.startswith(flag) for one in own):
+            continue
+        here = here or NEIGHBOURS.get(name)
         if here and here.startswith("--"):
             option = here.split()[0]
             here = f"here it is {here}" if option in own else ""

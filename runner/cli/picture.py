@@ -38,8 +38,9 @@ def run(args: argparse.Namespace) -> int:
     from runner.images import read_image, resize
     from runner.images.array_sheet import Panel, array_sheet
     from runner.machine import require_memory
+    from runner.shipped import find
     common.require_image_name(args.save)
-    photo = read_image(args.photo, 1 if args.grey else 3)
+    photo = read_image(find(args.photo), 1 if args.grey else 3)
     if photo.shape[2] > args.size:
         photo = resize(photo, args.size, max(1, photo.shape[1] * args.size // photo.shape[2]))
     rng = np.random.default_rng(args.seed)

@@ -133,7 +133,7 @@ def load_trained(args: Any, settings: "Sequence[str]" = (), onnx: bool = False) 
         console.remark(f"weights: {path}, which came with the program ({run.facts.get('score')} "
                        f"{run.facts.get('best_text')}); `{command('train', word)}` trains your own")
     try:
-        return load_network(args, path), run
+        return load_network(args, path, training=False), run
     except WeightsError as error:
         if not run.facts or not own:
             raise

@@ -13,10 +13,11 @@ class Report:
     warnings  what was ignored, and why
     count, warning_count    how many there are, with those beyond MOST
     strict    an unknown option is an error even when it does not resemble a known one
+    training  False: the network will not be trained, so warnings about its training are left out
     """
 
-    def __init__(self, strict: bool = False):
-        self.strict = strict
+    def __init__(self, strict: bool = False, training: bool = True):
+        self.strict, self.training = strict, training
         self.errors: list[str] = []
         self.warnings: list[str] = []
         self.count = 0
@@ -32,6 +33,11 @@ class Report:
 
     def warn(self, sentence: str) -> None:
         self.warning_count = _add(self.warnings, self.warning_count, sentence, "warnings")
+
+    def warn_training(self, sentence: str) -> None:
+        """A warning about how the network is trained, not about what it computes."""
+        if self.training:
+            self.warn(sentence)
 
     def raise_errors(self) -> None:
         """Raise CfgError with all errors so far, in the order of the file; do nothing if there are none."""

@@ -1,15 +1,14 @@
 """From arguments of the command line to images: folders, globs, lists, files of many images."""
-import glob
 import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from runner import shipped
 from runner.datasets.containers.stored_images import is_container, is_stored, names_in
 from runner.datasets.folders import image_names, images_in
 from runner.datasets.lists import locate, read_lines
 from runner.errors import DataError
-from runner.shipped import find
 
 LISTS = (".txt", ".list")
 
@@ -22,7 +21,7 @@ def expand_images(arguments: Iterable[str | os.PathLike]) -> list[str]:
     """
     found: list[str] = []
     for given in arguments:
-        argument = find(given)
+        argument = shipped.find(given)
         if argument == "-":
             found += _listed(enumerate((line.strip() for line in sys.stdin), 1), "standard input", Path("."))
         elif os.path.isdir(argument):
@@ -40,7 +39,7 @@ def expand_images(arguments: Iterable[str | os.PathLike]) -> list[str]:
         elif is_stored(argument):
             found.append(argument)
         elif any(sign in argument for sign in "*?["):
-            matches = sorted(name for name in glob.glob(argument, recursive=True) if os.path.isfile(name))
+            matches = shipped.matches(argument)
             if not matches:
                 raise DataError(f"{argument}: no file matches")
             folders = {os.path.dirname(name): [os.path.basename(other) for other in matches

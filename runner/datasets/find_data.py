@@ -25,6 +25,8 @@ def find_data(cfg_path: str | os.PathLike, data: str | None = None, net_data: st
         return Path(found)
     if net_data:
         located = locate(net_data, [cfg.parent, above])
+        if located is None and os.path.exists(found := find(net_data)):
+            located = found
         if located is None:
             raise DataError(f"{cfg}: [net] data={net_data} does not exist. Looked in the current folder, "
                             f"{cfg.parent} and {above}" + _download_hint(net_data))

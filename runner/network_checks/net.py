@@ -13,20 +13,21 @@ OF_DETECTORS = ("letter_box", "gaussian_noise", "mosaic_bound", "resize_step")
 
 def check_net(options: NetOptions, section: Section, report: Report) -> None:
     """Check the options of [net]."""
+    warn = report.warn_training
     _check_input(options, section, report)
     _check_policy(options, section, report)
     _check_length(options, section, report)
     if not options.learning_rate:
-        report.warn(f"{section.where('learning_rate')} learning_rate=0: training changes no weight")
+        warn(f"{section.where('learning_rate')} learning_rate=0: training changes no weight")
     if options.adam and options.optimizer != "sgd":
         report.error(f"{section.where('optimizer')} adam=1 and optimizer={options.optimizer} are two update rules: "
                      "leave one of them out")
     if options.batch % options.subdivisions:
         images = max(options.batch // options.subdivisions, 1) * options.subdivisions
         what = "is less than" if options.batch < options.subdivisions else "is not a multiple of"
-        report.warn(f"{section.where('subdivisions')} batch={options.batch} {what} "
-                    f"subdivisions={options.subdivisions}: an update sees "
-                    f"{counted(images, 'sequence' if options.time_steps > 1 else 'image')}, as in darknet")
+        warn(f"{section.where('subdivisions')} batch={options.batch} {what} "
+             f"subdivisions={options.subdivisions}: an update sees "
+             f"{counted(images, 'sequence' if options.time_steps > 1 else 'image')}, as in darknet")
 
 
 def _check_input(o: NetOptions, section: Section, report: Report) -> None:
@@ -42,6 +43,7 @@ def _check_input(o: NetOptions, section: Section, report: Report) -> None:
 
 
 def _check_policy(o: NetOptions, section: Section, report: Report) -> None:
+    warn = report.warn_training
     if o.policy == "steps" and not o.steps:
         report.error(f"{section.where('policy')} policy=steps needs steps= and scales=, a list of updates and one of "
                      "factors")
@@ -49,53 +51,54 @@ def _check_policy(o: NetOptions, section: Section, report: Report) -> None:
         report.error(f"{section.where('scales')} scales must have as many numbers as steps: {len(o.steps)}. "
                      f"Got {len(o.scales)}")
     elif o.policy == "steps" and list(o.steps) != sorted(o.steps):
-        report.warn(f"{section.where('steps')} steps={listed(o.steps)} do not ascend: a step that follows a later one "
-                    "is taken together with it")
+        warn(f"{section.where('steps')} steps={listed(o.steps)} do not ascend: a step that follows a later one "
+             "is taken together with it")
     for option, policies in (("steps", ("steps",)), ("scales", ("steps",)), ("step", ("step", "sigmoid")),
                              ("scale", ("step",)), ("gamma", ("exp", "sigmoid")), ("sgdr_cycle", ("sgdr",))):
         if option in section.lines and o.policy not in policies:
-            report.warn(f"{section.where(option)} {option} has no effect with policy={o.policy}: it belongs to policy="
-                        f"{' and '.join(policies)}")
+            warn(f"{section.where(option)} {option} has no effect with policy={o.policy}: it belongs to policy="
+                 f"{' and '.join(policies)}")
     if o.policy == "step" and "scale" not in section.lines:
-        report.warn(f"{section.where('policy')} policy=step changes nothing without scale=")
+        warn(f"{section.where('policy')} policy=step changes nothing without scale=")
     if o.policy == "exp" and "gamma" not in section.lines:
-        report.warn(f"{section.where('policy')} policy=exp changes nothing without gamma=")
+        warn(f"{section.where('policy')} policy=exp changes nothing without gamma=")
     if o.policy == "exp" and o.gamma > 1:
-        report.warn(f"{section.where('gamma')} gamma={o.gamma:g} multiplies the learning rate at every update: it "
-                    "grows without end")
+        warn(f"{section.where('gamma')} gamma={o.gamma:g} multiplies the learning rate at every update: it "
+             "grows without end")
     if o.policy == "sgdr" and o.learning_rate_min > o.learning_rate:
-        report.warn(f"{section.where('learning_rate_min')} learning_rate_min={o.learning_rate_min:g} is above "
-                    f"learning_rate={o.learning_rate:g}: the rate rises in every cycle")
+        warn(f"{section.where('learning_rate_min')} learning_rate_min={o.learning_rate_min:g} is above "
+             f"learning_rate={o.learning_rate:g}: the rate rises in every cycle")
     if o.policy == "poly" and not o.max_batches:
-        report.warn(f"{section.where('policy')} policy=poly lowers the rate to 0 at max_batches=: without it the rate "
-                    "does not change")
+        warn(f"{section.where('policy')} policy=poly lowers the rate to 0 at max_batches=: without it the rate "
+             "does not change")
     early = [step for step in o.steps if 0 < step < o.burn_in] if o.policy == "steps" else []
     if early:
-        report.warn(f"{section.where('burn_in')} burn_in={o.burn_in} ends after steps={listed(early)}: the rate jumps "
-                    "there")
+        warn(f"{section.where('burn_in')} burn_in={o.burn_in} ends after steps={listed(early)}: the rate jumps "
+             "there")
 
 
 def _check_length(o: NetOptions, section: Section, report: Report) -> None:
     """Updates that max_batches does not reach: it is often the only option that is edited."""
+    warn = report.warn_training
     end = o.max_batches
     if not end:
         return
     late = [step for step in o.steps if step >= end] if o.policy == "steps" else []
     if late:
-        report.warn(f"{section.where('steps')} steps={listed(late)} will not be reached: training ends at "
-                    f"max_batches={end}, so the learning rate does not change there")
+        warn(f"{section.where('steps')} steps={listed(late)} will not be reached: training ends at "
+             f"max_batches={end}, so the learning rate does not change there")
     if o.policy == "step" and o.step >= end:
-        report.warn(f"{section.where('step')} step={o.step} will not be reached: training ends at max_batches={end}, "
-                    "so the learning rate does not change")
+        warn(f"{section.where('step')} step={o.step} will not be reached: training ends at max_batches={end}, "
+             "so the learning rate does not change")
     if o.policy == "sgdr" and (last := _last_cycle(o)) != end:
         later = last != o.sgdr_cycle
-        report.warn(f"{section.where('sgdr_cycle')} sgdr_cycle={o.sgdr_cycle}"
-                    f"{f', sgdr_mult={o.sgdr_mult}: the cycle up to update {last}' if later else ''} is not over when "
-                    f"training ends at max_batches={end}")
+        warn(f"{section.where('sgdr_cycle')} sgdr_cycle={o.sgdr_cycle}"
+             f"{f', sgdr_mult={o.sgdr_mult}: the cycle up to update {last}' if later else ''} is not over when "
+             f"training ends at max_batches={end}")
     if o.burn_in > end:
         rate = o.learning_rate * (end / o.burn_in) ** o.power
-        report.warn(f"{section.where('burn_in')} burn_in={o.burn_in} is not over when training ends at "
-                    f"max_batches={end}: the learning rate rises only to {rate:.2g}, not to {o.learning_rate:g}")
+        warn(f"{section.where('burn_in')} burn_in={o.burn_in} is not over when training ends at "
+             f"max_batches={end}: the learning rate rises only to {rate:.2g}, not to {o.learning_rate:g}")
 
 
 def _last_cycle(o: NetOptions) -> int:

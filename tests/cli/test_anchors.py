@@ -25,6 +25,16 @@ def test_anchors_of_a_cfg(squares_dir: Path, capsys: pytest.CaptureFixture) -> N
     assert f"anchors={round(mean, 1) if mean < 10 else round(mean):g}," in said
 
 
+def test_anchors_of_a_run(squares_dir: Path, capsys: pytest.CaptureFixture) -> None:
+    Path("weights/tuned").mkdir(parents=True)
+    Path("weights/tuned/tuned.cfg").write_text(Path("cfg/squares.cfg").read_text())
+    Path("weights/tuned/run.yaml").write_text("cfg: cfg/squares.cfg\ndata: data/squares\n")
+    assert main(["anchors", CFG, "--data", "data/squares"]) == 0
+    of_cfg = capsys.readouterr().out
+    assert main(["anchors", "tuned"]) == 0
+    assert capsys.readouterr().out == of_cfg
+
+
 def test_anchors_without_a_cfg(squares_dir: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["anchors", "--data", "data/squares", "--clusters", "6", "--width", "64", "--height", "128",
                  "--json", "-"]) == 0

@@ -1,5 +1,6 @@
 """`data`: counts, problems, and how they are printed."""
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -198,3 +199,12 @@ def test_the_table_of_classes_has_an_end(tmp_path: Path, monkeypatch: pytest.Mon
     main(["data", str(tmp_path / "a.npz")])
     out = capsys.readouterr().out
     assert "\n2 " in out and "\n3 " not in out and "and 999,997 more classes" in out
+
+
+def test_the_images_that_a_cfg_holds_out(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree("birds/test")
+    Path("birds.cfg").write_text("[net]\nwidth=4\nheight=4\nchannels=3\ndata=birds\nsplit_share=.3\n"
+                                 "[connected]\noutput=2\n[softmax]\n")
+    assert main(["data", "birds.cfg"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("birds: 5 images to train, 3 images to test, 2 classes") and "nothing to test" not in out

@@ -68,6 +68,12 @@ def test_another_input_size_for_trained_weights(capsys: Capture) -> None:
     ("test cfg/toy.cfg --conf .4", "unknown option --conf: here it is --thresh"),
     ("test cfg/toy.cfg -thresh .4", "unknown option -thresh: did you mean --thresh?"),
     ("train cfg/toy.cfg --patiense 3", "unknown option --patiense: did you mean --patience?"),
+    ("train cfg/toy.cfg --cos_lr", "unknown option --cos_lr: here it is --set net.policy=sgdr"),
+    ("detect cfg/toy.cfg x.png --iou .5", "unknown option --iou: here it is --nms"),
+    ("detect cfg/toy.cfg x.png --vid_stride 2", "unknown option --vid_stride: here it is --every"),
+    ("detect cfg/toy.cfg x.png -http_port 80", "unknown option -http_port: nothing is sent anywhere; --json writes the "
+                                               "results into a file"),
+    ("detect cfg/toy.cfg x.png --name slow", "unknown option --name: a run is named in place of the cfg"),
     ("test cfg/toy.cfg --name slow", "unknown option --name: a run is named in place of the cfg"),
 ])
 def test_options_of_other_programs(words: str, answer: str, capsys: Capture) -> None:

@@ -24,6 +24,36 @@ def suggested(out: str) -> list[list[str]]:
     return [shlex.split(line) for line in lines]
 
 
+def test_check_and_data_take_runs(toy_dir: Path, capsys: Capture) -> None:
+    shutil.copytree("data/toy", "elsewhere")
+    train("--data", "elsewhere", "--set", "net.width=8", "--no-report")
+    capsys.readouterr()
+    main("check", "toy", "weights/toy", "weights/toy/toy.cfg", "weights/toy/run.yaml", expect=1)     # a file is a cfg
+    out = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("weights/toy/toy.cfg: ok ") for line in out) == 3 and "data=" not in "".join(out)
+    main("data", "toy")
+    assert capsys.readouterr().out.startswith("elsewhere: 12 images to train, 10 images to test, 2 classes")
+    main("data", "none", expect=2)
+
+
+def test_a_finished_run_is_not_warned_of_its_training(toy_dir: Path, capsys: Capture) -> None:
+    train("--set", "net.burn_in=1000", "--no-report")
+    assert "burn_in=1000 is not over" in capsys.readouterr().err
+    main("test", "toy")
+    main("predict", "toy", "data/toy/test/dark/0.png")
+    assert "burn_in" not in capsys.readouterr().err
+    main("check", "toy")
+    assert "burn_in=1000 is not over" in capsys.readouterr().out
+
+
+def test_next_commands_without_test_images(toy_dir: Path, capsys: Capture) -> None:
+    shutil.rmtree("data/toy/test")
+    train("--no-report", "--name", "only")
+    for words in suggested(capsys.readouterr().out):
+        main(*words)
+    assert "12 images" in capsys.readouterr().out
+
+
 def trained(*words: str, capsys: Capture) -> tuple[dict[str, Any], list[list[str]]]:
     """Train -> the metrics of its last evaluation, which are those of its best weights, and the suggested commands."""
     main("train", *words, "--quiet", "--no-report", "--json", "result.json")

@@ -161,7 +161,8 @@ class Task(ABC):
 
     def next_commands(self, run: str | None = None) -> list[str]:
         """Commands to suggest after training.  run: the word that names the run; None: the cfg."""
-        return [command("test", run or self.options.cfg)]
+        split = [] if self.has_test_data else ["--split", "train"]
+        return [command("test", run or self.options.cfg, *split)]
 
     def require_training_data(self) -> None:
         """DataError unless there is data to train on."""
