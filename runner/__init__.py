@@ -22,7 +22,7 @@ if sys.version_info < OLDEST_PYTHON:        # an old Python gets as far as this:
                 f"{sys.version.split()[0]} in {sys.executable}")
     if sys.argv[:1] == ["-m"]:              # python -m runner
         sys.stderr.write(f"cfgrunner: {_too_old}\n")
-        sys.exit(2)
+        raise SystemExit(2)                 # runner.cli cannot be read by it
     raise ImportError(f"runner (cfgrunner): {_too_old}")
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ PACKAGE = ROOT / "runner"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
-    {"runner.errors", "runner.file_kinds", "runner.files", "runner.lock", "runner.machine", "runner.ops",
-     "runner.program", "runner.shipped", "runner.text_table"},
+    {"runner.arguments", "runner.errors", "runner.file_kinds", "runner.files", "runner.lock", "runner.machine",
+     "runner.ops", "runner.program", "runner.shipped", "runner.text_table"},
     {"runner.reading"},
     {"runner.config", "runner.compat", "runner.distributed", "runner.images", "runner.optim.rules", "runner.outputs"},
     {"runner.layers", "runner.net_options", "runner.process_group"},

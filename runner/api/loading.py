@@ -1,17 +1,21 @@
 """`runner.load`: a network from a cfg, or from a training run with its weights, settings and class names."""
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from runner import model
 from runner.api.network import EXACT, Model, Origin
+from runner.arguments import checked
 from runner.chosen_run import choose
 from runner.config import Report
 from runner.errors import UsageError
 from runner.shipped import find
 
+DTYPES = ("float32", "float64")
 
+
+@checked
 def load(cfg: str | os.PathLike[str], weights: str | os.PathLike[str] | None = None, dtype: str = "float32",
          seed: int = 0, *, names: str | os.PathLike[str] | Sequence[str] | None = None, settings: Iterable[str] = (),
          compat: str | None = None, strict: bool = False, allocate: bool = True, report: Report | None = None,
@@ -37,6 +41,10 @@ def load(cfg: str | os.PathLike[str], weights: str | os.PathLike[str] | None = N
     no such run, or an argument is of the wrong type.
     """
     given = _checked(cfg, weights, settings)
+    if getattr(dtype, "__name__", str(dtype)) not in DTYPES:
+        raise UsageError(f"dtype must be {' or '.join(DTYPES)}. Got {dtype!r}")
+    if report is not None and not isinstance(report, Report):
+        raise UsageError(f"report must be a runner.config.Report, which collects warnings. Got {report!r}")
     origin = Origin(os.fspath(cfg), None if weights is None else find(weights), tuple(given), compat, folder, names)
     if not _is_cfg(origin.cfg):
         run = choose(origin.cfg, origin.weights)
@@ -58,7 +66,10 @@ def _checked(cfg: object, weights: object, settings: Iterable[str]) -> list[str]
             raise UsageError(f"{name} is a path. Got {type(value).__name__}")
     if isinstance(settings, str):
         raise UsageError(f"settings is a list of settings: [{settings!r}]")
-    return list(settings)
+    given = list(settings) if isinstance(settings, Iterable) and not isinstance(settings, Mapping) else None
+    if given is None or not all(isinstance(one, str) for one in given):
+        raise UsageError(f'settings is a list of texts such as "net.batch=32". Got {settings!r}')
+    return given
 
 
 def _is_cfg(word: str) -> bool:

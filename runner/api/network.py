@@ -18,6 +18,7 @@ from runner import weights as weights_file
 from runner.api.gradients import Gradients, gradients
 from runner.api.names import Layers
 from runner.api.summary import Summary
+from runner.arguments import checked
 from runner.chosen_run import ChosenRun, choose
 from runner.datasets import expand_images
 from runner.datasets.names_file import read_names
@@ -131,6 +132,7 @@ class Model(model.Model):
     def predict(self, x: Images, *, top: int = ..., how: str = ..., samples: int = ..., seed: int = ...,
                 batch: int | None = ..., on_bad: str = ...) -> list[Result]: ...
 
+    @checked
     def predict(self, x: Any, *, top: int = 5, how: str = "crop", samples: int = 0, seed: int = 0,
                 batch: int | None = None, on_bad: str = "error") -> Any:
         """Images -> a Result for each; or a batch of network inputs -> the array of its outputs.
@@ -149,11 +151,12 @@ class Model(model.Model):
         UsageError where it is something else, or the network is a detector (`detect` runs those).
         """
         if self._is_batch(x):
-            return super().predict(x)
+            return super().predict(x) if len(x) else np.zeros((0, *self.out_shape), self.env.dtype)
         self._warn_untrained()
         return list(infer(self, self._images(x), names=self.names, top=top, how=how, samples=samples, seed=seed,
                           batch=batch, on_bad=on_bad))
 
+    @checked
     def detect(self, images: Sources, *, thresh: float | None = None, nms: float = 0.45,
                classes: Sequence[str | int] = (), letterbox: bool | None = None, on_bad: str = "error",
                not_classes: Sequence[str | int] = (), nms_kind: str | None = None, agnostic_nms: bool = False,
@@ -187,6 +190,7 @@ class Model(model.Model):
                            classes=wanted, on_bad=on_bad, nms_kind=nms_kind, agnostic_nms=agnostic_nms, max_det=max_det,
                            tiles=tiles, overlap=overlap, merge=merge, whole=whole))
 
+    @checked
     def prepare(self, images: Sources, how: str = "crop") -> np.ndarray:
         """Images as `predict` takes them -> the network's input (n, c, h, w), float32 in 0..1.
 
@@ -204,6 +208,7 @@ class Model(model.Model):
     @overload
     def outputs(self, x: np.ndarray, train: bool = ..., *, by_name: Literal[True]) -> dict[str, np.ndarray]: ...
 
+    @checked
     def outputs(self, x: np.ndarray, train: bool = False, *,
                 by_name: bool = False) -> list[np.ndarray] | dict[str, np.ndarray]:
         """The output of every layer, in order: the feature maps (n, c, h, w).
@@ -232,6 +237,7 @@ class Model(model.Model):
 
     # --- training and files ----------------------------------------------------------------------------
 
+    @checked
     def train(self, data: str | os.PathLike[str] | None = None, *, epochs: float | None = None,
               updates: int | None = None, batch: int | None = None, learning_rate: float | None = None,
               restart: bool = False, name: str | None = None, seed: int = 0, on_bad: str = "skip",
@@ -260,6 +266,7 @@ class Model(model.Model):
                          restart=restart, name=name, seed=seed, on_bad=on_bad, control=control, report=report,
                          on_update=on_update)
 
+    @checked
     def evaluate(self, data: str | os.PathLike[str] | None = None, *, split: str = "test", on_bad: str = "skip",
                  criteria: "DetectionCriteria | None" = None) -> "Metrics":
         """The metrics of the network on a dataset, as `test` of the command line prints them.
@@ -276,6 +283,7 @@ class Model(model.Model):
             raise UsageError(f"split is 'test' or 'train'. Got {split!r}")
         return open_data(self, data, on_bad=on_bad, criteria=criteria).evaluate(split)
 
+    @checked
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the weights to a .weights file.  UsageError where there is a file, unless it may be overwritten."""
         if os.path.lexists(path) and not overwrite:
@@ -292,6 +300,7 @@ class Model(model.Model):
         if isinstance(x, str | os.PathLike | Image.Image | dict):
             raise UsageError(f"the network takes an array (n, {', '.join(map(str, self.in_shape))}); "
                              f"net.prepare(images) makes one. Got {type(x).__name__}")
+        self._require_weights()
         x = np.asarray(x)
         if len(self.in_shape) == 3:
             if x.dtype == np.uint8:
@@ -304,8 +313,13 @@ class Model(model.Model):
                 x = x.transpose(0, 3, 1, 2)
         return super().as_input(x)
 
+    def _require_weights(self) -> None:
+        if not self.env.allocate:
+            raise UsageError("the network was loaded with allocate=False, so it has shapes and no weights")
+
     def _warn_untrained(self) -> None:
-        """Warn where the weights are random."""
+        """Warn where the weights are random.  UsageError where there are none."""
+        self._require_weights()
         fresh = self.origin.weights is None and not self.progress.seen
         if self.origin.cfg and fresh and len(self.in_shape) == 3:
             warnings.warn(f"{self.origin.cfg}: the weights are random: pass weights= to runner.load, load a run, or "

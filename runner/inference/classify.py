@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from runner.arguments import checked
 from runner.detection import detection_heads
 from runner.errors import DataError, UsageError
 from runner.images import PREPARATIONS, prepare
@@ -75,6 +76,7 @@ class Result:
         return f"{self.image}: {self.error or shown}"
 
 
+@checked
 def infer(net: Network, images: Sources, *, names: Sequence[str] | None = None, top: int = 5,
           how: str = "crop", on_bad: str = "skip", batch: int | None = None, samples: int = 0,
           seed: int = 0, first: int = 0, plan: Plan | None = None) -> Iterator[Result]:

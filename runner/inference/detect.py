@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from runner.arguments import checked
 from runner.detection import NmsOptions, detection_heads, predict_boxes
 from runner.detection.predicted_boxes import NO_HEADS
 from runner.errors import DataError, UsageError
@@ -140,6 +141,7 @@ class ImageDetections:
         return f"{self.image}: {self.error or shown or 'nothing found'}"
 
 
+@checked
 def detect(net: Network, images: Sources, *, names: Sequence[str] = (),
            thresh: float = THRESHOLD, nms: float = 0.45, letterbox: bool | None = None,
            classes: Sequence[int] | None = (), on_bad: str = "skip", nms_kind: str | None = None,
