@@ -7,6 +7,7 @@ import atexit
 import os
 import pickle
 import socket
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -136,7 +137,9 @@ class Group:
             self.barrier()
 
     def abort(self, status: int) -> None:
-        """End all processes at once."""
+        """End all processes at once.  MPI's own message is dropped: the error has been printed."""
+        sys.stderr.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         self._world.Abort(status)
 
 

@@ -129,8 +129,8 @@ def _relay(source: IO[str], sink: IO[str]) -> None:
     """Pass on what the processes print, without what mpiexec says about their end."""
     held = ""
     for line in source:
-        if line.startswith("=" * 40):
-            held = line
+        if line.startswith("=" * 40) or (line == "\n" and not held):
+            held += line
         elif held and "BAD TERMINATION" in line:
             break
         elif not line.startswith(("Abort(", "[mpiexec@")):
@@ -279,7 +279,9 @@ def ending_together(group: "Group") -> Iterator[None]:
         return
     except KeyboardInterrupt:
         _abort_at_end(group, process.INTERRUPTED)
-        raise
+        if group.is_root:
+            raise
+        sys.exit(process.INTERRUPTED)
     except RunnerError as error:
         if group.left:
             raise

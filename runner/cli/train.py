@@ -350,7 +350,7 @@ def _run(args: argparse.Namespace, task: "Task", folder: "RunFolder", start: str
         stopped = run.ended == "interrupted" or interrupt.stopping
         if several.leave(group):
             return process.INTERRUPTED if stopped else process.DONE
-        task.group = None
+        task.group = net.env.share = None       # what follows is done by this process
         for monitor in monitors:
             monitor.end(run)
     train_results.write_report(args, run)

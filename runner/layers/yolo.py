@@ -212,8 +212,7 @@ class Yolo(DetectionHead):
         if o.iou_loss == "mse" or not o.show_details:
             return float((delta.astype(np.float64) ** 2).sum())
         rest = float((delta[:, :, 4:].astype(np.float64) ** 2).sum())
-        overlap = sum(overlap_losses) / len(overlap_losses) if overlap_losses else 0
-        return o.iou_normalizer * overlap + o.obj_normalizer * rest
+        return o.iou_normalizer * self.env.batch_mean(overlap_losses) + o.obj_normalizer * rest
 
     def _average(self, delta: np.ndarray) -> None:
         """Divides the deltas of a box by the number of its truths, which is that of the classes it raises."""

@@ -105,8 +105,9 @@ def _diverged(net: Network, x: np.ndarray, images: int, problem: str, group: Gro
     net.zero_grads()
     origin = _first_non_finite(net, x)
     if group:
-        origins = group.gather(origin)
-        origin = next((f"{one} (in process {rank})" for rank, one in enumerate(origins) if one), "")
+        origins = [f"{one} (in process {rank})" for rank, one in enumerate(group.gather(origin)) if one]
+        # where weights or data contain it is the cause; an output can follow from that of another process
+        origin = min(origins, key=lambda text: "contain" not in text, default="")
     raise Diverged(f"{problem}, first seen in {origin}" if origin else problem)
 
 

@@ -360,15 +360,16 @@ class Run:
         return self.seconds + time.perf_counter() - self._start_time
 
     def _save_checkpoint(self) -> None:
-        arrays, facts = self._captured()
+        checkpoint.write(self.folder.checkpoint, self.folder.previous_checkpoint, *self._captured())
+
+    def _captured(self) -> tuple[checkpoint.Arrays, dict[str, Any]]:
+        """The arrays and facts of a checkpoint."""
+        arrays, facts = checkpoint.capture(self.net, self.optimizer, self.average)
         facts |= {"cfg": cfg_text(self.net.sections), "seed": self.task.options.seed, "data": self.task.source,
                   "fingerprint": self.fingerprint(), "best": self.best, "stale": self.stale,
                   "measured": self.last_evaluated, "smooth": None if math.isnan(self.smooth) else self.smooth,
                   "seconds": self.elapsed()}
-        checkpoint.write(self.folder.checkpoint, self.folder.previous_checkpoint, arrays, facts)
-
-    def _captured(self) -> tuple[checkpoint.Arrays, dict[str, Any]]:
-        return checkpoint.capture(self.net, self.optimizer, self.average)
+        return arrays, facts
 
     def _write_description(self, status: str = "running") -> None:
         task, options, progress = self.task, self.task.options, self.net.progress

@@ -63,7 +63,8 @@ class SharedRun(Run):
         warnings = self.group.by_root(super().resume)
         captured = self.group.broadcast(super()._captured() if self.group.is_root else None)
         if not self.group.is_root:
-            checkpoint.restore(self.net, self.optimizer, self.average, *captured)
+            arrays, known = captured
+            checkpoint.restore(self.net, self.optimizer, self.average, arrays, {"format": checkpoint.FORMAT, **known})
         self._follow()
         share = self.net.env.share
         assert share

@@ -120,6 +120,14 @@ class Env:
             return self.rng.random(shape, np.float32)
         return self.share.own(self.rng.random((shape[0] * self.share.size, *shape[1:]), np.float32), self.time_steps)
 
+    def batch_mean(self, values: list[float]) -> float:
+        """The mean of any number of values of a batch, 0 without any.  Where several processes share the batch, the
+        mean over all of it divided by their number, so that their losses add up."""
+        if self.share is None:
+            return sum(values) / len(values) if values else 0.
+        total, count = self.share.stack(np.array([sum(values), len(values)], np.float64)).sum(axis=0)
+        return float(total / max(count, 1) / self.share.size)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LayerOptions(Options):
