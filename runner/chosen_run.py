@@ -36,6 +36,7 @@ class ChosenRun:
     hidden   another run of that name, which the path hides
     names    of the classes, where the word is a file that has them: an ONNX model
     shipped  there is no run of this cfg yet: the folder is that of the weights that come with the program
+    carried  the threshold that such a file has
     """
     folder: RunFolder
     cfg: Path
@@ -45,6 +46,7 @@ class ChosenRun:
     hidden: Path | None = None
     shipped: bool = False
     names: tuple[str, ...] = ()
+    carried: float | None = None
 
     @cached_property
     def as_trained(self) -> bool:
@@ -92,6 +94,8 @@ class ChosenRun:
     def threshold(self) -> float | None:
         """Of a detector's run: the confidence above which its best weights had the highest F1 on the test images.  None
         where that is not known, or the weights to use are others."""
+        if self.carried is not None:
+            return self.carried
         best = self.facts.get("best") or {}
         found = best.get("threshold")
         if not found or not found > 0:      # no box was correct, or it is NaN
@@ -100,6 +104,11 @@ class ChosenRun:
         evaluated = [folder.best, folder.backup(update), *[folder.last] * (self.facts.get("updates") == update)]
         used = self.weights or (folder.best if folder.best.exists() else folder.last)
         return float(found) if used.resolve() in [path.resolve() for path in evaluated] else None
+
+    @property
+    def threshold_source(self) -> Path:
+        """The file that has the threshold."""
+        return self.cfg if self.carried is not None else self.folder.path / "run.yaml"
 
     def class_names(self, classes: int) -> tuple[list[str], str, str]:
         """-> the names of a network with this many classes, [] where there are none; where they are from, in words; and

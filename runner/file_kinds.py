@@ -53,13 +53,14 @@ def _web_page(head: bytes) -> str | None:
 
 def _safetensors(head: bytes) -> str | None:
     """A length of 8 bytes, then a JSON header of that length."""
-    return "a safetensors file" if re.match(rb'.{5}\0{3}\{\s*"', head, re.DOTALL) else None
+    return "a safetensors file: `import` makes a .weights file from it" if re.match(rb'.{5}\0{3}\{\s*"', head,
+                                                                                  re.DOTALL) else None
 
 
 def _onnx(head: bytes) -> str | None:
     """Protobuf: ir_version, then a string field (producer_name) or the next number (a newer file)."""
-    return "an ONNX file" if re.match(rb"\x08[\x01-\x20](\x12.[\x20-\x7e]{2}|\x3a|\x42|\x1a|\x22)", head,
-                                     re.DOTALL) else None
+    found = re.match(rb"\x08[\x01-\x20](\x12.[\x20-\x7e]{2}|\x3a|\x42|\x1a|\x22)", head, re.DOTALL)
+    return "an ONNX file: `import` makes a cfg and its weights from it" if found else None
 
 
 def _pickle(head: bytes) -> str | None:

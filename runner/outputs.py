@@ -50,9 +50,11 @@ def _contains(path: Path, pattern: bytes, length: int = -1) -> bool:
 
 def _model(path: Path) -> bool:
     """A model or arrays that `export` has written."""
-    if path.suffix == ".npz":
-        return _contains(path, rb"\APK.{28}\d+\.\w+\.[\w.]+\.npy", 128)
-    return _contains(path, MARK.encode(), 1 << 16)
+    if path.suffix.lower() == ".npz":           # the comment of the archive, at its end
+        with open(path, "rb") as file:
+            file.seek(max(0, path.stat().st_size - len(MARK)))
+            return file.read() == MARK.encode()
+    return _contains(path, MARK.encode(), 64 if path.suffix.lower() == ".onnx" else 1 << 16)
 
 
 PAGE = (rb'\A<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>[^\n]*\n'

@@ -158,7 +158,8 @@ def _load_onnx(args: Any) -> tuple["Network", "ChosenRun"]:
     finally:
         console.warn(report.warnings)
     path = Path(args.cfg)
-    return net, ChosenRun(RunFolder(path), path, path, names=tuple(names))
+    return net, ChosenRun(RunFolder(path), path, path, names=tuple(names),
+                          carried=getattr(net.engine, "threshold", None))
 
 
 def threshold(args: Any, run: "ChosenRun") -> float:
@@ -168,7 +169,7 @@ def threshold(args: Any, run: "ChosenRun") -> float:
         return float(args.thresh)
     if run.threshold is None:
         return THRESHOLD
-    console.remark(f"threshold {run.threshold:g}, {BEST_F1}, from {run.folder.path / 'run.yaml'}; --thresh sets "
+    console.remark(f"threshold {run.threshold:g}, {BEST_F1}, from {run.threshold_source}; --thresh sets "
                    "another")
     return run.threshold
 

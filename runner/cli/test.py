@@ -123,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
         print_metrics(metrics)
         if detector and chosen.threshold:
             console.say(f"\n`detect` uses the threshold {chosen.threshold:g}, {runs.BEST_F1}, from "
-                        f"{chosen.folder.path / 'run.yaml'}")
+                        f"{chosen.threshold_source}")
         if results and args.per_image and not args.json:
             console.say()
             console.say(console.table(results.table()))

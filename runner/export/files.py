@@ -1,5 +1,6 @@
 """Networks written to files: ONNX models after a check, and named arrays as .safetensors or .npz."""
 import io
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,22 +14,24 @@ from runner.export.onnx_model import BOXES, OnnxOptions, onnx_model, require_onn
 from runner.export.verify import Difference, OnnxSession, batches, decoded, differences, worst
 from runner.files import atomic_write
 from runner.network import Network
+from runner.outputs import MARK
 
 COMPARED = 20                       # boxes that suppression is compared on, at least
 LARGEST_MODEL = (1 << 31) - 1       # bytes; protobuf's limit
 
 
 def save_onnx(net: Network, path: str | Path, options: OnnxOptions, x: np.ndarray, *, names: Sequence[str] = (),
-              half: bool = False) -> list[Difference]:
+              half: bool = False, threshold: float | None = None) -> list[Difference]:
     """Write a network as an ONNX file if it passes two checks: ONNX's own, and the comparison of its outputs.
 
     x     images (or other input) to compare on, (n, *in_shape)
     half  weights and computation in float16; inputs and outputs stay float32
+    threshold  see onnx_model
 
     -> the differences.  Where one does not fit (`Difference.fits`), no file is written.
     """
     onnx = require_onnx()
-    model = onnx_model(net, options, names=names)
+    model = onnx_model(net, options, names=names, threshold=threshold)
     if half:
         model = _halved(model)
         onnx.helper.set_model_props(model, {item.key: item.value for item in model.metadata_props} | {"half": "True"})
@@ -83,7 +86,7 @@ def named_arrays(net: Network) -> Iterator[tuple[str, np.ndarray]]:
 def save_arrays(net: Network, path: str | Path) -> int:
     """Write the arrays of a network by name, as .safetensors or .npz -> their number."""
     arrays = dict(named_arrays(net))
-    if Path(path).suffix == ".safetensors":
+    if Path(path).suffix.lower() == ".safetensors":
         try:
             from safetensors.numpy import save
         except ImportError:
@@ -92,6 +95,8 @@ def save_arrays(net: Network, path: str | Path) -> int:
     else:
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)      # type: ignore[arg-type]
+        with zipfile.ZipFile(buffer, "a") as archive:
+            archive.comment = MARK.encode()     # by which the file is recognised as ours
         data = buffer.getvalue()
     with atomic_write(path) as file:
         file.write(data)

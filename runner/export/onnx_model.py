@@ -92,12 +92,13 @@ def require_onnx() -> Any:
 
 
 def onnx_model(net: Network, options: OnnxOptions | None = None, *, names: Sequence[str] = (),
-               metadata: dict[str, str] | None = None) -> Any:
+               metadata: dict[str, str] | None = None, threshold: float | None = None) -> Any:
     """-> onnx.ModelProto.  Images are RGB with values in 0..1, (n, c, h, w), as `runner.images.prepare` gives them.
 
     Its first input is `images` (`input`, where the network does not take images), its outputs are `output0` and so on:
     the heads of a detector, else the last layer that is not a [cost].  Form nms has `boxes`, `scores`, `classes`,
     `image_index`.  The state of every recurrent layer is a further input and output.
+    threshold is that of a detector's run, which `detect` uses with the model.
     UsageError names the layers that cannot be written; nothing is written for the others.
     """
     from runner import __version__
@@ -107,7 +108,7 @@ def onnx_model(net: Network, options: OnnxOptions | None = None, *, names: Seque
     graph = _graph(net, options)
     if options.any_size:
         _require_any_size(net, options, graph)
-    facts = model_facts(net, options, names) | (metadata or {})
+    facts = model_facts(net, options, names, threshold) | (metadata or {})
     return graph.model("network", facts, "cfgrunner", __version__)
 
 
@@ -138,8 +139,7 @@ def where(net: Network, index: int) -> str:
     """A layer as messages name it: file and line where the network has them, its number and section."""
     layer = net.layers[index]
     section = net.sections[index + 1] if index + 1 < len(net.sections) else None
-    name = f"layer {index} [{layer.names[0]}]"
-    return f"{section.where()} {name}" if section is not None else name
+    return f"{section.where()} layer {index}" if section is not None else f"layer {index} [{layer.names[0]}]"
 
 
 def is_recurrent(net: Network) -> bool:
@@ -260,7 +260,8 @@ def largest_stride(net: Network) -> int:
     return max(1, math.ceil(height / min(sides))) if sides else 1
 
 
-def model_facts(net: Network, options: OnnxOptions, names: Sequence[str]) -> dict[str, str]:
+def model_facts(net: Network, options: OnnxOptions, names: Sequence[str],
+                threshold: float | None = None) -> dict[str, str]:
     """The metadata of the model, with the keys that consumers of exported detectors and classifiers read."""
     detector, image = bool(detection_heads(net.layers)), len(net.in_shape) == 3
     facts = {"description": "written by cfgrunner from a darknet .cfg", "task": "detect" if detector else "classify",
@@ -274,7 +275,7 @@ def model_facts(net: Network, options: OnnxOptions, names: Sequence[str]) -> dic
         facts |= {"thresh": str(options.thresh), "nms": str(options.nms), "agnostic_nms": str(options.agnostic_nms)}
     if net.sections:
         facts[CFG_KEY] = json.dumps({"cfg": write_cfg(net.sections), "compat": net.env.compat.name,
-                                     "names": list(names)}, ensure_ascii=False)
+                                     "names": list(names), "threshold": threshold}, ensure_ascii=False)
     if names:
         facts["names"] = str(dict(enumerate(names)))
     return facts

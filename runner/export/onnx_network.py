@@ -23,13 +23,17 @@ class Origin(Record):
     cfg: str = field(doc="the text of the cfg, with settings applied")
     compat: str = field("exact", doc="the fork whose formulas it has")
     names: list[str] | None = field(None, doc="of the classes")
+    threshold: float | None = field(None, low=0, high=1, doc="of a detector's run: the confidence with the best F1")
 
 
 class OnnxEngine:
-    """Computes a network's outputs with an ONNX model of form raw (see Network.engine)."""
+    """Computes a network's outputs with an ONNX model of form raw (see Network.engine).
 
-    def __init__(self, net: Network, session: OnnxSession, path: str | Path):
-        self.session, self.path = session, path
+    threshold  the confidence that the run of the network has chosen; None where the model does not carry one
+    """
+
+    def __init__(self, net: Network, session: OnnxSession, path: str | Path, threshold: float | None = None):
+        self.session, self.path, self.threshold = session, path, threshold
         self._names = {index: f"output{number}" for number, index in enumerate(written_heads(net))}
 
     def outputs(self, x: np.ndarray, layers: Sequence[int]) -> dict[int, np.ndarray]:
@@ -56,7 +60,8 @@ def load_onnx(path: str | Path, *, settings: Iterable[str] = (), threads: int | 
     session, report = OnnxSession(path, threads), report or Report()
     text = session.metadata.get(CFG_KEY)
     if text is None:
-        raise UsageError(f"{path}: this ONNX model does not carry its cfg: `export` did not write it")
+        raise UsageError(f"{path}: this ONNX model does not carry its cfg: `export` did not write it. "
+                         "`import` makes a cfg and its weights from a model of another program")
     try:
         origin = Origin.read(parse_json(text, f"{path}: its metadata", UsageError), CFG_KEY)
     except Misfit as error:
@@ -71,5 +76,5 @@ def load_onnx(path: str | Path, *, settings: Iterable[str] = (), threads: int | 
                 folder=Path(path).parent)
     if is_recurrent(net):
         raise UsageError(f"{path}: models of recurrent networks are not used here; `verify` compares them")
-    net.engine = OnnxEngine(net, session, path)
+    net.engine = OnnxEngine(net, session, path, origin.threshold)
     return net, list(origin.names or [])

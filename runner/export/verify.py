@@ -1,4 +1,5 @@
 """Does an ONNX model compute what the network computes?  Both are run on the same images, output by output."""
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from runner.export.onnx_model import box_count, is_recurrent, written_heads
 from runner.layers import Region, Yolo
 from runner.layers.shared.heads import DetectionHead
 from runner.network import Network
+from runner.reading.text import check_openable
 
 FLOAT32_TOLERANCE = 1e-4    # of the largest value of an output
 HALF_TOLERANCE = 2e-2
@@ -40,9 +42,10 @@ class Difference:
 
 
 class OnnxSession:
-    """An ONNX model in ONNX Runtime on the CPU.  MissingExtra without it; UsageError where it cannot read the model."""
+    """An ONNX model in ONNX Runtime on the CPU.  MissingExtra without it; UsageError where it cannot read or run the
+    model."""
 
-    def __init__(self, model: bytes | str | Path, threads: int | None = None):
+    def __init__(self, model: bytes | str | Path, threads: int | None = None, name: str = "the model"):
         try:
             import onnxruntime
         except ImportError:
@@ -52,11 +55,13 @@ class OnnxSession:
         if threads:
             options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         source = model if isinstance(model, bytes) else str(model)
+        self._name = name if isinstance(model, bytes) else str(model)
+        if not isinstance(model, bytes):
+            check_openable(model, UsageError)
         try:
             self.session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except Exception as error:      # its exceptions have no common base but this
-            name = "the model" if isinstance(model, bytes) else str(model)
-            raise UsageError(f"{name}: ONNX Runtime cannot read it: {str(error).strip().splitlines()[0]}") from None
+            raise UsageError(f"{self._name}: ONNX Runtime cannot read it: {_reason(error)}") from None
         self.inputs = self.session.get_inputs()
         self.outputs = [output.name for output in self.session.get_outputs()]
         self.metadata: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
@@ -71,7 +76,16 @@ class OnnxSession:
         """-> the outputs by name.  float32 arrays are converted to what the model takes."""
         types = {item.name: np.float16 if item.type == "tensor(float16)" else np.float32 for item in self.inputs}
         converted = {name: array.astype(types[name]) for name, array in feeds.items()}
-        return dict(zip(self.outputs, self.session.run(None, converted), strict=True))
+        try:
+            return dict(zip(self.outputs, self.session.run(None, converted), strict=True))
+        except Exception as error:      # likewise
+            raise UsageError(f"{self._name}: ONNX Runtime cannot run it: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error of ONNX Runtime, without its codes."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?", "", line)
 
 
 def differences(net: Network, session: OnnxSession, x: np.ndarray, *, form: str = "raw", half: bool = False,

@@ -51,6 +51,16 @@ def read_bytes(path: Path_, error: type[RunnerError] = DataError, *, missing: st
         raise error(f"{name_of(path)}: the file does not fit into memory") from None
 
 
+def check_openable(path: Path_, error: type[RunnerError] = DataError) -> None:
+    """`error` where a file that a library will read does not exist, is a folder or a device, or may not be read."""
+    try:
+        check_regular(path, os.stat(path), error)
+        with open(path, "rb"):
+            pass
+    except (OSError, ValueError) as problem:
+        raise error(f"{name_of(path)}: {open_reason(problem)}") from None
+
+
 def check_regular(path: Path_, info: os.stat_result, error: type[RunnerError]) -> None:
     """`error` for a device such as /dev/zero, which has no end."""
     if stat.S_ISCHR(info.st_mode) or stat.S_ISBLK(info.st_mode) or stat.S_ISSOCK(info.st_mode):

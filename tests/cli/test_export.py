@@ -65,7 +65,7 @@ def test_a_folder_runs_by_itself(trained: Path, monkeypatch: pytest.MonkeyPatch,
     edit("filters=3", "filters=5")          # the folder has the cfg as it is used, with --set
     main("export", CFG, "--to", "shared/", "--set", "0.filters=3")
     page = Path("shared/README.md").read_text()
-    words = re.search(r"python run.py (.*)", page)
+    words = re.search(r"^    cfgrunner (.*)", page, re.M)
     assert words is not None and sorted(path.name for path in Path("shared").iterdir()) == [
         "README.md", "shared.cfg", "shared.names", "shared.weights"]
     image = next(Path("data/toy/train").rglob("*.png")).resolve()
@@ -74,6 +74,53 @@ def test_a_folder_runs_by_itself(trained: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.chdir("shared")
     main(*words[1].replace("IMAGES", str(image)).split())
     assert image.name in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("toy_dir")
+def test_the_page_of_a_folder_names_the_formulas_and_the_threshold(capsys: pytest.CaptureFixture[str]) -> None:
+    """It gives the same as the network that was exported: --compat, and the threshold of the run."""
+    scenes = ROOT / "cfg/scenes.cfg"
+    main("export", str(scenes), "--to", "found", "--compat", "alexeyab")
+    words = re.search(r"^    cfgrunner (.*)", Path("found/README.md").read_text(), re.M)
+    assert words is not None and words[1].endswith(" --thresh 0.6987 --compat alexeyab")
+
+
+@pytest.mark.usefixtures("toy_dir")
+def test_detect_with_a_model_uses_the_threshold_of_its_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """So it gives what it gives for the run; --nms has the threshold in the model, --thresh another."""
+    scenes, images = str(ROOT / "cfg/scenes.cfg"), str(ROOT / "data/scenes/images/test")
+    main("export", scenes, "--to", "scenes.onnx")
+    capsys.readouterr()
+    main("detect", scenes, images)
+    ours = capsys.readouterr().out
+    main("detect", "scenes.onnx", images)
+    printed = capsys.readouterr()
+    assert printed.out == ours and "threshold 0.6987" in printed.err and "scenes.onnx; --thresh" in printed.err
+    main("detect", "scenes.onnx", images, "--thresh", ".25")
+    assert capsys.readouterr().out != ours
+    for words, thresh in (((), "0.6987"), (("--thresh", ".3"), "0.3")):
+        main("export", scenes, "--to", "nms.onnx", "--nms", *words)
+        assert {item.key: item.value for item in onnx.load("nms.onnx").metadata_props}["thresh"] == thresh
+
+
+@pytest.mark.parametrize("ending", ["npz", "NPZ", "safetensors", "SAFETENSORS", "onnx"])
+def test_only_files_of_export_are_replaced(trained: Path, ending: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where the user's arrays have names like ours, or the file mentions this program."""
+    path = Path(f"net.{ending}")
+    main("export", CFG, "--to", str(path))
+    written = path.read_bytes()
+    main("export", CFG, "--to", str(path))
+    assert path.read_bytes() == written
+    with open(path, "wb") as file:
+        names = ("0.convolutional.weights", "cfgrunner")
+        np.savez(file, **{name: np.ones(9) for name in names})      # type: ignore[arg-type]
+        file.write(b"." * 70_000)
+    before = path.read_bytes()
+    if ending.lower() == "safetensors":
+        path.write_bytes(before := bytes(70_000) + before)
+    capsys.readouterr()
+    main("export", CFG, "--to", str(path), expect=2)
+    assert "did not write" in capsys.readouterr().err and path.read_bytes() == before
 
 
 def test_a_folder_with_something_in_it_is_left_alone(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,6 +134,10 @@ def test_a_folder_with_something_in_it_is_left_alone(trained: Path, capsys: pyte
     (("--to", "net.pb"), "ends in .onnx, .safetensors or .npz"),
     (("--to", "nowhere/net.onnx"), "there is no folder nowhere"),
     (("--to", "net.onnx", "--nms"), "no boxes to write"),
+    (("--to", "net.onnx", "--thresh", ".3", "--iou", ".4"), "--thresh, --iou are of --nms, which is not given"),
+    (("--to", "net.npz", "--half", "--max-boxes", "9"), "--half, --max-boxes are of ONNX models, but"),
+    (("--to", "net/", "--raw", "--size", "dynamic"), "--raw, --size dynamic are of ONNX models"),
+    (("--to", "net.safetensors", "--names", "x"), "--names is of ONNX models, but --to names a .safetensors file"),
     (("--to", "net.onnx", "--agnostic-nms"), "--agnostic-nms is of --nms, which is not given"),
     (("--to", "net.onnx", "--nms", "--nms-kind", "soft"), "--nms-kind: ONNX's NonMaxSuppression compares boxes by IoU"),
     (("--to", "net.onnx", "--nms", "--max-det", "9"), "--max-det: here it is --max-boxes"),

@@ -85,4 +85,18 @@ def test_weights_beside_a_model_are_refused(capsys: pytest.CaptureFixture[str]) 
     main("predict", "toy.onnx", "data/toy/test", "--weights", "weights/toy/best.weights", expect=2)
     assert "leave --weights out" in capsys.readouterr().err
     main("summary", "toy.onnx", expect=2)
-    assert "an ONNX" in capsys.readouterr().err
+    assert "an ONNX file: `import` makes a cfg" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("toy_dir")
+@pytest.mark.parametrize(("name", "reported"), [
+    ("none.onnx", "none.onnx: there is no such file"),
+    ("folder.onnx", "folder.onnx: this is a folder, not a file"),
+    ("text.onnx", "text.onnx: ONNX Runtime cannot read it: Protobuf parsing failed."),
+])
+def test_files_that_are_no_models(name: str, reported: str, capsys: pytest.CaptureFixture[str]) -> None:
+    train("--set", "net.max_batches=3")
+    Path("folder.onnx").mkdir()
+    Path("text.onnx").write_text("hello")
+    main("verify", CFG, name, "data/toy/test", expect=2)
+    assert capsys.readouterr().err.endswith(f"{reported}\n")
