@@ -127,8 +127,6 @@ def write_parts(args: argparse.Namespace) -> int:
     if videos := [source for source in args.images if is_video(source)]:
         raise UsageError(f"{videos[0]}: --json-lines is for images: how many frames a video has is not known before it "
                          "is read. --json writes what is detected in them")
-    if args.track:
-        raise UsageError("--track needs the images one after the other: it does not go together with --json-lines")
     status = json_lines.shared_out(args)
     if status is not None:
         return status

@@ -194,7 +194,7 @@ def test_the_greedy_assignment_says_so(frames: list[str], monkeypatch: pytest.Mo
 def test_mistakes_of_tracks(frames: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     for words, said in ((["--mot", "a.txt"], "--mot is an option of --track, which is not given"),
                         (["--track-keep", "3"], "--track-keep is an option of --track"),
-                        (["--track", "--json-lines", "parts"], "--track needs the images one after the other"),
+                        (["--track", "--json-lines", "parts"], "--json-lines FOLDER does not go together with --track"),
                         (["--track", "--mot", "-", "--json", "-"], "--json - and --mot - cannot both be stdout")):
         main(*DETECT, frames[0], *words, expect=2)
         assert said in capsys.readouterr().err
