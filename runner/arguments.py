@@ -43,6 +43,8 @@ def _is_list(value: object) -> bool:
 FLAG: Rule = ("True or False", lambda value: type(value).__name__ in ("bool", "bool_") or value in (0, 1))
 TEXT: Rule = ("a text", lambda value: isinstance(value, str))
 PATH: Rule = ("a path", lambda value: isinstance(value, str | os.PathLike))
+NETWORK: Rule = ("a network, which runner.load makes", lambda value: hasattr(value, "layers"))
+CALL: Rule = ("a function", callable)
 LIST: Rule = ("a list of names or numbers", _is_list)
 NAMES: Rule = ("a list of names, or the path of a file with one per line",
                lambda value: isinstance(value, str | os.PathLike) or _is_list(value))
@@ -56,6 +58,8 @@ RULES: dict[str, Rule] = {
     "epochs": or_none(real(above=0)), "updates": or_none(whole(1)), "learning_rate": or_none(real()),
     "restart": FLAG, "by_name": FLAG, "train": FLAG, "strict": FLAG, "allocate": FLAG, "overwrite": FLAG,
     "compat": or_none(TEXT), "folder": or_none(PATH), "names": or_none(NAMES), "path": PATH,
+    "width": whole(1), "height": whole(1), "min_side": whole(1), "net": NETWORK,
+    "on_update": or_none(CALL),
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from runner.arguments import checked
 from runner.config import Section
 from runner.errors import ShapeError, counted
 from runner.layers.convolutional import Convolutional
@@ -145,6 +146,7 @@ class Network:
             x = x.reshape(len(x), *self.in_shape)
         return np.ascontiguousarray(x, self.env.dtype)
 
+    @checked
     def resize(self, width: int, height: int) -> None:
         """Change the size of the input; every weight stays (darknet's resize_network).
 

@@ -1,9 +1,11 @@
 """Arguments from Python: what is refused, and in which words."""
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+import runner
 from runner.arguments import checked
 from runner.errors import UsageError
 
@@ -34,6 +36,22 @@ def test_what_is_refused(given: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UsageError) as found:
         example(1, **given)
     assert str(found.value) == sentence
+
+
+@pytest.mark.parametrize("call", [runner.infer, runner.detect, runner.train])
+def test_what_is_not_a_network(call: Callable[..., object]) -> None:
+    with pytest.raises(UsageError, match=r"net must be a network, which runner.load makes. Got 3 \(int\)"):
+        call(3, [])
+
+
+def test_a_size_that_is_refused_changes_nothing() -> None:
+    net = runner.load("cfg/net.cfg")
+    for size in ("a", 0, 2.5, None):
+        with pytest.raises(UsageError, match="width must be an integer, at least 1"):
+            net.resize(cast(int, size), 16)
+    assert net.in_shape == (1, 16, 16) and net.predict(np.zeros((1, 1, 16, 16), np.float32)).shape == (1, 10)
+    with pytest.raises(UsageError, match=r"truth has the class of each image, in a list: \['7'\]"):
+        net.gradients(np.zeros((1, 1, 16, 16), np.float32), truth="7")
 
 
 def test_what_is_taken() -> None:

@@ -356,6 +356,8 @@ class Model(model.Model):
     def truth_of(self, truth: Any, images: int) -> np.ndarray:
         """The truth as the heads take it: the class of each image, by name or number, becomes a row of 0 and 1."""
         array = np.asarray(truth)
+        if not array.ndim:
+            raise UsageError(f"truth has the class of each image, in a list: [{truth!r}]")
         if len(array) != images:
             raise UsageError(f"truth: {counted(images, 'image')}, but {counted(len(array), 'label')}")
         if array.ndim != 1 or array.dtype.kind == "f":

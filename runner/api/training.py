@@ -12,6 +12,7 @@ import numpy as np
 from runner import network_checks
 from runner.analysis.footprint import check_fits
 from runner.api.network import EXACT, Model
+from runner.arguments import checked
 from runner.config import Report, override
 from runner.errors import CfgError, UsageError, counted
 from runner.model import ALIASES, declared_options
@@ -55,6 +56,7 @@ class TrainingResult:
         return f"{counted(self.updates, 'update')}, {self.seconds:.1f} s{best}; {self.weights}"
 
 
+@checked
 def train(net: Network, batches: Batches, *, optimizer: Optimizer | None = None) -> Iterator[Step]:
     """Yield a Step after every weight update, until [net] max_batches or the end of `batches`.
 

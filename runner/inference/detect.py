@@ -93,6 +93,7 @@ class ImageDetections:
         """The class name of each detection."""
         return [one.name for one in self.detections]
 
+    @checked
     def draw(self, min_side: int = 1) -> Image.Image:
         """The image with its boxes, enlarged by an integer until its short side has at least `min_side` pixels.
         DataError where the image could not be read."""
