@@ -2,15 +2,16 @@
 import argparse
 import itertools
 import os
-import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from runner.reading.json_text import parse_json
 from tests.paths import ROOT
+from tests.test_distributed import MPIEXEC
 from tools import scaling, two_hosts
 from tools.scaling import BUCKET, Network, Work
 
@@ -86,7 +87,17 @@ def test_training_is_timed(capsys: pytest.CaptureFixture[str]) -> None:
     assert row[4] in ("ms", "s") and float(row[3]) > 0
 
 
-@pytest.mark.skipif(shutil.which("mpiexec", path=str(Path(sys.executable).parent)) is None, reason="needs mpiexec")
+@pytest.mark.slow       # three trainings
+@pytest.mark.skipif(MPIEXEC is None or find_spec("mpi4py") is None, reason="needs mpi4py and mpiexec")
+def test_training_with_two_ranks_is_timed(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["measure", str(ROOT / "cfg/net.cfg"), "--cores", "2", "--updates", "4", "--backend", "numpy"]
+    assert scaling.main(words) == 0
+    exchange, _, *rows = capsys.readouterr().out.splitlines()
+    assert exchange.startswith("all-reduce of 2 ranks: latency ")
+    assert [row.split()[1:3] for row in rows] == [["1", "2"], ["1", "1"], ["2", "1"]]
+
+
+@pytest.mark.skipif(MPIEXEC is None or find_spec("mpi4py") is None, reason="needs mpi4py and mpiexec")
 def test_all_reduces_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scaling, "SIZES", (4, 4096))
     times = scaling.all_reduce_times(2, scaling.Launch())

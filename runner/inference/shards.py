@@ -13,8 +13,8 @@ running: images that end the process that reads them end one process of a call, 
 """
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -150,7 +150,7 @@ class Shards:
         """The images of a shard: start, stop."""
         return number * self.size, min((number + 1) * self.size, self.count)
 
-    def take(self) -> Iterator[int]:
+    def take(self) -> Generator[int, None, None]:
         """Claim one shard after the other until all have a part or a claim.  A claim is given up when the next one is
         asked for, or the iterator is closed."""
         for number in self.missing():
@@ -308,9 +308,10 @@ def compute(shards: Shards, images: Callable[[int, int], Iterator[str]], results
     results  paths, and the number of the first -> their records
     done     called after each part: its number, images, images with an error
     """
-    for number in shards.take():
-        start, stop = shards.range(number)
-        done(number, *shards.write(number, results(images(start, stop), start)))
+    with closing(shards.take()) as numbers:
+        for number in numbers:
+            start, stop = shards.range(number)
+            done(number, *shards.write(number, results(images(start, stop), start)))
 
 
 def summary(images: int, errors: int) -> str:

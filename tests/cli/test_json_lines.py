@@ -1,4 +1,5 @@
 """--json-lines and `merge`: parts for very many images, restarts, killed processes, and what is refused."""
+import contextlib
 import csv
 import json
 import os
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 import runner
+from runner.lock import Owner
 from tests import schemas
 from tests.cli.test_detect import CFG as DETECTOR
 from tests.paths import ROOT
@@ -279,6 +281,27 @@ def test_a_killed_process_loses_only_its_shard(launcher: list[str]) -> None:
     assert [record["index"] for record in records()] == list(range(10)) and manifest()["state"] == "complete"
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert sorted(os.listdir("out")) == ["manifest.json", *(f"part-0000{k}.jsonl" for k in range(4))]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_processes_end_with_the_one_that_started_them() -> None:
+    """Also when that is killed, and cannot end them; they leave no part that is not complete."""
+    Path("list.txt").write_text("data/toy/test/dark/0.png\n" * 200_000)
+    words = [*PREDICT[:2], "list.txt", *PREDICT[3:], "--json-lines", "out", "--shard-size", "200", "--np", "2"]
+    call = subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    owners: set[Owner] = set()
+
+    def seen() -> int:
+        for path in Path("out").glob(".part*.lock"):
+            with contextlib.suppress(FileNotFoundError):
+                owners.update(filter(None, [Owner.read(path.read_text())]))
+        return len({owner.pid for owner in owners})
+    wait_for(lambda: seen() == 2)
+    call.kill()
+    call.communicate(timeout=60)        # when both have closed the streams
+    wait_for(lambda: not any(owner.is_running for owner in owners))
+    assert not list(Path("out").glob(".part*.tmp"))
+    assert all(len(path.read_text().splitlines()) == 200 for path in Path("out").glob("part-*.jsonl"))
 
 
 def test_an_error_of_several_processes_is_printed_once() -> None:
