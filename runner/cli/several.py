@@ -5,7 +5,6 @@ import contextlib
 import io
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -77,8 +76,10 @@ def launch(args: argparse.Namespace) -> int:
     for left in reversed(range((args.max_restarts or 0) + 1)):
         began = time.time()
         status = _one_launch(words, resume)
-        if status in (process.DONE, process.NO, process.CANNOT, process.INTERRUPTED):
+        if status in (process.DONE, process.CANNOT, process.INTERRUPTED):
             return status
+        if status == process.NO:        # of mpiexec itself: it has said why
+            return process.CANNOT
         if status != CRASHED:
             console.remark(f"a process was ended by signal {status % 128}, and the others with it")
         saved = _checkpoint_since(args, began) or resume
@@ -119,7 +120,7 @@ def _one_launch(words: Sequence[str], resume: str) -> int:
             again = interrupted and time.monotonic() - interrupted > ONE_SIGNAL
             interrupted = interrupted or time.monotonic()
             with contextlib.suppress(OSError):
-                child.send_signal(signal.SIGKILL if again else signal.SIGTERM)
+                child.kill() if again else child.terminate()
     for relay in relays:
         relay.join()
     return process.INTERRUPTED if interrupted else child.returncode

@@ -83,15 +83,19 @@ def command(*words: str) -> list[str]:
     return [sys.executable, str(ROOT / "run.py"), "train", *words, "--backend", "numpy", "--no-report"]
 
 
-def run(processes: int, *words: str, expect: int = 0, fault: str = "") -> str:
-    """Train with this many processes -> what they print.  fault: what happens in process 1 after update 2, once."""
+def run(processes: int, *words: str, expect: int = 0, fault: str = "", patch: str = "") -> str:
+    """Train with this many processes -> what they print.
+
+    fault  what happens in process 1 after update 2, once.  patch: what each process executes first
+    """
+    patch = patch or (FAULT.format(fault=fault) if fault else "")
     typed = tuple(command(*words))
     if processes > 1:
         typed = (str(MPIEXEC), "-n", str(processes), *typed)
     variables = {name: value for name, value in os.environ.items() if name != "RUNNER_DEBUG"}
-    more = {"PYTHONPATH": f"{Path.cwd()}{os.pathsep}{ROOT}"} if fault else {}
-    if fault:
-        Path("sitecustomize.py").write_text(FAULT.format(fault=fault))
+    more = {"PYTHONPATH": f"{Path.cwd()}{os.pathsep}{ROOT}"} if patch else {}
+    if patch:
+        Path("sitecustomize.py").write_text(patch)
     done = subprocess.run(typed, capture_output=True, text=True, timeout=100, env=variables | more)
     assert done.returncode == expect, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -138,6 +142,9 @@ def test_a_detector_gets_the_weights_of_one_process(tmp_path: Path, monkeypatch:
     one, two = (curves(Path(f"weights/{name}/log.csv")) for name in ("one", "two"))
     for column in ("seen", "loss", "score"):
         assert one[column][1] == pytest.approx(two[column][1], rel=1e-4)
+    # one bucket for each array, sent while the backward pass goes on: every sum has the same order
+    run(2, *words, "--name", "small", patch="import runner.training.gradient_sum as it\nit.BUCKET_BYTES = 1\n")
+    assert Path("weights/small/last.weights").read_bytes() == Path("weights/two/last.weights").read_bytes()
 
 
 def test_a_character_model_continues_with_another_number_of_processes(tmp_path: Path,
