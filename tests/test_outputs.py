@@ -74,6 +74,14 @@ def test_what_is_not_a_file_is_written_to_as_it_is() -> None:
     os.close(reader)
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc"), reason="a folder in which nobody can write")
+def test_an_error_names_the_file_that_was_asked_for() -> None:
+    """Not the temporary one that stands for it."""
+    with pytest.raises(OSError) as caught, atomic_write("/proc/net.onnx"):
+        pass
+    assert caught.value.filename == "/proc/net.onnx"
+
+
 def write(folder: OutputFolder, name: str, text: str) -> None:
     with folder.file(name) as path:
         path.write_text(text)

@@ -129,6 +129,11 @@ def test_denormalize_writes_a_cfg_of_its_own(net: Model) -> None:
     np.testing.assert_allclose(plain.predict(x), net.predict(x), rtol=1e-4)
 
 
+def test_denormalize_has_two_files_to_write(net: Model, capsys: pytest.CaptureFixture[str]) -> None:
+    main("weights", "denormalize", "a.cfg", "a.weights", "plain.cfg", expect=2)
+    assert "plain.cfg: this is the name of the cfg" in capsys.readouterr().err and not Path("plain.cfg").exists()
+
+
 def test_reset_keeps_the_arrays(net: Model) -> None:
     main("weights", "reset", "a.cfg", "a.weights", "reset.weights")
     assert Path("reset.weights").stat().st_size == Path("a.weights").stat().st_size

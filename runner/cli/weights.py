@@ -171,6 +171,9 @@ def denormalize(args: argparse.Namespace) -> int:
     from runner.files import atomic_write
     from runner.weights_tools import fold_batchnorm
     cfg = str(Path(_new(args.out)).with_suffix(".cfg"))
+    if Path(cfg) == Path(args.out):
+        raise UsageError(f"{args.out}: this is the name of the cfg that is written beside the weights: name a .weights "
+                         "file")
     _new(cfg)
     _cfg(args)
     net = _load(args, args.file)
