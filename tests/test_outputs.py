@@ -74,7 +74,7 @@ def test_what_is_not_a_file_is_written_to_as_it_is() -> None:
     os.close(reader)
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc"), reason="a folder in which nobody can write")
+@pytest.mark.skipif(not os.path.isdir("/proc"), reason="a folder that takes no files")
 def test_an_error_names_the_file_that_was_asked_for() -> None:
     """Not the temporary one that stands for it."""
     with pytest.raises(OSError) as caught, atomic_write("/proc/net.onnx"):

@@ -168,7 +168,7 @@ def _graph(net: Network, options: OnnxOptions) -> Graph:
         g.scope = f"{index}_{layer.names[0]}"
         try:
             tensors[index] = write(g, layer, *(tensors[link] for link in links))
-        except UsageError as error:
+        except (UsageError, ShapeError) as error:
             raise UsageError(f"{where(net, index)}: {error}") from None
     g.scope = ""
     heads = written_heads(net)

@@ -168,20 +168,21 @@ def _matched(net: Network, ours: Mapping[int, np.ndarray], theirs: Mapping[str, 
              thresh: float, nms: float, agnostic: bool) -> list[Difference]:
     """Match the detections of both, image by image and class by class: each with the nearest of the other."""
     width, height = net.require_images()[2], net.require_images()[1]
-    pixels = scores = 0.0
+    pixels, scores, side = 0.0, 0.0, float(max(width, height))
     only: list[str] = []
     for image in range(images):
         rows = predict_boxes(net.layers, ours, (width, height), thresh, image=image, nms=nms, nms_kind="sort",
                              agnostic_nms=agnostic).rows()
         centre, size = rows[:, 2:4] * (width, height), rows[:, 4:6] * (width, height)
         corners = np.concatenate([centre - size / 2, centre + size / 2], axis=1)
+        side = max(side, float(np.abs(corners).max(initial=0)))
         mine = theirs["image_index"] == image
         left = [(int(label), float(score), box) for label, score, box in
                 zip(theirs["classes"][mine], theirs["scores"][mine], theirs["boxes"][mine], strict=True)]
         for (label, score), box in zip(rows[:, :2], corners, strict=True):
             near = [(float(np.abs(box - other[2]).max()), at) for at, other in enumerate(left) if other[0] == label]
             apart, at = min(near, default=(np.inf, -1))
-            if apart > 1:
+            if apart > max(1, share * side):
                 if abs(score - thresh) > share:
                     only.append(f"image {image}: class {int(label)} at {np.round(box).astype(int).tolist()} is missing")
                 continue
@@ -190,7 +191,6 @@ def _matched(net: Network, ours: Mapping[int, np.ndarray], theirs: Mapping[str, 
         only += [f"image {image}: class {label} at {np.round(box).astype(int).tolist()} is not the network's"
                  for label, score, box in left if abs(score - thresh) > share]
     remark = "; ".join(only[:3]) + (f"; and {len(only) - 3} more" if len(only) > 3 else "")
-    side = float(max(width, height))
     return [Difference("boxes", pixels, side, share * side, remark), Difference("scores", scores, 1, share)]
 
 

@@ -11,6 +11,7 @@ from runner.errors import UsageError
 from runner.export import OnnxOptions, newest_opset, onnx_model
 from runner.export.onnx_model import OLDEST_OPSET, is_recurrent
 from runner.export.verify import Difference, OnnxSession, differences, pattern
+from runner.layers import Yolo
 from runner.network import Network
 from tests.paths import ROOT
 
@@ -115,6 +116,16 @@ def test_suppression_of_all_classes_together(tmp_path: Path, opset: int) -> None
     assert 0 < counts[1] < counts[0]
 
 
+def test_boxes_larger_than_the_image_are_compared_by_their_own_size(tmp_path: Path) -> None:
+    """Their float32 coordinates differ by more than the tolerance of an image's."""
+    net = detector(tmp_path, "yolo")
+    head = net.layers[2]
+    assert isinstance(head, Yolo)
+    head.anchors = head.anchors * 5000
+    found = agree(net, OnnxOptions("nms", thresh=.3), 1)
+    assert found[0].scale > 5000
+
+
 def test_yolov1_in_every_form(tmp_path: Path) -> None:
     path = tmp_path / "net.cfg"
     path.write_text("[net]\nwidth=32\nheight=32\nchannels=1\n[connected]\noutput=108\nactivation=logistic\n"
@@ -164,7 +175,7 @@ def test_the_tree_of_yolo9000_has_no_decoded_form(tmp_path: Path) -> None:
     net = detector(tmp_path, "region")
     object.__setattr__(net.layers[2].options, "tree", str(tmp_path / "two.tree"))
     agree(net, OnnxOptions("raw"), 1)
-    with pytest.raises(UsageError, match=r"net.cfg:\d+.*layer 2 \[region\].*use --raw"):
+    with pytest.raises(UsageError, match=r"net.cfg:\d+: \[region\] layer 2: .*use --raw"):
         onnx_model(net, OnnxOptions("decoded"))
 
 
