@@ -41,10 +41,11 @@ from runner.errors import RunnerError
 from runner.reading.json_text import parse_json
 from runner.reading.numbers import real, whole
 from runner.text_table import aligned
+from runner.training.gradient_sum import BUCKET_BYTES
 from tools.two_hosts import Link, two_hosts
 
 ROOT = Path(__file__).resolve().parents[1]
-BUCKET = 4 << 20            # bytes of gradients that are reduced together
+BUCKET = BUCKET_BYTES       # of gradients that are reduced together
 BACKWARD = 2 / 3            # of the time of a training step
 MOST = 1 << 16              # ranks that are tried
 FLOPS = 1e11                # operations per second of a rank, where nothing is measured
