@@ -163,9 +163,9 @@ class OutputFolder:
         if (found.st_dev, found.st_ino) in self._inputs:
             return f"{path} (an input)"
         found_sum = checksum(path)
-        if found_sum not in self._sums.get(name, ()):
+        if found_sum not in self._sums.get(_listed(name), ()):
             self._read_list()       # another process may have written it
-        return "" if found_sum in self._sums.get(name, ()) else f"{path} (not written, or changed since)"
+        return "" if found_sum in self._sums.get(_listed(name), ()) else f"{path} (not written, or changed since)"
 
     @contextlib.contextmanager
     def file(self, name: str) -> Iterator[Path]:
@@ -194,11 +194,20 @@ class OutputFolder:
 
     def _record(self, name: str, value: str) -> None:
         """Before the file is renamed: the old one and the new one are both ours then."""
-        if value in self._sums.get(name, ()):
+        listed = _listed(name)
+        if value in self._sums.get(listed, ()):
             return
         with open(self.path / LIST, "a", encoding="utf-8") as file:
-            file.write(f"{value}  {name}\n")
-        self._sums.setdefault(name, set()).add(value)
+            file.write(f"{value}  {listed}\n")
+        self._sums.setdefault(listed, set()).add(value)
+
+
+def _listed(name: str) -> str:
+    """A file name as the list has it, on one line: control characters and bytes that are not UTF-8 escaped."""
+    return UNLISTED.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), name)
+
+
+UNLISTED = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')        # in names of files, on some system

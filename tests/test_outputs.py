@@ -108,6 +108,17 @@ def test_a_folder_with_files_of_others() -> None:
     assert Path("out/a.txt").read_text() == "corrected" and Path("out/b.txt").read_text() == "the user's"
 
 
+@pytest.mark.parametrize("name", ["two\nlines.txt", "a\rb.txt", "caf\udce9.txt", "a\u2028b é.txt"])
+def test_a_file_is_ours_whatever_its_name(name: str) -> None:
+    for text in ("1", "2", "3"):
+        write(OutputFolder("--txt", "out"), name, text)
+    write(OutputFolder("--txt", "out"), "plain.txt", "4")
+    assert len(Path("out/.cfgrunner").read_bytes().splitlines()) == 4
+    (Path("out") / name).write_text("the user's")
+    with pytest.raises(UsageError, match="not written, or changed since"):
+        write(OutputFolder("--txt", "out"), name, "4")
+
+
 def test_a_file_is_ours_whenever_the_process_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     out = OutputFolder("--txt", "out")
     write(out, "a.txt", "1")

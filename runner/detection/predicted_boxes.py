@@ -9,7 +9,7 @@ from runner.errors import UsageError, did_you_mean
 from runner.images.resize import letterboxed_size
 from runner.layers import Detection, Layer
 from runner.layers.shared.heads import DetectionHead
-from runner.reading.numbers import is_whole, whole
+from runner.reading.numbers import is_share, is_whole, shown, whole
 
 NO_HEADS = "the network has no [yolo], [Gaussian_yolo], [region] or [detection]: it finds no boxes"
 
@@ -60,6 +60,8 @@ class NmsOptions:
     def __post_init__(self) -> None:
         if self.nms_kind is not None:
             require_kind(self.nms_kind)
+        if not is_share(self.nms):
+            raise UsageError(f"nms must be a number from 0 to 1. Got {shown(self.nms)}")
         whole_number = isinstance(self.max_det, int | np.integer) and not isinstance(self.max_det, bool)
         if self.max_det is not None and not (whole_number and self.max_det >= 1):
             raise UsageError(f"max_det must be an integer, at least 1, or None for all boxes. Got {self.max_det!r}")

@@ -19,6 +19,7 @@ from runner.inference.sources import Source, Sources, each, label, of_image
 from runner.inference.sources import pixels as pixels_of
 from runner.inference.tiling import Tiles, Tiling, detect_tiled, require_single_images, tiling
 from runner.network import Network
+from runner.reading.numbers import is_share, shown
 
 THRESHOLD = 0.25        # lowest confidence of a box where nothing else is known, as in darknet
 
@@ -168,6 +169,8 @@ def detect(net: Network, images: Sources, *, names: Sequence[str] = (),
         raise UsageError(f"{NO_HEADS}. A classifier: runner.infer(net, images), or net.predict(images)")
     if on_bad not in ("skip", "error"):
         raise UsageError(f"on_bad is 'skip' or 'error'. Got {on_bad!r}")
+    if not is_share(thresh):
+        raise UsageError(f"thresh must be a number from 0 to 1. Got {shown(thresh)}")
     keep_ratio = net.options.letter_box if letterbox is None else letterbox
     kept = NmsOptions(nms, nms_kind, agnostic_nms, max_det, tuple(classes) if classes else None)
     cut = tiling(tiles, overlap, merge, whole)
@@ -183,18 +186,26 @@ def _detect(plan: Plan, images: Iterator[Source], names: Sequence[str], thresh: 
         name = label(number, image)
         try:
             pixels = pixels_of(image, channels)
+            rows = _rows_of_tiles(plan, pixels, cut, thresh, kept, letterbox, name) if cut else None
         except DataError as error:
             if on_bad == "error":
                 raise of_image(error, name) from None
             yield ImageDetections(name, error=str(error))
             continue
-        if cut:
-            rows = detect_tiled(plan, pixels, cut, thresh, kept, letterbox)
-        else:
+        if rows is None:
             x = prepare(pixels, width, height, "letterbox" if letterbox else "stretch")[None]
             rows = predict_boxes(plan.layers, plan.head_outputs(x), (pixels.shape[2], pixels.shape[1]), thresh,
                                  letterbox=letterbox, **vars(kept)).rows()
         yield ImageDetections(name, pixels, tuple(_detection(row, names) for row in rows))
+
+
+def _rows_of_tiles(plan: Plan, pixels: np.ndarray, cut: Tiling, thresh: float, kept: NmsOptions, letterbox: bool,
+                   name: str) -> np.ndarray:
+    """detect_tiled, with the name of the image in the DataError."""
+    try:
+        return detect_tiled(plan, pixels, cut, thresh, kept, letterbox)
+    except DataError as error:
+        raise error if name.isdecimal() else DataError(f"{name}: {error}") from None
 
 
 def _detection(row: np.ndarray, names: Sequence[str]) -> Detection:

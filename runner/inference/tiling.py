@@ -12,7 +12,7 @@ import numpy as np
 
 from runner.detection import NmsOptions, predict_boxes
 from runner.detection.merge import cut_sides, merge_boxes, require_merge, seen_better
-from runner.errors import UsageError
+from runner.errors import DataError, UsageError
 from runner.images import prepare
 from runner.images.box_format import pixel_corners
 from runner.inference.plan import Plan, batch_size
@@ -54,7 +54,8 @@ class Tiling:
     def crops(self, size: Size, network: Size) -> np.ndarray:
         """(c, 4) int: left, top, right, bottom of the tiles of an image, pixels; (0, 4) where one would be all of it.
 
-        size, network: width and height of the image, and of the network's input.
+        size, network: width and height of the image, and of the network's input.  DataError for an image that would
+        have too many.
         """
         tile = self.size or auto_size(size, network, self.overlap)
         tile = min(tile[0], size[0]), min(tile[1], size[1])
@@ -62,8 +63,8 @@ class Tiling:
             return np.zeros((0, 4), int)
         count = math.prod(_count(*sides, self.overlap) for sides in zip(size, tile, strict=True))
         if count > MOST:
-            raise UsageError(f"an image of {size[0]}x{size[1]} pixels would have {count:,} tiles of "
-                             f"{tile[0]}x{tile[1]}, but at most {MOST:,} are computed: choose larger ones")
+            raise DataError(f"an image of {size[0]}x{size[1]} pixels would have {count:,} tiles of "
+                            f"{tile[0]}x{tile[1]}, but at most {MOST:,} are computed: choose larger ones")
         x, y = (_starts(*sides, self.overlap) for sides in zip(size, tile, strict=True))
         left, top = (each.ravel() for each in np.meshgrid(x, y))
         return np.stack([left, top, left + tile[0], top + tile[1]], axis=1)
@@ -108,7 +109,8 @@ def detect_tiled(plan: Plan, pixels: np.ndarray, how: Tiling, thresh: float, kep
     """Detect in the tiles of an image, and in the whole of it -> (m, 6) rows class, confidence, centre x, y, w, h
     relative to the image, as PredictedBoxes.rows.
 
-    pixels (c, h, w) in 0..1; thresh: lowest confidence; letterbox: each view keeps its aspect ratio.
+    pixels (c, h, w) in 0..1; thresh: lowest confidence; letterbox: each view keeps its aspect ratio.  DataError for
+    an image that would have too many tiles.
     """
     size = np.array([pixels.shape[2], pixels.shape[1]])
     _, height, width = plan.in_shape

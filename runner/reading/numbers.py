@@ -4,6 +4,7 @@ int() takes 1_000 and digits of all alphabets, and fails with another message be
 infinity, and 1e999 is infinite.
 """
 import math
+from numbers import Real
 
 LARGEST = 2**63 - 1         # whole numbers are stored as 64 bits
 DIGITS = 40                 # of a whole number, with leading zeros
@@ -36,6 +37,11 @@ def real(text: str) -> float:
     if not math.isfinite(value) or "_" in text or not text.isascii():
         raise ValueError(f"must be a number. Got {shown(text)}")
     return value
+
+
+def is_share(value: object) -> bool:
+    """Whether a value, of a call from Python, is a number from 0 to 1."""
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def whole_words(low: float | None, high: float | None) -> str:

@@ -265,8 +265,11 @@ def collect_tiled_detections(net: Network, split: DetectionSplit, criteria: Dete
             if warn:
                 warn(str(error))
             continue
-        results.add(detect_tiled(plan, pixels, cut, MIN_CONFIDENCE, kept, letterbox), split, index,
-                    (pixels.shape[2], pixels.shape[1]))
+        try:
+            rows = detect_tiled(plan, pixels, cut, MIN_CONFIDENCE, kept, letterbox)
+        except DataError as error:      # an evaluation without this image would be another one
+            raise DataError(f"{split[index].path}: {error}") from None
+        results.add(rows, split, index, (pixels.shape[2], pixels.shape[1]))
     if not results.found:
         raise DataError(f"none of the images ({len(split)}) can be read")
     return results if classes is None else results.only(classes)

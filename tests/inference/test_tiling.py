@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import runner
-from runner.errors import UsageError
+from runner.errors import DataError, UsageError
 from runner.images import read_image
 from runner.images.arrays import to_float
 from runner.inference.tiling import MOST_AUTO, Tiling, auto_size, tiling
@@ -62,7 +62,7 @@ def test_values_that_are_not_allowed(tiles: Any, overlap: Any, merge: str, said:
 
 
 def test_more_tiles_than_anyone_waits_for() -> None:
-    with pytest.raises(UsageError, match=r"an image of 4000x3000 pixels would have 187,500 tiles of 8x8, but at most"):
+    with pytest.raises(DataError, match=r"an image of 4000x3000 pixels would have 187,500 tiles of 8x8, but at most"):
         Tiling((8, 8), 0).crops((4000, 3000), (416, 416))
 
 
@@ -116,3 +116,25 @@ def test_a_network_with_a_state_has_no_tiles(tmp_path: Path) -> None:
     net = runner.load(tmp_path / "a.cfg")
     with pytest.raises(UsageError, match=r"layer 0 \[conv_lstm\] carries a state from image to image"):
         runner.detect(net, [], tiles="auto")
+
+
+def test_an_image_with_too_many_tiles_is_named_and_the_others_are_detected(scenes: runner.Model) -> None:
+    small = str(SCENES / "0003.png")
+    images = [small, np.zeros((1, 300, 300), np.float32), small]
+    first, large, last = scenes.detect(images, tiles=2, overlap=0, whole=False, on_bad="skip")
+    assert not first.error and not last.error
+    assert large.error.startswith("an image of 300x300 pixels would have 22,500 tiles of 2x2")
+    with pytest.raises(DataError, match=r"^image 1: an image of 300x300"):
+        scenes.detect(images, tiles=2, overlap=0, whole=False, on_bad="error")
+
+
+@pytest.mark.parametrize(("options", "said"), [
+    ({"nms": float("nan")}, r"nms must be a number from 0 to 1\. Got nan"), ({"nms": None}, r"nms .* Got None"),
+    ({"nms": -1}, "nms must"), ({"thresh": "a"}, r"thresh must be a number from 0 to 1\. Got 'a'"),
+    ({"thresh": float("nan")}, "thresh must"), ({"max_det": 1.5}, r"max_det must be an integer, .* Got 1\.5"),
+    ({"max_det": "3"}, "max_det must"), ({"max_det": True}, "max_det must"), ({"nms_kind": 3}, "nms kind must be one"),
+    ({"tiles": 96, "merge": None}, "merge must be one of"), ({"tiles": 96, "overlap": ".5"}, r"must be a number from 0 to 0\.9"),
+    ({"tiles": 96, "overlap": None}, r"must be a number from 0 to 0\.9")])
+def test_arguments_from_python_that_are_not_allowed(options: dict[str, Any], said: str, scenes: runner.Model) -> None:
+    with pytest.raises(UsageError, match=said):
+        scenes.detect([], **options)
