@@ -1,4 +1,5 @@
 """Writing files atomically: a file is complete or not there; and JSON."""
+import errno
 import json
 import math
 import os
@@ -20,6 +21,20 @@ def event(step: str, path: Path) -> None:
         on_event(step, path)
 
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """The error of a full disk, which has no name, gets that of the file that is written."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in NO_SPACE:
+            error.filename = str(path)
+        raise
+
+
 @contextmanager
 def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a temporary file in the folder of `path`; at the end it is flushed to disk and renamed to `path`.
@@ -39,7 +54,7 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
     except OSError as error:        # it would name the temporary file
         raise OSError(error.errno, error.strerror, str(path)) from None
     try:
-        with os.fdopen(handle, mode, **({} if "b" in mode else TEXT)) as file:
+        with naming(path), os.fdopen(handle, mode, **({} if "b" in mode else TEXT)) as file:
             event("write", path)
             yield file
             event("flush", path)

@@ -17,6 +17,7 @@ from pathlib import Path
 from PIL import Image
 
 from runner.errors import DataError, UsageError
+from runner.files import naming
 from runner.reading.image_files import open_image
 from runner.reading.text import read_text
 
@@ -182,7 +183,8 @@ class OutputFolder:
         os.close(handle)
         temporary = Path(text)
         try:
-            yield temporary
+            with naming(place):
+                yield temporary
             self._record(name, checksum(temporary))
             now = os.umask(0)
             os.umask(now)
@@ -197,7 +199,7 @@ class OutputFolder:
         listed = _listed(name)
         if value in self._sums.get(listed, ()):
             return
-        with open(self.path / LIST, "a", encoding="utf-8") as file:
+        with naming(self.path / LIST), open(self.path / LIST, "a", encoding="utf-8") as file:
             file.write(f"{value}  {listed}\n")
         self._sums.setdefault(listed, set()).add(value)
 

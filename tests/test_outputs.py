@@ -1,4 +1,5 @@
 """What a command may write over: its own outputs, never an input or a file of the user's."""
+import errno
 import os
 from pathlib import Path
 
@@ -117,6 +118,14 @@ def test_a_file_is_ours_whatever_its_name(name: str) -> None:
     (Path("out") / name).write_text("the user's")
     with pytest.raises(UsageError, match="not written, or changed since"):
         write(OutputFolder("--txt", "out"), name, "4")
+
+
+def test_a_full_disk_is_that_of_a_file() -> None:
+    for full, write_to in ((Path("a.json"), atomic_write("a.json")),
+                           (Path("out/a.txt"), OutputFolder("--txt", "out").file("a.txt"))):
+        with pytest.raises(OSError, match="No space") as caught, write_to:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        assert caught.value.filename == str(full) and not full.exists()
 
 
 def test_a_file_is_ours_whenever_the_process_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,10 @@ class Parts:
             raise DataError(f"{folder}: {len(missing):,} of {counted(self.manifest.shards, 'part')} "
                             f"{'is' if len(missing) == 1 else 'are'} missing: {named(missing)}. The command that wrote "
                             "the others computes what is missing")
+        own = {part_name(number) for number in range(self.manifest.shards)}
+        if foreign := sorted(path.name for path in self.folder.glob("part-*.jsonl") if path.name not in own):
+            raise DataError(f"{self.folder / foreign[0]}: this is not one of the "
+                            f"{counted(self.manifest.shards, 'part')} of {self.folder / MANIFEST}. Move it away")
 
     def records(self) -> Iterator[Line]:
         """The records of the images that could be read, in the order of the list; the others are counted in `bad`."""

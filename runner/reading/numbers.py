@@ -41,7 +41,7 @@ def real(text: str) -> float:
 
 def is_share(value: object) -> bool:
     """Whether a value, of a call from Python, is a number from 0 to 1."""
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= 1
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) <= 1
 
 
 def whole_words(low: float | None, high: float | None) -> str:

@@ -84,6 +84,10 @@ def test_a_restart_computes_only_what_is_missing(capsys: pytest.CaptureFixture[s
     capsys.readouterr()
     main(*LINES)
     assert capsys.readouterr().out == "out: 10 images, in 4 parts; nothing is left to do\n"
+    Path("out/part-00004.jsonl").write_bytes(before)
+    main("merge", "out", "--to", "a.json", expect=2)
+    assert "out/part-00004.jsonl: this is not one of the 4 parts of out/manifest.json. Move it away" in \
+        capsys.readouterr().err and not Path("a.json").exists()
 
 
 def test_an_interrupted_call_writes_no_half_part(monkeypatch: pytest.MonkeyPatch) -> None:
