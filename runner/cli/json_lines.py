@@ -28,6 +28,7 @@ WORKER = "RUNNER_SHARD_WORKER"      # in the environment of a child: see Worker
 READY = "ready\n"                   # what a child prints when the work is known to fit the folder
 PAUSE = 0.5                         # seconds between two looks at the parent
 # options that the records do not depend on, or that are compared in another form
+MOST_STARTED = 64        # by --np, on a machine of few cores
 NOT_COMPARED = {"help", "verbose", "debug", "cfg", "images", "weights", "names", "json_lines", "shard_size", "np",
                 "threads", "on_bad", "strict", "size"}
 # options that only the other outputs, or videos, depend on
@@ -105,6 +106,9 @@ def shared_out(args: Any) -> int | None:
     if size == 1:
         return None
     here = launched_here() or size
+    if not launched and size > (most := max(MOST_STARTED, 4 * _cores())):
+        raise UsageError(f"--np {size}: more than {most} processes would only wait for each other on the "
+                         f"{counted(_cores(), 'core')} of this machine. Other machines can share the folder")
     threads = args.threads or max(1, _cores() // here)
     if launched:
         return _wait([_start(args.words, rank, threads)])

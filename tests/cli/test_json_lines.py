@@ -141,6 +141,7 @@ def test_other_work_is_refused_with_everything_that_differs(capsys: pytest.Captu
 
 @pytest.mark.parametrize("words, text", [
     (["--json-lines", "out", "--json", "a.json"], "--json-lines FOLDER does not go together with --json: its parts"),
+    (["--json-lines", "out", "--np", "99999"], "--np 99999: more than "),
     (["--np", "2"], "--np is an option of --json-lines FOLDER"),
     (["--shard-size", "2"], "--shard-size is an option of --json-lines FOLDER")])
 def test_options_that_do_not_go_together(words: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
