@@ -70,20 +70,21 @@ class NmsOptions:
 def chosen_classes(keep: Sequence[str | int], leave_out: Sequence[str | int], names: Sequence[str],
                    count: int) -> tuple[int, ...] | None:
     """The class numbers to keep, of `count` classes: those of `keep` (empty: all) without those of `leave_out`, by
-    name or number.  None: all.  UsageError, with a similar name, for a class that does not exist."""
-    def number(word: str | int) -> int:
-        if isinstance(word, str) and word in names:
-            return list(names).index(word)
+    name or number; a name that several classes have means all of them.  None: all.  UsageError, with a similar name,
+    for a class that does not exist."""
+    def numbers(word: str | int) -> set[int]:
+        if named := {index for index, name in enumerate(names[:count]) if name == word}:
+            return named
         index = word if not isinstance(word, str) else whole(word) if is_whole(word) else -1
         if not 0 <= index < count:
             if not isinstance(word, str) or is_whole(word) or not names:
                 raise UsageError(f"there is no class {word!r}: the numbers are 0 to {count - 1}")
             raise UsageError(f"there is no class {word!r}{did_you_mean(word, names)}")
-        return index
+        return {index}
     if not keep and not leave_out:
         return None
-    dropped = {number(word) for word in leave_out}
-    kept = {number(word) for word in keep} if keep else set(range(count))
+    dropped = set().union(*map(numbers, leave_out))
+    kept = set().union(*map(numbers, keep)) if keep else set(range(count))
     if not kept - dropped:
         raise UsageError("no class is left")
     return tuple(sorted(kept - dropped))

@@ -98,6 +98,14 @@ def test_the_classes_to_keep(keep: Sequence[str | int], drop: Sequence[str | int
     assert chosen_classes(keep, drop, ["cat", "dog", "owl"], 3) == chosen
 
 
+def test_a_name_of_several_classes_means_all_of_them() -> None:
+    names = ["cat", "dog", "cat", "7"]
+    assert chosen_classes(["cat"], [], names, 4) == (0, 2) and chosen_classes([], ["cat", 3], names, 4) == (1,)
+    assert chosen_classes(["7"], [], names, 9) == (3,) and chosen_classes([7], [], names, 9) == (7,)
+    with pytest.raises(UsageError, match="there is no class 'cat'"):
+        chosen_classes(["cat"], [], ["dog", "cat"], 1)
+
+
 @pytest.mark.parametrize(("keep", "drop", "said"), [
     (["dgo"], [], r"no class 'dgo' \(did you mean 'dog'\?\)"), ([], [3], "no class 3: the numbers are 0 to 2"),
     (["dog"], ["1"], "no class is left"), ([], ["-1"], "no class '-1'")])
