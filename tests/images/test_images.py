@@ -149,7 +149,10 @@ def test_one_bit(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
 def test_sixteen_bits_keep_their_precision(tmp_path: Path, suffix: str) -> None:
     deep = RNG.integers(0, 65536, (4, 6), dtype=np.uint16)
-    Image.fromarray(deep).save(tmp_path / f"a.{suffix}")
+    if suffix == "pgm":     # which Pillow writes since 11
+        (tmp_path / "a.pgm").write_bytes(b"P5 6 4 65535\n" + deep.astype(">u2").tobytes())
+    else:
+        Image.fromarray(deep).save(tmp_path / f"a.{suffix}")
     np.testing.assert_allclose(read_image(tmp_path / f"a.{suffix}")[2], deep / 65535, atol=1e-7)
 
 

@@ -271,6 +271,10 @@ def test_thumbnails_are_not_channels(tmp_path: Path) -> None:
     small = Image.fromarray(PIXELS[:2, :3])
     small.encoderinfo = {"tiffinfo": {254: 1}}      # type: ignore[attr-defined]
     first.save(tmp_path / "a.tif", save_all=True, append_images=[small])
+    with Image.open(tmp_path / "a.tif") as written:
+        written.seek(1)
+        if written.tag_v2.get(254) != 1:       # type: ignore[attr-defined]
+            pytest.skip("this version of Pillow writes no tags of later pages")
     np.testing.assert_array_equal(read_pixels(tmp_path / "a.tif", 4), PLANES)
 
 
