@@ -231,7 +231,7 @@ def _seen(task: "Task", args: argparse.Namespace) -> dict[str, Any]:
                if name not in NOT_COMPARED and not callable(value)}
     found = {"version": __version__, **computed_by(), "cfg": cfg.hexdigest(),
              **{f"option --{name.replace('_', '-')}": str(value) for name, value in options.items()},
-             "training data": task.fingerprint(), "test data": task.data_summary(),
+             "training data": task.fingerprint(), "test data": task.fingerprint("test"),
              "initial weights": weights.hexdigest()}
     return {("backend" if name == "kernels" else name): value for name, value in found.items()}
 

@@ -21,6 +21,11 @@ def is_character_model(net: Network) -> bool:
             and any(isinstance(layer, Recurrent) for layer in net.layers))
 
 
+def first_symbols(symbols: int) -> bytes:
+    """What a network with this many symbols reads before the first character: FIRST, or its last symbol."""
+    return bytes(min(character, symbols - 1) for character in FIRST)
+
+
 def generate(net: Network, seed: bytes, length: int, *, temperature: float = 0.7,
              rng: np.random.Generator | None = None) -> Iterator[int]:
     """Continue the text `seed`: yields `length` bytes one by one, each drawn from the predicted distribution.
@@ -34,7 +39,7 @@ def generate(net: Network, seed: bytes, length: int, *, temperature: float = 0.7
                          f"It has {net.env.time_steps}")
     if not 0 < temperature < math.inf:
         raise UsageError(f"temperature must be above 0 and finite. Got {temperature:g}")
-    seed, rng = seed or FIRST, rng or np.random.default_rng()
+    seed, rng = seed or first_symbols(net.in_shape[0]), rng or np.random.default_rng()
     check_symbols(np.frombuffer(seed, np.uint8), net.in_shape[0], "the seed text")
     # softmax at temperature T is the softmax at temperature S to the power of S / T, normalised again
     last = net.layers[net.last]

@@ -7,7 +7,7 @@ import numpy as np
 from runner.datasets.text import check_symbols, one_hot
 from runner.errors import DataError
 from runner.inference import Plan
-from runner.inference.generate import FIRST
+from runner.inference.generate import first_symbols
 from runner.network import Network
 from runner.process_group import Group
 from runner.training.metrics import Metrics, Table
@@ -33,16 +33,17 @@ class TextMetrics(Metrics):
         return {"characters": self.characters, "bits_per_character": self.bits}
 
 
-def bits_per_character(net: Network, text: np.ndarray, *, streams: int = 1, first: bytes = FIRST,
+def bits_per_character(net: Network, text: np.ndarray, *, streams: int = 1, first: bytes | None = None,
                        group: Group | None = None) -> float:
     """The mean of -log2 p(next character | all before) over a text, uint8 (n,): 8 is a guess, 1 to 2 is good.
 
-    streams  parts the text is read in, in parallel, each from its own beginning (1 is exact, more are faster);
-             every part begins after `first` has been read, as in darknet's `rnn valid`
+    streams  parts the text is read in, in parallel, each from its own beginning (1 is exact, more are faster)
+    first    what is read before every part; None: two ends of lines, as in darknet's `rnn valid`
     group    processes that share the parts out
     The network's recurrent state is restored afterwards.  DataError where the text has fewer than two characters.
     """
     check_symbols(text, net.in_shape[0], "the text")
+    first = first_symbols(net.in_shape[0]) if first is None else first
     streams = max(1, min(streams, len(text) // 64))
     length = len(text) // streams
     if length < 2:

@@ -48,6 +48,15 @@ def test_a_model_learns_to_predict_and_to_generate(tmp_path: Path, layer: str) -
     assert text == bytes(cycle[:12])
 
 
+def test_what_comes_first_is_a_symbol_of_the_network(tmp_path: Path) -> None:
+    """darknet begins with two ends of lines, number 10; this network has 4 symbols."""
+    net, text = model(tmp_path), TEXT % 4
+    assert bits_per_character(net, text) == bits_per_character(net, text, first=b"\3\3")
+    ones = model(tmp_path, settings=["net.time_steps=1"])
+    started, given = (bytes(generate(ones, seed, 5, rng=np.random.default_rng(0))) for seed in (b"", b"\3\3"))
+    assert started == given
+
+
 def test_bits_do_not_depend_on_how_the_text_is_cut(tmp_path: Path) -> None:
     text = np.random.default_rng(0).integers(0, 4, 130).astype(np.uint8)
     fives, ones = model(tmp_path), model(tmp_path, settings=["net.time_steps=1"])

@@ -79,6 +79,15 @@ def test_the_fingerprint_is_that_of_the_training_data(task: Task) -> None:
     assert again() != before
 
 
+def test_test_data_have_a_fingerprint_too(task: Task) -> None:
+    before = task.fingerprint("test")
+    assert before != task.fingerprint() and open_task(task.net, task.options).fingerprint("test") == before
+    Path("novel.txt").write_text("or not to be " * 60)
+    for path in (Path("data/toy/test/dark/0.png"), Path("data/squares/labels/test/3.txt")):
+        path.unlink(missing_ok=True)
+    assert open_task(task.net, task.options).fingerprint("test") != before
+
+
 def test_a_missing_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     toy.make(tmp_path)

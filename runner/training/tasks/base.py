@@ -143,8 +143,9 @@ class Task(ABC):
         """A score as text: "98.87 %"."""
 
     @abstractmethod
-    def fingerprint(self) -> str:
-        """A text that changes when the training data does: a run can only be resumed with the same data."""
+    def fingerprint(self, split: str = "train") -> str:
+        """A text that changes when the images or texts of "train" or "test" do: a run can only be resumed with the same
+        training data."""
 
     def data_paths(self) -> list[str]:
         """Where the data is: its source, and the first and last training image, which a list may have elsewhere."""

@@ -52,8 +52,8 @@ class CharacterModel(Task):
     def score_text(self, score: float) -> str:
         return f"{-score:.3f} bits/character"
 
-    def fingerprint(self) -> str:
-        return hashlib.sha256(self.text.tobytes()).hexdigest()
+    def fingerprint(self, split: str = "train") -> str:
+        return hashlib.sha256((self.held_out if split == "test" else self.text).tobytes()).hexdigest()
 
     def loss(self, step: Step) -> float:
         # nats of the softmax only: the step's loss includes a [cost] after it, which old cfgs have

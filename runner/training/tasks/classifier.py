@@ -227,9 +227,11 @@ class Classifier(Task):
     def score_text(self, score: float) -> str:
         return f"{score:.4f}" if self.values else f"{100 * score:.2f} %"
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, split: str = "train") -> str:
         """A hash of the images' names, classes and file sizes, and of pixels that are in memory."""
-        images, digest = self._split("train"), hashlib.blake2b(digest_size=16)
+        images, digest = getattr(self.data, split), hashlib.blake2b(digest_size=16)
+        if images is None:
+            return ""
         for path, label in images:
             size = os.path.getsize(path) if os.path.exists(path) else 0
             digest.update(f"{path}\t{label}\t{size}\n".encode("utf-8", "surrogateescape"))

@@ -165,9 +165,9 @@ class Detector(Task):
     def score_text(self, score: float) -> str:
         return f"{100 * score:.2f} %"
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, split: str = "train") -> str:
         digest = hashlib.sha256()
-        for image in self.data.train or ():
+        for image in getattr(self.data, split) or ():
             digest.update(image.path.encode("utf-8", "surrogateescape") + b"\n" + image.boxes.tobytes())
         return digest.hexdigest()
 
