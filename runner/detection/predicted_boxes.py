@@ -119,6 +119,8 @@ def predict_boxes(layers: Sequence[Layer], outputs: Mapping[int, np.ndarray] | S
     nms, nms_kind, agnostic_nms, max_det, classes   as in NmsOptions
     beta       exponent of nms_kind diounms; None: beta_nms of the last head
     relative   False: boxes in pixels of the image
+
+    A box that is not finite is left out, as one whose probability is NaN.
     """
     heads, parts = require_detection_heads(layers), []
     for index in heads:
@@ -132,6 +134,7 @@ def predict_boxes(layers: Sequence[Layer], outputs: Mapping[int, np.ndarray] | S
     if len({part[2].shape[1] for part in parts}) > 1:
         raise UsageError(f"the heads differ in their number of classes: {[part[2].shape[1] for part in parts]}")
     boxes, objectness, probability = (np.concatenate(each) for each in zip(*parts, strict=True))
+    probability[~np.isfinite(boxes).all(axis=1)] = 0        # exp() of w and h can be infinite
     if not relative:
         boxes = boxes * np.array([*size, *size], boxes.dtype)
     result = PredictedBoxes(boxes, objectness, probability)

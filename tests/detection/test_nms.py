@@ -5,11 +5,20 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+import runner
 from runner import ops
 from runner.cli.boxes import NMS_KINDS
-from runner.detection import NmsOptions, PredictedBoxes, chosen_classes, suppress
+from runner.detection import (
+    NmsOptions,
+    PredictedBoxes,
+    chosen_classes,
+    detection_heads,
+    predict_boxes,
+    suppress,
+)
 from runner.detection.nms import KINDS, highest, soft_suppress
 from runner.errors import UsageError
+from tests.paths import ROOT
 
 # two boxes with IoU 1/3, one far away
 BOXES = np.array([[.3, .5, .2, .2], [.4, .5, .2, .2], [.8, .5, .2, .2]])
@@ -112,3 +121,14 @@ def test_a_name_of_several_classes_means_all_of_them() -> None:
 def test_classes_that_do_not_exist(keep: Sequence[str | int], drop: Sequence[str | int], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         chosen_classes(keep, drop, ["cat", "dog", "owl"], 3)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_box_that_is_not_finite_is_left_out() -> None:
+    net = runner.load(ROOT / "cfg/scenes.cfg")
+    heads = detection_heads(net.layers)
+    outputs = {index: np.full((1, *net.layers[index].out_shape), .9, np.float32) for index in heads}
+    count = len(predict_boxes(net.layers, outputs, (96, 96), nms=0).rows())
+    outputs[heads[0]][0, 2, 0, 0] = 1000        # log of a width
+    rows = predict_boxes(net.layers, outputs, (96, 96), nms=0).rows()
+    assert np.isfinite(rows).all() and len(rows) == count - 10      # classes
