@@ -15,6 +15,7 @@ IMAGE_FOLDERS = ("images", "jpegimages", "imgs")        # in any letter case, as
 LABEL_FOLDERS = ("labels", "annotations")
 LABEL_SUFFIXES = (".txt", ".xml", ".json")
 MAX_OTHERS = 1_000_000      # files and folders that are not images, in a folder with fewer images
+DIGITS = 1000       # of a number in a name, by which names are sorted
 PROBED = 100        # images that are checked for a label file beside them
 DESCRIPTIONS = (".yaml", ".yml", ".data")
 
@@ -22,7 +23,7 @@ DESCRIPTIONS = (".yaml", ".yml", ".data")
 def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
     """Sorting key that puts 10 after 9 and keeps everything else alphabetical."""
     parts = [part for part in re.split(r"(\d+)", name) if part]
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part.casefold()) for part in parts], name
+    return [(0, int(part[:DIGITS]), "") if part.isdecimal() else (1, 0, part.casefold()) for part in parts], name
 
 
 def images_in(folder: str | os.PathLike) -> list[str]:

@@ -26,6 +26,7 @@ from runner.datasets.csv_table import (
 from runner.datasets.folders import TEST_FOLDERS, TRAIN_FOLDERS, natural_key, subfolders
 from runner.datasets.format import Format
 from runner.errors import DataError, counted
+from runner.reading.numbers import shown
 
 SPLIT_COLUMNS = ("split", "set", "subset", "dataset", "data_set", "partition")
 FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
@@ -89,7 +90,7 @@ def open_tables(path: Path, every_label: bool = False) -> Dataset:
         columns = _columns(header, rows[1:])
         if columns is None:
             raise DataError(f"{file}: a table of images has the columns path (or filename, id) and label, or one per "
-                            f"class. Got {', '.join(header)}")
+                            f"class. Got {shown(header)}")
         names |= dict.fromkeys(rows[0][1][at] for at in columns.flags.values())
         finder, lost = ImageFinder(file), list[str]()
         used: list[tuple[str, str, list[str]]] = []

@@ -139,7 +139,7 @@ def _split(file: Path, columns: list[int], sizes: list[int], rows: list[Row], na
             continue
         if label not in names:
             report.add("classes that do not exist, left out", where,
-                       f"the classes are {', '.join(names)}. Got {shown(label)}")
+                       f"the classes are {shown(list(names))}. Got {shown(label)}")
             continue
         if path not in annotated:
             annotated[path] = annotated_image(path, _size(cells, sizes), where, report)
