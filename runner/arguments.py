@@ -45,7 +45,8 @@ TEXT: Rule = ("a text", lambda value: isinstance(value, str))
 PATH: Rule = ("a path", lambda value: isinstance(value, str | os.PathLike))
 NETWORK: Rule = ("a network, which runner.load makes", lambda value: hasattr(value, "layers"))
 CALL: Rule = ("a function", callable)
-LIST: Rule = ("a list of names or numbers", _is_list)
+CLASSES: Rule = ("a name, or a list of names or numbers",
+                 lambda value: isinstance(value, str) or _is_list(value))
 NAMES: Rule = ("a list of names, or the path of a file with one per line",
                lambda value: isinstance(value, str | os.PathLike) or _is_list(value))
 
@@ -53,7 +54,7 @@ NAMES: Rule = ("a list of names, or the path of a file with one per line",
 RULES: dict[str, Rule] = {
     "top": whole(1), "samples": whole(0), "seed": whole(0), "first": whole(0), "batch": or_none(whole(0)),
     "thresh": or_none(real(0, 1)), "nms": real(0, 1), "max_det": or_none(whole()), "overlap": real(),
-    "classes": or_none(LIST), "not_classes": LIST, "letterbox": or_none(FLAG), "agnostic_nms": FLAG, "whole": FLAG,
+    "classes": or_none(CLASSES), "not_classes": CLASSES, "letterbox": or_none(FLAG), "agnostic_nms": FLAG, "whole": FLAG,
     "nms_kind": or_none(TEXT), "merge": TEXT, "how": TEXT, "on_bad": TEXT, "split": TEXT, "name": or_none(TEXT),
     "epochs": or_none(real(above=0)), "updates": or_none(whole(1)), "learning_rate": or_none(real()),
     "restart": FLAG, "by_name": FLAG, "train": FLAG, "strict": FLAG, "allocate": FLAG, "overwrite": FLAG,

@@ -100,7 +100,7 @@ def finish(y: np.ndarray, biases: np.ndarray | None, activation: str, out: np.nd
     if ACTIVATIONS[activation].mixes_channels:
         if biases is not None:
             y += biases.reshape(-1, *[1] * (y.ndim - 2))
-        np.copyto(out, activate(y, activation)[0])
+        np.copyto(out, activate(y, activation)[0].reshape(out.shape))
         return out
     flat, into = y.reshape(n * c, -1), out.reshape(n * c, -1)
 

@@ -35,7 +35,7 @@ def test_the_next_lines_work_once_images_are_there(capsys: pytest.CaptureFixture
         short = ["--set", "net.max_batches=4", "--set", "net.batch=4", "--quiet"] if words[0] == "train" else []
         main(*words, *short)
     out = capsys.readouterr().out
-    assert "my own/my own.cfg: ok" in out and "20 images to train, 2 classes" in out
+    assert "my own/my own.cfg: ok" in out and "16 images to train, 4 images to test, 2 classes" in out
     assert Path("weights/my own/best.weights").exists()
 
 
