@@ -207,7 +207,7 @@ In this folder, with cfgrunner installed:
 
     {command}
 
-Without it installed, write `python CHECKOUT/run.py` instead of `cfgrunner`, with the folder of a checkout of it.
+With a checkout that is not installed, start its script with Python in place of `cfgrunner`.
 """
 
 

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from runner.cli import common, console, process
 from runner.errors import MissingExtra, RunnerError, UsageError, counted
+from runner.program import command
 
 if TYPE_CHECKING:
     from runner.network import Network
@@ -35,7 +36,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("several processes (docs/scale.md)")
     group.add_argument("--np", type=common.positive, metavar="N",
                        help="train with N processes on this machine, which share each batch; starts mpiexec (needs "
-                            "mpi4py). On several machines: mpiexec -n N python run.py train ...")
+                            f"mpi4py). On several machines: mpiexec -n N {command('train')} ...".replace("%", "%%"))
     group.add_argument("--max-restarts", type=common.natural, metavar="K",
                        help="with --np: continue up to K times when a process was killed or ended by an unexpected "
                             "error")

@@ -169,6 +169,8 @@ def detect(net: Network, images: Sources, *, names: Sequence[str] = (),
         raise UsageError(f"{NO_HEADS}. A classifier: runner.infer(net, images), or net.predict(images)")
     if on_bad not in ("skip", "error"):
         raise UsageError(f"on_bad is 'skip' or 'error'. Got {on_bad!r}")
+    if any(isinstance(one, str) for one in classes or ()):
+        raise UsageError(f"classes must be a list of class numbers here. Got {classes!r}; net.detect takes names too")
     if not is_share(thresh):
         raise UsageError(f"thresh must be a number from 0 to 1. Got {shown(thresh)}")
     keep_ratio = net.options.letter_box if letterbox is None else letterbox
