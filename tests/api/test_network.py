@@ -111,7 +111,8 @@ def test_the_right_function_is_named(net: runner.Model, detector: runner.Model, 
     _refused(lambda: detector.predict(scene), UsageError, boxes)
     _refused(lambda: runner.detect(net, scene), UsageError, no_boxes)
     _refused(lambda: net.detect(scene), UsageError, no_boxes)
-    _refused(lambda: runner.detect(detector, scene, classes="7"), UsageError, "classes must be a list of class numbers")
+    _refused(lambda: runner.detect(detector, scene, classes="7"),       # type: ignore[arg-type]
+             UsageError, "classes must be a list of class numbers")
 
 
 def test_a_path_given_to_infer_is_that_image(net: runner.Model, detector: runner.Model, scene: Path) -> None:
