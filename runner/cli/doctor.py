@@ -143,7 +143,9 @@ def other_runners() -> list[str]:
                 f"pip uninstall {name}, or use a virtual environment" for name in sorted(names)]
     for folder in map(Path, sys.path):
         other = folder / "runner"
-        if other.resolve() != PACKAGE and ((other / "__init__.py").is_file() or other.with_suffix(".py").is_file()):
+        if (other / "cli" / "doctor.py").is_file():
+            continue        # this package, or an installed copy of it beside a checkout
+        if (other / "__init__.py").is_file() or other.with_suffix(".py").is_file():
             place = other if other.is_dir() else other.with_suffix(".py")
             problems.append(f"{place} has the import name `runner` too: Python imports whichever comes first in "
                             "sys.path; rename it, or remove its folder from PYTHONPATH")

@@ -74,6 +74,9 @@ def test_another_package_of_that_name_is_in_the_way(monkeypatch: pytest.MonkeyPa
     assert problem.startswith("the distribution 'runner' has a package `runner` too") and "uninstall runner" in problem
     (tmp_path / "runner" / "__init__.py").touch()
     assert doctor.other_runners()[1].startswith(f"{tmp_path / 'runner'} has the import name `runner` too")
+    (tmp_path / "runner" / "cli").mkdir()
+    (tmp_path / "runner" / "cli" / "doctor.py").touch()     # a copy of this program, as a checkout has beside it
+    assert doctor.other_runners() == [problem]
 
 
 def test_no_folder_for_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
