@@ -22,6 +22,7 @@ def test_growth_is_found(change, words: str) -> None:
     assert long_run.growth(rows, 8) == [words]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
 @pytest.mark.parametrize("work", long_run.WORK)
 def test_a_short_run_is_flat(work: str, capfd: pytest.CaptureFixture[str]) -> None:

@@ -76,6 +76,7 @@ def test_another_program_has_the_import_name(files: tuple[str, ...], tmp_path: P
     assert str(tmp_path) in line and "uninstall it" in line
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes")
 @pytest.mark.parametrize("encoding", ["ascii:strict", "utf-8:strict"])
 def test_paths_that_the_terminal_cannot_show(encoding: str, tmp_path: Path) -> None:
@@ -91,6 +92,7 @@ def test_paths_that_the_terminal_cannot_show(encoding: str, tmp_path: Path) -> N
     assert b"a\xff.cfg" in start(b"check", os.fsencode(tmp_path) + b"/a\xff.cfg", PYTHONIOENCODING=encoding).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes")
 def test_a_run_with_class_names_that_are_not_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its run.yaml is read again by every verb, in a terminal of ASCII and in one of UTF-8."""

@@ -148,6 +148,7 @@ HEADS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HEADS)
 def test_every_head_learns(squares_dir: Path, kind: str) -> None:
     body = toy_boxes.CFG[:toy_boxes.CFG.rindex("[convolutional]")] + "[convolutional]\n" + HEADS[kind]
@@ -157,6 +158,7 @@ def test_every_head_learns(squares_dir: Path, kind: str) -> None:
     assert json.loads(Path("run.json").read_text())["best"]["score"] > .5
 
 
+@pytest.mark.slow
 def test_multi_scale_training_with_subdivisions(edited, capsys: pytest.CaptureFixture) -> None:
     """random=1 and four subdivisions: it learns, and is evaluated at the size of the cfg."""
     cfg = edited("max_batches=200", "max_batches=160\nsubdivisions=4\nresize_step=8")
@@ -166,6 +168,7 @@ def test_multi_scale_training_with_subdivisions(edited, capsys: pytest.CaptureFi
     assert found["images"] == 160 * 8 and found["best"]["score"] > .6
 
 
+@pytest.mark.slow
 def test_a_resumed_detector_gets_the_same_bits(edited) -> None:
     """Twelve updates at once, or eight and then four: bit-identical."""
     cfg = edited("policy=poly\npower=1\n", "policy=constant\n")

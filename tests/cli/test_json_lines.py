@@ -265,6 +265,7 @@ shards.line_of = line
 NEEDS_MPIEXEC = pytest.mark.skipif(MPIEXEC is None, reason="needs mpiexec")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", [[], ["--np", "2"], pytest.param([str(MPIEXEC), "-n", "2"], marks=NEEDS_MPIEXEC)],
                          ids=["two calls", "np", "mpiexec"])
 def test_a_killed_process_loses_only_its_shard(launcher: list[str]) -> None:
@@ -288,6 +289,7 @@ def test_a_killed_process_loses_only_its_shard(launcher: list[str]) -> None:
     assert sorted(os.listdir("out")) == ["manifest.json", *(f"part-0000{k}.jsonl" for k in range(4))]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 def test_processes_end_with_the_one_that_started_them() -> None:
     """Also when that is killed, and cannot end them; they leave no part that is not complete."""

@@ -102,6 +102,7 @@ def test_from_python() -> None:
     assert runner.load(CFG, "weights/squares/best.weights").threshold == .31
 
 
+@pytest.mark.slow
 def test_it_survives_resume(squares_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("train", CFG, "--set", "net.max_batches=60", "--validate-every", "20", "--quiet", "--no-report")
     main(*words)

@@ -12,6 +12,7 @@ WEIGHTS = SHARED / "data" / "weights"
 pytestmark = pytest.mark.skipif(not WEIGHTS.exists(), reason="needs the published models in ../shared")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, archive, accuracy", [("cifar_small", "cifar10/cifar10-png.tar.gz", 0.4930),
                                                      ("cifar_bn_avgpool", "cifar10/cifar10-png.tar.gz", 0.5326),
                                                      ("mnist_lenet", "mnist/mnist-png.tar.gz", 0.9515)])

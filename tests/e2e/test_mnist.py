@@ -34,6 +34,7 @@ def test_e2e_the_training_set_and_its_pngs() -> None:
     assert checked == 500
 
 
+@pytest.mark.slow
 def test_e2e_there_are_no_duplicates() -> None:
     data = open_dataset(FOLDER / "train-images-idx3-ubyte.gz")
     assert data.train is not None

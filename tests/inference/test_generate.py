@@ -36,6 +36,7 @@ def test_mistakes(tmp_path: Path) -> None:
         next(generate(net, b"\1", 3))
 
 
+@pytest.mark.slow
 def test_train_test_and_generate_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                                        capsys: pytest.CaptureFixture[str]) -> None:
     """`train` and `generate` with the shipped cfg, on its text and on another one, for a few updates."""

@@ -120,12 +120,12 @@ def test_a_network_with_a_state_has_no_tiles(tmp_path: Path) -> None:
 
 def test_an_image_with_too_many_tiles_is_named_and_the_others_are_detected(scenes: runner.Model) -> None:
     small = str(SCENES / "0003.png")
-    images: list[str | np.ndarray] = [small, np.zeros((1, 300, 300), np.float32), small]
-    first, large, last = scenes.detect(images, tiles=2, overlap=0, whole=False, on_bad="skip")
+    images: list[str | np.ndarray] = [small, np.zeros((1, 1300, 1300), np.float32), small]
+    first, large, last = scenes.detect(images, tiles=12, overlap=0, whole=False, on_bad="skip")
     assert not first.error and not last.error
-    assert large.error.startswith("an image of 300x300 pixels would have 22,500 tiles of 2x2")
-    with pytest.raises(DataError, match=r"^image 1: an image of 300x300"):
-        scenes.detect(images, tiles=2, overlap=0, whole=False, on_bad="error")
+    assert large.error.startswith("an image of 1300x1300 pixels would have 11,881 tiles of 12x12")
+    with pytest.raises(DataError, match=r"^image 1: an image of 1300x1300"):
+        scenes.detect(images, tiles=12, overlap=0, whole=False, on_bad="error")
 
 
 @pytest.mark.parametrize(("options", "said"), [

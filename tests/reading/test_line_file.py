@@ -57,6 +57,7 @@ def test_a_file_that_changes_is_noticed(tmp_path: Path) -> None:
         list(file.lines(0, 2))
 
 
+@pytest.mark.slow
 def test_memory_does_not_depend_on_the_number_of_lines(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("".join(f"photos/{k:012d}.jpg\n" for k in range(200_000)))

@@ -74,6 +74,7 @@ def test_a_symbol_the_network_does_not_have(tmp_path: Path) -> None:
         next(training_batches(model(tmp_path), TEXT))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DATA.exists(), reason="needs the published weights in ../shared")
 def test_e2e_bits_of_a_model_trained_by_darknet() -> None:
     """`rnn valid` of pjreddie's darknet on the first and on the last 3,000 bytes, to its four digits.

@@ -47,6 +47,7 @@ def test_every_evaluation_has_a_row_for_each_class() -> None:
     assert "Average precision of each class" in " ".join(read(RUN / "report.html").words)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("squares_dir")
 @pytest.mark.parametrize("update", [25, 40])
 def test_it_is_the_same_after_an_interruption(update: int, monkeypatch: pytest.MonkeyPatch) -> None:
