@@ -133,7 +133,7 @@ def write_parts(args: argparse.Namespace) -> int:
     with json_lines.once():
         net, run = runs.load_trained(args, onnx=True)
         names = class_names(args, net, run)
-    options = detect_options(args, net, run, names)
+        options = detect_options(args, net, run, names)
     plan = Plan(net)
 
     def results(images: Iterator[str], first: int) -> Iterator[dict[str, Any]]:

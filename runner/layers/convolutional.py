@@ -84,6 +84,7 @@ class Convolutional(Layer):
             raise ShapeError(f"size={o.size} does not fit into an image of {w} x {h} pixels with "
                              f"{counted(pad, 'zero')} on each side")
         self.remark = fits.remark((h, w), o.size, self.stride, 2 * pad, "zeros")
+        self.stride = fits.reached((h + 2 * pad, w + 2 * pad), o.size * o.dilation, self.stride)
         self.padding = (pad * self.dilation,) * 2
         self.sharp_shape = self.out_shape = (o.filters, oh, ow)
         if o.antialiasing:

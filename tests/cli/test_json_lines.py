@@ -231,6 +231,13 @@ def test_detections_as_json_csv_and_coco(capsys: pytest.CaptureFixture[str]) -> 
     assert "none of its images may be 'data/toy/test/bright/3.png'" in capsys.readouterr().err
 
 
+def test_remarks_of_several_processes_are_said_once() -> None:
+    """The weights and the threshold that are used; the network has come with the program."""
+    done = subprocess.run(command("detect", str(ROOT / "cfg/scenes.cfg"), str(ROOT / "data/scenes/images/test"),
+                                  "--json-lines", "out", "--np", "2"), capture_output=True, text=True, check=True)
+    assert done.stderr.count("which came with the program") == done.stderr.count("threshold 0.6987") == 1
+
+
 def wait_for(condition: Any, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():

@@ -11,6 +11,13 @@ def windows(sides: Pair, size: int, stride: Pair) -> Pair:
     return oh, ow
 
 
+def reached(sides: Pair, size: int, stride: Pair) -> Pair:
+    """A stride beyond the image, with its padding, and the filter leads to one window: a smaller one that does so too,
+    since kernels have memory for the pixels between two windows."""
+    down, across = (min(step, side + size) for side, step in zip(sides, stride, strict=True))
+    return down, across
+
+
 def pool_windows(sides: Pair, size: int, stride: Pair, padding: int) -> Pair:
     """(oh, ow) of a pooling, for the sides (h, w) of the image.  ShapeError where a window covers no pixel of it."""
     h, w = sides

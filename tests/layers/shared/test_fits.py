@@ -72,3 +72,13 @@ def test_check_warns_with_the_line_and_what_to_change(tmp_path: Path) -> None:
         "a.cfg:10: [maxpool] layer 1: size=3 is larger than an image of 1 x 1 pixels, by less than stride=9: one "
         "window reaches beyond the image, where it finds no pixel, as in darknet. Set a smaller size=, or a larger "
         "width= and height= in [net]"]
+
+
+def test_a_stride_beyond_the_image_is_cut_to_it() -> None:
+    """One window is computed either way; kernels must not have memory for the pixels up to the next."""
+    far = Convolutional((3, 4, 5), filters=2, size=3, pad=1, stride=100_000)
+    assert far.out_shape == (2, 1, 1) and max(far.stride) < 20
+    near = Convolutional((3, 4, 5), filters=2, size=3, pad=1, stride=6)
+    near.params["weights"][...] = far.params["weights"]
+    x = np.random.default_rng(0).random((2, 3, 4, 5), np.float32)
+    assert np.array_equal(far.forward(x, train=False)[0], near.forward(x, train=False)[0])
